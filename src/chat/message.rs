@@ -1,0 +1,287 @@
+//! Messages of a session: what was asked of them, what became of them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::ids::MessageId;
+
+/// The delivery status of TS Chat 5.2.3.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MessageStatus {
+    /// The message was delivered to the user.
+    Delivered,
+    /// The message was displayed to the user.
+    Displayed,
+    /// The message was not delivered.
+    Failed,
+}
+
+impl MessageStatus {
+    /// Gives the name as it stands in documents.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "Delivered",
+            Self::Displayed => "Displayed",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
+/// What a recipient may report: `Failed` is the server's to say (TS Chat 5.2.3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReceivedStatus {
+    /// The message reached the user's client.
+    Delivered,
+    /// The message was shown to the user.
+    Displayed,
+}
+
+impl ReceivedStatus {
+    /// Gives the name as it stands in documents.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        MessageStatus::from(self).as_str()
+    }
+}
+
+impl From<ReceivedStatus> for MessageStatus {
+    fn from(status: ReceivedStatus) -> Self {
+        match status {
+            ReceivedStatus::Delivered => Self::Delivered,
+            ReceivedStatus::Displayed => Self::Displayed,
+        }
+    }
+}
+
+/// Which reports a sender asks for: the `reportRequest` elements of a `ChatMessage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReportRequest {
+    /// A report on delivery.
+    pub delivered: bool,
+    /// A report on display.
+    pub displayed: bool,
+    /// A report on failure.
+    pub failed: bool,
+}
+
+/// News of a message that was sent, as the wire tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryReport {
+    /// It reached the recipient.
+    Delivered,
+    /// It was shown to the recipient.
+    Displayed,
+    /// It will not reach the recipient.
+    Failed {
+        /// The code of the error.
+        code: String,
+        /// The error in words.
+        description: Option<String>,
+    },
+}
+
+/// A message that was received, kept so that it can be reported on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncomingMessage {
+    /// The id that the sender gave it (`imdn.Message-ID`), where it gave one.
+    pub wire_id: Option<String>,
+    /// When the sender sent it, as it wrote it (`DateTime`).
+    pub date_time: Option<String>,
+    /// Which reports the sender asked for.
+    pub reports: ReportRequest,
+    /// The highest status reported so far.
+    reported: Option<ReceivedStatus>,
+}
+
+impl IncomingMessage {
+    /// Describes a message on which nothing was reported yet.
+    #[must_use]
+    pub fn new(wire_id: Option<String>, date_time: Option<String>, reports: ReportRequest) -> Self {
+        Self { wire_id, date_time, reports, reported: None }
+    }
+}
+
+/// The messages of one session whose fate can still change; the oldest make room when it is full.
+#[derive(Debug)]
+pub struct MessageBook {
+    capacity: usize,
+    sent: BTreeMap<MessageId, Option<MessageStatus>>,
+    received: BTreeMap<MessageId, IncomingMessage>,
+    sent_in_order: VecDeque<MessageId>,
+    received_in_order: VecDeque<MessageId>,
+}
+
+impl MessageBook {
+    /// Opens a book that remembers `capacity` messages in each direction.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            sent: BTreeMap::new(),
+            received: BTreeMap::new(),
+            sent_in_order: VecDeque::new(),
+            received_in_order: VecDeque::new(),
+        }
+    }
+
+    /// Enters a message that was sent.
+    pub fn note_sent(&mut self, id: MessageId) {
+        if self.sent_in_order.len() >= self.capacity
+            && let Some(oldest) = self.sent_in_order.pop_front()
+        {
+            self.sent.remove(&oldest);
+        }
+        self.sent_in_order.push_back(id.clone());
+        self.sent.insert(id, None);
+    }
+
+    /// Enters a message that was received.
+    pub fn note_received(&mut self, id: MessageId, message: IncomingMessage) {
+        if self.received_in_order.len() >= self.capacity
+            && let Some(oldest) = self.received_in_order.pop_front()
+        {
+            self.received.remove(&oldest);
+        }
+        self.received_in_order.push_back(id.clone());
+        self.received.insert(id, message);
+    }
+
+    /// Tells whether a message with the sender's id `wire_id` was received before.
+    #[must_use]
+    pub fn has_received(&self, wire_id: &str) -> bool {
+        self.received.values().any(|message| message.wire_id.as_deref() == Some(wire_id))
+    }
+
+    /// Takes news of a sent message and gives the statuses to tell the sender, in order.
+    ///
+    /// A status only moves forward, and `Delivered` is told before `Displayed` (TS Chat 5.2.3.3);
+    /// a duplicate, and news of a message that is unknown or has failed, give nothing.
+    pub fn report(&mut self, id: &MessageId, report: &DeliveryReport) -> Vec<MessageStatus> {
+        let Some(status) = self.sent.get_mut(id) else {
+            return Vec::new();
+        };
+        let news: &[MessageStatus] = match (*status, report) {
+            (None, DeliveryReport::Delivered) => &[MessageStatus::Delivered],
+            (None, DeliveryReport::Displayed) => {
+                &[MessageStatus::Delivered, MessageStatus::Displayed]
+            }
+            (Some(MessageStatus::Delivered), DeliveryReport::Displayed) => {
+                &[MessageStatus::Displayed]
+            }
+            (None, DeliveryReport::Failed { .. }) => &[MessageStatus::Failed],
+            (Some(_), DeliveryReport::Delivered | DeliveryReport::Failed { .. })
+            | (Some(MessageStatus::Displayed | MessageStatus::Failed), DeliveryReport::Displayed) => {
+                &[]
+            }
+        };
+        if let Some(last) = news.last() {
+            *status = Some(*last);
+        }
+        news.to_vec()
+    }
+
+    /// Gives the sent messages whose fate is open, oldest first, for the end of a session.
+    #[must_use]
+    pub fn open_messages(&self) -> Vec<MessageId> {
+        self.sent_in_order
+            .iter()
+            .filter(|id| self.sent.get(*id).is_some_and(Option::is_none))
+            .cloned()
+            .collect()
+    }
+
+    /// Takes the recipient's report on a received message.
+    ///
+    /// Gives the message where a report must travel to its sender; nothing where the sender did not
+    /// ask for this one or has been told already.
+    ///
+    /// # Errors
+    /// The message is unknown.
+    pub fn acknowledge(
+        &mut self,
+        id: &MessageId,
+        status: ReceivedStatus,
+    ) -> Result<Option<&IncomingMessage>, UnknownMessage> {
+        let message = self.received.get_mut(id).ok_or(UnknownMessage)?;
+        if message.reported >= Some(status) {
+            return Ok(None);
+        }
+        message.reported = Some(status);
+        let wanted = match status {
+            ReceivedStatus::Delivered => message.reports.delivered,
+            ReceivedStatus::Displayed => message.reports.displayed,
+        };
+        Ok(wanted.then_some(&*message))
+    }
+}
+
+/// The book holds no message of that id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownMessage;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> MessageId {
+        MessageId::new(text)
+    }
+
+    fn failed() -> DeliveryReport {
+        DeliveryReport::Failed { code: "408".into(), description: None }
+    }
+
+    #[test]
+    fn a_status_only_moves_forward() {
+        let mut book = MessageBook::new(4);
+        book.note_sent(id("m"));
+        assert_eq!(book.open_messages(), [id("m")]);
+        assert_eq!(book.report(&id("m"), &DeliveryReport::Delivered), [MessageStatus::Delivered]);
+        assert_eq!(book.report(&id("m"), &DeliveryReport::Delivered), []);
+        assert_eq!(book.report(&id("m"), &failed()), []);
+        assert_eq!(book.report(&id("m"), &DeliveryReport::Displayed), [MessageStatus::Displayed]);
+        assert_eq!(book.report(&id("m"), &DeliveryReport::Displayed), []);
+        assert_eq!(book.report(&id("other"), &DeliveryReport::Delivered), []);
+        assert_eq!(book.open_messages(), []);
+    }
+
+    #[test]
+    fn displayed_implies_delivered_and_a_failure_is_final() {
+        let mut book = MessageBook::new(4);
+        book.note_sent(id("a"));
+        book.note_sent(id("b"));
+        assert_eq!(
+            book.report(&id("a"), &DeliveryReport::Displayed),
+            [MessageStatus::Delivered, MessageStatus::Displayed]
+        );
+        assert_eq!(book.report(&id("b"), &failed()), [MessageStatus::Failed]);
+        assert_eq!(book.report(&id("b"), &DeliveryReport::Displayed), []);
+    }
+
+    #[test]
+    fn a_recipient_reports_what_was_asked_for_once() {
+        let mut book = MessageBook::new(4);
+        let reports = ReportRequest { displayed: true, ..ReportRequest::default() };
+        book.note_received(id("in"), IncomingMessage::new(Some("w".into()), None, reports));
+        assert!(book.has_received("w"));
+        assert_eq!(book.acknowledge(&id("in"), ReceivedStatus::Delivered), Ok(None));
+        let told = book.acknowledge(&id("in"), ReceivedStatus::Displayed);
+        assert_eq!(told.map(|m| m.and_then(|m| m.wire_id.clone())), Ok(Some("w".into())));
+        assert_eq!(book.acknowledge(&id("in"), ReceivedStatus::Displayed), Ok(None));
+        assert_eq!(book.acknowledge(&id("x"), ReceivedStatus::Displayed), Err(UnknownMessage));
+    }
+
+    #[test]
+    fn the_book_is_bounded() {
+        let mut book = MessageBook::new(2);
+        for name in ["a", "b", "c"] {
+            book.note_sent(id(name));
+            book.note_received(
+                id(name),
+                IncomingMessage::new(None, None, ReportRequest::default()),
+            );
+        }
+        assert_eq!(book.open_messages(), [id("b"), id("c")]);
+        assert_eq!(book.acknowledge(&id("a"), ReceivedStatus::Delivered), Err(UnknownMessage));
+    }
+}

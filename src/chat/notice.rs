@@ -1,0 +1,152 @@
+//! Every event that an application can be told of.
+
+use time::OffsetDateTime;
+
+use super::composing::Composing;
+use super::message::{MessageStatus, ReportRequest};
+use super::session::Party;
+use crate::address::Address;
+use crate::ids::{MessageId, SessionId};
+
+/// An event of one user's session, for all subscriptions of that user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// The user whose subscriptions get it.
+    pub user: Address,
+    /// The session that it is about.
+    pub session: SessionId,
+    /// When it happened (UTC).
+    pub at: OffsetDateTime,
+    /// What happened.
+    pub kind: NoticeKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NoticeKind {
+    /// Somebody invites the user to a 1-1 chat (TS Chat 5.2.2.4).
+    Invited {
+        /// The subject of the session.
+        subject: String,
+        /// Who invites.
+        originator: Party,
+        /// Who is invited: the user.
+        terminating: Party,
+    },
+    /// An event that needs no more than its name (TS Chat 5.2.2.3).
+    Event {
+        /// The event.
+        event: EventType,
+        /// The cause, in the grammar of the README (`SIP 486 Busy Here`, `SIP BYE`, …).
+        description: Option<String>,
+        /// The message that the event is about: `MessageSuccess` and `MessageFailure` only.
+        message: Option<MessageId>,
+    },
+    /// A message of the other side, or one that the user sent with another client (TS Chat 5.2.2.6).
+    Message {
+        /// The message.
+        id: MessageId,
+        /// Who sent it.
+        sender: Party,
+        /// Its text.
+        text: String,
+        /// Which reports the sender wants; none on an echo.
+        reports: ReportRequest,
+        /// Whether the user sent it.
+        echo: bool,
+    },
+    /// Somebody is, or is no longer, typing (TS Chat 5.2.2.17).
+    Composing {
+        /// Who types.
+        sender: Party,
+        /// What they do.
+        composing: Composing,
+        /// Whether the user said it.
+        echo: bool,
+    },
+    /// The delivery status of a message that the user sent (TS Chat 5.2.2.9).
+    Delivery {
+        /// The message.
+        message: MessageId,
+        /// Its status.
+        status: MessageStatus,
+        /// The code of the error, on [`MessageStatus::Failed`].
+        error_code: Option<String>,
+        /// The error in words.
+        description: Option<String>,
+    },
+}
+
+impl NoticeKind {
+    /// Tells whether the notice repeats to the user what the user did.
+    #[must_use]
+    pub fn is_echo(&self) -> bool {
+        match self {
+            Self::Message { echo, .. } | Self::Composing { echo, .. } => *echo,
+            Self::Invited { .. } | Self::Event { .. } | Self::Delivery { .. } => false,
+        }
+    }
+
+    /// Tells whether nothing follows the notice in its session.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        match self {
+            Self::Event { event, .. } => event.is_terminal(),
+            Self::Invited { .. }
+            | Self::Message { .. }
+            | Self::Composing { .. }
+            | Self::Delivery { .. } => false,
+        }
+    }
+}
+
+/// The events of TS Chat 5.2.3.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EventType {
+    /// The originator has cancelled the session during the invite phase.
+    SessionCancelled,
+    /// The session has ended.
+    SessionEnded,
+    /// The participant has declined the invitation.
+    Declined,
+    /// The participant has accepted the invitation.
+    Accepted,
+    /// The message was delivered.
+    MessageSuccess,
+    /// The message could not be delivered.
+    MessageFailure,
+}
+
+impl EventType {
+    /// Gives the name as it stands in documents.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SessionCancelled => "SessionCancelled",
+            Self::SessionEnded => "SessionEnded",
+            Self::Declined => "Declined",
+            Self::Accepted => "Accepted",
+            Self::MessageSuccess => "MessageSuccess",
+            Self::MessageFailure => "MessageFailure",
+        }
+    }
+
+    /// Tells whether the event ends its session.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::SessionCancelled | Self::SessionEnded | Self::Declined => true,
+            Self::Accepted | Self::MessageSuccess | Self::MessageFailure => false,
+        }
+    }
+}
+
+/// The format in which a subscription wants its notifications (`notificationFormat`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NotificationFormat {
+    /// XML, the default.
+    #[default]
+    Xml,
+    /// JSON.
+    Json,
+}

@@ -1,0 +1,126 @@
+//! Identifiers as newtypes, and the source of randomness that the shell hands to the pure floors.
+
+use std::fmt;
+
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt, SeedableRng};
+
+/// A cryptographically strong, seedable source of identifiers.
+///
+/// Pure machines own one each, so that a run with the same seed is the same run, byte for byte.
+#[derive(Debug)]
+pub struct Random(StdRng);
+
+impl Random {
+    /// Builds a source from 256 bits, taken from the operating system by the shell.
+    #[must_use]
+    pub fn new(seed: [u8; 32]) -> Self {
+        Self(StdRng::from_seed(seed))
+    }
+
+    /// Builds a reproducible source for tests and replays.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self(StdRng::seed_from_u64(seed))
+    }
+
+    /// Splits off an independent source for another machine.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        let mut seed = [0_u8; 32];
+        self.0.fill_bytes(&mut seed);
+        Self::new(seed)
+    }
+
+    /// Draws 22 letters and digits, 131 bits: a token of RFC 3261, an `ident` of RFC 4975.
+    pub fn token(&mut self) -> String {
+        const ALPHABET: &[u8; 62] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        (0..22).map(|_| char::from(ALPHABET[self.0.random_range(0..ALPHABET.len())])).collect()
+    }
+
+    /// Draws a version 4 UUID in its 36-character form (RFC 9562 section 5.4).
+    pub fn uuid(&mut self) -> String {
+        let mut bytes = [0_u8; 16];
+        self.0.fill_bytes(&mut bytes);
+        bytes[6] = (bytes[6] & 0x0f) | 0x40;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        [&hex[0..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-")
+    }
+
+    /// Draws a number from `0` up to but not including `bound`; `0` where `bound` is `0`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        if bound == 0 { 0 } else { self.0.random_range(0..bound) }
+    }
+}
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Takes over an identifier, drawn by us or named in a URL.
+            pub fn new(text: impl Into<Box<str>>) -> Self {
+                Self(text.into())
+            }
+
+            /// Gives the text as it stands in URLs.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+identifier! {
+    /// One user's side of a chat session: `{sessionId}` of TS Chat 5.1.
+    SessionId
+}
+identifier! {
+    /// A chat message within its session: `{messageId}` of TS Chat 5.1, also its `imdn.Message-ID`.
+    MessageId
+}
+identifier! {
+    /// A subscription to notifications: `{subscriptionId}` of TS Chat 5.1.
+    SubscriptionId
+}
+identifier! {
+    /// A notification channel: `{channelId}` of the Notification Channel API.
+    ChannelId
+}
+identifier! {
+    /// A notification, the same on every retry.
+    NotificationId
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_identifiers() {
+        let (mut one, mut two) = (Random::seeded(7), Random::seeded(7));
+        assert_eq!(one.token(), two.token());
+        assert_eq!(one.uuid(), two.uuid());
+        assert_ne!(one.token(), one.token());
+        assert_eq!(one.below(0), 0);
+    }
+
+    #[test]
+    fn a_uuid_has_its_version_and_variant() {
+        let uuid = Random::seeded(1).uuid();
+        assert_eq!(uuid.len(), 36);
+        assert_eq!(uuid.as_bytes()[14], b'4');
+        assert!(b"89ab".contains(&uuid.as_bytes()[19]));
+    }
+}
