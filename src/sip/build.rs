@@ -1,0 +1,128 @@
+//! Messages that we write ourselves: responses to a request, and requests from their parts.
+
+use bytes::Bytes;
+
+use super::{Headers, Hop, Method, NameAddr, Request, Response, Status, Uri, Via};
+
+/// The response to a request, without a body: every `Via`, `From`, `To`, `Call-ID` and `CSeq`
+/// verbatim, and the tag put on a `To` that has none (RFC 3261 section 8.2.6.2). A 100 carries the
+/// `Timestamp` of the request, and needs no tag.
+pub fn response_to(request: &Request, status: Status, to_tag: Option<&str>) -> Response {
+    let mut response = Response::new(status);
+    copy_identity(&request.headers, &mut response.headers, to_tag);
+    if status == Status::TRYING {
+        response.headers.copy("Timestamp", &request.headers);
+    }
+    response
+}
+
+/// Copies what ties a response to its request.
+pub(super) fn copy_identity(request: &Headers, response: &mut Headers, to_tag: Option<&str>) {
+    response.copy("Via", request);
+    response.copy("From", request);
+    let untagged = to_tag.zip(request.to().ok().filter(|to| to.tag().is_none()));
+    match (untagged, request.get("To")) {
+        // An address without brackets takes a header parameter just as well.
+        (Some((tag, _)), Some(to)) => response.adopt("To", format!("{to};tag={tag}")),
+        _ => response.copy("To", request),
+    }
+    response.copy("Call-ID", request);
+    response.copy("CSeq", request);
+}
+
+/// Notes in the top `Via` of a request where it came from (RFC 3261 section 18.2.1, RFC 3581).
+/// The other `Via`s stay untouched.
+pub fn stamp_source(request: &mut Request, source: &Hop) {
+    stamp_via(&mut request.headers, source);
+}
+
+/// The same for an answer that the decoder wrote before anyone knew the source.
+pub fn stamp_answer(answer: &mut Response, source: &Hop) {
+    stamp_via(&mut answer.headers, source);
+}
+
+fn stamp_via(headers: &mut Headers, source: &Hop) {
+    let Ok(mut via) = headers.via() else { return };
+    via.set_received(&source.host, source.port);
+    headers.take_first("Via");
+    headers.push_front("Via", &via.to_string());
+}
+
+/// A request in the making. What is not named is not there; `Max-Forwards` is 70 until another is
+/// (RFC 3261 section 8.1.1.6).
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct RequestBuilder {
+    request: Request,
+}
+
+impl RequestBuilder {
+    /// Begins a request.
+    pub fn new(method: Method, uri: Uri) -> Self {
+        let headers = Headers::from_iter([("Max-Forwards", "70")]);
+        Self { request: Request { method, uri, headers, body: Bytes::new() } }
+    }
+
+    /// Puts a `Via` on top.
+    pub fn via(mut self, via: &Via) -> Self {
+        self.request.headers.push_front("Via", &via.to_string());
+        self
+    }
+
+    /// Sets the `From`.
+    pub fn from(self, from: &NameAddr) -> Self {
+        self.set("From", &from.to_string())
+    }
+
+    /// Sets the `To`.
+    pub fn to(self, to: &NameAddr) -> Self {
+        self.set("To", &to.to_string())
+    }
+
+    /// Sets the `Call-ID`.
+    pub fn call_id(self, call_id: &str) -> Self {
+        self.set("Call-ID", call_id)
+    }
+
+    /// Sets the `CSeq`, with the method of the request.
+    pub fn cseq(self, number: u32) -> Self {
+        let value = format!("{number} {}", self.request.method);
+        self.set("CSeq", &value)
+    }
+
+    /// Sets the `Contact`.
+    pub fn contact(self, contact: &NameAddr) -> Self {
+        self.set("Contact", &contact.to_string())
+    }
+
+    /// Adds the `Route` list, one header each.
+    pub fn route<'a>(mut self, route: impl IntoIterator<Item = &'a NameAddr>) -> Self {
+        for hop in route {
+            self.request.headers.push("Route", &hop.to_string());
+        }
+        self
+    }
+
+    /// Adds any header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.request.headers.push(name, value);
+        self
+    }
+
+    /// Sets the body and its type.
+    pub fn body(mut self, content_type: &str, body: Bytes) -> Self {
+        self.request.headers.set("Content-Type", content_type);
+        self.request.body = body;
+        self
+    }
+
+    /// The request.
+    pub fn build(self) -> Request {
+        self.request
+    }
+
+    fn set(mut self, name: &str, value: &str) -> Self {
+        self.request.headers.set(name, value);
+        self
+    }
+}

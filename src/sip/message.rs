@@ -1,0 +1,141 @@
+//! Requests and responses as values, and how they go on the wire.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+
+use super::grammar::is_token_byte;
+use super::{Headers, Method, Status, Uri};
+
+/// A request (RFC 3261 section 7.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The Request-URI.
+    pub uri: Uri,
+    /// The header fields.
+    pub headers: Headers,
+    /// The body, opaque here.
+    pub body: Bytes,
+}
+
+/// A response (RFC 3261 section 7.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: Status,
+    /// The reason phrase, as received.
+    pub reason: String,
+    /// The header fields.
+    pub headers: Headers,
+    /// The body, opaque here.
+    pub body: Bytes,
+}
+
+/// Either of the two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A request.
+    Request(Request),
+    /// A response.
+    Response(Response),
+}
+
+impl Request {
+    /// The bytes for the wire; `Content-Length` is computed, all else written as it stands.
+    pub fn encode(&self) -> Bytes {
+        let mut out = buffer(&self.headers, &self.body);
+        out.extend(self.method.as_str().bytes().filter(|byte| is_token_byte(*byte)));
+        out.push(b' ');
+        out.extend_from_slice(self.uri.as_str().as_bytes());
+        out.extend_from_slice(b" SIP/2.0\r\n");
+        finish(out, &self.headers, &self.body)
+    }
+}
+
+impl Response {
+    /// A response without headers, with the RFC's reason phrase.
+    pub fn new(status: Status) -> Self {
+        Self {
+            status,
+            reason: status.reason().to_owned(),
+            headers: Headers::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    /// The bytes for the wire; `Content-Length` is computed, all else written as it stands.
+    pub fn encode(&self) -> Bytes {
+        let mut out = buffer(&self.headers, &self.body);
+        let reason = self.reason.replace(['\r', '\n', '\0'], " ");
+        // Writing into a Vec cannot fail.
+        let _ = write!(out, "SIP/2.0 {} {reason}\r\n", self.status.code());
+        finish(out, &self.headers, &self.body)
+    }
+}
+
+impl Message {
+    /// The bytes for the wire; `Content-Length` is computed, all else written as it stands.
+    pub fn encode(&self) -> Bytes {
+        match self {
+            Self::Request(request) => request.encode(),
+            Self::Response(response) => response.encode(),
+        }
+    }
+
+    /// The header fields.
+    pub fn headers(&self) -> &Headers {
+        match self {
+            Self::Request(request) => &request.headers,
+            Self::Response(response) => &response.headers,
+        }
+    }
+
+    /// The header fields, to be changed.
+    pub fn headers_mut(&mut self) -> &mut Headers {
+        match self {
+            Self::Request(request) => &mut request.headers,
+            Self::Response(response) => &mut response.headers,
+        }
+    }
+
+    /// The body.
+    pub fn body(&self) -> &Bytes {
+        match self {
+            Self::Request(request) => &request.body,
+            Self::Response(response) => &response.body,
+        }
+    }
+}
+
+impl From<Request> for Message {
+    fn from(request: Request) -> Self {
+        Self::Request(request)
+    }
+}
+
+impl From<Response> for Message {
+    fn from(response: Response) -> Self {
+        Self::Response(response)
+    }
+}
+
+/// A buffer that the whole message most likely fits in.
+fn buffer(headers: &Headers, body: &Bytes) -> Vec<u8> {
+    let lines: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    Vec::with_capacity(256 + lines + body.len())
+}
+
+/// Writes headers, the one true `Content-Length`, and the body.
+fn finish(mut out: Vec<u8>, headers: &Headers, body: &Bytes) -> Bytes {
+    for (name, value) in headers.iter().filter(|(name, _)| *name != "Content-Length") {
+        for part in [name, ": ", value, "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+    // Writing into a Vec cannot fail.
+    let _ = write!(out, "Content-Length: {}\r\n\r\n", body.len());
+    out.extend_from_slice(body);
+    out.into()
+}

@@ -1,0 +1,237 @@
+//! The `Via` header: the way back (RFC 3261 section 20.42, RFC 3581).
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::grammar::{
+    BadParams, find_param, is_token, parse_params, set_param, trimmed, write_params,
+};
+use super::hop::{Bracketed, unbracketed};
+use super::uri::split_port;
+use super::{Hop, Transport};
+
+/// The magic cookie of a branch that is unique by RFC 3261 section 8.1.1.7.
+pub const BRANCH_COOKIE: &str = "z9hG4bK";
+
+/// One element of a `Via` header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Via {
+    /// The transport as the sender names it.
+    pub transport: ViaTransport,
+    /// The host that the sender is reached at, an IPv6 address without its brackets.
+    pub host: String,
+    /// The port, if one is named.
+    pub port: Option<u16>,
+    /// The parameters; values verbatim.
+    pub params: Vec<(String, Option<String>)>,
+}
+
+/// The transport of a [`Via`]: one of ours, or a token that only others understand.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ViaTransport {
+    /// A transport that this stack speaks.
+    Known(Transport),
+    /// Any other token, as spelled: `SCTP`, `WS`…
+    Other(Box<str>),
+}
+
+/// Why a text is not a [`Via`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ViaError {
+    /// Not `SIP/2.0/transport` in front.
+    #[error("a Via begins with SIP/2.0/ and a transport")]
+    BadProtocol,
+    /// No host behind the transport, or a bad host or port.
+    #[error("a Via needs a host and perhaps a port")]
+    BadSentBy,
+    /// The parameters behind it.
+    #[error("{0}")]
+    Params(#[from] BadParams),
+}
+
+impl Via {
+    /// The `Via` of a request that leaves here: reached at `hop`, with this branch, and with the
+    /// wish to be answered at the port that it left from (RFC 3581 section 3).
+    pub fn new(local: &Hop, branch: &str) -> Self {
+        Self {
+            transport: ViaTransport::Known(local.transport),
+            host: local.host.clone(),
+            port: Some(local.port),
+            params: vec![
+                ("branch".to_owned(), Some(branch.to_owned())),
+                ("rport".to_owned(), None),
+            ],
+        }
+    }
+
+    /// Parses one element of a `Via` header; white space around the slashes and the colon is
+    /// lawful (RFC 4475 section 3.1.1.1).
+    ///
+    /// # Errors
+    /// Names what is wrong with the text; see [`ViaError`].
+    pub fn parse(text: &str) -> Result<Self, ViaError> {
+        let (head, params) = text.split_at(text.find(';').unwrap_or(text.len()));
+        let mut parts = head.splitn(3, '/').map(trimmed);
+        let (name, version) = (parts.next(), parts.next());
+        let rest = parts.next().ok_or(ViaError::BadProtocol)?;
+        if !name.is_some_and(|it| it.eq_ignore_ascii_case("SIP")) || version != Some("2.0") {
+            return Err(ViaError::BadProtocol);
+        }
+        let (transport, sent_by) = rest.split_once([' ', '\t']).ok_or(ViaError::BadSentBy)?;
+        if !is_token(transport) {
+            return Err(ViaError::BadProtocol);
+        }
+        let (host, port) = parse_sent_by(sent_by)?;
+        Ok(Self { transport: transport.into(), host, port, params: parse_params(params)? })
+    }
+
+    /// The value of a parameter, whatever the case of its name: `Some("")` for a flag.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        find_param(&self.params, name)
+    }
+
+    /// The branch that names the transaction.
+    pub fn branch(&self) -> Option<&str> {
+        self.param("branch").filter(|branch| !branch.is_empty())
+    }
+
+    /// The address that the request came from, without the brackets which some put there
+    /// (RFC 5118 section 4.5).
+    pub fn received(&self) -> Option<&str> {
+        self.param("received").map(unbracketed).filter(|address| !address.is_empty())
+    }
+
+    /// The port that the request came from, once a server filled it in.
+    pub fn rport(&self) -> Option<u16> {
+        self.param("rport")?.parse().ok()
+    }
+
+    /// Notes where the request came from: `received` when the sender named another host than its
+    /// source address (RFC 3261 section 18.2.1), and both `received` and `rport` when it asked
+    /// for them (RFC 3581 section 4).
+    pub fn set_received(&mut self, address: &str, port: u16) {
+        let address = unbracketed(address);
+        let asked = self.param("rport").is_some();
+        if asked {
+            self.set_param("rport", Some(&port.to_string()));
+        }
+        if asked || !same_address(&self.host, address) {
+            self.set_param("received", Some(address));
+        } else {
+            // What stands there was put in by the sender, not by us.
+            self.params.retain(|(name, _)| !name.eq_ignore_ascii_case("received"));
+        }
+    }
+
+    /// Sets a parameter in its place, or adds it.
+    pub fn set_param(&mut self, name: &str, value: Option<&str>) {
+        set_param(&mut self.params, name, value);
+    }
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SIP/2.0/{} {}", self.transport, Bracketed(&self.host))?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        write_params(&self.params, f)
+    }
+}
+
+impl FromStr for Via {
+    type Err = ViaError;
+
+    fn from_str(text: &str) -> Result<Self, ViaError> {
+        Self::parse(text)
+    }
+}
+
+impl ViaTransport {
+    /// The transport, if this stack speaks it.
+    pub fn known(&self) -> Option<Transport> {
+        match self {
+            Self::Known(transport) => Some(*transport),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+impl From<&str> for ViaTransport {
+    fn from(token: &str) -> Self {
+        token.parse().map_or_else(|_| Self::Other(token.into()), Self::Known)
+    }
+}
+
+impl From<Transport> for ViaTransport {
+    fn from(transport: Transport) -> Self {
+        Self::Known(transport)
+    }
+}
+
+impl PartialEq<Transport> for ViaTransport {
+    fn eq(&self, other: &Transport) -> bool {
+        self.known() == Some(*other)
+    }
+}
+
+impl fmt::Display for ViaTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(transport) => f.write_str(transport.via_token()),
+            Self::Other(token) => f.write_str(token),
+        }
+    }
+}
+
+/// Where the response to a request goes (RFC 3261 section 18.2.2, RFC 3581 section 4): on a
+/// stream back where the request came from; as a datagram to `maddr`, else to `received` and
+/// `rport`, else to `received` or the host with the port of the `Via`.
+pub fn reply_hop(via: &Via, source: &Hop) -> Hop {
+    if source.transport.is_reliable() {
+        return source.clone();
+    }
+    let default = source.transport.default_port();
+    if let Some(maddr) = via.param("maddr").filter(|host| !host.is_empty()) {
+        return Hop::new(source.transport, maddr, via.port.unwrap_or(default));
+    }
+    if via.param("rport").is_some() {
+        return source.clone();
+    }
+    Hop::new(source.transport, &source.host, via.port.unwrap_or(default))
+}
+
+/// Where the response goes when the stream of the request is gone: a new connection to the
+/// address it came from, or to the host of the `Via`, at the port named there
+/// (RFC 3261 section 18.2.2).
+pub fn reply_fallback(via: &Via, source: &Hop) -> Hop {
+    let host = via.received().unwrap_or(&via.host);
+    let port = via.port.unwrap_or(source.transport.default_port());
+    Hop::new(source.transport, host, port)
+}
+
+/// `host [: port]`, with white space around the colon.
+fn parse_sent_by(text: &str) -> Result<(String, Option<u16>), ViaError> {
+    let text = trimmed(text);
+    let joined;
+    let authority = match text.rsplit_once(':') {
+        Some((host, port)) => {
+            joined = format!("{}:{}", trimmed(host), trimmed(port));
+            joined.as_str()
+        }
+        None => text,
+    };
+    let (host, port) = split_port(authority).map_err(|_| ViaError::BadSentBy)?;
+    Ok((unbracketed(host).to_owned(), port))
+}
+
+/// Whether the host of a `Via` spells this very address.
+fn same_address(host: &str, address: &str) -> bool {
+    use std::net::IpAddr;
+    match (host.parse::<IpAddr>(), address.parse::<IpAddr>()) {
+        (Ok(host), Ok(address)) => host == address,
+        _ => host.eq_ignore_ascii_case(address),
+    }
+}
