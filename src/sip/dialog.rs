@@ -1,0 +1,202 @@
+//! Dialogs: what two user agents remember of each other between requests (RFC 3261 section 12).
+
+use bytes::Bytes;
+
+use crate::sip::{CSeq, Headers, Hop, Method, NameAddr, Request, Response, Status, Uri};
+
+/// One side's view of a dialog.
+#[derive(Debug, Clone)]
+pub struct Dialog {
+    call_id: String,
+    /// From of the requests that we send, with our tag.
+    local: String,
+    /// To of the requests that we send, with the peer's tag.
+    remote: String,
+    local_tag: String,
+    /// Empty where the peer, from before RFC 3261, gave none (section 12.1.1).
+    remote_tag: String,
+    local_cseq: u32,
+    /// Absent until the peer has sent its first request.
+    remote_cseq: Option<u32>,
+    /// The proxies on the way, nearest first. Never changed again (section 12.2).
+    route_set: Vec<NameAddr>,
+    remote_target: Uri,
+}
+
+/// Why a request does not belong to a dialog, or not any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DialogError {
+    /// The tags are not those of this dialog.
+    #[error("the tags name no dialog of ours")]
+    OtherDialog,
+    /// A later request has been seen already.
+    #[error("the peer's CSeq is not higher than {last}")]
+    OutOfOrder {
+        /// The highest number seen so far.
+        last: u32,
+    },
+    /// The request has no CSeq, or none that can be read.
+    #[error("the peer sent no CSeq")]
+    NoCSeq,
+    /// The request that is to create the dialog has no usable Contact.
+    #[error("the peer sent no usable Contact")]
+    NoContact,
+}
+
+impl DialogError {
+    /// Gives the status with which such a request is refused.
+    #[must_use]
+    pub fn status(self) -> Status {
+        match self {
+            Self::OtherDialog => Status::CALL_DOES_NOT_EXIST,
+            Self::OutOfOrder { .. } => Status::SERVER_INTERNAL_ERROR,
+            Self::NoCSeq | Self::NoContact => Status::BAD_REQUEST,
+        }
+    }
+}
+
+impl Dialog {
+    /// Builds the caller's view from our request and the 2xx to it (section 12.1.2): the route set
+    /// is the Record-Route of the response, backwards. Without a usable Contact the target remains
+    /// the Request-URI, enough to take leave.
+    #[must_use]
+    pub fn of_caller(request: &Request, response: &Response) -> Self {
+        let mut route_set = response.record_route();
+        route_set.reverse();
+        Self {
+            call_id: request.call_id().unwrap_or_default().to_owned(),
+            local: request.headers.get("From").unwrap_or_default().to_owned(),
+            remote: response.headers.get("To").unwrap_or_default().to_owned(),
+            local_tag: request.from_tag().unwrap_or_default(),
+            remote_tag: response.to_tag().unwrap_or_default(),
+            local_cseq: request.cseq().map_or(0, |cseq| cseq.number),
+            remote_cseq: None,
+            route_set,
+            remote_target: contact_of(&response.headers).unwrap_or_else(|| request.uri.clone()),
+        }
+    }
+
+    /// Builds the callee's view from the peer's request and our tag (section 12.1.1): the route
+    /// set is the Record-Route of the request, in its order.
+    pub fn of_callee(request: &Request, local_tag: &str) -> Result<Self, DialogError> {
+        let cseq = request.cseq().map_err(|_| DialogError::NoCSeq)?;
+        let to = request.headers.get("To").unwrap_or_default();
+        Ok(Self {
+            call_id: request.call_id().unwrap_or_default().to_owned(),
+            local: format!("{to};tag={local_tag}"),
+            remote: request.headers.get("From").unwrap_or_default().to_owned(),
+            local_tag: local_tag.to_owned(),
+            remote_tag: request.from_tag().unwrap_or_default(),
+            local_cseq: 0,
+            remote_cseq: Some(cseq.number),
+            route_set: request.record_route(),
+            remote_target: contact_of(&request.headers).ok_or(DialogError::NoContact)?,
+        })
+    }
+
+    /// Continues the peer's numbering of an early dialog that this one confirms.
+    pub fn resume(&mut self, remote_cseq: Option<u32>) {
+        self.remote_cseq = remote_cseq;
+    }
+
+    /// Takes note of a request of the peer: its tags must be ours, its CSeq higher than the last;
+    /// gaps are fine (section 12.2.2). Neither ACK nor CANCEL, which repeat a number, come here.
+    pub fn admit(&mut self, request: &Request) -> Result<(), DialogError> {
+        if !self.owns(request) {
+            return Err(DialogError::OtherDialog);
+        }
+        let cseq = request.cseq().map_err(|_| DialogError::NoCSeq)?;
+        admit_number(&mut self.remote_cseq, &cseq)
+    }
+
+    /// Tells whether the tags of a request of the peer are those of this dialog.
+    #[must_use]
+    pub fn owns(&self, request: &Request) -> bool {
+        request.to_tag().as_deref() == Some(&self.local_tag)
+            && request.from_tag().unwrap_or_default() == self.remote_tag
+    }
+
+    /// Moves the remote target to the Contact of a target refresh request that was accepted.
+    pub fn refresh_target(&mut self, headers: &Headers) {
+        if let Some(target) = contact_of(headers) {
+            self.remote_target = target;
+        }
+    }
+
+    /// Builds the next request of ours, all but its Via (section 12.2.1.1).
+    pub fn request(&mut self, method: Method) -> Request {
+        self.local_cseq += 1;
+        self.compose(method, self.local_cseq)
+    }
+
+    /// Builds the ACK for a 2xx to our INVITE `number`, all but its Via; it consumes no number
+    /// (section 13.2.2.4).
+    #[must_use]
+    pub fn ack(&self, number: u32) -> Request {
+        self.compose(Method::Ack, number)
+    }
+
+    /// Gives where our requests go: to the first Route, or to the target; `None` where that is no
+    /// SIP URI.
+    #[must_use]
+    pub fn next_hop(&self) -> Option<Hop> {
+        self.route_set.first().map_or(&self.remote_target, |route| &route.uri).hop()
+    }
+
+    /// Tells whether the peer has sent a request with this number, or a higher one, before.
+    #[must_use]
+    pub fn has_passed(&self, request: &Request) -> bool {
+        let number = request.cseq().ok().map(|cseq| cseq.number);
+        number.is_some_and(|number| self.remote_cseq.is_some_and(|last| number <= last))
+    }
+
+    /// Gives the peer's tag, empty if it has none.
+    #[must_use]
+    pub fn remote_tag(&self) -> &str {
+        &self.remote_tag
+    }
+
+    fn compose(&self, method: Method, number: u32) -> Request {
+        let (uri, routes) = self.path();
+        let mut headers = Headers::new();
+        headers.push("Max-Forwards", "70");
+        for route in routes {
+            headers.push("Route", &route);
+        }
+        headers.push("From", &self.local);
+        headers.push("To", &self.remote);
+        headers.push("Call-ID", &self.call_id);
+        headers.push("CSeq", &format!("{number} {}", method.as_str()));
+        Request { method, uri, headers, body: Bytes::new() }
+    }
+
+    /// Gives Request-URI and Routes. A first proxy without `lr` routes strictly: it wants itself
+    /// in the Request-URI, and the target last among the Routes (section 12.2.1.1).
+    fn path(&self) -> (Uri, Vec<String>) {
+        let routes = self.route_set.iter().map(ToString::to_string);
+        match self.route_set.first() {
+            Some(first) if first.uri.param("lr").is_none() => {
+                let target = format!("<{}>", self.remote_target);
+                (first.uri.without_headers(), routes.skip(1).chain([target]).collect())
+            }
+            Some(_) | None => (self.remote_target.without_headers(), routes.collect()),
+        }
+    }
+}
+
+/// Holds a number of the peer against the last one, and keeps it (section 12.2.2).
+pub(super) fn admit_number(last: &mut Option<u32>, cseq: &CSeq) -> Result<(), DialogError> {
+    match *last {
+        Some(last) if cseq.number <= last => Err(DialogError::OutOfOrder { last }),
+        Some(_) | None => {
+            *last = Some(cseq.number);
+            Ok(())
+        }
+    }
+}
+
+/// Gives the URI of the one Contact, if it is a SIP URI.
+pub(super) fn contact_of(headers: &Headers) -> Option<Uri> {
+    let contact = NameAddr::parse(headers.list("Contact").next()?).ok()?;
+    contact.uri.is_sip().then_some(contact.uri)
+}

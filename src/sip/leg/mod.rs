@@ -1,0 +1,388 @@
+//! A leg: the INVITE usage of one dialog with the transactions it needs (RFC 3261 sections 9 and
+//! 12 to 15).
+//!
+//! ```text
+//!      call()                                        answering()
+//!        │ INVITE                                       │ 100
+//!        ▼                                              ▼
+//!   ┌─────────┐ 3xx-6xx, timeout, transport      ┌──────────┐ reject(), CANCEL, BYE, Expires
+//!   │ Calling │───────────────────▶ Over         │ Deciding │──────────────────▶ Over
+//!   └──┬───┬──┘                                  └────┬─────┘
+//!      │   │ 2xx: ACK                                 │ accept(): 200, again until ACK
+//!      │   └───────────────┐       ┌──────────────────┘
+//!      │ 2xx after         ▼       ▼   re-INVITE, UPDATE: Offer
+//!      │ cancel():      ┌────────────┐ second 2xx from another tag: ACK, BYE
+//!      │ ACK            │  Talking   │
+//!      │                └──┬──────┬──┘
+//!      │    bye(), no ACK  │      │ BYE: 200
+//!      ▼                   ▼      ▼
+//!   ┌─────────────────────────┐  any answer, or none
+//!   │ Closing (BYE sent)      │──────────────────────▶ Over
+//!   └─────────────────────────┘
+//! ```
+//!
+//! A leg that is `Over` may still have to absorb repetitions; it is finished when its last
+//! transaction is. What a leg does not expect it answers with a status, and stays as it is.
+
+mod desk;
+mod session;
+mod uac;
+mod uas;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::ids::Random;
+use crate::sip::timers::{Deadlines, Timers};
+use crate::sip::transaction::TransactionKey;
+use crate::sip::{
+    ALLOW, Hop, Message, Method, NameAddr, Reason, Request, Response, Status, Uri, stamp_source,
+};
+
+use desk::{Desk, Inbound, Purpose, Report};
+use session::{Closing, Session};
+use uac::{Calling, Placed};
+use uas::Deciding;
+
+/// One INVITE usage, as caller or as callee.
+///
+/// Sans-IO: after each call drain [`Leg::poll`] until it gives `None`, and hand in
+/// [`LegInput::Timeout`] no later than at [`Leg::next_timeout`].
+#[derive(Debug)]
+pub struct Leg {
+    desk: Desk,
+    state: State,
+    /// Our INVITE, as long as a 2xx to it may still arrive.
+    placed: Option<Box<Placed>>,
+    waits: Deadlines<Wait>,
+}
+
+/// What every leg needs to know of its surroundings.
+#[derive(Debug)]
+pub struct Kit {
+    /// Who we are on the wire.
+    pub local: Local,
+    /// The durations of RFC 3261 table 4.
+    pub timers: Timers,
+    /// Where tags, branches and Call-IDs come from.
+    pub random: Random,
+}
+
+/// Who we are on the wire.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// The address at which we are reached: sent-by of Via, host of Contact.
+    pub hop: Hop,
+    /// The product name for User-Agent and Server.
+    pub user_agent: String,
+    /// The methods for Allow.
+    pub allow: String,
+    /// The option tags for Supported, which a peer may also require.
+    pub supported: Vec<String>,
+    /// The parameters, each with its semicolon, of the Contact with which we answer an INVITE.
+    pub contact_params: String,
+}
+
+impl Local {
+    /// Describes a user agent that is reached at `hop` and supports no options.
+    #[must_use]
+    pub fn new(hop: Hop, user_agent: impl Into<String>) -> Self {
+        Self {
+            hop,
+            user_agent: user_agent.into(),
+            allow: ALLOW.to_owned(),
+            supported: Vec::new(),
+            contact_params: String::new(),
+        }
+    }
+}
+
+/// A body with its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// The value of Content-Type.
+    pub content_type: String,
+    /// The body itself.
+    pub bytes: Bytes,
+}
+
+/// An INVITE to be sent.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The Request-URI.
+    pub target: Uri,
+    /// Who calls; the leg adds the tag.
+    pub from: NameAddr,
+    /// Who is called.
+    pub to: NameAddr,
+    /// The outbound proxy, which becomes a pre-loaded Route; without it the target names the hop.
+    pub next_hop: Option<Hop>,
+    /// Further headers, as they stand.
+    pub headers: Vec<(String, String)>,
+    /// The user part of our Contact.
+    pub contact_user: Option<String>,
+    /// The parameters of our Contact, each with its semicolon.
+    pub contact_params: String,
+    /// The offer.
+    pub body: Body,
+}
+
+/// What a leg is fed.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for one call; a box costs more")]
+pub enum LegInput {
+    /// A message whose route is this leg.
+    Message {
+        /// The message.
+        message: Message,
+        /// The other end of the path it came on.
+        source: Hop,
+    },
+    /// The time of [`Leg::next_timeout`] has come.
+    Timeout,
+    /// A hop that we sent to cannot be reached.
+    TransportFailed {
+        /// That hop.
+        hop: Hop,
+    },
+}
+
+/// What a leg wishes or reports.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LegOutput {
+    /// Bytes to put on the wire.
+    Send {
+        /// The encoded message.
+        bytes: Bytes,
+        /// Where it goes.
+        hop: Hop,
+    },
+    /// Something to know.
+    Event(LegEvent),
+}
+
+/// What has become of the call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LegEvent {
+    /// A provisional response to our INVITE.
+    Progress(Status),
+    /// The first 2xx to our INVITE, already ACKed.
+    Established {
+        /// That response.
+        response: Response,
+    },
+    /// The final refusal of our INVITE, already ACKed.
+    Refused {
+        /// That response.
+        response: Response,
+    },
+    /// Our INVITE got no final response.
+    NoAnswer(NoAnswer),
+    /// The call that we cancelled is over, also where a 2xx crossed the CANCEL.
+    Cancelled,
+    /// The caller gave up before we decided; 200 and 487 have been sent.
+    CancelledByPeer {
+        /// Why, if the caller told.
+        reasons: Vec<Reason>,
+    },
+    /// The ACK for our 2xx has come.
+    Confirmed,
+    /// No ACK came in 64\*T1; the leg says BYE of itself.
+    NoAck,
+    /// A re-INVITE or an UPDATE, to be answered with [`Leg::answer_offer`].
+    Offer {
+        /// The offer; absent where the peer asks us for one.
+        body: Option<Body>,
+    },
+    /// The peer has said BYE, which is answered.
+    Ended {
+        /// Why, if the peer told.
+        reasons: Vec<Reason>,
+    },
+    /// The dialog could not be had: a 2xx without Contact, or an INVITE that the leg itself
+    /// refused with this status. The leg closes of itself.
+    Lost {
+        /// The status, where there is one.
+        status: Option<Status>,
+    },
+    /// The BYE that was asked for is answered, or will never be.
+    ByeDone,
+}
+
+/// Why an INVITE got no final response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// Nobody answered in 64\*T1 (Timer B).
+    Timeout,
+    /// The next hop cannot be reached.
+    Transport,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Our INVITE has no final response.
+    Calling(Calling),
+    /// The peer's INVITE has no final response.
+    Deciding(Box<Deciding>),
+    /// The INVITE was accepted.
+    Talking(Box<Session>),
+    /// Our BYE has no final response.
+    Closing(Box<Closing>),
+    /// There is no dialog any more, or never was.
+    Over,
+}
+
+/// What a leg waits for beside the timers of its transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wait {
+    /// For the final response to an INVITE that we cancelled: 64\*T1 (RFC 3261 section 9.1).
+    Cancelled,
+    /// For a 2xx to an INVITE that we have given up: another 64\*T1.
+    LateAnswer,
+    /// Until the 180 is sent again, lest a proxy give up: one minute (section 13.3.1.1).
+    Ring,
+    /// Until the INVITE of the peer expires (section 13.3.1).
+    Expires,
+}
+
+impl Leg {
+    /// Feeds one input.
+    pub fn handle(&mut self, now: Instant, input: LegInput) {
+        match input {
+            LegInput::Message { message: Message::Response(response), .. } => {
+                self.handle_response(now, response);
+            }
+            LegInput::Message { message: Message::Request(request), source } => {
+                self.handle_request(now, request, source);
+            }
+            LegInput::Timeout => self.handle_timeout(now),
+            LegInput::TransportFailed { hop } => self.desk.handle_transport_failure(&hop),
+        }
+        self.settle(now);
+    }
+
+    /// Hangs up. A call without final response is cancelled, an invitation not yet answered is
+    /// refused with 480. A callee's BYE waits for the ACK of its 2xx (RFC 3261 section 15).
+    pub fn bye(&mut self, now: Instant, reason: Option<Reason>) {
+        match &mut self.state {
+            State::Calling(_) => self.cancel(now, reason),
+            State::Deciding(_) => self.reject(now, Status::TEMPORARILY_UNAVAILABLE, Vec::new()),
+            State::Talking(_) => self.hang_up_when_permitted(now, reason),
+            State::Closing(closing) => closing.ask(),
+            State::Over => {}
+        }
+        self.settle(now);
+    }
+
+    /// Gives the next wish or report.
+    pub fn poll(&mut self) -> Option<LegOutput> {
+        self.desk.outputs.pop_front()
+    }
+
+    /// Gives the time of the next timer.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let answers = match &self.state {
+            State::Talking(session) => session.next_timeout(),
+            State::Calling(_) | State::Deciding(_) | State::Closing(_) | State::Over => None,
+        };
+        [self.desk.next_timeout(), self.waits.next_timeout(), answers].into_iter().flatten().min()
+    }
+
+    /// Tells whether nothing is left to absorb, to repeat or to poll.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        matches!(self.state, State::Over) && self.placed.is_none() && self.desk.is_idle()
+    }
+
+    /// Gives the Call-ID.
+    #[must_use]
+    pub fn call_id(&self) -> &str {
+        &self.desk.call_id
+    }
+
+    /// Gives our tag, random and unique among all legs.
+    #[must_use]
+    pub fn local_tag(&self) -> &str {
+        &self.desk.local_tag
+    }
+
+    /// Gives the peer's tag, while there is a dialog.
+    #[must_use]
+    pub fn remote_tag(&self) -> Option<&str> {
+        match &self.state {
+            State::Deciding(deciding) => Some(deciding.dialog.remote_tag()),
+            State::Talking(session) => Some(session.dialog.remote_tag()),
+            State::Closing(closing) => Some(closing.dialog.remote_tag()),
+            State::Calling(_) | State::Over => None,
+        }
+    }
+
+    fn handle_response(&mut self, now: Instant, response: Response) {
+        // More than one Via: the response was never meant for us (RFC 3261 section 8.1.3.3).
+        if response.headers.list("Via").count() != 1 {
+            return;
+        }
+        if let Some(response) = self.desk.handle_response(now, response) {
+            self.handle_late_answer(now, response);
+        }
+    }
+
+    fn handle_request(&mut self, now: Instant, mut request: Request, source: Hop) {
+        stamp_source(&mut request, &source);
+        if self.desk.is_repetition(now, &request) {
+            return;
+        }
+        let key = TransactionKey::of_request(&request);
+        let inbound = Inbound { request, source, key };
+        if inbound.request.method == Method::Ack {
+            self.handle_ack(now, &inbound.request);
+        } else if inbound.request.method == Method::Cancel {
+            self.handle_cancel(now, &inbound);
+        } else if inbound.request.to_tag().is_none() {
+            self.handle_outside(&inbound);
+        } else {
+            self.handle_within(now, inbound);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.desk.handle_timeout(now);
+        while let Some((wait, _)) = self.waits.expire(now) {
+            match wait {
+                Wait::Cancelled => self.give_up_cancelled(now),
+                Wait::LateAnswer => self.placed = None,
+                Wait::Ring => self.ring(now),
+                Wait::Expires => self.expire(now),
+            }
+        }
+        self.repeat_answers(now);
+    }
+
+    /// Serves the reports of the transactions until none is left.
+    fn settle(&mut self, now: Instant) {
+        while let Some((purpose, report)) = self.desk.poll_client() {
+            match (purpose, report) {
+                (Purpose::Invite, Report::Response(response)) => {
+                    self.handle_answer(now, response);
+                }
+                (Purpose::Invite, Report::Failed(why)) => self.give_up(now, why),
+                (Purpose::Invite, Report::Terminated) => self.forget_invite(),
+                (Purpose::Bye, Report::Response(response)) if response.status.is_final() => {
+                    self.finish_bye();
+                }
+                (Purpose::Bye, Report::Failed(_)) => self.finish_bye(),
+                // Whether a CANCEL is answered changes nothing (RFC 3261 section 9.1), nor does
+                // the answer of a fork that we never wanted.
+                (Purpose::Cancel | Purpose::ForkBye, _) | (Purpose::Bye, _) => {}
+            }
+        }
+        while let Some(ack) = self.desk.poll_server() {
+            self.handle_ack(now, &ack);
+        }
+    }
+}
+
+/// How often a ringing callee says so again (RFC 3261 section 13.3.1.1).
+const RING_AGAIN: Duration = Duration::from_secs(60);

@@ -1,0 +1,402 @@
+//! The accepted call: ACK, offers of the peer, BYE both ways (RFC 3261 sections 13.3.1.4, 14 and
+//! 15, RFC 3311).
+
+use std::mem;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::desk::{Inbound, Purpose};
+use super::{Body, Leg, LegEvent, State};
+use crate::sip::dialog::{Dialog, DialogError};
+use crate::sip::endpoint::{ACCEPT, unsupported};
+use crate::sip::transaction::TransactionKey;
+use crate::sip::{Hop, Method, Reason, Request, Status, response_to};
+
+/// A dialog whose INVITE was accepted.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) dialog: Dialog,
+    /// Where the first INVITE went to or came from, for want of a better hop.
+    fallback: Hop,
+    /// Our 2xx that wait for their ACK.
+    answers: Vec<Answer>,
+    /// The re-INVITE or UPDATE that waits for `answer_offer`.
+    offer: Option<Offer>,
+    hang_up: HangUp,
+}
+
+#[derive(Debug)]
+struct Offer {
+    inbound: Inbound,
+    /// Whether it came without a body, so that our 2xx is the offer.
+    is_ours: bool,
+}
+
+/// Whether the owner has asked for a BYE that must still wait.
+#[derive(Debug)]
+enum HangUp {
+    NotAsked,
+    AfterAck(Option<Reason>),
+}
+
+/// A 2xx of ours to an INVITE, repeated until its ACK comes, whatever the transport.
+#[derive(Debug)]
+struct Answer {
+    number: u32,
+    answered: Answered,
+    bytes: Bytes,
+    hop: Hop,
+    interval: Duration,
+    repeat_at: Instant,
+    give_up_at: Instant,
+}
+
+/// What a 2xx answers, and whether it carries an offer of ours (then the INVITE had none).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answered {
+    Invitation { offered: bool },
+    Offer { offered: bool },
+}
+
+/// A dialog to which we have said BYE.
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) dialog: Dialog,
+    pub(super) fallback: Hop,
+    /// Whether the owner asked for it, and waits to hear that it is done.
+    asked: bool,
+}
+
+impl Session {
+    pub(super) fn new(dialog: Dialog, fallback: Hop) -> Self {
+        Self { dialog, fallback, answers: Vec::new(), offer: None, hang_up: HangUp::NotAsked }
+    }
+
+    /// Takes the offer out, if it is the one that came with this transaction.
+    pub(super) fn take_offer(&mut self, key: &TransactionKey) -> Option<Inbound> {
+        Some(self.offer.take_if(|offer| offer.inbound.key == *key)?.inbound)
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.answers.iter().map(|answer| answer.repeat_at.min(answer.give_up_at)).min()
+    }
+
+    /// Tells whether an offer of ours waits for its answer.
+    fn has_offered(&self) -> bool {
+        self.answers.iter().any(|answer| match answer.answered {
+            Answered::Invitation { offered } | Answered::Offer { offered } => offered,
+        })
+    }
+
+    /// Tells whether the callee may not say BYE yet (section 15).
+    fn is_unconfirmed(&self) -> bool {
+        let mut answers = self.answers.iter();
+        answers.any(|answer| matches!(answer.answered, Answered::Invitation { .. }))
+    }
+}
+
+impl Closing {
+    /// For a BYE that the owner asked for.
+    pub(super) fn asked(dialog: Dialog, fallback: Hop) -> Self {
+        Self { dialog, fallback, asked: true }
+    }
+
+    /// For a BYE that the leg says of itself.
+    pub(super) fn unasked(dialog: Dialog, fallback: Hop) -> Self {
+        Self { dialog, fallback, asked: false }
+    }
+
+    /// The owner asks after all.
+    pub(super) fn ask(&mut self) {
+        self.asked = true;
+    }
+}
+
+impl Leg {
+    /// Answers the last [`LegEvent::Offer`]: with our description, or with a refusal, which leaves
+    /// the session as it was (RFC 3261 section 14.2).
+    pub fn answer_offer(&mut self, now: Instant, answer: Result<Body, Status>) {
+        let state = mem::replace(&mut self.state, State::Over);
+        let State::Talking(mut session) = state else { return self.state = state };
+        if let Some(Offer { inbound: offer, is_ours }) = session.offer.take() {
+            match answer {
+                Ok(body) if offer.request.method == Method::Invite => {
+                    let answered = Answered::Offer { offered: is_ours };
+                    session.dialog.refresh_target(&offer.request.headers);
+                    self.answer_invite(now, &mut session, &offer, (body, answered));
+                }
+                Ok(body) => {
+                    session.dialog.refresh_target(&offer.request.headers);
+                    let mut response = self.dialog_response(&offer.request, Status::OK);
+                    response.headers.push("Content-Type", &body.content_type);
+                    response.body = body.bytes;
+                    self.desk.answer(now, &offer.key, &response);
+                }
+                Err(status) if status.class() > 2 => self.refuse(now, &offer, status),
+                Err(_) => self.refuse(now, &offer, Status::NOT_ACCEPTABLE_HERE),
+            }
+        }
+        self.state = State::Talking(session);
+        self.settle(now);
+    }
+
+    /// Accepts an INVITE, the first or a later one (section 13.3.1.4).
+    pub(super) fn answer_invite(
+        &mut self,
+        now: Instant,
+        session: &mut Session,
+        invite: &Inbound,
+        (body, answered): (Body, Answered),
+    ) {
+        let mut response = self.dialog_response(&invite.request, Status::OK);
+        response.headers.push("Content-Type", &body.content_type);
+        response.body = body.bytes;
+        let Some(hop) = self.desk.answer(now, &invite.key, &response) else { return };
+        let timers = self.desk.kit.timers;
+        session.answers.push(Answer {
+            number: invite.request.cseq().map_or(0, |cseq| cseq.number),
+            answered,
+            bytes: response.encode(),
+            hop,
+            interval: timers.t1,
+            repeat_at: now + timers.t1,
+            give_up_at: now + timers.give_up(),
+        });
+    }
+
+    /// Takes an ACK: it stops the 2xx that it confirms, and sets a BYE free that waited for it.
+    pub(super) fn handle_ack(&mut self, now: Instant, ack: &Request) {
+        let State::Talking(session) = &mut self.state else { return };
+        let Ok(cseq) = ack.cseq() else { return };
+        if !session.dialog.owns(ack) {
+            return;
+        }
+        let confirmed = session.answers.iter().position(|answer| answer.number == cseq.number);
+        let Some(at) = confirmed else { return };
+        match (session.answers.remove(at).answered, &session.hang_up) {
+            (Answered::Invitation { .. }, HangUp::NotAsked) => {
+                self.desk.event(LegEvent::Confirmed);
+            }
+            (Answered::Invitation { .. }, HangUp::AfterAck(_)) => self.hang_up_session(now, None),
+            (Answered::Offer { .. }, _) => {}
+        }
+    }
+
+    /// Takes a request with our tag that is no repetition (section 12.2.2).
+    pub(super) fn handle_within(&mut self, now: Instant, inbound: Inbound) {
+        let request = &inbound.request;
+        let admitted = match &mut self.state {
+            State::Calling(_) => self.admit_early(request),
+            State::Deciding(deciding) => deciding.dialog.admit(request),
+            State::Talking(session) => session.dialog.admit(request),
+            State::Closing(closing) => closing.dialog.admit(request),
+            State::Over => Err(DialogError::OtherDialog),
+        };
+        if let Err(error) = admitted {
+            let refusal = self.desk.response(request, error.status());
+            return self.desk.answer_stateless(&inbound, &refusal);
+        }
+        if !self.desk.open(now, &inbound) {
+            return;
+        }
+        let (supported, tag) = (&self.desk.kit.local.supported, &self.desk.local_tag);
+        if let Some(refusal) = unsupported(request, supported, tag) {
+            self.desk.answer(now, &inbound.key, &refusal);
+            return;
+        }
+        match request.method {
+            Method::Bye => self.handle_bye(now, &inbound),
+            Method::Invite | Method::Update => self.handle_offer(now, inbound),
+            Method::Ack
+            | Method::Cancel
+            | Method::Options
+            | Method::Register
+            | Method::Subscribe
+            | Method::Notify
+            | Method::Refer
+            | Method::Message
+            | Method::Info
+            | Method::Prack
+            | Method::Publish
+            | Method::Other(_) => self.answer_plainly(now, &inbound),
+        }
+    }
+
+    /// Takes the answer to our BYE, or the news that none will come: either way it is over.
+    pub(super) fn finish_bye(&mut self) {
+        if let State::Closing(closing) = mem::replace(&mut self.state, State::Over)
+            && closing.asked
+        {
+            self.desk.event(LegEvent::ByeDone);
+        }
+    }
+
+    /// Says BYE.
+    pub(super) fn hang_up(&mut self, now: Instant, mut closing: Closing, reason: Option<Reason>) {
+        self.desk.bye(now, &mut closing, reason, Purpose::Bye);
+        self.state = State::Closing(Box::new(closing));
+    }
+
+    /// Says BYE for the owner, as soon as it is permitted.
+    pub(super) fn hang_up_when_permitted(&mut self, now: Instant, reason: Option<Reason>) {
+        let State::Talking(session) = &mut self.state else { return };
+        match session.hang_up {
+            HangUp::NotAsked if session.is_unconfirmed() => {
+                session.hang_up = HangUp::AfterAck(reason);
+            }
+            HangUp::NotAsked => self.hang_up_session(now, reason),
+            HangUp::AfterAck(_) => {}
+        }
+    }
+
+    /// Sends the 2xx again that are due, and gives up on an ACK that never comes.
+    pub(super) fn repeat_answers(&mut self, now: Instant) {
+        let State::Talking(session) = &mut self.state else { return };
+        for answer in session.answers.iter_mut().filter(|it| it.repeat_at <= now) {
+            if now < answer.give_up_at {
+                self.desk.send(answer.bytes.clone(), answer.hop.clone());
+                answer.interval = self.desk.kit.timers.next_interval(answer.interval);
+                answer.repeat_at = now + answer.interval;
+            }
+        }
+        if !session.answers.iter().any(|answer| answer.give_up_at <= now) {
+            return;
+        }
+        match session.hang_up {
+            HangUp::AfterAck(_) => self.hang_up_session(now, None),
+            HangUp::NotAsked => {
+                self.desk.event(LegEvent::NoAck);
+                let Some(session) = self.end_session(now) else { return };
+                let closing = Closing::unasked(session.dialog, session.fallback);
+                self.hang_up(now, closing, Some(Reason::sip(408, "ACK missing")));
+            }
+        }
+    }
+
+    /// A peer may end what it has begun or accepted, also before it has ACKed. A callee whose 2xx
+    /// we have not seen may not (section 15).
+    fn handle_bye(&mut self, now: Instant, inbound: &Inbound) {
+        if matches!(self.state, State::Calling(_) | State::Over) {
+            return self.refuse(now, inbound, Status::CALL_DOES_NOT_EXIST);
+        }
+        let done = self.desk.response(&inbound.request, Status::OK);
+        self.desk.answer(now, &inbound.key, &done);
+        match &self.state {
+            State::Deciding(_) => self.terminate(now, inbound.request.reasons()),
+            State::Talking(_) => {
+                let Some(session) = self.end_session(now) else { return };
+                self.desk.event(match session.hang_up {
+                    HangUp::NotAsked => LegEvent::Ended { reasons: inbound.request.reasons() },
+                    HangUp::AfterAck(_) => LegEvent::ByeDone,
+                });
+            }
+            State::Calling(_) | State::Closing(_) | State::Over => {}
+        }
+    }
+
+    /// Takes a re-INVITE or an UPDATE. One offer at a time: ours first (491), else one by one (500
+    /// with Retry-After; RFC 3261 section 14.2, RFC 3311 section 5.2).
+    fn handle_offer(&mut self, now: Instant, mut inbound: Inbound) {
+        let request = &inbound.request;
+        let only_refreshes = request.method == Method::Update && request.body.is_empty();
+        match &mut self.state {
+            State::Calling(_) if !only_refreshes => {
+                return self.refuse(now, &inbound, Status::REQUEST_PENDING);
+            }
+            State::Talking(session) if !only_refreshes => {
+                if session.offer.is_some() || session.answers.len() >= MAX_ANSWERS {
+                    return self.refuse_for_now(now, &inbound);
+                }
+                if session.has_offered() {
+                    return self.refuse(now, &inbound, Status::REQUEST_PENDING);
+                }
+                let body = take_body(&mut inbound.request);
+                if inbound.request.method == Method::Invite {
+                    let trying = response_to(&inbound.request, Status::TRYING, None);
+                    self.desk.answer(now, &inbound.key, &trying);
+                }
+                session.offer = Some(Offer { inbound, is_ours: body.is_none() });
+                return self.desk.event(LegEvent::Offer { body });
+            }
+            State::Deciding(_) if !only_refreshes => {
+                return self.refuse_for_now(now, &inbound);
+            }
+            State::Deciding(deciding) => deciding.dialog.refresh_target(&request.headers),
+            State::Talking(session) => session.dialog.refresh_target(&request.headers),
+            State::Calling(_) => {}
+            State::Closing(_) | State::Over => {
+                return self.refuse(now, &inbound, Status::CALL_DOES_NOT_EXIST);
+            }
+        }
+        let done = self.dialog_response(&inbound.request, Status::OK);
+        self.desk.answer(now, &inbound.key, &done);
+    }
+
+    /// Answers what changes nothing here.
+    fn answer_plainly(&mut self, now: Instant, inbound: &Inbound) {
+        let status = match inbound.request.method {
+            _ if matches!(self.state, State::Closing(_)) => Status::CALL_DOES_NOT_EXIST,
+            Method::Options | Method::Prack => Status::OK,
+            Method::Refer => Status::FORBIDDEN,
+            Method::Subscribe | Method::Notify => Status::BAD_EVENT,
+            Method::Other(_) => Status::NOT_IMPLEMENTED,
+            Method::Invite
+            | Method::Ack
+            | Method::Bye
+            | Method::Cancel
+            | Method::Update
+            | Method::Register
+            | Method::Message
+            | Method::Info
+            | Method::Publish => Status::METHOD_NOT_ALLOWED,
+        };
+        let mut response = self.desk.response(&inbound.request, status);
+        if matches!(status, Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED)
+            || inbound.request.method == Method::Options
+        {
+            self.desk.push_abilities(&mut response.headers);
+        }
+        if inbound.request.method == Method::Options && status == Status::OK {
+            response.headers.push("Accept", ACCEPT);
+        }
+        self.desk.answer(now, &inbound.key, &response);
+    }
+
+    fn refuse_for_now(&mut self, now: Instant, inbound: &Inbound) {
+        let later = self.later(&inbound.request);
+        self.desk.answer(now, &inbound.key, &later);
+    }
+
+    /// Says BYE for the owner, with the reason given now or when it was asked.
+    fn hang_up_session(&mut self, now: Instant, reason: Option<Reason>) {
+        let Some(session) = self.end_session(now) else { return };
+        let reason = match session.hang_up {
+            HangUp::AfterAck(held) => held,
+            HangUp::NotAsked => reason,
+        };
+        self.hang_up(now, Closing::asked(session.dialog, session.fallback), reason);
+    }
+
+    /// Leaves `Talking`; an offer that waits is answered 487 (section 15.1.2).
+    fn end_session(&mut self, now: Instant) -> Option<Session> {
+        let state = mem::replace(&mut self.state, State::Over);
+        let State::Talking(mut session) = state else {
+            self.state = state;
+            return None;
+        };
+        if let Some(offer) = session.offer.take() {
+            self.refuse(now, &offer.inbound, Status::REQUEST_TERMINATED);
+        }
+        Some(*session)
+    }
+}
+
+fn take_body(request: &mut Request) -> Option<Body> {
+    let bytes = mem::take(&mut request.body);
+    let content_type = request.content_type().unwrap_or("application/sdp").to_owned();
+    (!bytes.is_empty()).then_some(Body { content_type, bytes })
+}
+
+/// More unconfirmed 2xx at a time than any honest peer waits for.
+const MAX_ANSWERS: usize = 4;
