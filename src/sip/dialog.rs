@@ -200,3 +200,135 @@ pub(super) fn contact_of(headers: &Headers) -> Option<Uri> {
     let contact = NameAddr::parse(headers.list("Contact").next()?).ok()?;
     contact.uri.is_sip().then_some(contact.uri)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::sip::transaction::sample::{request, response};
+
+    #[test]
+    fn the_caller_reverses_the_record_route_and_the_callee_does_not() {
+        let mut accepted = response(200, "INVITE");
+        accepted.headers.push("Record-Route", "<sip:p3.example;lr>, <sip:p2.example;lr>");
+        accepted.headers.push("Record-Route", "<sip:p1.example:5070;lr;transport=tcp>");
+        accepted.headers.push("Contact", "<sip:bob@192.0.2.2>");
+        let mut caller = Dialog::of_caller(&request("INVITE"), &accepted);
+        assert_eq!(caller.next_hop().unwrap().to_string(), "tcp:p1.example:5070");
+        assert_eq!(
+            head(&caller.request(Method::Bye)),
+            "BYE sip:bob@192.0.2.2\n\
+             Max-Forwards: 70\n\
+             Route: <sip:p1.example:5070;lr;transport=tcp>\n\
+             Route: <sip:p2.example;lr>\n\
+             Route: <sip:p3.example;lr>\n\
+             From: Alice <sip:alice@a.example>;tag=a\n\
+             To: <sip:bob@b.example>;tag=b\n\
+             Call-ID: one@a.example\n\
+             CSeq: 2 BYE\n"
+        );
+
+        let mut invite = request("INVITE");
+        invite.headers.push("Record-Route", "<sip:p3.example;lr>, <sip:p1.example;lr>");
+        let mut callee = Dialog::of_callee(&invite, "b").unwrap();
+        assert_eq!(
+            head(&callee.request(Method::Bye)),
+            "BYE sip:alice@a.example:5060\n\
+             Max-Forwards: 70\n\
+             Route: <sip:p3.example;lr>\n\
+             Route: <sip:p1.example;lr>\n\
+             From: <sip:bob@b.example>;tag=b\n\
+             To: Alice <sip:alice@a.example>;tag=a\n\
+             Call-ID: one@a.example\n\
+             CSeq: 1 BYE\n"
+        );
+    }
+
+    #[test]
+    fn a_strict_router_gets_itself_in_the_request_uri() {
+        let mut accepted = response(200, "INVITE");
+        accepted.headers.push("Record-Route", "<sip:p2.example;lr>");
+        accepted.headers.push("Record-Route", "<sip:strict.example?a=b>");
+        accepted.headers.push("Contact", "<sip:bob@192.0.2.2;transport=tcp>");
+        let mut dialog = Dialog::of_caller(&request("INVITE"), &accepted);
+        let bye = dialog.request(Method::Bye);
+        assert_eq!(bye.uri.to_string(), "sip:strict.example");
+        let routes: Vec<_> = bye.headers.all("Route").collect();
+        assert_eq!(routes, ["<sip:p2.example;lr>", "<sip:bob@192.0.2.2;transport=tcp>"]);
+        assert_eq!(dialog.next_hop().unwrap().to_string(), "udp:strict.example:5060");
+    }
+
+    #[test]
+    fn a_target_refresh_moves_the_target_but_never_the_route_set() {
+        let mut accepted = response(200, "INVITE");
+        accepted.headers.push("Contact", "<sip:bob@192.0.2.2>");
+        let mut dialog = Dialog::of_caller(&request("INVITE"), &accepted);
+        let mut update = request("UPDATE");
+        update.headers.push("Record-Route", "<sip:late.example;lr>");
+        update.headers.set("Contact", "<sip:bob@192.0.2.7:5099>");
+        dialog.refresh_target(&update.headers);
+        assert_eq!(dialog.next_hop().unwrap().to_string(), "udp:192.0.2.7:5099");
+        assert!(!dialog.request(Method::Bye).headers.has("Route"));
+        update.headers.set("Contact", "<tel:+1202>");
+        dialog.refresh_target(&update.headers);
+        assert_eq!(dialog.request(Method::Bye).uri.to_string(), "sip:bob@192.0.2.7:5099");
+    }
+
+    #[test]
+    fn lower_numbers_are_refused_and_gaps_are_fine() {
+        let mut dialog = Dialog::of_callee(&request("INVITE"), "b").unwrap();
+        let mut numbered = |number: u32| dialog.admit(&within("INFO", number, "b", "a"));
+        assert_eq!(numbered(7), Ok(()));
+        assert_eq!(numbered(7), Err(DialogError::OutOfOrder { last: 7 }));
+        assert_eq!(numbered(3), Err(DialogError::OutOfOrder { last: 7 }));
+        assert_eq!(numbered(8), Ok(()));
+        assert_eq!(DialogError::OutOfOrder { last: 7 }.status(), Status::SERVER_INTERNAL_ERROR);
+    }
+
+    #[test]
+    fn wrong_tags_are_another_dialog_and_spend_no_number() {
+        let mut dialog = Dialog::of_callee(&request("INVITE"), "b").unwrap();
+        for (to, from) in [("b", "x"), ("x", "a"), ("B", "a")] {
+            let wrong = within("BYE", 9, to, from);
+            assert_eq!(dialog.admit(&wrong), Err(DialogError::OtherDialog));
+        }
+        assert_eq!(dialog.admit(&within("BYE", 2, "b", "a")), Ok(()));
+    }
+
+    #[test]
+    fn without_a_contact_there_is_no_dialog_for_a_callee() {
+        let mut invite = request("INVITE");
+        invite.headers.remove("Contact");
+        assert_eq!(Dialog::of_callee(&invite, "b").unwrap_err(), DialogError::NoContact);
+        invite.headers.push("Contact", "*");
+        assert_eq!(Dialog::of_callee(&invite, "b").unwrap_err(), DialogError::NoContact);
+    }
+
+    #[test]
+    fn a_peer_without_a_tag_has_the_empty_one() {
+        let mut invite = request("INVITE");
+        invite.headers.set("From", "<sip:alice@a.example>");
+        let mut dialog = Dialog::of_callee(&invite, "b").unwrap();
+        let mut bye = within("BYE", 2, "b", "a");
+        assert_eq!(dialog.admit(&bye), Err(DialogError::OtherDialog));
+        bye.headers.set("From", "<sip:alice@a.example>");
+        assert_eq!(dialog.admit(&bye), Ok(()));
+    }
+
+    fn within(method: &str, number: u32, to_tag: &str, from_tag: &str) -> Request {
+        let mut request = request(method);
+        request.headers.set("To", &format!("<sip:bob@b.example>;tag={to_tag}"));
+        request.headers.set("From", &format!("<sip:alice@a.example>;tag={from_tag}"));
+        request.headers.set("CSeq", &format!("{number} {method}"));
+        request
+    }
+
+    fn head(request: &Request) -> String {
+        let mut text = format!("{} {}\n", request.method, request.uri);
+        for (name, value) in request.headers.iter() {
+            text.push_str(&format!("{name}: {value}\n"));
+        }
+        text
+    }
+}

@@ -125,3 +125,96 @@ fn stateless_tag(request: &Request) -> String {
     }
     format!("{:016x}", hasher.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::transaction::sample::{request, response};
+
+    #[test]
+    fn messages_are_found_by_our_tag_and_new_ones_by_theirs() {
+        let named = |tag: &str| key("one@a.example", tag.to_owned());
+        let ours = Message::Response(response(200, "INVITE"));
+        assert_eq!(route(&ours), Route::Response(named("a")));
+        for method in ["INVITE", "CANCEL", "ACK"] {
+            let initial = Message::Request(request(method));
+            assert_eq!(route(&initial), Route::Initial(named("a")));
+        }
+        assert_eq!(route(&Message::Request(within("BYE"))), Route::InDialog(named("b")));
+    }
+
+    #[test]
+    fn messages_without_a_name_are_malformed() {
+        let mut nameless = request("INVITE");
+        nameless.headers.remove("Call-ID");
+        assert_eq!(route(&Message::Request(nameless)), Route::Malformed);
+        let mut nobody = request("INVITE");
+        nobody.headers.remove("From");
+        assert_eq!(route(&Message::Request(nobody)), Route::Malformed);
+        let mut untagged = response(200, "INVITE");
+        untagged.headers.set("From", "<sip:alice@a.example>");
+        assert_eq!(route(&Message::Response(untagged)), Route::Malformed);
+    }
+
+    #[test]
+    fn what_nobody_wants_is_answered_by_its_method() {
+        let code = |request: &Request| stray(request).map(|answer| answer.status.code());
+        for (method, expected) in [
+            ("ACK", None),
+            ("OPTIONS", Some(200)),
+            ("MESSAGE", Some(405)),
+            ("REGISTER", Some(405)),
+            ("SUBSCRIBE", Some(489)),
+            ("NOTIFY", Some(481)),
+            ("BYE", Some(481)),
+            ("CANCEL", Some(481)),
+            ("INVITE", Some(404)),
+            ("DANCE", Some(501)),
+        ] {
+            assert_eq!(code(&request(method)), expected, "{method}");
+        }
+        assert_eq!(code(&within("ACK")), None);
+        for method in ["BYE", "OPTIONS", "INVITE", "DANCE"] {
+            assert_eq!(code(&within(method)), Some(481), "{method}");
+        }
+    }
+
+    #[test]
+    fn a_refused_method_learns_the_allowed_ones() {
+        for method in ["MESSAGE", "DANCE", "OPTIONS"] {
+            let answer = stray(&request(method));
+            let allow = answer.as_ref().and_then(|answer| answer.headers.get("Allow"));
+            assert_eq!(allow, Some(ALLOW), "{method}");
+        }
+    }
+
+    #[test]
+    fn a_required_option_that_nobody_knows_is_named() {
+        let mut options = request("OPTIONS");
+        options.headers.push("Require", "a, b");
+        options.headers.push("Require", "c");
+        let answer = stray(&options);
+        assert_eq!(answer.as_ref().map(|answer| answer.status), Some(Status::BAD_EXTENSION));
+        assert_eq!(answer.as_ref().and_then(|it| it.headers.get("Unsupported")), Some("a, b, c"));
+        let mut cancel = request("CANCEL");
+        cancel.headers.push("Require", "a");
+        let answer = stray(&cancel).map(|answer| answer.status);
+        assert_eq!(answer, Some(Status::CALL_DOES_NOT_EXIST));
+    }
+
+    #[test]
+    fn a_repetition_gets_the_same_tag_and_another_request_another() {
+        let tag = |request: &Request| stray(request).and_then(|answer| answer.to_tag());
+        let options = request("OPTIONS");
+        assert!(tag(&options).is_some());
+        assert_eq!(tag(&options), tag(&options));
+        assert_ne!(tag(&options), tag(&request("MESSAGE")));
+        assert_eq!(tag(&within("BYE")), Some("b".to_owned()));
+    }
+
+    fn within(method: &str) -> Request {
+        let mut request = request(method);
+        request.headers.set("To", "<sip:bob@b.example>;tag=b");
+        request
+    }
+}

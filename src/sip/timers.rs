@@ -30,10 +30,16 @@ impl Timers {
         self.t1.saturating_mul(64)
     }
 
+    /// Gives the interval before the first retransmission, T1.
+    #[must_use]
+    pub fn first_interval(&self) -> Duration {
+        self.t1.max(SHORTEST_INTERVAL)
+    }
+
     /// Gives the interval that follows `interval` where retransmissions double up to T2.
     #[must_use]
     pub fn next_interval(&self, interval: Duration) -> Duration {
-        interval.saturating_mul(2).min(self.t2)
+        interval.saturating_mul(2).min(self.t2).max(SHORTEST_INTERVAL)
     }
 
     /// Gives how long a client remembers a refused INVITE (Timer D): at least 32 s where messages
@@ -140,6 +146,9 @@ impl<T: Copy + Ord> Deadlines<T> {
 
 /// Timer D "of at least 32 seconds" (RFC 3261 section 17.1.1.2).
 const SHORTEST_D: Duration = Duration::from_secs(32);
+
+/// No setting of T1 and T2 may make a machine repeat itself without any time passing.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {

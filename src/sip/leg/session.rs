@@ -159,8 +159,8 @@ impl Leg {
             answered,
             bytes: response.encode(),
             hop,
-            interval: timers.t1,
-            repeat_at: now + timers.t1,
+            interval: timers.first_interval(),
+            repeat_at: now + timers.first_interval(),
             give_up_at: now + timers.give_up(),
         });
     }

@@ -225,7 +225,7 @@ impl Leg {
         for name in ["Via", "Max-Forwards", "Route", "From", "To", "Call-ID"] {
             headers.copy(name, &placed.request.headers);
         }
-        headers.push("CSeq", "1 CANCEL");
+        headers.push("CSeq", &format!("{INVITE_CSEQ} CANCEL"));
         headers.push("User-Agent", &self.desk.kit.local.user_agent);
         if let Some(reason) = &reason {
             headers.push("Reason", &reason.to_string());

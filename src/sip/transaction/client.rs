@@ -187,7 +187,7 @@ impl InviteClient {
         let bytes = request.encode();
         desk.send(bytes.clone());
         desk.deadlines.set(Timer::B, now + desk.timers.give_up());
-        let interval = desk.timers.t1;
+        let interval = desk.timers.first_interval();
         if !desk.is_reliable() {
             desk.deadlines.set(Timer::A, now + interval);
         }
@@ -294,7 +294,7 @@ impl NonInviteClient {
         let bytes = request.encode();
         desk.send(bytes.clone());
         desk.deadlines.set(Timer::F, now + desk.timers.give_up());
-        let interval = desk.timers.t1;
+        let interval = desk.timers.first_interval();
         if !desk.is_reliable() {
             desk.deadlines.set(Timer::E, now + interval);
         }
@@ -331,7 +331,7 @@ impl NonInviteClient {
             }
             (Self::Proceeding { bytes }, Timer::E) => {
                 desk.send(bytes.clone());
-                desk.deadlines.set(Timer::E, now + desk.timers.t2);
+                desk.deadlines.set(Timer::E, now + desk.timers.next_interval(desk.timers.t2));
                 Self::Proceeding { bytes }
             }
             (Self::Trying { .. } | Self::Proceeding { .. }, Timer::F) => {
@@ -384,4 +384,174 @@ fn addressed_ack(mut ack: Request, refusal: &Headers) -> Bytes {
         ack.headers.set("To", to);
     }
     ack.encode()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{first_line, hop, message, request, response};
+    use super::*;
+    use crate::sip::Transport::{self, Tcp, Udp};
+
+    #[test]
+    fn an_invite_is_repeated_until_nobody_answers() {
+        let (mut invite, start) = begin("INVITE", Udp);
+        assert_eq!(
+            play(&mut invite, start),
+            [
+                "0 send INVITE sip:bob@b.example",
+                "500 send INVITE sip:bob@b.example",
+                "1500 send INVITE sip:bob@b.example",
+                "3500 send INVITE sip:bob@b.example",
+                "7500 send INVITE sip:bob@b.example",
+                "15500 send INVITE sip:bob@b.example",
+                "31500 send INVITE sip:bob@b.example",
+                "32000 timed out",
+                "32000 terminated",
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_repeated_over_a_reliable_transport() {
+        for method in ["INVITE", "BYE"] {
+            let (mut client, start) = begin(method, Tcp);
+            let sent = format!("0 send {method} sip:bob@b.example");
+            assert_eq!(
+                play(&mut client, start),
+                [&sent, "32000 timed out", "32000 terminated"]
+            );
+        }
+    }
+
+    #[test]
+    fn a_provisional_response_stops_the_invite_for_good() {
+        let (mut invite, start) = begin("INVITE", Udp);
+        assert_eq!(drain(&mut invite), ["send INVITE sip:bob@b.example"]);
+        invite.handle_response(start, response(100, "INVITE"));
+        invite.handle_response(start, response(180, "INVITE"));
+        assert_eq!(drain(&mut invite), ["got 100", "got 180"]);
+        assert_eq!(invite.next_timeout(), None);
+    }
+
+    #[test]
+    fn a_refusal_is_acked_on_the_same_branch_and_acked_again_until_timer_d() {
+        let (mut invite, start) = begin("INVITE", Udp);
+        drain(&mut invite);
+        let refusal = || response(486, "INVITE");
+        invite.handle_response(start, refusal());
+        let Some(ClientOutput::Send { bytes, hop: to }) = invite.poll() else { panic!("no ACK") };
+        assert_eq!(to, hop(Udp));
+        let ack = message(std::str::from_utf8(&bytes).expect("text"));
+        let lines: Vec<_> =
+            ack.headers().iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        assert_eq!(
+            lines,
+            [
+                "Via: SIP/2.0/UDP a.example:5060;branch=z9hG4bK1",
+                "Max-Forwards: 70",
+                "Route: <sip:p1.example;lr>, <sip:p2.example;lr>",
+                "From: Alice <sip:alice@a.example>;tag=a",
+                "Call-ID: one@a.example",
+                "CSeq: 1 ACK",
+                "To: <sip:bob@b.example>;tag=b",
+                "Content-Length: 0",
+            ]
+        );
+        assert_eq!(drain(&mut invite), ["got 486"]);
+        invite.handle_response(start, refusal());
+        assert_eq!(play(&mut invite, start), ["0 send ACK sip:bob@b.example", "32000 terminated"]);
+    }
+
+    #[test]
+    fn a_refusal_over_tcp_ends_the_invite_at_once() {
+        let (mut invite, start) = begin("INVITE", Tcp);
+        drain(&mut invite);
+        invite.handle_response(start, response(603, "INVITE"));
+        assert_eq!(drain(&mut invite), ["send ACK sip:bob@b.example", "got 603", "terminated"]);
+    }
+
+    #[test]
+    fn every_2xx_is_reported_until_timer_m() {
+        let (mut invite, start) = begin("INVITE", Udp);
+        drain(&mut invite);
+        invite.handle_response(start, response(200, "INVITE"));
+        invite.handle_response(start, response(200, "INVITE"));
+        invite.handle_response(start, response(486, "INVITE"));
+        invite.handle_response(start, response(180, "INVITE"));
+        invite.handle_transport_error();
+        assert_eq!(play(&mut invite, start), ["0 got 200", "0 got 200", "32000 terminated"]);
+    }
+
+    #[test]
+    fn another_request_is_repeated_up_to_t2_and_slower_after_a_provisional() {
+        let (mut bye, start) = begin("BYE", Udp);
+        let lines = play(&mut bye, start);
+        let times: Vec<_> = lines.iter().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(
+            times,
+            [
+                "0", "500", "1500", "3500", "7500", "11500", "15500", "19500", "23500", "27500",
+                "31500", "32000", "32000"
+            ]
+        );
+        let (mut bye, start) = begin("BYE", Udp);
+        drain(&mut bye);
+        bye.handle_response(start, response(100, "BYE"));
+        assert_eq!(drain(&mut bye), ["got 100"]);
+        bye.handle_timeout(start + Duration::from_millis(500));
+        assert_eq!(drain(&mut bye), ["send BYE sip:bob@b.example"]);
+        assert_eq!(bye.next_timeout(), Some(start + Duration::from_millis(4500)));
+    }
+
+    #[test]
+    fn a_final_response_is_reported_once() {
+        let (mut bye, start) = begin("BYE", Udp);
+        drain(&mut bye);
+        bye.handle_response(start, response(200, "BYE"));
+        bye.handle_response(start, response(200, "BYE"));
+        bye.handle_transport_error();
+        assert_eq!(play(&mut bye, start), ["0 got 200", "5000 terminated"]);
+    }
+
+    #[test]
+    fn a_transport_error_ends_what_waits() {
+        for method in ["INVITE", "BYE"] {
+            let (mut client, _) = begin(method, Tcp);
+            drain(&mut client);
+            client.handle_transport_error();
+            client.handle_transport_error();
+            assert_eq!(drain(&mut client), ["transport error", "terminated"]);
+            assert_eq!(client.next_timeout(), None);
+        }
+    }
+
+    fn begin(method: &str, transport: Transport) -> (ClientTransaction, Instant) {
+        let start = Instant::now();
+        let timers = Timers::default();
+        (ClientTransaction::new(start, &request(method), hop(transport), timers), start)
+    }
+
+    fn drain(client: &mut ClientTransaction) -> Vec<String> {
+        std::iter::from_fn(|| client.poll())
+            .map(|output| match output {
+                ClientOutput::Send { bytes, .. } => format!("send {}", first_line(&bytes)),
+                ClientOutput::Response(response) => format!("got {}", response.status.code()),
+                ClientOutput::TimedOut => "timed out".to_owned(),
+                ClientOutput::TransportError => "transport error".to_owned(),
+                ClientOutput::Terminated => "terminated".to_owned(),
+            })
+            .collect()
+    }
+
+    /// Lets time pass to the end; each line begins with the milliseconds since `start`.
+    fn play(client: &mut ClientTransaction, start: Instant) -> Vec<String> {
+        let (mut now, mut lines) = (start, Vec::new());
+        loop {
+            let at = now.duration_since(start).as_millis();
+            lines.extend(drain(client).into_iter().map(|line| format!("{at} {line}")));
+            let Some(next) = client.next_timeout() else { return lines };
+            now = next;
+            client.handle_timeout(now);
+        }
+    }
 }

@@ -80,3 +80,105 @@ impl TransactionKey {
         Self(format!("{call_id} {from_tag} {number} {uri} {sent_by} {}", method.as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::sample::{request, response};
+    use super::*;
+
+    #[test]
+    fn an_ack_and_a_cancel_find_the_invite() {
+        let invite = TransactionKey::of_request(&request("INVITE"));
+        assert_eq!(TransactionKey::of_request(&request("ACK")), invite);
+        assert_eq!(TransactionKey::cancelled_by(&request("CANCEL")), invite);
+        assert_ne!(TransactionKey::of_request(&request("CANCEL")), invite);
+    }
+
+    #[test]
+    fn a_response_is_matched_by_branch_and_method() {
+        let invite = TransactionKey::client(&request("INVITE"));
+        assert_eq!(TransactionKey::of_response(&response(200, "INVITE")), invite);
+        assert_ne!(TransactionKey::of_response(&response(200, "CANCEL")), invite);
+    }
+
+    #[test]
+    fn the_same_branch_of_another_client_is_another_transaction() {
+        let ours = request("INVITE");
+        let mut theirs = ours.clone();
+        theirs.headers.set("Via", "SIP/2.0/UDP evil.example:5060;branch=z9hG4bK1");
+        assert_ne!(TransactionKey::of_request(&ours), TransactionKey::of_request(&theirs));
+    }
+
+    #[test]
+    fn without_the_cookie_the_whole_request_is_the_name() {
+        let mut old = request("INVITE");
+        old.headers.set("Via", "SIP/2.0/UDP a.example:5060;branch=1");
+        let mut ack = request("ACK");
+        ack.headers.set("Via", "SIP/2.0/UDP a.example:5060;branch=1");
+        let mut next = old.clone();
+        next.headers.set("CSeq", "2 INVITE");
+        assert_eq!(TransactionKey::of_request(&old), TransactionKey::of_request(&ack));
+        assert_ne!(TransactionKey::of_request(&old), TransactionKey::of_request(&next));
+    }
+}
+
+#[cfg(test)]
+pub(super) mod sample {
+    //! Messages for the tests of this folder.
+    #![allow(clippy::unwrap_used)]
+
+    use bytes::Bytes;
+
+    use crate::sip::{
+        Decoded, Hop, Message, Request, Response, Status, Transport, WireLimits, decode_datagram,
+        response_to,
+    };
+
+    /// Reads a message written without `\r`, indented at will.
+    pub(crate) fn message(text: &str) -> Message {
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        let bytes = Bytes::from(lines.join("\r\n"));
+        match decode_datagram(bytes, &WireLimits::default()) {
+            Decoded::Message(message) => message,
+            other => panic!("{other:?}\n{text}"),
+        }
+    }
+
+    /// A request from alice at `a.example` to bob at `b.example`.
+    pub(crate) fn request(method: &str) -> Request {
+        let text = format!(
+            "{method} sip:bob@b.example SIP/2.0
+            Via: SIP/2.0/UDP a.example:5060;branch=z9hG4bK1
+            Max-Forwards: 70
+            Route: <sip:p1.example;lr>, <sip:p2.example;lr>
+            From: Alice <sip:alice@a.example>;tag=a
+            To: <sip:bob@b.example>
+            Call-ID: one@a.example
+            CSeq: 1 {method}
+            Contact: <sip:alice@a.example:5060>
+            Content-Length: 0
+
+            "
+        );
+        match message(&text) {
+            Message::Request(request) => request,
+            Message::Response(_) => panic!("{text}"),
+        }
+    }
+
+    /// Bob's response to that request.
+    pub(crate) fn response(code: u16, method: &str) -> Response {
+        response_to(&request(method), Status::new(code).unwrap(), Some("b"))
+    }
+
+    pub(crate) fn hop(transport: Transport) -> Hop {
+        Hop::new(transport, "192.0.2.2", 5060)
+    }
+
+    /// The first line of what is sent, without the version.
+    pub(crate) fn first_line(bytes: &[u8]) -> String {
+        let text = String::from_utf8_lossy(bytes);
+        let line = text.lines().next().unwrap();
+        line.replace(" SIP/2.0", "").replace("SIP/2.0 ", "")
+    }
+}

@@ -230,7 +230,7 @@ impl InviteServer {
                 Self::Accepted
             }
             (Self::Proceeding { .. }, 300..) => {
-                let (last, interval) = (bytes(), desk.timers.t1);
+                let (last, interval) = (bytes(), desk.timers.first_interval());
                 desk.send(last.clone());
                 desk.deadlines.set(Timer::H, now + desk.timers.give_up());
                 if !desk.is_reliable() {
@@ -338,6 +338,156 @@ impl NonInviteServer {
                 Self::Terminated
             }
             (state, _) => state,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{first_line, hop, request, response};
+    use super::*;
+    use crate::sip::Transport::{self, Tcp, Udp};
+
+    #[test]
+    fn a_repeated_invite_is_answered_with_the_last_response() {
+        let (mut invite, start) = begin("INVITE", Udp);
+        invite.handle_request(start, &request("INVITE"));
+        assert_eq!(drain(&mut invite), [""; 0]);
+        invite.respond(start, &response(100, "INVITE"));
+        invite.respond(start, &response(180, "INVITE"));
+        invite.handle_request(start, &request("INVITE"));
+        assert_eq!(
+            drain(&mut invite),
+            ["send 100 Trying", "send 180 Ringing", "send 180 Ringing"]
+        );
+        assert_eq!(invite.next_timeout(), None);
+    }
+
+    #[test]
+    fn a_refusal_is_repeated_until_timer_h() {
+        let (mut invite, start) = begin("INVITE", Udp);
+        invite.respond(start, &response(486, "INVITE"));
+        let lines = play(&mut invite, start);
+        assert_eq!(
+            lines,
+            [0, 500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]
+                .map(|at| format!("{at} send 486 Busy Here"))
+                .into_iter()
+                .chain(["32000 timed out".to_owned(), "32000 terminated".to_owned()])
+                .collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn the_ack_of_a_refusal_is_absorbed() {
+        let (mut invite, start) = begin("INVITE", Udp);
+        invite.respond(start, &response(486, "INVITE"));
+        invite.handle_request(start, &request("INVITE"));
+        invite.handle_request(start, &request("ACK"));
+        invite.handle_request(start, &request("ACK"));
+        invite.handle_request(start, &request("INVITE"));
+        assert_eq!(
+            play(&mut invite, start),
+            ["0 send 486 Busy Here", "0 send 486 Busy Here", "5000 terminated"]
+        );
+    }
+
+    #[test]
+    fn over_tcp_a_refusal_is_sent_once_and_its_ack_ends_all() {
+        let (mut invite, start) = begin("INVITE", Tcp);
+        invite.respond(start, &response(486, "INVITE"));
+        assert_eq!(drain(&mut invite), ["send 486 Busy Here"]);
+        assert_eq!(invite.next_timeout(), Some(start + Duration::from_secs(32)));
+        invite.handle_request(start, &request("ACK"));
+        assert_eq!(drain(&mut invite), ["terminated"]);
+    }
+
+    #[test]
+    fn an_accepted_invite_is_absorbed_and_its_2xx_and_ack_passed_on() {
+        let (mut invite, start) = begin("INVITE", Udp);
+        invite.respond(start, &response(200, "INVITE"));
+        invite.handle_request(start, &request("INVITE"));
+        invite.respond(start, &response(200, "INVITE"));
+        invite.respond(start, &response(486, "INVITE"));
+        invite.handle_request(start, &request("ACK"));
+        assert_eq!(
+            play(&mut invite, start),
+            ["0 send 200 OK", "0 send 200 OK", "0 ack", "32000 terminated"]
+        );
+    }
+
+    #[test]
+    fn another_request_is_answered_again_with_the_same_bytes() {
+        let (mut bye, start) = begin("BYE", Udp);
+        bye.handle_request(start, &request("BYE"));
+        bye.respond(start, &response(200, "BYE"));
+        bye.respond(start, &response(500, "BYE"));
+        bye.handle_request(start, &request("BYE"));
+        assert_eq!(
+            play(&mut bye, start),
+            ["0 send 200 OK", "0 send 200 OK", "32000 terminated"]
+        );
+        let (mut bye, start) = begin("BYE", Tcp);
+        bye.respond(start, &response(200, "BYE"));
+        assert_eq!(drain(&mut bye), ["send 200 OK", "terminated"]);
+    }
+
+    #[test]
+    fn no_provisional_but_a_late_100_and_never_a_408() {
+        let (mut bye, start) = begin("BYE", Udp);
+        bye.respond(start, &response(100, "BYE"));
+        bye.respond(start, &response(183, "BYE"));
+        bye.respond(start, &response(408, "BYE"));
+        assert_eq!(drain(&mut bye), [""; 0]);
+        bye.respond(start + Duration::from_millis(3500), &response(100, "BYE"));
+        assert_eq!(drain(&mut bye), ["send 100 Trying"]);
+        // By then the client has given up; an answer would only confuse (RFC 4320 section 4.2).
+        bye.handle_timeout(start + Duration::from_secs(32));
+        bye.respond(start + Duration::from_secs(33), &response(200, "BYE"));
+        assert_eq!(drain(&mut bye), ["terminated"]);
+        let (mut bye, start) = begin("BYE", Tcp);
+        bye.respond(start, &response(100, "BYE"));
+        assert_eq!(drain(&mut bye), ["send 100 Trying"]);
+    }
+
+    #[test]
+    fn responses_go_where_the_request_came_from() {
+        let (start, source) = (Instant::now(), Hop::new(Udp, "192.0.2.9", 40_000));
+        let mut bye = request("BYE");
+        bye.headers.set("Via", "SIP/2.0/UDP a.example:5070;branch=z9hG4bK1");
+        let plain = ServerTransaction::new(start, &bye, &source, Timers::default());
+        assert_eq!(plain.hop().to_string(), "udp:192.0.2.9:5070");
+        bye.headers.set("Via", "SIP/2.0/UDP a.example:5070;branch=z9hG4bK1;rport");
+        let rport = ServerTransaction::new(start, &bye, &source, Timers::default());
+        assert_eq!(rport.hop().to_string(), "udp:192.0.2.9:40000");
+    }
+
+    fn begin(method: &str, transport: Transport) -> (ServerTransaction, Instant) {
+        let start = Instant::now();
+        let timers = Timers::default();
+        (ServerTransaction::new(start, &request(method), &hop(transport), timers), start)
+    }
+
+    fn drain(server: &mut ServerTransaction) -> Vec<String> {
+        std::iter::from_fn(|| server.poll())
+            .map(|output| match output {
+                ServerOutput::Send { bytes, .. } => format!("send {}", first_line(&bytes)),
+                ServerOutput::Ack(_) => "ack".to_owned(),
+                ServerOutput::TimedOut => "timed out".to_owned(),
+                ServerOutput::Terminated => "terminated".to_owned(),
+            })
+            .collect()
+    }
+
+    /// Lets time pass to the end; each line begins with the milliseconds since `start`.
+    fn play(server: &mut ServerTransaction, start: Instant) -> Vec<String> {
+        let (mut now, mut lines) = (start, Vec::new());
+        loop {
+            let at = now.duration_since(start).as_millis();
+            lines.extend(drain(server).into_iter().map(|line| format!("{at} {line}")));
+            let Some(next) = server.next_timeout() else { return lines };
+            now = next;
+            server.handle_timeout(now);
         }
     }
 }
