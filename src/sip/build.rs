@@ -126,3 +126,106 @@ impl RequestBuilder {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use bytes::Bytes;
+
+    use super::{RequestBuilder, response_to, stamp_source};
+    use crate::sip::{Hop, Method, NameAddr, Request, Status, Transport, Uri, Via};
+
+    #[test]
+    fn a_response_repeats_what_ties_it_to_its_request() {
+        let response = response_to(&request(), Status::BUSY_HERE, Some("mine"));
+        assert_eq!(
+            text(&response.encode()),
+            "SIP/2.0 486 Busy Here\r\n\
+             Via: SIP/2.0/UDP a;branch=z9,  SIP/2.0/TCP b\r\n\
+             Via: SIP/2.0/TLS c\r\n\
+             From: \"A\"  <sip:a@a>;tag=theirs\r\n\
+             To: sip:b@b;tag=mine\r\n\
+             Call-ID: 1@a\r\n\
+             CSeq: 7 INVITE\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_tag_that_is_there_stays() {
+        let mut request = request();
+        request.headers.set("To", "<sip:b@b>;tag=old");
+        let response = response_to(&request, Status::OK, Some("mine"));
+        assert_eq!(response.to_tag().as_deref(), Some("old"));
+    }
+
+    #[test]
+    fn a_trying_echoes_the_timestamp() {
+        let mut request = request();
+        request.headers.push("Timestamp", "54");
+        let trying = response_to(&request, Status::TRYING, None);
+        assert_eq!((trying.headers.get("Timestamp"), trying.to_tag()), (Some("54"), None));
+        assert_eq!(response_to(&request, Status::OK, None).headers.get("Timestamp"), None);
+    }
+
+    #[test]
+    fn only_the_top_via_is_stamped() {
+        let mut request = request();
+        stamp_source(&mut request, &Hop::new(Transport::Udp, "192.0.2.9", 5099));
+        let vias: Vec<_> = request.headers.list("Via").collect();
+        assert_eq!(
+            vias,
+            ["SIP/2.0/UDP a;branch=z9;received=192.0.2.9", "SIP/2.0/TCP b", "SIP/2.0/TLS c"]
+        );
+    }
+
+    #[test]
+    fn a_request_is_built_from_its_parts() {
+        let address = |text: &str| NameAddr::parse(text).unwrap();
+        let request = RequestBuilder::new(Method::Message, Uri::parse("sip:b@b").unwrap())
+            .via(&Via::new(&Hop::new(Transport::Tcp, "::1", 5060), "z9hG4bKx"))
+            .from(&address("<sip:a@a>;tag=1"))
+            .to(&address("<sip:b@b>"))
+            .call_id("7")
+            .cseq(3)
+            .route(&[address("<sip:p;lr>"), address("<sip:q;lr>")])
+            .header("Subject", "a\r\nVia: evil")
+            .body("text/plain", Bytes::from_static(b"hello"))
+            .build();
+        assert_eq!(
+            text(&request.encode()),
+            "MESSAGE sip:b@b SIP/2.0\r\n\
+             Via: SIP/2.0/TCP [::1]:5060;branch=z9hG4bKx;rport\r\n\
+             Max-Forwards: 70\r\n\
+             From: <sip:a@a>;tag=1\r\n\
+             To: <sip:b@b>\r\n\
+             Call-ID: 7\r\n\
+             CSeq: 3 MESSAGE\r\n\
+             Route: <sip:p;lr>\r\n\
+             Route: <sip:q;lr>\r\n\
+             Subject: a  Via: evil\r\n\
+             Content-Type: text/plain\r\n\
+             Content-Length: 5\r\n\r\nhello"
+        );
+    }
+
+    fn request() -> Request {
+        let mut request =
+            RequestBuilder::new(Method::Invite, Uri::parse("sip:b@b").unwrap()).cseq(7).build();
+        for (name, value) in [
+            ("Via", "SIP/2.0/UDP a;branch=z9,  SIP/2.0/TCP b"),
+            ("v", "SIP/2.0/TLS c"),
+            ("From", "\"A\"  <sip:a@a>;tag=theirs"),
+            ("To", "sip:b@b"),
+            ("Call-ID", "1@a"),
+        ] {
+            request.headers.push(name, value);
+        }
+        request
+    }
+
+    fn text(bytes: &[u8]) -> &str {
+        std::str::from_utf8(bytes).unwrap()
+    }
+}

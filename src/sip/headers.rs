@@ -277,11 +277,15 @@ mod tests {
 
     #[test]
     fn names_are_found_in_any_case_and_in_compact_form() {
-        let headers = Headers::from_iter([("v", "SIP/2.0/UDP a"), ("x-Thing", "1"), ("r", "<sip:b>")]);
+        let headers =
+            Headers::from_iter([("v", "SIP/2.0/UDP a"), ("x-Thing", "1"), ("r", "<sip:b>")]);
         assert_eq!(headers.get("VIA"), Some("SIP/2.0/UDP a"));
         assert_eq!(headers.get("X-THING"), Some("1"));
         assert_eq!(headers.get("Refer-To"), Some("<sip:b>"));
-        assert_eq!(headers.to_string(), "Via: SIP/2.0/UDP a\r\nx-Thing: 1\r\nRefer-To: <sip:b>\r\n");
+        assert_eq!(
+            headers.to_string(),
+            "Via: SIP/2.0/UDP a\r\nx-Thing: 1\r\nRefer-To: <sip:b>\r\n"
+        );
     }
 
     #[test]
@@ -295,7 +299,8 @@ mod tests {
 
     #[test]
     fn setting_an_unknown_header_leaves_other_unknown_headers_alone() {
-        let mut headers = Headers::from_iter([("P-A", "1"), ("P-B", "2"), ("P-A", "3"), ("To", "4")]);
+        let mut headers =
+            Headers::from_iter([("P-A", "1"), ("P-B", "2"), ("P-A", "3"), ("To", "4")]);
         headers.set("p-a", "5");
         let all: Vec<_> = headers.iter().collect();
         assert_eq!(all, [("p-a", "5"), ("P-B", "2"), ("To", "4")]);

@@ -121,6 +121,9 @@ mod tests {
     fn a_hop_shows_its_transport_and_brackets_ipv6() {
         assert_eq!(Hop::new(Transport::Udp, "127.0.0.1", 5060).to_string(), "udp:127.0.0.1:5060");
         let six = Hop::new(Transport::Tls, "[2001:db8::1]", 5061);
-        assert_eq!((six.host.as_str(), six.authority().as_str()), ("2001:db8::1", "[2001:db8::1]:5061"));
+        assert_eq!(
+            (six.host.as_str(), six.authority().as_str()),
+            ("2001:db8::1", "[2001:db8::1]:5061")
+        );
     }
 }

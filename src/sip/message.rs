@@ -139,3 +139,34 @@ fn finish(mut out: Vec<u8>, headers: &Headers, body: &Bytes) -> Bytes {
     out.extend_from_slice(body);
     out.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use crate::sip::{Headers, Method, Request, Response, Status, Uri};
+
+    #[test]
+    fn the_length_is_that_of_the_body_and_stands_once() {
+        let headers = Headers::from_iter([("l", "99"), ("X-a", "b"), ("Content-Length", "7")]);
+        let uri = Uri::parse("sip:a@b").unwrap_or_else(|error| panic!("{error}"));
+        let body = Bytes::from_static(b"\0\xff");
+        let request = Request { method: Method::Info, uri, headers, body };
+        let expected = b"INFO sip:a@b SIP/2.0\r\nX-a: b\r\nContent-Length: 2\r\n\r\n\0\xff";
+        assert_eq!(request.encode(), expected.as_slice());
+    }
+
+    #[test]
+    fn phrases_and_methods_cannot_break_out() {
+        let mut response = Response::new(Status::OK);
+        response.reason = "Fine\r\nVia: x".to_owned();
+        assert!(response.encode().starts_with(b"SIP/2.0 200 Fine  Via: x\r\nContent-Length"));
+        let request = Request {
+            method: Method::from("A B\r\nC"),
+            uri: Uri::parse("sip:a@b").unwrap_or_else(|error| panic!("{error}")),
+            headers: Headers::new(),
+            body: Bytes::new(),
+        };
+        assert!(request.encode().starts_with(b"ABC sip:a@b SIP/2.0\r\n"));
+    }
+}

@@ -1,33 +1,47 @@
 //! RFC 3261 and its company: the wire, the values on it, and the machines that speak it.
 //!
-//! From the bottom up: `grammar` has the words, `uri`, `name_addr` and `via` the values,
-//! `headers` and `message` the whole, `wire` the way in and out, `build` what we write.
+//! From the bottom up: `grammar` has the words; `uri`, `name_addr` and `via` the values; `headers`
+//! and `message` the whole, with `views` upon them; `wire` and `head` bring bytes in, `message`
+//! brings them out, `build` writes anew. Upon these stand the machines: `transaction` (with
+//! `timers`), `dialog`, and `leg`, the INVITE usage of one dialog; `endpoint` says whose a message
+//! is. `rsip` lends the vocabulary of header fields to `headers`; all parsing is ours.
 
 mod build;
+mod dialog;
+mod endpoint;
 mod grammar;
+mod head;
 mod headers;
 mod hop;
+mod leg;
 mod message;
 mod method;
 mod name_addr;
 mod reason;
 mod status;
 mod timers;
+mod transaction;
 mod uri;
 mod via;
 mod views;
 mod wire;
 
 pub use build::{RequestBuilder, response_to, stamp_answer, stamp_source};
+pub use dialog::{Dialog, DialogError};
+pub use endpoint::{ALLOW, DialogKey, Route, route, stray};
 pub use grammar::BadParams;
 pub use headers::Headers;
 pub use hop::{Hop, Transport, UnknownTransport};
+pub use leg::{Body, Call, Kit, Leg, LegEvent, LegInput, LegOutput, Local, NoAnswer};
 pub use message::{Message, Request, Response};
 pub use method::Method;
 pub use name_addr::{NameAddr, NameAddrError};
 pub use reason::Reason;
 pub use status::Status;
-pub use timers::Timers;
+pub use timers::{Deadlines, Timer, Timers};
+pub use transaction::{
+    ClientOutput, ClientTransaction, ServerOutput, ServerTransaction, TransactionKey,
+};
 pub use uri::{MAX_URI, Scheme, Uri, UriError};
 pub use via::{BRANCH_COOKIE, Via, ViaError, ViaTransport, reply_fallback, reply_hop};
 pub use views::{CSeq, Contacts, ViewError};

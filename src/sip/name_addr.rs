@@ -6,8 +6,8 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::grammar::{
-    BadParams, Quoted, find_param, is_token_byte, parse_params, set_param, take_quoted,
-    trimmed, unquoted, write_params,
+    BadParams, Quoted, find_param, is_token_byte, parse_params, set_param, take_quoted, trimmed,
+    unquoted, write_params,
 };
 use super::{Uri, UriError};
 
@@ -145,4 +145,90 @@ fn plain_display(name: &str) -> Result<Option<String>, NameAddrError> {
         return Err(NameAddrError::BadDisplayName);
     }
     Ok((!name.is_empty()).then(|| name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NameAddr, NameAddrError};
+    use crate::sip::UriError;
+
+    #[test]
+    fn display_names_hold_commas_brackets_and_quotes() {
+        let address = parse(r#""Doe, J. <x>; \"Jo\"" <sip:a@b;lr>;tag=1"#);
+        assert_eq!(address.display.as_deref(), Some(r#"Doe, J. <x>; "Jo""#));
+        assert_eq!(address.uri.as_str(), "sip:a@b;lr");
+        assert_eq!(address.tag(), Some("1"));
+        assert_eq!(address.to_string(), r#""Doe, J. <x>; \"Jo\"" <sip:a@b;lr>;tag=1"#);
+    }
+
+    #[test]
+    fn tokens_need_no_quotes_and_no_space() {
+        assert_eq!(
+            parse("token1~` token2'+_ <sip:a@b>").display.as_deref(),
+            Some("token1~` token2'+_")
+        );
+        assert_eq!(parse("caller<sip:a@b>").display.as_deref(), Some("caller"));
+        assert_eq!(parse("<sip:a@b>").display, None);
+        assert_eq!(parse(r#""" <sip:a@b>"#).display.as_deref(), Some(""));
+        assert_eq!(parse("Зоя <sip:a@b>").display.as_deref(), Some("Зоя"));
+    }
+
+    #[test]
+    fn without_brackets_parameters_belong_to_the_header() {
+        let address = parse("sip:a@b;tag=x");
+        assert_eq!((address.tag(), address.uri.param("tag")), (Some("x"), None));
+        let address = parse("tel:+1202;tag=x");
+        assert_eq!((address.tag(), address.uri.number()), (Some("x"), Some("+1202")));
+        assert_eq!(address.to_string(), "<tel:+1202>;tag=x");
+    }
+
+    #[test]
+    fn feature_tags_are_whole_and_say_what_they_say() {
+        let icsi = r#"+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.session""#;
+        let text = format!(r#"<sip:1.2.3.4>;+sip.instance="<urn:gsma:imei:1>";{icsi};isfocus"#);
+        let address = parse(&text);
+        assert_eq!(address.param("+sip.instance"), Some(r#""<urn:gsma:imei:1>""#));
+        assert_eq!(address.param_unquoted("+SIP.instance").as_deref(), Some("<urn:gsma:imei:1>"));
+        assert_eq!(address.param("isfocus"), Some(""));
+        assert_eq!(address.to_string(), text);
+    }
+
+    #[test]
+    fn a_tag_is_set_in_its_place_and_taken_away() {
+        let address = parse("<sip:a@b>;tag=1;x").with_tag("2");
+        assert_eq!(address.to_string(), "<sip:a@b>;tag=2;x");
+        assert_eq!(address.without_tag().to_string(), "<sip:a@b>;x");
+        assert_eq!(parse("<sip:a@b>;tag").tag(), None);
+    }
+
+    #[test]
+    fn a_display_name_cannot_break_out() {
+        let mut address = parse("<sip:a@b>");
+        address.display = Some("x\" <sip:evil>\r\nRoute: y".to_owned());
+        assert_eq!(address.to_string(), r#""x\" <sip:evil>  Route: y" <sip:a@b>"#);
+        assert_eq!(parse(&address.to_string()).uri.as_str(), "sip:a@b");
+    }
+
+    #[test]
+    fn a_bad_address_names_its_fault() {
+        for (text, error) in [
+            (r#""Mr. J. User <sip:j.user@example.com>"#, NameAddrError::BadDisplayName),
+            ("Bell, Alexander <sip:a@b>", NameAddrError::BadDisplayName),
+            (r#""a" b <sip:a@b>"#, NameAddrError::BadDisplayName),
+            ("<sip:a@b", NameAddrError::OpenBracket),
+            ("sip:a@b?Route=x", NameAddrError::NeedsBrackets),
+            ("< sip:a@b >", NameAddrError::Uri(UriError::BadCharacter)),
+            ("", NameAddrError::Uri(UriError::NoScheme)),
+            ("*", NameAddrError::Uri(UriError::NoScheme)),
+        ] {
+            assert_eq!(NameAddr::parse(text), Err(error), "{text}");
+        }
+        for text in [r#""Joe" <sip:a@b>;;;;"#, "<sip:a@b> x", "<sip:a@b>;tag=\"x", "<sip:a><b>"] {
+            assert!(matches!(NameAddr::parse(text), Err(NameAddrError::Params(_))), "{text}");
+        }
+    }
+
+    fn parse(text: &str) -> NameAddr {
+        NameAddr::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
 }

@@ -16,7 +16,7 @@ pub const MAX_URI: usize = 16 * 1024;
 /// A URI in the spelling that it came in, taken apart once.
 ///
 /// `==` compares spellings; [`Uri::equivalent`] compares by the rules of its scheme.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uri {
     text: Box<str>,
     parts: Parts,
@@ -166,6 +166,11 @@ impl Uri {
         matches!(self.parts, Parts::Sip(_))
     }
 
+    /// Whether this is `sips:`, to be reached over TLS only (RFC 3261 section 26.2.2).
+    pub fn is_secure(&self) -> bool {
+        self.scheme() == Scheme::Sips
+    }
+
     /// The user of a SIP URI, escapes as they stand.
     pub fn user(&self) -> Option<&str> {
         self.sip_parts()?.user.map(|span| self.at(span))
@@ -268,7 +273,7 @@ impl Uri {
             Some(token) => match token.parse().ok()? {
                 Transport::Tcp if secure => Transport::Tls,
                 Transport::Udp if secure => return None,
-                named => named,
+                named @ (Transport::Udp | Transport::Tcp | Transport::Tls) => named,
             },
         };
         let host = self.param("maddr").filter(|host| !host.is_empty()).or(self.host())?;
@@ -296,7 +301,9 @@ impl Uri {
                 self.at(*mine).eq_ignore_ascii_case(other.at(*theirs))
                     && self.text[mine.end..] == other.text[theirs.end..]
             }
-            (Parts::Sip(_) | Parts::Tel { .. } | Parts::Opaque { .. }, _) => false,
+            (Parts::Sip(_), Parts::Tel { .. } | Parts::Opaque { .. })
+            | (Parts::Tel { .. }, Parts::Sip(_) | Parts::Opaque { .. })
+            | (Parts::Opaque { .. }, Parts::Sip(_) | Parts::Tel { .. }) => false,
         }
     }
 
@@ -344,10 +351,8 @@ impl Uri {
     }
 
     fn header_set(&self) -> Vec<(String, String)> {
-        let mut set: Vec<_> = self
-            .headers()
-            .map(|(name, value)| (canonical_lower(name), canonical(value)))
-            .collect();
+        let mut set: Vec<_> =
+            self.headers().map(|(name, value)| (canonical_lower(name), canonical(value))).collect();
         set.sort();
         set
     }
@@ -365,6 +370,12 @@ impl Uri {
 impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Uri").field(&self.text).finish()
     }
 }
 
@@ -455,6 +466,7 @@ pub(super) fn split_port(authority: &str) -> Result<(&str, Option<u16>), UriErro
             Some("") => None,
             _ => Some(bracket + 1),
         },
+        None if authority.starts_with('[') => return Err(UriError::BadHost),
         None => authority.find(':'),
     };
     let (host, port) = match colon {
@@ -597,5 +609,189 @@ fn same_host(mine: Option<&str>, theirs: Option<&str>) -> bool {
     match (mine.parse::<Ipv6Addr>(), theirs.parse::<Ipv6Addr>()) {
         (Ok(mine), Ok(theirs)) => mine == theirs,
         _ => mine.eq_ignore_ascii_case(theirs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::{Scheme, Uri, UriError};
+    use crate::sip::{Hop, Transport};
+
+    #[test]
+    fn a_sip_uri_has_its_parts() {
+        let uri =
+            uri("sip:alice:secret@atlanta.com:5070;transport=tcp;lr?Subject=x&Priority=urgent");
+        assert_eq!(uri.scheme(), Scheme::Sip);
+        assert_eq!((uri.user(), uri.password()), (Some("alice"), Some("secret")));
+        assert_eq!((uri.host(), uri.port()), (Some("atlanta.com"), Some(5070)));
+        assert_eq!((uri.param("TRANSPORT"), uri.param("lr")), (Some("tcp"), Some("")));
+        assert_eq!(uri.param("ttl"), None);
+        assert_eq!(uri.headers().collect::<Vec<_>>(), [("Subject", "x"), ("Priority", "urgent")]);
+        assert_eq!(
+            uri.without_headers().as_str(),
+            "sip:alice:secret@atlanta.com:5070;transport=tcp;lr"
+        );
+    }
+
+    #[test]
+    fn users_hold_dots_parameters_and_escapes() {
+        for (text, user) in [
+            ("sip:conference-factory1.ims@x.org", "conference-factory1.ims"),
+            ("sip:+1202;phone-context=+1@h;user=phone", "+1202;phone-context=+1"),
+            ("sip:sips%3Auser%40example.com@example.net", "sips%3Auser%40example.com"),
+            ("sip:a/b?c@d", "a/b?c"),
+        ] {
+            assert_eq!(uri(text).user(), Some(user), "{text}");
+        }
+        assert_eq!(uri("sip:null-%00-null@h").user_unescaped().as_deref(), Some("null-\0-null"));
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses() {
+        let six = uri("sip:user@[2001:db8::10:5070]");
+        assert_eq!((six.host(), six.port()), (Some("2001:db8::10:5070"), None));
+        let six = uri("sips:[::ffff:192.0.2.10]:5061;lr");
+        assert_eq!((six.host(), six.port()), (Some("::ffff:192.0.2.10"), Some(5061)));
+        assert!(six.is_secure());
+    }
+
+    #[test]
+    fn parameters_of_registered_instances_are_whole() {
+        let uri = uri("sip:a@h;gr=urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6");
+        assert_eq!(uri.param("gr"), Some("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"));
+    }
+
+    #[test]
+    fn telephone_numbers_keep_their_plus_and_their_context() {
+        let global = uri("tel:+1-202-555-0123;ext=5");
+        assert_eq!((global.scheme(), global.number()), (Scheme::Tel, Some("+1-202-555-0123")));
+        let local = uri("tel:7042;phone-context=example.com");
+        assert_eq!(local.param("phone-context"), Some("example.com"));
+        assert_eq!(local.host(), None);
+    }
+
+    #[test]
+    fn other_schemes_are_kept_as_they_are() {
+        for text in ["urn:service:sos", "soap.beep://192.0.2.103:3002", "isbn:2983792873"] {
+            assert_eq!((uri(text).scheme(), uri(text).to_string().as_str()), (Scheme::Other, text));
+        }
+        assert_eq!(uri("soap.beep://x").scheme_name(), "soap.beep");
+    }
+
+    #[test]
+    fn a_bad_uri_names_its_fault() {
+        for (text, error) in [
+            ("", UriError::NoScheme),
+            ("alice", UriError::NoScheme),
+            ("sip:", UriError::NoScheme),
+            ("1sip:a@b", UriError::NoScheme),
+            ("sip:a b@c", UriError::BadCharacter),
+            ("sip:a@b\r\nRoute: c", UriError::BadCharacter),
+            ("<sip:a@b>", UriError::BadCharacter),
+            ("sip:@b", UriError::BadUser),
+            ("sip:a|b@c", UriError::BadUser),
+            ("sip:a%4@b", UriError::BadEscape),
+            ("sip:a%zz@b", UriError::BadEscape),
+            ("sip:a%é@b", UriError::BadEscape),
+            ("sip:a@", UriError::BadHost),
+            ("sip:a@b@c", UriError::BadHost),
+            ("sip:a@[::1", UriError::BadHost),
+            ("sip:a@[::1]x", UriError::BadHost),
+            ("sip:a@[1.2.3.4]", UriError::BadHost),
+            ("sip:2001:db8::10", UriError::BadPort),
+            ("sip:a@b:", UriError::BadPort),
+            ("sip:a@b:+5", UriError::BadPort),
+            ("sip:a@b:65536", UriError::BadPort),
+            ("sip:a@b;", UriError::BadParam),
+            ("sip:a@b;;lr", UriError::BadParam),
+            ("sip:a@b;x=", UriError::BadParam),
+            ("sip:a@b?", UriError::BadHeaders),
+            ("sip:a@b?x", UriError::BadHeaders),
+            ("tel:", UriError::NoScheme),
+            ("tel:+", UriError::BadNumber),
+            ("tel:+12a", UriError::BadNumber),
+            ("tel:alice", UriError::BadNumber),
+        ] {
+            assert_eq!(Uri::parse(text), Err(error), "{text}");
+        }
+        let long = format!("sip:{}@b", "a".repeat(super::MAX_URI));
+        assert_eq!(Uri::parse(&long), Err(UriError::TooLong));
+    }
+
+    /// The examples of RFC 3261 section 19.1.4.
+    #[test]
+    fn equivalence_is_that_of_the_rfc() {
+        let same = [
+            ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
+            ("sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on"),
+            (
+                "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
+                "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
+            ),
+            (
+                "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
+                "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
+            ),
+            ("sip:a@[2001:DB8::0:1]", "sip:a@[2001:db8::1]"),
+            ("tel:+1-202-555", "tel:+1(202)555"),
+            ("URN:service:sos", "urn:service:sos"),
+        ];
+        let different = [
+            ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
+            ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
+            ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"),
+            ("sip:a@b", "sips:a@b"),
+            ("sip:a%3Bb@c", "sip:a;b@c"),
+            ("sip:a@b", "sip:a:x@b"),
+            ("tel:+1202", "tel:+1202;ext=1"),
+            ("tel:+1202", "sip:+1202@h"),
+        ];
+        for (mine, theirs) in same {
+            assert!(uri(mine).equivalent(&uri(theirs)), "{mine} {theirs}");
+            assert!(uri(theirs).equivalent(&uri(mine)), "{theirs} {mine}");
+        }
+        for (mine, theirs) in different {
+            assert!(!uri(mine).equivalent(&uri(theirs)), "{mine} {theirs}");
+            assert!(!uri(theirs).equivalent(&uri(mine)), "{theirs} {mine}");
+        }
+    }
+
+    #[test]
+    fn what_is_built_holds_no_more_than_it_should() {
+        let built = Uri::sip(Some("a@b;c d"), "h:5060").unwrap();
+        assert_eq!(built.as_str(), "sip:a%40b;c%20d@h:5060");
+        let with = uri("sip:a@h;lr?x=y").with_param("ob", None).with_param("t", Some("a b;c"));
+        assert_eq!(with.as_str(), "sip:a@h;lr;ob;t=a%20b%3Bc?x=y");
+        assert_eq!(with.without_param("LR").as_str(), "sip:a@h;ob;t=a%20b%3Bc?x=y");
+        assert_eq!(uri("sip:a@h?x=y").with_param("lr", None).as_str(), "sip:a@h;lr?x=y");
+        assert_eq!(uri("urn:a:b").with_param("lr", None).as_str(), "urn:a:b");
+        assert!(Uri::sip(Some("a"), "h\r\nVia: x").is_err());
+    }
+
+    #[test]
+    fn a_hop_follows_transport_maddr_and_port() {
+        for (text, hop) in [
+            ("sip:a@h", Some(Hop::new(Transport::Udp, "h", 5060))),
+            ("sip:h:5070;transport=TCP", Some(Hop::new(Transport::Tcp, "h", 5070))),
+            ("sips:[::1]", Some(Hop::new(Transport::Tls, "::1", 5061))),
+            ("sips:h;transport=tcp", Some(Hop::new(Transport::Tls, "h", 5061))),
+            ("sip:h;maddr=192.0.2.1", Some(Hop::new(Transport::Udp, "192.0.2.1", 5060))),
+            ("sip:h;transport=sctp", None),
+            ("sips:h;transport=udp", None),
+            ("tel:+1202", None),
+        ] {
+            assert_eq!(uri(text).hop(), hop, "{text}");
+        }
+    }
+
+    fn uri(text: &str) -> Uri {
+        Uri::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 }

@@ -235,3 +235,102 @@ fn same_address(host: &str, address: &str) -> bool {
         _ => host.eq_ignore_ascii_case(address),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Via, ViaError, ViaTransport, reply_fallback, reply_hop};
+    use crate::sip::{Hop, Transport};
+
+    #[test]
+    fn a_via_has_its_parts() {
+        let via = parse("SIP/2.0/UDP pc33.atlanta.com:5066;branch=z9hG4bK776;received=192.0.2.1");
+        assert_eq!(via.transport, Transport::Udp);
+        assert_eq!((via.host.as_str(), via.port), ("pc33.atlanta.com", Some(5066)));
+        assert_eq!((via.branch(), via.received()), (Some("z9hG4bK776"), Some("192.0.2.1")));
+    }
+
+    #[test]
+    fn white_space_may_stand_around_slashes_and_colons() {
+        let via = parse("SIP  / 2.0  / TCP     spindle.example.com :  5070   ; branch  =   z9");
+        assert_eq!(via.to_string(), "SIP/2.0/TCP spindle.example.com:5070;branch=z9");
+        assert_eq!(
+            parse("sip/2.0/tcp [2001:db8::9:1] : 99").to_string(),
+            "SIP/2.0/TCP [2001:db8::9:1]:99"
+        );
+    }
+
+    #[test]
+    fn transports_of_others_are_kept() {
+        let via = parse("SIP/2.0/SCTP host;branch=z9");
+        assert_eq!(via.transport, ViaTransport::Other("SCTP".into()));
+        assert_eq!(via.to_string(), "SIP/2.0/SCTP host;branch=z9");
+    }
+
+    #[test]
+    fn a_bad_via_names_its_fault() {
+        for (text, error) in [
+            ("", ViaError::BadProtocol),
+            ("SIP/2.0", ViaError::BadProtocol),
+            ("SIP/3.0/UDP a", ViaError::BadProtocol),
+            ("HTTP/2.0/UDP a", ViaError::BadProtocol),
+            ("SIP/2.0/U(P a", ViaError::BadProtocol),
+            ("SIP/2.0/UDP", ViaError::BadSentBy),
+            ("SIP/2.0/UDP ;branch=1", ViaError::BadSentBy),
+            ("SIP/2.0/UDP a b", ViaError::BadSentBy),
+            ("SIP/2.0/UDP 2001:db8::1", ViaError::BadSentBy),
+            ("SIP/2.0/UDP a:99999", ViaError::BadSentBy),
+        ] {
+            assert_eq!(Via::parse(text), Err(error), "{text}");
+        }
+        assert!(matches!(Via::parse("SIP/2.0/UDP a;;,;,,"), Err(ViaError::Params(_))));
+    }
+
+    /// RFC 3261 section 18.2.1 and RFC 3581 section 4.
+    #[test]
+    fn the_source_is_noted_where_it_differs_or_is_asked_for() {
+        let stamped = |text: &str| {
+            let mut via = parse(text);
+            via.set_received("192.0.2.1", 9988);
+            via.to_string()
+        };
+        assert_eq!(stamped("SIP/2.0/UDP 192.0.2.1:5060"), "SIP/2.0/UDP 192.0.2.1:5060");
+        assert_eq!(stamped("SIP/2.0/UDP host"), "SIP/2.0/UDP host;received=192.0.2.1");
+        assert_eq!(
+            stamped("SIP/2.0/UDP 192.0.2.1;rport;branch=z9"),
+            "SIP/2.0/UDP 192.0.2.1;rport=9988;branch=z9;received=192.0.2.1"
+        );
+        assert_eq!(
+            stamped("SIP/2.0/UDP 10.0.0.1;received=10.9.9.9"),
+            "SIP/2.0/UDP 10.0.0.1;received=192.0.2.1"
+        );
+        assert_eq!(stamped("SIP/2.0/UDP 192.0.2.1;received=10.9.9.9"), "SIP/2.0/UDP 192.0.2.1");
+        let mut six = parse("SIP/2.0/UDP [2001:DB8::0:1]");
+        six.set_received("[2001:db8::1]", 5060);
+        assert_eq!(six.received(), None);
+    }
+
+    #[test]
+    fn datagrams_are_answered_where_the_via_says() {
+        let source = Hop::new(Transport::Udp, "192.0.2.1", 9988);
+        for (text, to) in [
+            ("SIP/2.0/UDP host:5066;received=192.0.2.1", "udp:192.0.2.1:5066"),
+            ("SIP/2.0/UDP host;received=192.0.2.1", "udp:192.0.2.1:5060"),
+            ("SIP/2.0/UDP host:5066;rport=9988;received=192.0.2.1", "udp:192.0.2.1:9988"),
+            ("SIP/2.0/UDP host:5066;rport;maddr=224.2.0.1", "udp:224.2.0.1:5066"),
+        ] {
+            assert_eq!(reply_hop(&parse(text), &source).to_string(), to, "{text}");
+        }
+    }
+
+    #[test]
+    fn streams_are_answered_on_themselves_or_anew() {
+        let source = Hop::new(Transport::Tcp, "192.0.2.1", 40000);
+        let via = parse("SIP/2.0/TCP host:5066;maddr=10.0.0.1;received=192.0.2.1");
+        assert_eq!(reply_hop(&via, &source), source);
+        assert_eq!(reply_fallback(&via, &source).to_string(), "tcp:192.0.2.1:5066");
+    }
+
+    fn parse(text: &str) -> Via {
+        Via::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+}

@@ -48,6 +48,9 @@ pub enum ViewError {
     /// It is no number and method, or the number is 2^31 or more.
     #[error("bad CSeq")]
     CSeq,
+    /// It is empty, or has white space in it.
+    #[error("bad Call-ID")]
+    CallId,
     /// It is not a number, or one that is too large.
     #[error("bad {0}: not a number in range")]
     Number(&'static str),
@@ -164,7 +167,11 @@ impl Headers {
         if elements.contains(&"*") {
             return Err(ViewError::StarNotAlone);
         }
-        elements.into_iter().map(|text| parse_address("Contact", text)).collect::<Result<_, _>>().map(Contacts::List)
+        elements
+            .into_iter()
+            .map(|text| parse_address("Contact", text))
+            .collect::<Result<_, _>>()
+            .map(Contacts::List)
     }
 
     /// The `Content-Type`, with its parameters.
@@ -275,5 +282,88 @@ impl Response {
 impl Message {
     fn header_fields(&self) -> &Headers {
         self.headers()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::{CSeq, Contacts, ViewError};
+    use crate::sip::{Headers, Method};
+
+    #[test]
+    fn a_cseq_is_below_two_to_the_31() {
+        let read = CSeq::parse("0009   INVITE").unwrap();
+        assert_eq!((read.number, read.method), (9, Method::Invite));
+        assert_eq!(CSeq::parse("2147483647 ACK").unwrap().to_string(), "2147483647 ACK");
+        for text in
+            ["2147483648 A", "4294967297 A", "-1 A", "+1 A", "1", "A 1", "1 A B", "1 A(", ""]
+        {
+            assert_eq!(CSeq::parse(text), Err(ViewError::CSeq), "{text}");
+        }
+    }
+
+    #[test]
+    fn contacts_are_a_list_or_a_star() {
+        let contacts = |values: &[&str]| {
+            values.iter().map(|value| ("Contact", value)).collect::<Headers>().contacts()
+        };
+        assert_eq!(contacts(&["*"]), Ok(Contacts::Any));
+        assert_eq!(contacts(&["*", "<sip:a@b>"]), Err(ViewError::StarNotAlone));
+        assert_eq!(contacts(&[]), Ok(Contacts::List(Vec::new())));
+        let Ok(Contacts::List(list)) = contacts(&[r#""a, b" <sip:a@b>;q=1, sip:c@d"#, "<sip:e@f>"])
+        else {
+            panic!("a list")
+        };
+        let uris: Vec<_> = list.iter().map(|contact| contact.uri.as_str()).collect();
+        assert_eq!(uris, ["sip:a@b", "sip:c@d", "sip:e@f"]);
+    }
+
+    #[test]
+    fn routes_are_lists_with_display_names_and_loose_commas() {
+        let headers = Headers::from_iter([
+            ("Record-Route", r#"<sip:a;lr> , "P, two" <sip:b;lr>"#),
+            ("record-route", "<sip:c;lr>"),
+        ]);
+        let route: Vec<_> =
+            headers.record_route().into_iter().map(|it| it.uri.to_string()).collect();
+        assert_eq!(route, ["sip:a;lr", "sip:b;lr", "sip:c;lr"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let headers = Headers::new();
+        assert_eq!(headers.via(), Err(ViewError::Missing("Via")));
+        assert_eq!(headers.from().map_err(|it| it.to_string()), Err("missing From".to_owned()));
+        assert_eq!(
+            (headers.call_id(), headers.from_tag(), headers.contact()),
+            (None, None, Ok(None))
+        );
+    }
+
+    #[test]
+    fn numbers_are_digits_in_range() {
+        let number = |name, value| {
+            let headers = Headers::from_iter([(name, value)]);
+            (headers.max_forwards(), headers.expires())
+        };
+        assert_eq!(number("Max-Forwards", "0068"), (Some(68), None));
+        assert_eq!(number("Max-Forwards", "256"), (None, None));
+        assert_eq!(number("Max-Forwards", "+1"), (None, None));
+        assert_eq!(number("Expires", "3600"), (None, Some(3600)));
+        assert_eq!(number("Expires", "99999999999999999999"), (None, Some(u32::MAX)));
+        assert_eq!(number("Expires", "soon"), (None, None));
+    }
+
+    #[test]
+    fn reasons_run_over_values_and_lines() {
+        let headers = Headers::from_iter([
+            ("Reason", r#"SIP;cause=200;text="Call completed elsewhere", Q.850;cause=16"#),
+            ("Reason", "SIP;cause=480"),
+        ]);
+        let causes: Vec<_> = headers.reasons().iter().map(|reason| reason.cause).collect();
+        assert_eq!(causes, [Some(200), Some(16), Some(480)]);
+        assert_eq!(headers.reason_header().and_then(|reason| reason.cause), Some(200));
     }
 }
