@@ -262,8 +262,9 @@ impl Leg {
         self.settle(now);
     }
 
-    /// Hangs up. A call without final response is cancelled, an invitation not yet answered is
-    /// refused with 480. A callee's BYE waits for the ACK of its 2xx (RFC 3261 section 15).
+    /// Hangs up. A call without final response is cancelled; an invitation not yet answered is
+    /// refused with 480, without a further event. A callee's BYE waits for the ACK of its 2xx
+    /// (RFC 3261 section 15).
     pub fn bye(&mut self, now: Instant, reason: Option<Reason>) {
         match &mut self.state {
             State::Calling(_) => self.cancel(now, reason),
@@ -386,3 +387,6 @@ impl Leg {
 
 /// How often a ringing callee says so again (RFC 3261 section 13.3.1.1).
 const RING_AGAIN: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

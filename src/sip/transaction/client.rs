@@ -416,10 +416,7 @@ mod tests {
         for method in ["INVITE", "BYE"] {
             let (mut client, start) = begin(method, Tcp);
             let sent = format!("0 send {method} sip:bob@b.example");
-            assert_eq!(
-                play(&mut client, start),
-                [&sent, "32000 timed out", "32000 terminated"]
-            );
+            assert_eq!(play(&mut client, start), [&sent, "32000 timed out", "32000 terminated"]);
         }
     }
 

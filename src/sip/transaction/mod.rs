@@ -138,10 +138,14 @@ pub(super) mod sample {
     pub(crate) fn message(text: &str) -> Message {
         let lines: Vec<_> = text.lines().map(str::trim).collect();
         let bytes = Bytes::from(lines.join("\r\n"));
-        match decode_datagram(bytes, &WireLimits::default()) {
-            Decoded::Message(message) => message,
-            other => panic!("{other:?}\n{text}"),
-        }
+        let decoded = decode_datagram(bytes, &WireLimits::default());
+        let Decoded::Message(message) = decoded else {
+            panic!(
+                "{decoded:?}
+{text}"
+            )
+        };
+        message
     }
 
     /// A request from alice at `a.example` to bob at `b.example`.

@@ -356,10 +356,7 @@ mod tests {
         invite.respond(start, &response(100, "INVITE"));
         invite.respond(start, &response(180, "INVITE"));
         invite.handle_request(start, &request("INVITE"));
-        assert_eq!(
-            drain(&mut invite),
-            ["send 100 Trying", "send 180 Ringing", "send 180 Ringing"]
-        );
+        assert_eq!(drain(&mut invite), ["send 100 Trying", "send 180 Ringing", "send 180 Ringing"]);
         assert_eq!(invite.next_timeout(), None);
     }
 
@@ -423,10 +420,7 @@ mod tests {
         bye.respond(start, &response(200, "BYE"));
         bye.respond(start, &response(500, "BYE"));
         bye.handle_request(start, &request("BYE"));
-        assert_eq!(
-            play(&mut bye, start),
-            ["0 send 200 OK", "0 send 200 OK", "32000 terminated"]
-        );
+        assert_eq!(play(&mut bye, start), ["0 send 200 OK", "0 send 200 OK", "32000 terminated"]);
         let (mut bye, start) = begin("BYE", Tcp);
         bye.respond(start, &response(200, "BYE"));
         assert_eq!(drain(&mut bye), ["send 200 OK", "terminated"]);
