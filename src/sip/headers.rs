@@ -71,11 +71,15 @@ impl Headers {
                 all.push(header);
                 continue;
             }
-            let value = value_of(&header);
-            let (first, rest) = split_once_outside(value, b',').unwrap_or((value, ""));
-            taken = Some(trimmed(first).to_owned());
-            if !trimmed(rest).is_empty() {
-                all.push(build(name, trimmed(rest).to_owned()));
+            // Empty elements are none (see `list`), and leave with the first that is one.
+            let mut rest = value_of(&header);
+            while taken.is_none() && !rest.is_empty() {
+                let (first, more) = split_once_outside(rest, b',').unwrap_or((rest, ""));
+                taken = Some(trimmed(first).to_owned()).filter(|first| !first.is_empty());
+                rest = trimmed(more);
+            }
+            if !rest.is_empty() {
+                all.push(build(name, rest.to_owned()));
             }
         }
         self.0 = all.into();
@@ -322,6 +326,15 @@ mod tests {
         headers.push_front("Via", "SIP/2.0/UDP z");
         let vias: Vec<_> = headers.list("Via").collect();
         assert_eq!(vias, ["SIP/2.0/UDP z", "SIP/2.0/TCP b", "SIP/2.0/TLS c"]);
+    }
+
+    #[test]
+    fn the_first_element_is_the_first_that_says_something() {
+        let mut headers =
+            Headers::from_iter([("Route", ""), ("Route", " , ,<sip:a>,"), ("Route", "<sip:b>")]);
+        assert_eq!(headers.take_first("route").as_deref(), Some("<sip:a>"));
+        assert_eq!(headers.take_first("route").as_deref(), Some("<sip:b>"));
+        assert_eq!(headers.take_first("route"), None);
     }
 
     #[test]

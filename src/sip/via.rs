@@ -231,7 +231,8 @@ fn parse_sent_by(text: &str) -> Result<(String, Option<u16>), ViaError> {
 fn same_address(host: &str, address: &str) -> bool {
     use std::net::IpAddr;
     match (host.parse::<IpAddr>(), address.parse::<IpAddr>()) {
-        (Ok(host), Ok(address)) => host == address,
+        // A socket for both families shows IPv4 sources as mapped addresses.
+        (Ok(host), Ok(address)) => host.to_canonical() == address.to_canonical(),
         _ => host.eq_ignore_ascii_case(address),
     }
 }
@@ -307,6 +308,9 @@ mod tests {
         let mut six = parse("SIP/2.0/UDP [2001:DB8::0:1]");
         six.set_received("[2001:db8::1]", 5060);
         assert_eq!(six.received(), None);
+        let mut mapped = parse("SIP/2.0/UDP 192.0.2.1");
+        mapped.set_received("::ffff:192.0.2.1", 5060);
+        assert_eq!(mapped.received(), None);
     }
 
     #[test]

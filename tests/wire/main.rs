@@ -1,4 +1,5 @@
 //! What the codecs make of recorded and written-up messages.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+mod mutations;
 mod torture;

@@ -189,14 +189,14 @@ fn on_a_stream_only_broken_framing_is_fatal() {
     }
 }
 
-struct Row {
-    file: String,
+pub(crate) struct Row {
+    pub(crate) file: String,
     section: String,
     verdict: String,
     statuses: Vec<u16>,
 }
 
-fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let text = fs::read_to_string(home().join("expectations.tsv")).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     lines
@@ -242,7 +242,7 @@ fn home() -> PathBuf {
 
 /// A message as it stands in its file. Those of RFC 5118 came with bare LF and are kept so; their
 /// `Content-Length`s were counted otherwise (two of them wrongly) and are set right.
-fn read(file: &str) -> Vec<u8> {
+pub(crate) fn read(file: &str) -> Vec<u8> {
     let bytes = fs::read(home().join(file)).unwrap();
     if !file.starts_with("rfc5118/") {
         return bytes;
