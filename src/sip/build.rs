@@ -30,6 +30,17 @@ pub(super) fn copy_identity(request: &Headers, response: &mut Headers, to_tag: O
     response.copy("CSeq", request);
 }
 
+/// A tag for an answer of which nothing is remembered: drawn from the request, it is the same for
+/// every repetition (RFC 3261 section 8.2.7). FNV-1a over 64 bits.
+pub(super) fn stateless_tag(request: &Headers) -> String {
+    let identity = ["Via", "Call-ID", "CSeq", "From", "To"];
+    let values = identity.iter().filter_map(|name| request.get(name));
+    let hash = values.flat_map(str::bytes).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
 /// Notes in the top `Via` of a request where it came from (RFC 3261 section 18.2.1, RFC 3581).
 /// The other `Via`s stay untouched.
 pub fn stamp_source(request: &mut Request, source: &Hop) {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::build::copy_identity;
+use super::build::{copy_identity, stateless_tag};
 use super::grammar::{is_token, trimmed};
 use super::headers::long_name;
 use super::views::parse_number;
@@ -127,8 +127,7 @@ impl Head {
     }
 
     /// The answer to a message that is refused: none to a response, none to an ACK (RFC 3261
-    /// section 17.1.1.3), none where no `Via` says for whom. The tag is the same for every
-    /// repetition of the message, for nothing is remembered of it (RFC 3261 section 8.2.7).
+    /// section 17.1.1.3), none where no `Via` says for whom.
     pub(super) fn answer(&self, why: &WireError) -> Option<Response> {
         match &self.start {
             Start::Request { method: Method::Ack, .. }
@@ -145,7 +144,7 @@ impl Head {
             // "The Reason-Phrase SHOULD identify the syntax problem" (RFC 3261 section 21.4.1).
             answer.reason = format!("Bad Request: {why}");
         }
-        copy_identity(&self.headers, &mut answer.headers, Some(&self.stateless_tag()));
+        copy_identity(&self.headers, &mut answer.headers, Some(&stateless_tag(&self.headers)));
         Some(answer)
     }
 
@@ -188,16 +187,6 @@ impl Head {
             }
         }
         Ok(())
-    }
-
-    /// A tag from what identifies the message: FNV-1a over 64 bits.
-    fn stateless_tag(&self) -> String {
-        let identity = ["Via", "Call-ID", "CSeq", "From", "To"];
-        let values = identity.iter().filter_map(|name| self.headers.get(name));
-        let hash = values.flat_map(str::bytes).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        format!("{hash:016x}")
     }
 }
 
