@@ -1,1 +1,27 @@
-//! To be written.
+//! RFC 4975: frames on a stream, and a session that sends and receives messages over it.
+//!
+//! [`Parser`] makes [`Frame`]s of bytes, [`Frame::write`] makes bytes of them, and a [`Session`]
+//! decides which to send.
+
+mod assembly;
+mod event;
+mod frame;
+mod head;
+mod limits;
+mod outbox;
+mod parse;
+mod reports;
+mod session;
+mod text;
+mod uri;
+mod write;
+
+pub use event::{Broken, Event, Incoming, Input, Outgoing, Output, SendError, Setup};
+pub use frame::{
+    ByteRange, Continuation, FailureReport, Frame, Header, Kind, Method, Status, TransactionId,
+};
+pub use limits::Limits;
+pub use parse::{BadFrame, FrameFault, ParseError, Parser, StreamFault};
+pub use session::Session;
+pub use text::Text;
+pub use uri::{Matching, Path, PathError, Uri, UriError};

@@ -1,0 +1,354 @@
+//! Outgoing messages: the queue, the chunks, and what has become of them.
+//!
+//! A message is cut into chunks one at a time, when the connection has room for one; in between,
+//! short messages overtake the rest of a long one (RFC 4975 section 7.1.1).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::event::Outgoing;
+use super::frame::{ByteRange, Continuation, FailureReport, Frame, Method, TransactionId};
+use super::limits::Limits;
+use super::text::Text;
+use super::uri::Path;
+use crate::ids::Random;
+
+/// The messages of one session that are not settled yet.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    limits: Limits,
+    /// By the order in which they were taken.
+    jobs: BTreeMap<u64, Job>,
+    next_job: u64,
+    transactions: BTreeMap<TransactionId, Transaction>,
+    /// The ends of the response times, the earliest first.
+    expiries: VecDeque<(Instant, TransactionId)>,
+    in_flight: usize,
+    /// When the peer last gave a sign that it takes what we send.
+    heard: Option<Instant>,
+    /// A long message has let a short one pass and is to go on now.
+    long_next: bool,
+}
+
+/// The next thing to write.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) frame: Frame,
+    /// The message that it is the first of, by Message-ID.
+    pub(super) begins: Option<String>,
+    /// The length of the whole message.
+    pub(super) size: usize,
+    /// The message that needs nothing more than this chunk.
+    pub(super) settled: Option<Settled>,
+}
+
+/// What has become of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Settled {
+    pub(super) message_id: String,
+    pub(super) outcome: Outcome,
+    /// The chunk that tells the peer that the rest will not come.
+    pub(super) abort: Option<Rest>,
+}
+
+/// The final status of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Sent,
+    Failed { code: u16, comment: Option<String> },
+}
+
+/// A message that ends before its time.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rest {
+    message: Outgoing,
+    from: usize,
+}
+
+/// Where the chunks of a session go and come from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Route<'a> {
+    pub(super) peer: &'a Path,
+    pub(super) us: &'a Path,
+}
+
+impl Outbox {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            jobs: BTreeMap::new(),
+            next_job: 0,
+            transactions: BTreeMap::new(),
+            expiries: VecDeque::new(),
+            in_flight: 0,
+            heard: None,
+            long_next: false,
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.jobs.len() >= self.limits.queue
+    }
+
+    pub(super) fn push(&mut self, now: Instant, message: Outgoing) {
+        let job = Job { message, next: 0, all_sent: false, unanswered: 0, since: now };
+        self.jobs.insert(self.next_job, job);
+        self.next_job += 1;
+    }
+
+    /// Starts the clock for what has waited for the session to be bound.
+    pub(super) fn bound(&mut self, now: Instant) {
+        self.heard = Some(now);
+    }
+
+    /// Makes the next chunk, if the peer may get one.
+    pub(super) fn next_chunk(
+        &mut self,
+        now: Instant,
+        route: Route<'_>,
+        random: &mut Random,
+    ) -> Option<Chunk> {
+        if self.in_flight >= self.limits.window.max(1) {
+            return None;
+        }
+        let number = self.turn()?;
+        let job = self.jobs.get_mut(&number)?;
+        let begins = (job.next == 0).then(|| job.message.message_id.clone());
+        let size = job.message.body.len();
+        let frame = job.next_chunk(route, random, self.limits.chunk_bytes.max(1));
+        let wish = job.message.failure_report;
+        if wish != FailureReport::No {
+            job.unanswered += 1;
+            let counted = wish == FailureReport::Yes;
+            self.in_flight += usize::from(counted);
+            self.transactions.insert(frame.tid.clone(), Transaction { job: number, counted });
+            self.expiries.push_back((now + self.limits.response_wait, frame.tid.clone()));
+        }
+        Some(Chunk { frame, begins, size, settled: self.settle_if_sent(number) })
+    }
+
+    /// Takes a response. `None`: it belongs to no open transaction, or changes nothing yet.
+    pub(super) fn answered(
+        &mut self,
+        now: Instant,
+        tid: &TransactionId,
+        outcome: Outcome,
+    ) -> Answered {
+        let Some(transaction) = self.transactions.remove(tid) else { return Answered::Unknown };
+        self.heard = Some(now);
+        Answered::Known(self.close(transaction, outcome))
+    }
+
+    /// Takes a failure report on a message that is not settled yet.
+    pub(super) fn reported(&mut self, message_id: &str, outcome: Outcome) -> Option<Settled> {
+        let named = |job: &&u64| {
+            self.jobs
+                .get(job)
+                .is_some_and(|job| job.next > 0 && job.message.message_id == message_id)
+        };
+        let number = *self.jobs.keys().find(named)?;
+        self.settle(number, outcome)
+    }
+
+    /// Ends the transactions that have waited long enough, and the messages that cannot hope.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Settled> {
+        let mut settled = Vec::new();
+        let mut silent = false;
+        while let Some((expiry, _)) = self.expiries.front()
+            && *expiry <= now
+        {
+            let Some((_, tid)) = self.expiries.pop_front() else { break };
+            if let Some(transaction) = self.transactions.remove(&tid) {
+                // Silence is failure only where an answer was due (RFC 4975 section 7.1.1).
+                let outcome = if transaction.counted { timeout() } else { Outcome::Sent };
+                silent |= transaction.counted;
+                settled.extend(self.close(transaction, outcome));
+            }
+        }
+        if silent {
+            settled.extend(self.give_up_waiting(now));
+        }
+        settled
+    }
+
+    /// Settles everything that is left in one way.
+    pub(super) fn drain(&mut self, outcome: &Outcome) -> Vec<Settled> {
+        self.transactions.clear();
+        self.expiries.clear();
+        self.in_flight = 0;
+        let jobs = std::mem::take(&mut self.jobs);
+        let settled = |job: Job| Settled {
+            message_id: job.message.message_id,
+            outcome: outcome.clone(),
+            abort: None,
+        };
+        jobs.into_values().map(settled).collect()
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let open = |(_, tid): &&(Instant, TransactionId)| self.transactions.contains_key(tid);
+        self.expiries.iter().find(open).map(|(expiry, _)| *expiry)
+    }
+
+    /// Picks who sends next: the first short message, or in turns with it the first long one.
+    fn turn(&mut self) -> Option<u64> {
+        let chunk = self.limits.chunk_bytes;
+        let first = |long: bool| {
+            let ready = |job: &Job| !job.all_sent && (job.message.body.len() > chunk) == long;
+            self.jobs.iter().find(|(_, job)| ready(job)).map(|(number, _)| *number)
+        };
+        let (short, long) = (first(false), first(true));
+        let begun = long.and_then(|long| self.jobs.get(&long)).is_some_and(|job| job.next > 0);
+        let number = match (short, long) {
+            (Some(short), Some(long)) if begun => {
+                if self.long_next {
+                    long
+                } else {
+                    short
+                }
+            }
+            (Some(short), Some(long)) => short.min(long),
+            (Some(only), None) | (None, Some(only)) => only,
+            (None, None) => return None,
+        };
+        self.long_next = Some(number) == short;
+        Some(number)
+    }
+
+    fn close(&mut self, transaction: Transaction, outcome: Outcome) -> Option<Settled> {
+        self.in_flight -= usize::from(transaction.counted).min(self.in_flight);
+        let job = self.jobs.get_mut(&transaction.job)?;
+        match outcome {
+            Outcome::Sent => {
+                job.unanswered -= 1_usize.min(job.unanswered);
+                self.settle_if_sent(transaction.job)
+            }
+            failed @ Outcome::Failed { .. } => self.settle(transaction.job, failed),
+        }
+    }
+
+    fn settle_if_sent(&mut self, number: u64) -> Option<Settled> {
+        let job = self.jobs.get(&number)?;
+        let done = job.all_sent && job.unanswered == 0;
+        if done { self.settle(number, Outcome::Sent) } else { None }
+    }
+
+    fn settle(&mut self, number: u64, outcome: Outcome) -> Option<Settled> {
+        let job = self.jobs.remove(&number)?;
+        let message_id = job.message.message_id.clone();
+        let abort = match &outcome {
+            // After 413 not even that chunk may follow (RFC 4975 section 10.5), and a peer
+            // without the session has nothing to give up.
+            Outcome::Sent | Outcome::Failed { code: 413 | 481 | 506, .. } => None,
+            Outcome::Failed { .. } => (job.next > 0 && !job.all_sent)
+                .then_some(Rest { message: job.message, from: job.next }),
+        };
+        Some(Settled { message_id, outcome, abort })
+    }
+
+    /// Fails what has waited for its turn while the peer was silent all the time.
+    fn give_up_waiting(&mut self, now: Instant) -> Vec<Settled> {
+        let heard = self.heard;
+        let wait = self.limits.response_wait;
+        let hopeless = |job: &Job| {
+            let since = heard.map_or(job.since, |heard| heard.max(job.since));
+            job.next == 0 && !job.all_sent && now.saturating_duration_since(since) >= wait
+        };
+        let numbers: Vec<u64> =
+            self.jobs.iter().filter(|(_, job)| hopeless(job)).map(|(number, _)| *number).collect();
+        numbers.into_iter().filter_map(|number| self.settle(number, timeout())).collect()
+    }
+}
+
+/// Whether a response belongs to anything.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    Unknown,
+    Known(Option<Settled>),
+}
+
+impl Rest {
+    /// Makes the empty chunk with which the message ends (RFC 4975 section 7.1).
+    pub(super) fn chunk(self, route: Route<'_>, random: &mut Random) -> Frame {
+        let mut frame = self.message.frame(route, TransactionId::draw(random, b""));
+        let total = Some(self.message.body.len() as u64);
+        frame.byte_range = Some(ByteRange { start: self.from as u64 + 1, end: None, total });
+        frame.body = Some(Bytes::new());
+        frame.flag = Continuation::Abort;
+        frame
+    }
+}
+
+#[derive(Debug)]
+struct Transaction {
+    job: u64,
+    /// Whether it holds a place in the window until it is answered.
+    counted: bool,
+}
+
+#[derive(Debug)]
+struct Job {
+    message: Outgoing,
+    /// Where the next chunk begins.
+    next: usize,
+    all_sent: bool,
+    unanswered: usize,
+    since: Instant,
+}
+
+impl Job {
+    fn next_chunk(&mut self, route: Route<'_>, random: &mut Random, size: usize) -> Frame {
+        let whole = &self.message.body;
+        let end = chunk_end(whole, self.next, size);
+        let body = whole.slice(self.next..end);
+        let mut frame = self.message.frame(route, TransactionId::draw(random, &body));
+        // Larger chunks have to be interruptible, and look so (RFC 4975 section 7.1.1).
+        let known_end = (body.len() <= UNINTERRUPTED).then_some(end as u64);
+        let (start, total) = (self.next as u64 + 1, Some(whole.len() as u64));
+        frame.byte_range = Some(ByteRange { start, end: known_end, total });
+        self.all_sent = end == whole.len();
+        if !self.all_sent {
+            frame.flag = Continuation::More;
+        }
+        self.next = end;
+        frame.body = Some(body);
+        frame
+    }
+}
+
+impl Outgoing {
+    fn frame(&self, route: Route<'_>, tid: TransactionId) -> Frame {
+        let mut frame = Frame::request(Method::Send, tid, route.peer.clone(), route.us.clone());
+        frame.message_id = Some(Text::new(&self.message_id));
+        // Some peers report only where both wishes are spelled out.
+        if self.success_report {
+            frame.success_report = Some(true);
+        }
+        if self.success_report || self.failure_report != FailureReport::Yes {
+            frame.failure_report = Some(self.failure_report);
+        }
+        frame.content_type = Some(Text::new(&self.content_type));
+        frame
+    }
+}
+
+/// Ends a chunk before a character of UTF-8 rather than within: some peers read chunk by chunk.
+fn chunk_end(whole: &[u8], start: usize, size: usize) -> usize {
+    let end = start.saturating_add(size);
+    if end >= whole.len() {
+        return whole.len();
+    }
+    let within = |place: usize| whole.get(place).is_some_and(|octet| octet & 0xc0 == 0x80);
+    let back = (0..LONGEST_CHARACTER).find(|back| !within(end - back)).unwrap_or(0);
+    if end - back > start { end - back } else { end }
+}
+
+fn timeout() -> Outcome {
+    Outcome::Failed { code: 408, comment: Some("no answer in time".to_owned()) }
+}
+
+/// The largest body that need not be interruptible (RFC 4975 section 7.1.1).
+const UNINTERRUPTED: usize = 2048;
+const LONGEST_CHARACTER: usize = 4;

@@ -1,0 +1,494 @@
+//! MSRP URIs and the paths made of them (RFC 4975 sections 6 and 9).
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::text::Text;
+
+/// An address of one party in one session: `msrp://host:port/session-id;tcp`.
+///
+/// Printed exactly as it was read: peers compare URIs letter by letter.
+#[derive(Clone)]
+pub struct Uri {
+    text: Text,
+    secure: bool,
+    host: Span,
+    port: Option<u16>,
+    session_id: Option<Span>,
+    transport: Option<Span>,
+}
+
+/// What is wrong with a URI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UriError {
+    /// Longer than any peer can mean.
+    #[error("the URI is longer than {MAX_URI} octets")]
+    TooLong,
+    /// Neither `msrp` nor `msrps`.
+    #[error("the scheme is neither msrp nor msrps")]
+    Scheme,
+    /// The host is empty or has characters that no host has.
+    #[error("the host is no name and no address")]
+    Host,
+    /// The port is no number up to 65535.
+    #[error("the port is no number up to 65535")]
+    Port,
+    /// The session-id has a character that no URI may have.
+    #[error("the session-id has a forbidden character")]
+    SessionId,
+    /// A parameter is empty or has a forbidden character.
+    #[error("a parameter is empty or has a forbidden character")]
+    Parameter,
+}
+
+/// How closely the To-Path of a request has to name us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Matching {
+    /// All of it (RFC 4975 section 6.1).
+    Strict,
+    /// The session-id only: middleboxes rewrite hosts and ports (RFC 6714).
+    #[default]
+    SessionId,
+}
+
+impl Uri {
+    /// Reads a URI.
+    ///
+    /// # Errors
+    /// Tells which part is wrong.
+    pub fn parse(text: &str) -> Result<Self, UriError> {
+        if text.len() > MAX_URI { Err(UriError::TooLong) } else { Self::read(Text::new(text)) }
+    }
+
+    /// Builds the URI under which a party of a session can be reached over TCP.
+    ///
+    /// # Errors
+    /// Tells which part does not fit into a URI.
+    pub fn new(secure: bool, host: &str, port: u16, session_id: &str) -> Result<Self, UriError> {
+        if session_id.is_empty() || session_id.contains(';') {
+            return Err(UriError::SessionId);
+        }
+        let scheme = if secure { "msrps" } else { "msrp" };
+        let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+        let uri = Self::parse(&format!("{scheme}://{open}{host}{close}:{port}/{session_id};tcp"))?;
+        if uri.host() == host { Ok(uri) } else { Err(UriError::Host) }
+    }
+
+    /// Tells whether the connection has to be TLS (`msrps`).
+    #[must_use]
+    pub fn secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Gives the host; an IPv6 address comes without its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.host.of(&self.text)
+    }
+
+    /// Gives the port, where one is named.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// Gives the session-id; a relay has none (RFC 4976 section 4.1).
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.session_id.map(|span| span.of(&self.text))
+    }
+
+    /// Gives the transport, which every URI should name and some forget.
+    #[must_use]
+    pub fn transport(&self) -> Option<&str> {
+        self.transport.map(|span| span.of(&self.text))
+    }
+
+    /// Gives the URI as it was read.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.text.as_str()
+    }
+
+    /// Compares by the rules of RFC 4975 section 6.1.
+    #[must_use]
+    pub fn equivalent(&self, other: &Self) -> bool {
+        self.secure == other.secure
+            && self.port == other.port
+            && self.session_id() == other.session_id()
+            && same_host(self.host(), other.host())
+            && match (self.transport(), other.transport()) {
+                (Some(one), Some(two)) => one.eq_ignore_ascii_case(two),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            }
+    }
+
+    /// Compares as closely as `matching` asks for; a URI without session-id names no session.
+    #[must_use]
+    pub fn names(&self, other: &Self, matching: Matching) -> bool {
+        match matching {
+            Matching::Strict => self.equivalent(other),
+            Matching::SessionId => {
+                self.session_id().is_some() && self.session_id() == other.session_id()
+            }
+        }
+    }
+
+    pub(super) fn read(text: Text) -> Result<Self, UriError> {
+        let whole = text.as_str();
+        if whole.len() > MAX_URI {
+            return Err(UriError::TooLong);
+        }
+        let (secure, rest) = scheme(whole)?;
+        let (authority, tail) = rest.split_at(rest.find(['/', ';']).unwrap_or(rest.len()));
+        let (host, port) = host_and_port(authority)?;
+        let (session_id, parameters) = tail.split_at(tail.find(';').unwrap_or(tail.len()));
+        let session_id = session_id.strip_prefix('/').filter(|id| !id.is_empty());
+        if !session_id.is_none_or(|id| id.bytes().all(is_session_octet)) {
+            return Err(UriError::SessionId);
+        }
+        let transport = transport(parameters)?;
+        let span = |part: &str| Span::locate(whole, part);
+        let (host, session_id) = (span(host), session_id.map(span));
+        let transport = transport.map(span);
+        Ok(Self { secure, host, port, session_id, transport, text })
+    }
+}
+
+impl PartialEq for Uri {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Uri {}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
+}
+
+impl fmt::Debug for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+/// The URIs from hop to hop, the next one first (RFC 4975 section 5.2); never empty.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Path {
+    first: Uri,
+    rest: Vec<Uri>,
+}
+
+/// What is wrong with a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// No URI in it.
+    #[error("the path is empty")]
+    Empty,
+    /// More hops than any network has.
+    #[error("the path has more than {MAX_HOPS} URIs")]
+    TooLong,
+    /// A URI is wrong.
+    #[error("the path has a wrong URI: {0}")]
+    Uri(#[from] UriError),
+}
+
+impl Path {
+    /// Reads a path, URIs with spaces between.
+    ///
+    /// # Errors
+    /// Tells what is wrong with the path or with a URI in it.
+    pub fn parse(text: &str) -> Result<Self, PathError> {
+        if text.len() > MAX_HOPS * (MAX_URI + 1) {
+            return Err(PathError::TooLong);
+        }
+        Self::read(&Text::new(text.trim()))
+    }
+
+    /// Gives the next hop.
+    #[must_use]
+    pub fn first(&self) -> &Uri {
+        &self.first
+    }
+
+    /// Gives the far end.
+    #[must_use]
+    pub fn last(&self) -> &Uri {
+        self.rest.last().unwrap_or(&self.first)
+    }
+
+    /// Counts the hops.
+    #[must_use]
+    pub fn hops(&self) -> usize {
+        1 + self.rest.len()
+    }
+
+    /// Walks from the next hop to the far end.
+    pub fn iter(&self) -> impl Iterator<Item = &Uri> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    pub(super) fn read(text: &Text) -> Result<Self, PathError> {
+        let whole = text.as_str();
+        if !whole.contains(' ') {
+            return match whole {
+                "" => Err(PathError::Empty),
+                _ => Ok(Self { first: Uri::read(text.clone())?, rest: Vec::new() }),
+            };
+        }
+        let mut uris = whole.split(' ').filter(|uri| !uri.is_empty()).map(|uri| {
+            let span = Span::locate(whole, uri);
+            let part = text.part(span.start.into(), span.end.into()).ok_or(UriError::TooLong)?;
+            Uri::read(part)
+        });
+        let first = uris.next().ok_or(PathError::Empty)??;
+        let rest = uris.by_ref().take(MAX_HOPS - 1).collect::<Result<Vec<_>, _>>()?;
+        if uris.next().is_some() { Err(PathError::TooLong) } else { Ok(Self { first, rest }) }
+    }
+}
+
+impl From<Uri> for Path {
+    fn from(first: Uri) -> Self {
+        Self { first, rest: Vec::new() }
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.first.fmt(f)?;
+        self.rest.iter().try_for_each(|uri| write!(f, " {uri}"))
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// Where a part stands in its text.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u16,
+    end: u16,
+}
+
+impl Span {
+    /// Finds `part`, which was cut out of `whole`.
+    fn locate(whole: &str, part: &str) -> Self {
+        let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+        let narrow = |place: usize| u16::try_from(place).unwrap_or(u16::MAX);
+        Self { start: narrow(start), end: narrow(start + part.len()) }
+    }
+
+    fn of(self, text: &Text) -> &str {
+        text.as_str().get(self.start.into()..self.end.into()).unwrap_or_default()
+    }
+}
+
+fn scheme(uri: &str) -> Result<(bool, &str), UriError> {
+    let (scheme, rest) = uri.split_once("://").ok_or(UriError::Scheme)?;
+    if scheme.eq_ignore_ascii_case("msrp") {
+        Ok((false, rest))
+    } else if scheme.eq_ignore_ascii_case("msrps") {
+        Ok((true, rest))
+    } else {
+        Err(UriError::Scheme)
+    }
+}
+
+/// Takes `[userinfo@]host[:port]` apart. The user plays no part in MSRP (RFC 4975 section 6.1).
+fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), UriError> {
+    let place = match authority.rsplit_once('@') {
+        Some((user, place)) if user.bytes().all(is_session_octet) => place,
+        Some(_) => return Err(UriError::Host),
+        None => authority,
+    };
+    let (host, port) = if let Some(literal) = place.strip_prefix('[') {
+        let (host, rest) = literal.split_once(']').ok_or(UriError::Host)?;
+        host.parse::<Ipv6Addr>().map_err(|_| UriError::Host)?;
+        match rest.strip_prefix(':') {
+            Some(port) => (host, Some(port)),
+            None if rest.is_empty() => (host, None),
+            None => return Err(UriError::Host),
+        }
+    } else {
+        let (host, port) = match place.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (place, None),
+        };
+        if host.is_empty() || !host.bytes().all(is_name_octet) {
+            return Err(UriError::Host);
+        }
+        (host, port)
+    };
+    let digits = |port: &&str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match port {
+        Some(text) if !digits(&text) => Err(UriError::Port),
+        Some(text) => Ok((host, Some(text.parse().map_err(|_| UriError::Port)?))),
+        None => Ok((host, None)),
+    }
+}
+
+/// Checks `;transport;name=value…` and gives the transport.
+fn transport(parameters: &str) -> Result<Option<&str>, UriError> {
+    let Some(list) = parameters.strip_prefix(';') else { return Ok(None) };
+    if !list.split(';').all(|one| !one.is_empty() && one.bytes().all(is_session_octet)) {
+        return Err(UriError::Parameter);
+    }
+    Ok(list.split(';').next().filter(|first| !first.contains('=')))
+}
+
+/// Compares addresses by value and names without case, escapes undone (RFC 4975 section 6.1).
+fn same_host(one: &str, two: &str) -> bool {
+    match (one.parse::<IpAddr>(), two.parse::<IpAddr>()) {
+        (Ok(one), Ok(two)) => one == two,
+        (Err(_), Err(_)) => unescaped(one).eq_ignore_ascii_case(&unescaped(two)),
+        (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+    }
+}
+
+fn unescaped(host: &str) -> Cow<'_, str> {
+    if !host.contains('%') {
+        return Cow::Borrowed(host);
+    }
+    let mut pieces = host.split('%');
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let octet = piece.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match octet.filter(|byte| is_name_octet(*byte) && *byte != b'%') {
+            Some(octet) => {
+                plain.push(char::from(octet));
+                plain.push_str(piece.get(2..).unwrap_or_default());
+            }
+            None => {
+                plain.push('%');
+                plain.push_str(piece);
+            }
+        }
+    }
+    Cow::Owned(plain)
+}
+
+fn is_name_octet(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%')
+}
+
+/// Wider than RFC 4975 section 9, which knows unreserved characters, `+`, `=` and `/` only.
+fn is_session_octet(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`')
+}
+
+const MAX_URI: usize = 2048;
+const MAX_HOPS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_uri_is_taken_apart() {
+        let plain = uri("msrp://host.example.com:8493/asfd34;tcp");
+        assert_eq!(
+            (plain.secure(), plain.host(), plain.port()),
+            (false, "host.example.com", Some(8493))
+        );
+        assert_eq!((plain.session_id(), plain.transport()), (Some("asfd34"), Some("tcp")));
+        let relay = uri("msrps://alice@intra.example.com;tcp");
+        assert_eq!((relay.secure(), relay.host(), relay.port()), (true, "intra.example.com", None));
+        assert_eq!(relay.session_id(), None);
+        let six = uri("MSRP://[2001:db8::1]:2855/aGVsbG8+/w==;TCP;foo=bar");
+        assert_eq!((six.host(), six.port()), ("2001:db8::1", Some(2855)));
+        assert_eq!((six.session_id(), six.transport()), (Some("aGVsbG8+/w=="), Some("TCP")));
+        assert_eq!(six.to_string(), "MSRP://[2001:db8::1]:2855/aGVsbG8+/w==;TCP;foo=bar");
+        assert_eq!(uri("msrp://h:1/s").transport(), None);
+        assert_eq!(uri("msrp://h:1/s;foo=bar").transport(), None);
+    }
+
+    #[test]
+    fn a_wrong_uri_tells_its_part() {
+        for (text, error) in [
+            ("sip:alice@example.com", UriError::Scheme),
+            ("http://h/s;tcp", UriError::Scheme),
+            ("msrp://", UriError::Host),
+            ("msrp://:2855/s;tcp", UriError::Host),
+            ("msrp://[::1/s;tcp", UriError::Host),
+            ("msrp://[nonsense]:1/s;tcp", UriError::Host),
+            ("msrp://[::1]x:1/s;tcp", UriError::Host),
+            ("msrp://a b:1/s;tcp", UriError::Host),
+            ("msrp://a\r\nX: y:1/s;tcp", UriError::Host),
+            ("msrp://h:/s;tcp", UriError::Port),
+            ("msrp://h:+5/s;tcp", UriError::Port),
+            ("msrp://h:65536/s;tcp", UriError::Port),
+            ("msrp://h:1/s\u{e9};tcp", UriError::SessionId),
+            ("msrp://h:1/<s>;tcp", UriError::SessionId),
+            ("msrp://h:1/s;", UriError::Parameter),
+            ("msrp://h:1/s;tcp;;x", UriError::Parameter),
+        ] {
+            assert_eq!(Uri::parse(text), Err(error), "{text}");
+        }
+        assert_eq!(Uri::parse(&format!("msrp://h:1/{}", "s".repeat(3000))), Err(UriError::TooLong));
+    }
+
+    #[test]
+    fn comparison_follows_section_6_1() {
+        let base = uri("msrp://host.example.com:8493/asfd34;tcp");
+        for same in [
+            "MSRP://HOST.example.com:8493/asfd34;TCP",
+            "msrp://bob@host.example.com:8493/asfd34;tcp;x=y",
+            "msrp://%68ost.example.com:8493/asfd34;tcp",
+        ] {
+            assert!(base.equivalent(&uri(same)), "{same}");
+        }
+        for other in [
+            "msrps://host.example.com:8493/asfd34;tcp",
+            "msrp://host.example.com/asfd34;tcp",
+            "msrp://host.example.com:8494/asfd34;tcp",
+            "msrp://host.example.com:8493/ASFD34;tcp",
+            "msrp://host.example.com:8493;tcp",
+            "msrp://host.example.com:8493/asfd34;sctp",
+            "msrp://host.example.com:8493/asfd34",
+            "msrp://192.0.2.1:8493/asfd34;tcp",
+        ] {
+            assert!(!base.equivalent(&uri(other)), "{other}");
+        }
+        assert!(uri("msrp://[::1]:1/s;tcp").equivalent(&uri("msrp://[0:0::1]:1/s;tcp")));
+    }
+
+    #[test]
+    fn a_middlebox_may_change_all_but_the_session_id() {
+        let ours = uri("msrp://10.0.0.1:2855/asfd34;tcp");
+        let seen = uri("msrp://198.51.100.7:9/asfd34");
+        assert!(seen.names(&ours, Matching::SessionId));
+        assert!(!seen.names(&ours, Matching::Strict));
+        assert!(!uri("msrp://h:1;tcp").names(&uri("msrp://h:1;tcp"), Matching::SessionId));
+    }
+
+    #[test]
+    fn a_uri_of_ours_is_built_for_every_host() {
+        let six = Uri::new(true, "2001:db8::1", 2855, "id").unwrap();
+        assert_eq!(six.as_str(), "msrps://[2001:db8::1]:2855/id;tcp");
+        assert_eq!(Uri::new(false, "h", 1, ""), Err(UriError::SessionId));
+        assert_eq!(Uri::new(false, "h/x", 1, "id"), Err(UriError::Host));
+    }
+
+    #[test]
+    fn a_path_goes_from_hop_to_hop() {
+        let path = Path::parse("msrp://a:1/x;tcp  msrp://b:2/y;tcp ").unwrap();
+        assert_eq!((path.first().host(), path.last().host(), path.hops()), ("a", "b", 2));
+        assert_eq!(path.to_string(), "msrp://a:1/x;tcp msrp://b:2/y;tcp");
+        assert_eq!(Path::parse(" "), Err(PathError::Empty));
+        assert_eq!(Path::parse("x y"), Err(PathError::Uri(UriError::Scheme)));
+        assert_eq!(Path::parse(&"msrp://a:1/x;tcp ".repeat(1000)), Err(PathError::TooLong));
+    }
+
+    fn uri(text: &str) -> Uri {
+        Uri::parse(text).unwrap()
+    }
+}

@@ -1,0 +1,168 @@
+//! Frames as bytes, in the one form that every peer known can read.
+//!
+//! Exact header case and one space after the colon; To-Path and From-Path first, Content-Type last
+//! (RFC 4975 sections 7.1 and 9).
+
+use bytes::{BufMut, BytesMut};
+
+use super::frame::{Frame, Kind};
+
+impl Frame {
+    /// Appends the frame to `out`. The transaction identifier must not occur in the body, see
+    /// [`TransactionId::draw`](super::TransactionId::draw).
+    pub fn write(&self, out: &mut BytesMut) {
+        out.reserve(self.body.as_ref().map_or(0, |body| body.len()) + ROOM_FOR_HEAD);
+        self.write_start_line(out);
+        self.write_headers(out);
+        if let Some(body) = &self.body {
+            out.put_slice(b"\r\n");
+            out.put_slice(body);
+            out.put_slice(b"\r\n");
+        }
+        out.put_slice(b"-------");
+        out.put_slice(self.tid.as_str().as_bytes());
+        out.put_u8(self.flag.octet());
+        out.put_slice(b"\r\n");
+    }
+
+    fn write_start_line(&self, out: &mut BytesMut) {
+        out.put_slice(b"MSRP ");
+        out.put_slice(self.tid.as_str().as_bytes());
+        out.put_u8(b' ');
+        match &self.kind {
+            Kind::Request(method) => out.put_slice(method.as_str().as_bytes()),
+            Kind::Response { code, comment } => {
+                put_code(out, *code);
+                put_comment(out, comment.as_ref().map(|comment| comment.as_str()));
+            }
+        }
+        out.put_slice(b"\r\n");
+    }
+
+    fn write_headers(&self, out: &mut BytesMut) {
+        put_path(out, "To-Path", self.to_path.iter().map(|uri| uri.as_str()));
+        put_path(out, "From-Path", self.from_path.iter().map(|uri| uri.as_str()));
+        if let Some(message_id) = &self.message_id {
+            put_header(out, "Message-ID", message_id.as_str());
+        }
+        if let Some(range) = &self.byte_range {
+            put_header(out, "Byte-Range", &range.to_string());
+        }
+        if let Some(wanted) = self.success_report {
+            put_header(out, "Success-Report", if wanted { "yes" } else { "no" });
+        }
+        if let Some(wanted) = self.failure_report {
+            put_header(out, "Failure-Report", wanted.as_str());
+        }
+        if let Some(status) = &self.status {
+            out.put_slice(b"Status: ");
+            put_code(out, status.namespace);
+            out.put_u8(b' ');
+            put_code(out, status.code);
+            put_comment(out, status.comment.as_ref().map(|comment| comment.as_str()));
+            out.put_slice(b"\r\n");
+        }
+        for header in &self.headers {
+            put_header(out, header.name.as_str(), header.value.as_str());
+        }
+        if let Some(content_type) = &self.content_type {
+            put_header(out, "Content-Type", content_type.as_str());
+        }
+    }
+}
+
+fn put_path<'a>(out: &mut BytesMut, name: &str, uris: impl Iterator<Item = &'a str>) {
+    out.put_slice(name.as_bytes());
+    out.put_u8(b':');
+    for uri in uris {
+        out.put_u8(b' ');
+        out.put_slice(uri.as_bytes());
+    }
+    out.put_slice(b"\r\n");
+}
+
+fn put_header(out: &mut BytesMut, name: &str, value: &str) {
+    out.put_slice(name.as_bytes());
+    out.put_slice(b": ");
+    out.put_slice(value.as_bytes());
+    out.put_slice(b"\r\n");
+}
+
+/// Writes three digits, no more whatever the number.
+fn put_code(out: &mut BytesMut, code: u16) {
+    out.put_slice(format!("{:03}", code.min(999)).as_bytes());
+}
+
+fn put_comment(out: &mut BytesMut, comment: Option<&str>) {
+    if let Some(comment) = comment {
+        out.put_u8(b' ');
+        out.put_slice(comment.as_bytes());
+    }
+}
+
+const ROOM_FOR_HEAD: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bytes::Bytes;
+
+    use super::super::frame::{ByteRange, Continuation, FailureReport, Header, Method};
+    use super::super::frame::{Status, TransactionId};
+    use super::super::text::Text;
+    use super::super::uri::Path;
+    use super::*;
+
+    #[test]
+    fn a_chunk_has_every_header_in_its_place() {
+        let mut send = request(Method::Send);
+        send.message_id = Some(Text::new("87652491"));
+        send.byte_range = Some(ByteRange { start: 1, end: Some(5), total: Some(8) });
+        send.success_report = Some(true);
+        send.failure_report = Some(FailureReport::No);
+        send.headers = vec![Header { name: "Content-Disposition".into(), value: "inline".into() }];
+        send.content_type = Some(Text::new("text/plain"));
+        send.body = Some(Bytes::from_static(b"hello"));
+        send.flag = Continuation::More;
+        assert_eq!(
+            written(&send),
+            "MSRP a786hjs2 SEND\r\n\
+             To-Path: msrp://b:2/y;tcp\r\n\
+             From-Path: msrp://a:1/x;tcp\r\n\
+             Message-ID: 87652491\r\n\
+             Byte-Range: 1-5/8\r\n\
+             Success-Report: yes\r\n\
+             Failure-Report: no\r\n\
+             Content-Disposition: inline\r\n\
+             Content-Type: text/plain\r\n\
+             \r\n\
+             hello\r\n\
+             -------a786hjs2+\r\n"
+        );
+    }
+
+    #[test]
+    fn a_response_and_a_report_have_no_empty_line() {
+        let response = request(Method::Send).answer(200).unwrap();
+        assert_eq!(
+            written(&response),
+            "MSRP a786hjs2 200 OK\r\nTo-Path: msrp://a:1/x;tcp\r\n\
+             From-Path: msrp://b:2/y;tcp\r\n-------a786hjs2$\r\n"
+        );
+        let mut report = request(Method::Report);
+        report.status = Some(Status { namespace: 0, code: 200, comment: None });
+        assert!(written(&report).ends_with("Status: 000 200\r\n-------a786hjs2$\r\n"));
+    }
+
+    fn request(method: Method) -> Frame {
+        let path = |text| Path::parse(text).unwrap();
+        let tid = TransactionId::new("a786hjs2").unwrap();
+        Frame::request(method, tid, path("msrp://b:2/y;tcp"), path("msrp://a:1/x;tcp"))
+    }
+
+    fn written(frame: &Frame) -> String {
+        let mut out = BytesMut::new();
+        frame.write(&mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+}
