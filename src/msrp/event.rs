@@ -59,6 +59,7 @@ pub enum SendError {
 
 /// What happens to a session.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "frames are nearly all there is, and are moved once")]
 pub enum Input {
     /// The connection stands: ours after [`Output::Connect`], or the peer's.
     Connected,

@@ -11,7 +11,7 @@ use nom::{IResult, Parser as _};
 use super::frame::{
     ByteRange, Continuation, FailureReport, Frame, Header, Kind, Method, Status, TransactionId,
 };
-use super::parse::FrameFault;
+use super::parse::{BadFrame, FrameFault, ParseError};
 use super::text::Text;
 use super::uri::Path;
 
@@ -21,19 +21,20 @@ use super::uri::Path;
 /// whether its sender wants to hear of it.
 #[derive(Debug, Default)]
 pub(super) struct Head {
-    pub(super) kind: Option<Kind>,
-    pub(super) to_path: Option<Path>,
-    pub(super) from_path: Option<Path>,
-    pub(super) failure_report: Option<FailureReport>,
+    /// The first thing that is wrong.
     pub(super) fault: Option<FrameFault>,
+    /// Where the body begins, if an empty line said so.
+    pub(super) body_at: Option<usize>,
+    kind: Option<Kind>,
+    to_path: Option<Path>,
+    from_path: Option<Path>,
+    failure_report: Option<FailureReport>,
     message_id: Option<Text>,
     byte_range: Option<ByteRange>,
     success_report: Option<bool>,
     status: Option<Status>,
     headers: Vec<Header>,
     content_type: Option<Text>,
-    /// Where the body begins, if an empty line said so.
-    pub(super) body_at: Option<usize>,
 }
 
 impl Head {
@@ -67,13 +68,9 @@ impl Head {
         tid: TransactionId,
         body: Option<Bytes>,
         flag: Continuation,
-    ) -> Result<Frame, (Self, FrameFault)> {
-        if let Some(fault) = self.fault {
-            return Err((self, fault));
-        }
-        let Self { kind, to_path, from_path, .. } = self;
-        match (kind, to_path, from_path) {
-            (Some(kind), Some(to_path), Some(from_path)) => Ok(Frame {
+    ) -> Result<Frame, ParseError> {
+        match (self.fault, self.kind, self.to_path, self.from_path) {
+            (None, Some(kind), Some(to_path), Some(from_path)) => Ok(Frame {
                 tid,
                 kind,
                 to_path,
@@ -88,16 +85,30 @@ impl Head {
                 body,
                 flag,
             }),
-            (kind, to_path, from_path) => {
-                let fault = FrameFault::Missing(match (&kind, &to_path) {
+            (fault, kind, to_path, from_path) => {
+                let missing = match (&kind, &to_path) {
                     (None, _) => "start line",
                     (Some(_), None) => "To-Path",
                     (Some(_), Some(_)) => "From-Path",
-                });
+                };
+                let fault = fault.unwrap_or(FrameFault::Missing(missing));
                 let failure_report = self.failure_report;
-                Err((Self { kind, to_path, from_path, failure_report, ..Self::default() }, fault))
+                let head = Self { kind, to_path, from_path, failure_report, ..Self::default() };
+                Err(head.refuse(tid, fault))
             }
         }
+    }
+
+    /// Gives up on the frame.
+    pub(super) fn refuse(self, tid: TransactionId, fault: FrameFault) -> ParseError {
+        ParseError::Frame(Box::new(BadFrame {
+            fault,
+            tid,
+            to_path: self.to_path,
+            from_path: self.from_path,
+            kind: self.kind,
+            failure_report: self.failure_report.unwrap_or_default(),
+        }))
     }
 
     fn start(&mut self, frame: &Bytes, line: &[u8]) -> Result<(), FrameFault> {
@@ -109,7 +120,7 @@ impl Head {
             What::Method(b"AUTH") => Kind::Request(Method::Auth),
             What::Method(b"NICKNAME") => Kind::Request(Method::Nickname),
             What::Method(other) => Kind::Request(Method::Other(text(other)?)),
-            What::Code(code, comment) => {
+            What::Verdict(Verdict { code, comment }) => {
                 Kind::Response { code, comment: comment.map(text).transpose()? }
             }
         });
@@ -140,7 +151,7 @@ impl Head {
                 once(&mut self.failure_report, "Failure-Report", wish)
             }
             Some(Known::Status) => match status(value.as_bytes()) {
-                Ok((_, (namespace, code, comment))) => {
+                Ok((_, (namespace, Verdict { code, comment }))) => {
                     let comment = comment.map(|bytes| text(frame, bytes)).transpose()?;
                     once(&mut self.status, "Status", Status { namespace, code, comment })
                 }
@@ -199,10 +210,18 @@ impl Known {
     }
 }
 
+/// The end of a start line.
 #[derive(Clone, Copy)]
 enum What<'a> {
     Method(&'a [u8]),
-    Code(u16, Option<&'a [u8]>),
+    Verdict(Verdict<'a>),
+}
+
+/// A code with its remark.
+#[derive(Clone, Copy)]
+struct Verdict<'a> {
+    code: u16,
+    comment: Option<&'a [u8]>,
 }
 
 fn line(input: &[u8]) -> IResult<&[u8], &[u8]> {
@@ -210,9 +229,8 @@ fn line(input: &[u8]) -> IResult<&[u8], &[u8]> {
 }
 
 fn start_line(line: &[u8]) -> IResult<&[u8], (&[u8], What<'_>)> {
-    let code = map((three_digits, comment), |(code, comment)| What::Code(code, comment));
     let method = map(take_while1(is_token), What::Method);
-    all_consuming((transaction, alt((all_consuming(code), method)))).parse(line)
+    all_consuming((transaction, alt((map(verdict, What::Verdict), method)))).parse(line)
 }
 
 fn header(line: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
@@ -225,13 +243,15 @@ fn byte_range(input: &[u8]) -> IResult<&[u8], ByteRange> {
     all_consuming(map(parts, |(start, end, total)| ByteRange { start, end, total })).parse(input)
 }
 
-fn status(input: &[u8]) -> IResult<&[u8], (u16, u16, Option<&[u8]>)> {
-    all_consuming((three_digits, preceded(spaces, three_digits), comment)).parse(input)
+fn status(input: &[u8]) -> IResult<&[u8], (u16, Verdict<'_>)> {
+    separated_pair(three_digits, spaces, verdict).parse(input)
 }
 
-fn comment(input: &[u8]) -> IResult<&[u8], Option<&[u8]>> {
+fn verdict(input: &[u8]) -> IResult<&[u8], Verdict<'_>> {
     let remark = map(preceded(spaces, rest), |remark: &[u8]| remark.trim_ascii());
-    map(opt(remark), |remark| remark.filter(|remark| !remark.is_empty())).parse(input)
+    let comment = map(opt(remark), |remark| remark.filter(|remark| !remark.is_empty()));
+    let parts = all_consuming((three_digits, comment));
+    map(parts, |(code, comment)| Verdict { code, comment }).parse(input)
 }
 
 fn three_digits(input: &[u8]) -> IResult<&[u8], u16> {

@@ -59,8 +59,8 @@ pub struct BadFrame {
     pub to_path: Option<Path>,
     /// Its From-Path, if that was readable.
     pub from_path: Option<Path>,
-    kind: Option<Kind>,
-    failure_report: FailureReport,
+    pub(super) kind: Option<Kind>,
+    pub(super) failure_report: FailureReport,
 }
 
 /// What is wrong with a frame.
@@ -135,17 +135,6 @@ impl BadFrame {
             | FrameFault::Path(_)
             | FrameFault::ByteRange => 400,
         })
-    }
-
-    fn new(fault: FrameFault, tid: TransactionId, head: Head) -> ParseError {
-        ParseError::Frame(Box::new(Self {
-            fault,
-            tid,
-            to_path: head.to_path,
-            from_path: head.from_path,
-            kind: head.kind,
-            failure_report: head.failure_report.unwrap_or_default(),
-        }))
     }
 }
 
@@ -245,8 +234,7 @@ impl Parser {
         if body.as_ref().is_some_and(|body| body.len() > self.limits.max_chunk_in) {
             head.fault.get_or_insert(FrameFault::BodyTooLarge);
         }
-        head.complete(tid.clone(), body, end.flag)
-            .map_err(|(head, fault)| BadFrame::new(fault, tid, head))
+        head.complete(tid, body, end.flag)
     }
 
     /// Goes on waiting for the end-line, unless the frame has outgrown its limits.
@@ -271,7 +259,7 @@ impl Parser {
         let tid = inside.read_tid(&seen)?;
         buffer.advance(inside.searched);
         self.stage = Stage::Skipping { tid: tid.clone(), left: self.limits.max_message };
-        Err(BadFrame::new(fault, tid, head))
+        Err(head.refuse(tid, fault))
     }
 
     fn head(&self, frame: &Bytes, end: usize) -> Head {
