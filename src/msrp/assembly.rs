@@ -314,3 +314,231 @@ fn offset(place: u64) -> usize {
 const MAX_ISLANDS: usize = 64;
 /// Complete messages that are remembered.
 const REMEMBERED: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use super::super::frame::{ByteRange, Method, TransactionId};
+    use super::super::text::Text;
+    use super::super::uri::Path;
+    use super::*;
+
+    #[test]
+    fn a_whole_message_passes_without_a_copy() {
+        let mut assembly = assembly();
+        let mut frame = chunk("m", "1-5/5", "hello", '$');
+        frame.byte_range = None;
+        let body = frame.body.clone().unwrap();
+        let Ok(Taken::Whole(whole)) = assembly.take(Instant::now(), &frame, "m") else {
+            panic!("not whole")
+        };
+        assert_eq!(whole.body.as_ptr(), body.as_ptr());
+        assert_eq!(whole.content_type, "text/plain");
+        assert_eq!(whole.headers, [("Content-Disposition".to_owned(), "inline".to_owned())]);
+    }
+
+    #[test]
+    fn m4_chunks_come_in_any_order_twice_and_overlapping() {
+        let parts = [("1-4/10", "abcd", '+'), ("3-7/10", "cdefg", '+'), ("8-10/10", "hij", '$')];
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut assembly = assembly();
+            let mut outcomes = Vec::new();
+            for place in order {
+                let (range, body, flag) = parts[place];
+                for _ in 0..=usize::from(place < 2 && outcomes.len() < 2) {
+                    outcomes.push(text(give(&mut assembly, "m", range, body, flag)));
+                }
+            }
+            let last = outcomes.pop().unwrap();
+            assert_eq!(last, Ok(Some("abcdefghij".to_owned())), "{order:?}");
+            assert!(outcomes.into_iter().all(|earlier| earlier == Ok(None)), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn the_latest_octets_take_precedence() {
+        let mut assembly = assembly();
+        for (range, body) in
+            [("1-6/*", "aaaaaa"), ("9-10/*", "bb"), ("3-4/*", "CC"), ("6-9/*", "DDDD")]
+        {
+            assert_eq!(text(give(&mut assembly, "m", range, body, '+')), Ok(None));
+        }
+        assert_eq!(
+            text(give(&mut assembly, "m", "11-*/*", "", '$')),
+            Ok(Some("aaCCaDDDDb".into()))
+        );
+    }
+
+    #[test]
+    fn m4_a_changed_total_drops_the_message_only() {
+        let mut assembly = assembly();
+        assert_eq!(text(give(&mut assembly, "m", "1-4/10", "abcd", '+')), Ok(None));
+        assert_eq!(text(give(&mut assembly, "n", "1-2/4", "ab", '+')), Ok(None));
+        assert_eq!(give(&mut assembly, "m", "5-8/12", "efgh", '+'), Err(Refused(400)));
+        assert_eq!(give(&mut assembly, "m", "9-12/12", "ijkl", '$'), Err(Refused(413)));
+        assert_eq!(text(give(&mut assembly, "n", "3-4/4", "cd", '$')), Ok(Some("abcd".into())));
+        assert_eq!(text(give(&mut assembly, "m", "1-4/4", "anew", '$')), Ok(Some("anew".into())));
+    }
+
+    #[test]
+    fn two_ends_contradict_each_other() {
+        let mut assembly = assembly();
+        assert_eq!(text(give(&mut assembly, "m", "5-8/*", "efgh", '$')), Ok(None));
+        assert_eq!(give(&mut assembly, "m", "9-10/*", "ij", '$'), Err(Refused(400)));
+        assert_eq!(text(give(&mut assembly, "n", "5-8/*", "efgh", '+')), Ok(None));
+        assert_eq!(give(&mut assembly, "n", "1-3/*", "abc", '$'), Err(Refused(400)));
+    }
+
+    #[test]
+    fn m3_impossible_ranges_are_refused_and_nothing_is_reserved() {
+        for (range, code) in [
+            ("5-4/10", 400),
+            ("0-0/0", 400),
+            ("1-10/5", 400),
+            ("1-4/999999999999", 413),
+            ("999999999999-999999999999/*", 413),
+            ("18446744073709551615-*/*", 413),
+        ] {
+            let mut assembly = assembly();
+            let refused = give(&mut assembly, "m", range, "abcd", '+');
+            assert_eq!(refused, Err(Refused(code)), "{range}");
+            assert!(assembly.open.is_empty());
+        }
+        let mut assembly = assembly();
+        assert_eq!(text(give(&mut assembly, "m", "1-4/1000", "abcd", '+')), Ok(None));
+        assert!(assembly.open["m"].islands[&0].capacity() < 100);
+    }
+
+    #[test]
+    fn the_body_itself_tells_its_length() {
+        let mut assembly = assembly();
+        assert_eq!(
+            text(give(&mut assembly, "m", "1-100/100", "short", '$')),
+            Ok(Some("short".into()))
+        );
+        assert_eq!(text(give(&mut assembly, "n", "1-9/*", "abcd", '+')), Ok(None));
+        assert_eq!(text(give(&mut assembly, "n", "5-*/*", "ef", '$')), Ok(Some("abcdef".into())));
+    }
+
+    #[test]
+    fn m5_endless_chunks_are_cut_off_at_the_limit() {
+        let mut assembly = assembly();
+        for place in 0..10 {
+            let range = format!("{}-*/*", place * 100 + 1);
+            let taken = give(&mut assembly, "m", &range, &"x".repeat(100), '+');
+            assert_eq!(taken, Ok(Taken::Nothing));
+        }
+        assert_eq!(give(&mut assembly, "m", "1001-*/*", "x", '+'), Err(Refused(413)));
+        assert!(assembly.open.is_empty());
+        assert_eq!(give(&mut assembly, "m", "1-*/*", "x", '+'), Err(Refused(413)), "still");
+    }
+
+    #[test]
+    fn m5_only_so_many_messages_are_open() {
+        let mut assembly = assembly();
+        for number in 0..10_000 {
+            let taken = give(&mut assembly, &number.to_string(), "1-1/*", "x", '+');
+            assert_eq!(taken.is_ok(), number < 16);
+        }
+        assert_eq!((assembly.open.len(), assembly.refused.len()), (16, 16));
+        assert_eq!(text(give(&mut assembly, "short", "1-1/1", "x", '$')), Ok(Some("x".into())));
+    }
+
+    #[test]
+    fn m5_only_so_many_gaps_are_open() {
+        let mut assembly = assembly();
+        let codes = (0..500).map(|number| {
+            give(&mut assembly, "m", &format!("{}-*/*", number * 2 + 1), "x", '+').err()
+        });
+        assert_eq!(codes.flatten().next(), Some(Refused(413)));
+    }
+
+    #[test]
+    fn m5_what_stands_still_is_dropped() {
+        let mut assembly = assembly();
+        let start = Instant::now();
+        assert_eq!(assembly.next_timeout(), None);
+        let first = chunk("m", "1-2/4", "ab", '+');
+        assert_eq!(assembly.take(start, &first, "m"), Ok(Taken::Nothing));
+        let end = start + Duration::from_secs(30);
+        assert_eq!(assembly.next_timeout(), Some(end));
+        assert_eq!(assembly.expire(end - Duration::from_secs(1)), 0);
+        assert_eq!(assembly.expire(end), 1);
+        let second = chunk("m", "3-4/4", "cd", '$');
+        assert_eq!(assembly.take(end, &second, "m"), Err(Refused(413)));
+    }
+
+    #[test]
+    fn an_abort_drops_what_has_come() {
+        let mut assembly = assembly();
+        assert_eq!(text(give(&mut assembly, "m", "1-2/4", "ab", '+')), Ok(None));
+        assert_eq!(text(give(&mut assembly, "m", "3-*/4", "", '#')), Ok(None));
+        assert!(assembly.open.is_empty());
+        assert_eq!(text(give(&mut assembly, "unknown", "1-*/4", "x", '#')), Ok(None));
+    }
+
+    #[test]
+    fn m16_a_message_sent_again_is_told_from_a_message_id_used_again() {
+        let mut assembly = assembly();
+        assert_eq!(text(give(&mut assembly, "m", "1-2/2", "ab", '$')), Ok(Some("ab".into())));
+        let again = give(&mut assembly, "m", "1-2/2", "ab", '$');
+        assert!(matches!(again, Ok(Taken::Repeated(_))));
+        assert_eq!(text(give(&mut assembly, "m", "1-2/2", "xy", '$')), Ok(Some("xy".into())));
+    }
+
+    #[test]
+    fn a_body_without_type_or_a_chunk_without_name_is_refused() {
+        let mut assembly = assembly();
+        let mut untyped = chunk("m", "1-2/2", "ab", '$');
+        untyped.content_type = None;
+        assert_eq!(assembly.take(Instant::now(), &untyped, "m"), Err(Refused(400)));
+        let mut nameless = chunk("m", "1-2/2", "ab", '$');
+        nameless.message_id = None;
+        assert!(matches!(assembly.take(Instant::now(), &nameless, "drawn"), Ok(Taken::Whole(_))));
+        nameless.flag = Continuation::More;
+        assert_eq!(assembly.take(Instant::now(), &nameless, "drawn2"), Err(Refused(400)));
+    }
+
+    fn assembly() -> Assembly {
+        Assembly::new(Limits { max_message: 1000, ..Limits::default() })
+    }
+
+    fn give(
+        assembly: &mut Assembly,
+        id: &str,
+        range: &str,
+        body: &str,
+        flag: char,
+    ) -> Result<Taken, Refused> {
+        assembly.take(Instant::now(), &chunk(id, range, body, flag), id)
+    }
+
+    fn text(taken: Result<Taken, Refused>) -> Result<Option<String>, Refused> {
+        taken.map(|taken| match taken {
+            Taken::Whole(whole) => Some(String::from_utf8(whole.body.to_vec()).unwrap()),
+            Taken::Repeated(_) | Taken::Nothing => None,
+        })
+    }
+
+    fn chunk(id: &str, range: &str, body: &str, flag: char) -> Frame {
+        let path = |text| Path::parse(text).unwrap();
+        let tid = TransactionId::new("tid1").unwrap();
+        let mut frame =
+            Frame::request(Method::Send, tid, path("msrp://b:2/y;tcp"), path("msrp://a:1/x;tcp"));
+        let (start, rest) = range.split_once('-').unwrap();
+        let (end, total) = rest.split_once('/').unwrap();
+        let (start, end, total) = (start.parse().unwrap(), end.parse().ok(), total.parse().ok());
+        frame.message_id = Some(Text::new(id));
+        frame.byte_range = Some(ByteRange { start, end, total });
+        frame.headers = vec![super::super::Header {
+            name: "Content-Disposition".into(),
+            value: "inline".into(),
+        }];
+        frame.content_type = Some(Text::new("text/plain"));
+        frame.body = Some(Bytes::copy_from_slice(body.as_bytes()));
+        frame.flag = Continuation::from_octet(u8::try_from(flag).unwrap()).unwrap();
+        frame
+    }
+}

@@ -352,3 +352,20 @@ fn timeout() -> Outcome {
 /// The largest body that need not be interruptible (RFC 4975 section 7.1.1).
 const UNINTERRUPTED: usize = 2048;
 const LONGEST_CHARACTER: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_ends_before_a_character() {
+        let text = "ab\u{4f60}cd".as_bytes();
+        assert_eq!(chunk_end(text, 0, 2), 2);
+        assert_eq!(chunk_end(text, 0, 3), 2);
+        assert_eq!(chunk_end(text, 0, 4), 2);
+        assert_eq!(chunk_end(text, 0, 5), 5);
+        assert_eq!(chunk_end(text, 2, 1), 3, "a chunk has to get on");
+        assert_eq!(chunk_end(text, 5, 99), 7);
+        assert_eq!(chunk_end(&[0x80; 10], 0, 6), 6, "this is no text");
+    }
+}

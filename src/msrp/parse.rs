@@ -369,3 +369,312 @@ const FLAG_AND_BREAK: usize = 3;
 const TID_AT: usize = 5;
 /// `MSRP`, the longest identifier and the spaces.
 const LONGEST_START: usize = TID_AT + 64 + 1;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::frame::{ByteRange, Method};
+    use super::super::text::Text;
+    use super::super::uri::UriError;
+    use super::*;
+
+    #[test]
+    fn a_message_byte_by_byte_is_the_message_in_one_read() {
+        let stream =
+            send("tid1", "Byte-Range: 1-*/*\r\nContent-Type: text/plain\r\n\r\nhello", '$');
+        let whole = read(&stream).remove(0).unwrap();
+        assert_eq!(whole.body.as_deref(), Some(b"hello".as_slice()));
+        assert_eq!(whole.byte_range, Some(ByteRange { start: 1, end: None, total: None }));
+        let mut parser = parser();
+        let mut buffer = BytesMut::new();
+        for (place, octet) in stream.bytes().enumerate() {
+            buffer.extend_from_slice(&[octet]);
+            let frame = parser.next(&mut buffer).unwrap();
+            assert_eq!(frame.is_some(), place + 1 == stream.len(), "at {place}");
+            assert!(frame.is_none_or(|frame| frame == whole));
+        }
+    }
+
+    #[test]
+    fn hyphens_that_are_not_the_end_line_belong_to_the_body() {
+        for body in [
+            "a\r\n-------other$\r\nb",
+            "a\r\n-------tid$\r\nb",
+            "a\r\n-------tid12$\r\nb",
+            "a-------tid1$\r\nb",
+            "a\r\n-------tid1+937$\r\nb",
+            "a\r\n-------tid1$b",
+            "a\r\n-------tid1\r\nb",
+            "a\r\n-------\r\n-------",
+            "\r\n\r\n",
+        ] {
+            let stream = send("tid1", &format!("Content-Type: text/plain\r\n\r\n{body}"), '+');
+            for size in [1, 3, 1000] {
+                let frame = read_in(&stream, size).remove(0).unwrap();
+                assert_eq!(frame.body.as_deref(), Some(body.as_bytes()), "{body:?} by {size}");
+                assert_eq!(frame.flag, Continuation::More);
+            }
+        }
+    }
+
+    #[test]
+    fn headers_come_in_any_order_and_case_with_any_number_of_spaces() {
+        let stream = "MSRP 1469695661 SEND\r\ncontent-type:text/plain\r\nX-New:  1 \r\n\
+            FROM-PATH:   msrp://a:1/x;tcp\r\nbyte-range:\t1-*/5\r\nfailure-report: PARTIAL\r\n\
+            to-path:msrp://b:2/y;tcp\r\nsuccess-report: YES\r\n\r\nhello\r\n-------1469695661$\r\n";
+        let frame = read(stream).remove(0).unwrap();
+        assert_eq!(frame.to_path.first().session_id(), Some("y"));
+        assert_eq!(frame.content_type, Some(Text::new("text/plain")));
+        assert_eq!(frame.header("x-new"), Some("1"));
+        assert_eq!(frame.success_report, Some(true));
+        assert_eq!(frame.failure_report, Some(FailureReport::Partial));
+        assert_eq!(frame.message_id, None);
+    }
+
+    #[test]
+    fn line_breaks_between_messages_are_skipped() {
+        let one = send("tid1", "", '$');
+        let frames = read(&format!("\r\n\r\n{one}\r\n{one}\r\n\r\n"));
+        assert_eq!(frames.len(), 2);
+        let mut buffer = BytesMut::from("\r\n\r\n\r");
+        assert_eq!(parser().next(&mut buffer), Ok(None));
+        assert_eq!(&buffer[..], b"\r");
+    }
+
+    #[test]
+    fn quirk_nio_end_line_after_blank_line() {
+        let stream = "MSRP g06SVy6 SEND\r\nTo-Path: msrp://b:2/y;tcp\r\n\
+            From-Path: msrp://a:1/x;tcp\r\nContent-Type: empty/empty\r\n\r\n-------g06SVy6$\r\n";
+        for size in [1, 1000] {
+            let frame = read_in(stream, size).remove(0).unwrap();
+            assert_eq!(frame.body, Some(Bytes::new()));
+        }
+    }
+
+    #[test]
+    fn quirk_msrp_java_status_lines_without_comment() {
+        for (start, comment) in
+            [("200", None), ("200 ", None), ("200 Well  done", Some("Well  done"))]
+        {
+            let stream = format!(
+                "MSRP 1OqE1421 {start}\r\nTo-Path: msrp://b:2/y;tcp\r\n\
+                 From-Path: msrp://a:1/x;tcp\r\n-------1OqE1421$\r\n"
+            );
+            let frame = read(&stream).remove(0).unwrap();
+            assert_eq!(frame.kind, Kind::Response { code: 200, comment: comment.map(Text::new) });
+        }
+    }
+
+    #[test]
+    fn quirk_rcsjta_report_with_a_plus_in_its_tid_and_a_repeated_code() {
+        let frame = read(&report("Status: 000 413 413\r\nMessage-ID: abcd\r\n")).remove(0).unwrap();
+        let status = frame.status.unwrap();
+        assert_eq!((status.namespace, status.code), (0, 413));
+        assert_eq!(status.comment, Some(Text::new("413")));
+    }
+
+    #[test]
+    fn report_ranges_come_in_every_shape() {
+        for shape in ["1-11/11", "1-11/*", "1-*/11", "1-*/*", "1-11/0", "1-0/0"] {
+            let frame = read(&report(&format!("Byte-Range: {shape}\r\n"))).remove(0).unwrap();
+            assert_eq!(frame.byte_range.unwrap().to_string(), shape);
+        }
+        for garbled in ["", "*", "-1-5/5", "1-5"] {
+            let frame = read(&report(&format!("Byte-Range: {garbled}\r\n"))).remove(0).unwrap();
+            assert_eq!(frame.byte_range, None);
+        }
+    }
+
+    #[test]
+    fn unknown_methods_and_headers_are_kept() {
+        let frame = read(&send("tid1", "", '$').replace("SEND", "PING")).remove(0).unwrap();
+        assert_eq!(frame.kind, Kind::Request(Method::Other(Text::new("PING"))));
+        let fields = "Content-Disposition: attachment; filename=\"a b\"\r\nContent-ID: <1@x>\r\n\
+            CONTENT-DESCRIPTION: é\r\n";
+        let frame = read(&send("tid1", fields, '$')).remove(0).unwrap();
+        assert_eq!(frame.header("Content-Disposition"), Some("attachment; filename=\"a b\""));
+        assert_eq!(frame.headers.len(), 3);
+        assert_eq!(frame.headers[2].name.as_str(), "CONTENT-DESCRIPTION");
+    }
+
+    #[test]
+    fn m3_a_range_that_is_none_is_refused() {
+        for range in ["-1-5/5", "*-*/*", "1-5", "1-2/3/4", "99999999999999999999-1/1", "a-b/c"] {
+            let error = only_error(&send("tid1", &format!("Byte-Range: {range}\r\n"), '$'));
+            assert_eq!(refusal(&error), (FrameFault::ByteRange, Some(400)), "{range}");
+        }
+    }
+
+    #[test]
+    fn m6_a_head_over_its_limits_is_refused_and_skipped() {
+        let long_line = send("tid1", &format!("X: {}\r\n", "x".repeat(20_000)), '$');
+        let long_body = send("tid1", &format!("X: {}\r\n\r\nhello", "x".repeat(20_000)), '$');
+        let fields = send("tid1", &"X: y\r\n".repeat(70), '$');
+        for (stream, fault) in [
+            (long_line, FrameFault::HeadTooLong),
+            (long_body, FrameFault::HeadTooLong),
+            (fields, FrameFault::TooManyHeaders),
+        ] {
+            let two = stream + &send("tid2", "", '$');
+            for size in [100, 1448, 100_000] {
+                let mut outcomes = read_in(&two, size);
+                assert_eq!(outcomes.len(), 2, "{fault} by {size}");
+                assert_eq!(outcomes.remove(1).unwrap().tid.as_str(), "tid2");
+                assert_eq!(refusal(&outcomes.remove(0).unwrap_err()), (fault, Some(400)));
+            }
+        }
+    }
+
+    #[test]
+    fn m6_what_is_no_msrp_ends_the_stream_at_once() {
+        let long_tid = format!("MSRP {} SEND\r\n", "x".repeat(65));
+        for stream in
+            ["GET / HTTP/1.1\r\n", "\x16\x03\x01", "msrp a SEND", &long_tid, "MSRP  x", "\rM"]
+        {
+            let mut buffer = BytesMut::from(stream);
+            let error = parser().next(&mut buffer).unwrap_err();
+            assert_eq!(error, ParseError::Stream(StreamFault::NoStart), "{stream}");
+            assert!(error.is_fatal());
+        }
+    }
+
+    #[test]
+    fn m6_a_megabyte_without_newline_is_not_held() {
+        let limits = Limits { max_message: 100_000, ..Limits::default() };
+        let mut parser = Parser::new(limits);
+        let mut buffer = BytesMut::from("MSRP tid1 ");
+        let mut errors = Vec::new();
+        while !errors.last().is_some_and(ParseError::is_fatal) {
+            buffer.extend_from_slice(&[b'x'; 1000]);
+            errors.extend(parser.next(&mut buffer).err());
+            assert!(buffer.len() <= 17 * 1024);
+        }
+        assert_eq!(refusal(&errors[0]), (FrameFault::HeadTooLong, None));
+        assert_eq!(errors.pop(), Some(ParseError::Stream(StreamFault::NoEnd)));
+    }
+
+    #[test]
+    fn a_chunk_over_its_limit_is_refused_before_it_ends() {
+        let limits = Limits { max_chunk_in: 1000, max_header_bytes: 500, ..Limits::default() };
+        let body = "x".repeat(5000);
+        let stream = send("tid1", &format!("Content-Type: text/plain\r\n\r\n{body}"), '$');
+        for size in [1, 700, 10_000] {
+            let mut parser = Parser::new(limits);
+            let mut buffer = BytesMut::new();
+            let mut errors = Vec::new();
+            for segment in stream.as_bytes().chunks(size) {
+                buffer.extend_from_slice(segment);
+                errors.extend(parser.next(&mut buffer).err());
+                assert!(buffer.len() <= 1500 + size);
+            }
+            assert_eq!(errors.len(), 1);
+            assert_eq!(refusal(&errors[0]), (FrameFault::BodyTooLarge, Some(413)));
+            buffer.extend_from_slice(send("tid2", "", '$').as_bytes());
+            assert_eq!(parser.next(&mut buffer).unwrap().unwrap().tid.as_str(), "tid2");
+        }
+    }
+
+    #[test]
+    fn m8_paths_that_are_missing_repeated_or_endless_are_refused() {
+        let good = send("tid1", "", '$');
+        let to_path = "To-Path: msrp://b:2/y;tcp\r\n";
+        let from_path = "From-Path: msrp://a:1/x;tcp\r\n";
+        let endless = format!("To-Path:{}\r\n", " msrp://b:2/y;tcp".repeat(17));
+        let scheme = FrameFault::Path(PathError::Uri(UriError::Scheme));
+        for (stream, fault) in [
+            (good.replace(to_path, ""), FrameFault::Missing("To-Path")),
+            (good.replace(from_path, ""), FrameFault::Missing("From-Path")),
+            (good.replace(to_path, &to_path.repeat(2)), FrameFault::Repeated("To-Path")),
+            (good.replace(to_path, &endless), FrameFault::Path(PathError::TooLong)),
+            (good.replace(to_path, "To-Path: sip:b\r\n"), scheme),
+        ] {
+            let error = only_error(&stream);
+            assert_eq!(refusal(&error), (fault, Some(400)));
+        }
+    }
+
+    #[test]
+    fn lines_that_could_be_misread_are_refused() {
+        for (line, fault) in [
+            ("no colon", FrameFault::HeaderSyntax),
+            ("Message-ID : x", FrameFault::HeaderSyntax),
+            (" folded: x", FrameFault::HeaderSyntax),
+            (": x", FrameFault::HeaderSyntax),
+            ("X: a\0b", FrameFault::HeaderText),
+            ("X: a\nTo-Path: b", FrameFault::HeaderText),
+            ("X: a\rb", FrameFault::HeaderText),
+        ] {
+            let error = only_error(&send("tid1", &format!("{line}\r\n"), '$'));
+            assert_eq!(refusal(&error), (fault, Some(400)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_frame_is_only_refused_if_that_is_wanted() {
+        let quiet = "Failure-Report: no\r\n";
+        let error = only_error(&send("tid1", &format!("no colon\r\n{quiet}"), '$'));
+        assert_eq!(refusal(&error).1, None);
+        let error = only_error(&report("no colon\r\n"));
+        assert_eq!(refusal(&error).1, None);
+        let error = only_error(&send("tid1", "", '$').replace("SEND", "200 OK\r\nno colon"));
+        assert_eq!(refusal(&error).1, None);
+    }
+
+    fn parser() -> Parser {
+        Parser::new(Limits::default())
+    }
+
+    /// A SEND with what stands between From-Path and the end-line.
+    fn send(tid: &str, rest: &str, flag: char) -> String {
+        let line_break =
+            if rest.is_empty() || (rest.ends_with("\r\n") && !rest.contains("\r\n\r\n")) {
+                ""
+            } else {
+                "\r\n"
+            };
+        format!(
+            "MSRP {tid} SEND\r\nTo-Path: msrp://b:2/y;tcp\r\nFrom-Path: msrp://a:1/x;tcp\r\n\
+             {rest}{line_break}-------{tid}{flag}\r\n"
+        )
+    }
+
+    fn report(fields: &str) -> String {
+        send("n02s00i2t0+1937", fields, '$').replace("SEND", "REPORT")
+    }
+
+    fn read(stream: &str) -> Vec<Result<Frame, ParseError>> {
+        read_in(stream, usize::MAX)
+    }
+
+    fn read_in(stream: &str, size: usize) -> Vec<Result<Frame, ParseError>> {
+        let mut parser = parser();
+        let mut buffer = BytesMut::new();
+        let mut outcomes = Vec::new();
+        for segment in stream.as_bytes().chunks(size) {
+            buffer.extend_from_slice(segment);
+            while let Some(outcome) = parser.next(&mut buffer).transpose() {
+                outcomes.push(outcome);
+            }
+        }
+        outcomes
+    }
+
+    fn only_error(stream: &str) -> ParseError {
+        let mut outcomes = read(stream);
+        assert_eq!(outcomes.len(), 1);
+        outcomes.remove(0).unwrap_err()
+    }
+
+    /// The fault and the code of the refusal in a session.
+    fn refusal(error: &ParseError) -> (FrameFault, Option<u16>) {
+        let ParseError::Frame(bad) = error else { panic!("the stream has ended: {error}") };
+        let session =
+            (Uri::parse("msrp://b:2/y;tcp").unwrap(), Path::parse("msrp://a:1/x;tcp").unwrap());
+        let answer = bad.answer(Some((&session.0, &session.1)));
+        let code = answer.and_then(|answer| match answer.kind {
+            Kind::Response { code, .. } => Some(code),
+            Kind::Request(_) => None,
+        });
+        (bad.fault, code)
+    }
+}

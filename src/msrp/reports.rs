@@ -79,3 +79,46 @@ impl Sent {
 const REMEMBERED: usize = 512;
 /// Stretches reported with gaps between them.
 const MAX_STRETCHES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_received_once_all_of_it_is_reported() {
+        let mut reports = Reports::default();
+        reports.expect("m", 10);
+        assert!(!reports.succeed("m", range(1, Some(4))));
+        assert!(!reports.succeed("m", range(7, Some(10))));
+        assert!(!reports.succeed("other", None));
+        assert!(reports.succeed("m", range(4, Some(8))));
+        assert!(!reports.succeed("m", range(1, Some(10))), "told once");
+    }
+
+    #[test]
+    fn every_shape_of_a_whole_is_understood() {
+        for whole in [None, range(1, Some(10)), range(1, None), range(0, Some(99))] {
+            let mut reports = Reports::default();
+            reports.expect("m", 10);
+            assert!(reports.succeed("m", whole), "{whole:?}");
+        }
+        let mut reports = Reports::default();
+        reports.expect("empty", 0);
+        assert!(reports.succeed("empty", range(1, Some(0))));
+    }
+
+    #[test]
+    fn only_so_many_messages_are_remembered() {
+        let mut reports = Reports::default();
+        for number in 0..=REMEMBERED {
+            reports.expect(&number.to_string(), 1);
+        }
+        assert!(!reports.succeed("0", None));
+        assert!(reports.succeed("1", None));
+        assert_eq!(reports.order.len(), REMEMBERED - 1);
+    }
+
+    fn range(start: u64, end: Option<u64>) -> Option<ByteRange> {
+        Some(ByteRange { start, end, total: None })
+    }
+}

@@ -488,3 +488,699 @@ fn outcome(code: u16, comment: Option<&Text>) -> Outcome {
 
 /// The port registered for MSRP (RFC 4975 section 15.4).
 const MSRP_PORT: u16 = 2855;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use super::super::frame::FailureReport;
+    use super::super::parse::Parser;
+    use super::*;
+
+    #[test]
+    fn the_active_side_binds_with_a_send_without_body() {
+        let mut talk = Talk::new();
+        talk.send("early", "hello");
+        assert_eq!(talk.open(Setup::Active), ["connect 192.0.2.1 9000 plain"]);
+        assert_eq!(talk.give(Input::Connected), ["SEND - 1-0/0 $"]);
+        assert_eq!(talk.answer(0, 200), ["bound", "SEND early 1-5/5 $ hello"]);
+        assert_eq!(talk.answer(1, 200), ["sent early"]);
+        assert_eq!(talk.session.next_timeout(), None);
+    }
+
+    #[test]
+    fn an_unanswered_binding_does_not_hold_the_session_up() {
+        let mut talk = Talk::new();
+        talk.send("m", "hello");
+        talk.open(Setup::Active);
+        talk.give(Input::Connected);
+        assert_eq!(talk.sleep(4), [""; 0]);
+        assert_eq!(talk.sleep(1), ["bound", "SEND m 1-5/5 $ hello"]);
+        assert_eq!(talk.answer(0, 200), [""; 0], "late");
+        assert_eq!(talk.answer(1, 200), ["sent m"]);
+        assert_eq!(talk.session.ignored(), 1);
+    }
+
+    #[test]
+    fn a_binding_that_is_answered_with_an_error_binds_unless_the_session_is_refused() {
+        for (code, outcome) in [
+            (400, vec!["bound"]),
+            (501, vec!["bound"]),
+            (481, vec!["close", "broken: the peer refuses the session with 481"]),
+            (506, vec!["close", "broken: the peer refuses the session with 506"]),
+        ] {
+            let mut talk = Talk::new();
+            talk.open(Setup::Active);
+            talk.give(Input::Connected);
+            assert_eq!(talk.answer(0, code), outcome);
+        }
+    }
+
+    #[test]
+    fn the_passive_side_is_bound_by_the_first_request_for_it() {
+        let mut talk = Talk::new();
+        assert_eq!(talk.open(Setup::Passive), [""; 0]);
+        talk.send("m", "hello");
+        assert_eq!(talk.give(Input::Connected), [""; 0]);
+        assert!(!talk.session.is_bound());
+        let stranger = request("SEND", "Message-ID: b\r\n").replace("/ours", "/other");
+        assert_eq!(talk.receive(&stranger), ["481 tid1"]);
+        assert_eq!(
+            talk.receive(&request("SEND", "Message-ID: b\r\nByte-Range: 1-0/0\r\n")),
+            ["bound", "200 tid1", "SEND m 1-5/5 $ hello"]
+        );
+        assert!(talk.session.is_bound());
+    }
+
+    #[test]
+    fn quirk_opensips_binding_send_that_wants_no_answer() {
+        let mut talk = Talk::new();
+        talk.open(Setup::Passive);
+        assert_eq!(talk.receive(&request("SEND", "Failure-Report: no\r\n")), ["bound"]);
+    }
+
+    #[test]
+    fn quirk_nio_binding_send_with_an_empty_type_is_no_message() {
+        let mut talk = Talk::bound();
+        let empty = request("SEND", "Content-Type: empty/empty\r\n\r\n\r\n");
+        assert_eq!(talk.receive(&empty), ["200 tid1"]);
+    }
+
+    #[test]
+    fn a_session_that_does_not_come_about_fails_its_messages() {
+        let mut talk = Talk::new();
+        talk.send("m", "hello");
+        talk.open(Setup::Active);
+        let failed = ["failed m 408", "close", "broken: the connection could not be made"];
+        assert_eq!(talk.give(Input::Closed), failed);
+        let mut talk = Talk::new();
+        talk.send("m", "hello");
+        talk.open(Setup::Active);
+        assert_eq!(talk.sleep(30), failed);
+        let mut talk = Talk::new();
+        talk.open(Setup::Passive);
+        talk.give(Input::Connected);
+        assert_eq!(talk.give(Input::Closed), [""; 0], "someone else may come");
+        assert_eq!(talk.sleep(30), ["close", "broken: the peer did not bind the session"]);
+        assert_eq!(talk.session.next_timeout(), None);
+    }
+
+    #[test]
+    fn m16_a_lost_connection_fails_what_is_unanswered_once() {
+        let mut talk = Talk::bound();
+        talk.send("one", "1");
+        talk.send("two", "2");
+        assert_eq!(talk.answer(1, 200), ["sent one"]);
+        assert_eq!(
+            talk.give(Input::Closed),
+            ["failed two 408", "close", "broken: the connection is lost"]
+        );
+        assert_eq!(talk.give(Input::Closed), [""; 0]);
+        assert_eq!(talk.answer(2, 200), [""; 0]);
+        assert_eq!(talk.try_send("three", "3"), Err(SendError::Closed));
+    }
+
+    #[test]
+    fn closing_fails_what_is_unanswered_and_is_not_told_as_broken() {
+        let mut talk = Talk::bound();
+        talk.send("m", "hello");
+        talk.session.close(talk.now);
+        assert_eq!(talk.drain(), ["failed m 408", "close"]);
+        talk.session.close(talk.now);
+        assert_eq!(talk.drain(), [""; 0]);
+    }
+
+    #[test]
+    fn m13_the_queue_has_an_end() {
+        let mut talk = Talk::with(Limits { queue: 3, window: 1, ..Limits::default() });
+        for id in ["1", "2", "3"] {
+            assert_eq!(talk.try_send(id, "x"), Ok(()));
+        }
+        assert_eq!(talk.try_send("4", "x"), Err(SendError::Full));
+        talk.bind();
+        assert_eq!(talk.answer(1, 200), ["sent 1", "SEND 2 1-1/1 $ x"]);
+        assert_eq!(talk.try_send("4", "x"), Ok(()));
+    }
+
+    #[test]
+    fn only_so_many_chunks_are_unanswered() {
+        let mut talk = Talk::with(Limits { window: 2, ..Limits::default() });
+        talk.bind();
+        assert_eq!(talk.send("1", "a"), ["SEND 1 1-1/1 $ a"]);
+        assert_eq!(talk.send("2", "b"), ["SEND 2 1-1/1 $ b"]);
+        assert_eq!(talk.send("3", "c"), [""; 0]);
+        assert_eq!(talk.answer(2, 200), ["sent 2", "SEND 3 1-1/1 $ c"]);
+    }
+
+    #[test]
+    fn a_long_message_goes_in_chunks_and_is_sent_when_all_are_answered() {
+        let mut talk = Talk::with(Limits { chunk_bytes: 4, ..Limits::default() });
+        talk.bind();
+        assert_eq!(
+            talk.send("m", "abcdefghij"),
+            ["SEND m 1-4/10 + abcd", "SEND m 5-8/10 + efgh", "SEND m 9-10/10 $ ij"]
+        );
+        assert_eq!(talk.answer(2, 200), [""; 0]);
+        assert_eq!(talk.answer(3, 200), [""; 0]);
+        assert_eq!(talk.answer(1, 200), ["sent m"]);
+    }
+
+    #[test]
+    fn short_messages_overtake_long_ones_in_turns() {
+        let mut talk = Talk::with(Limits { chunk_bytes: 2, window: 1, ..Limits::default() });
+        talk.bind();
+        assert_eq!(talk.send("long", "abcdef"), ["SEND long 1-2/6 + ab"]);
+        for id in ["s1", "s2"] {
+            assert_eq!(talk.send(id, "x"), [""; 0]);
+        }
+        assert_eq!(talk.answer(1, 200), ["SEND s1 1-1/1 $ x"]);
+        assert_eq!(talk.answer(2, 200), ["sent s1", "SEND long 3-4/6 + cd"]);
+        assert_eq!(talk.answer(3, 200), ["SEND s2 1-1/1 $ x"]);
+        assert_eq!(talk.answer(4, 200), ["sent s2", "SEND long 5-6/6 $ ef"]);
+        assert_eq!(talk.answer(5, 200), ["sent long"]);
+    }
+
+    #[test]
+    fn a_chunk_over_2048_octets_is_announced_as_interruptible() {
+        let mut talk = Talk::with(Limits { chunk_bytes: 4096, ..Limits::default() });
+        talk.bind();
+        talk.send("m", &"x".repeat(5000));
+        let ranges = talk.written[1..].iter().map(|frame| frame.byte_range.unwrap().to_string());
+        assert_eq!(ranges.collect::<Vec<_>>(), ["1-*/5000", "4097-5000/5000"]);
+    }
+
+    #[test]
+    fn m2_our_transaction_identifiers_are_not_in_the_body() {
+        let mut talk = Talk::bound();
+        talk.send("m", "x\r\n-------\r\n-------a$\r\n");
+        let frame = &talk.written[1];
+        assert!((8..=32).contains(&frame.tid.as_str().len()));
+        assert!(frame.tid.as_str().bytes().all(|octet| octet.is_ascii_alphanumeric()));
+    }
+
+    #[test]
+    fn m14_every_answer_gives_exactly_one_final_status() {
+        for (code, failed) in [
+            (400, vec!["failed m 400"]),
+            (403, vec!["failed m 403"]),
+            (413, vec!["failed m 413"]),
+            (415, vec!["failed m 415"]),
+            (423, vec!["failed m 423"]),
+            (501, vec!["failed m 501"]),
+            (999, vec!["failed m 999"]),
+            (481, vec!["failed m 481", "close", "broken: the peer refuses the session with 481"]),
+            (506, vec!["failed m 506", "close", "broken: the peer refuses the session with 506"]),
+        ] {
+            let mut talk = Talk::bound();
+            talk.send("m", "hello");
+            assert_eq!(talk.answer(1, code), failed);
+            // As msrp-java does after 481.
+            assert_eq!(talk.answer(1, 200), [""; 0]);
+            assert_eq!(talk.sleep(60), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn m14_after_413_nothing_more_of_the_message_is_sent() {
+        let mut talk = Talk::with(Limits { chunk_bytes: 2, window: 2, ..Limits::default() });
+        talk.bind();
+        assert_eq!(talk.send("m", "abcdef"), ["SEND m 1-2/6 + ab", "SEND m 3-4/6 + cd"]);
+        assert_eq!(talk.answer(1, 413), ["failed m 413"]);
+        assert_eq!(talk.answer(2, 413), [""; 0]);
+        assert_eq!(talk.send("n", "x"), ["SEND n 1-1/1 $ x"]);
+    }
+
+    #[test]
+    fn m14_a_message_that_fails_halfway_is_aborted() {
+        let mut talk = Talk::with(Limits { chunk_bytes: 2, window: 1, ..Limits::default() });
+        talk.bind();
+        assert_eq!(talk.send("m", "abcdef"), ["SEND m 1-2/6 + ab"]);
+        assert_eq!(talk.answer(1, 403), ["SEND m 3-*/6 # ", "failed m 403"]);
+        assert_eq!(talk.answer(2, 200), [""; 0]);
+    }
+
+    #[test]
+    fn m14_silence_fails_a_message_after_the_response_time() {
+        let mut talk = Talk::with(Limits { window: 1, ..Limits::default() });
+        talk.bind();
+        talk.send("one", "1");
+        talk.sleep(10);
+        talk.send("two", "2");
+        assert_eq!(talk.sleep(19), [""; 0]);
+        assert_eq!(talk.sleep(1), ["failed one 408", "SEND two 1-1/1 $ 2"]);
+        assert_eq!(talk.answer(1, 200), [""; 0], "late");
+        assert_eq!(talk.sleep(30), ["failed two 408"]);
+        assert_eq!(talk.session.ignored(), 1);
+    }
+
+    #[test]
+    fn m13_a_peer_that_stops_reading_fails_what_waits_behind() {
+        let mut talk = Talk::with(Limits { window: 1, ..Limits::default() });
+        talk.bind();
+        for id in ["1", "2", "3"] {
+            talk.send(id, "x");
+        }
+        assert_eq!(talk.sleep(30), ["failed 1 408", "failed 2 408", "failed 3 408"]);
+        assert_eq!(talk.session.next_timeout(), None);
+    }
+
+    #[test]
+    fn m14_with_partial_reports_silence_is_success_and_refusal_is_told() {
+        let mut talk = Talk::with(Limits { window: 1, ..Limits::default() });
+        talk.bind();
+        assert_eq!(talk.send_with("one", FailureReport::Partial), ["SEND one 1-1/1 partial $ x"]);
+        assert_eq!(talk.send_with("two", FailureReport::Partial), ["SEND two 1-1/1 partial $ x"]);
+        assert_eq!(talk.answer(2, 413), ["failed two 413"]);
+        assert_eq!(talk.sleep(30), ["sent one"]);
+    }
+
+    #[test]
+    fn m14_without_failure_reports_writing_is_success() {
+        let mut talk = Talk::bound();
+        let sent = talk.send_with("m", FailureReport::No);
+        assert_eq!(sent, ["SEND m 1-1/1 no $ x", "sent m"]);
+        assert_eq!(talk.answer(1, 413), [""; 0]);
+        assert_eq!(talk.session.next_timeout(), None);
+    }
+
+    #[test]
+    fn m14_a_failure_report_before_the_answer_is_the_final_status() {
+        for wish in [FailureReport::Yes, FailureReport::Partial] {
+            let mut talk = Talk::bound();
+            talk.send_with("m", wish);
+            let report = "Message-ID: m\r\nByte-Range: 1-1/1\r\nStatus: 000 408 gone\r\n";
+            assert_eq!(talk.receive(&request("REPORT", report)), ["failed m 408"]);
+            assert_eq!(talk.receive(&request("REPORT", report)), [""; 0]);
+            assert_eq!(talk.answer(1, 200), [""; 0]);
+            assert_eq!(talk.sleep(60), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_report_after_the_answer_is_told_as_report() {
+        let mut talk = Talk::bound();
+        talk.send("m", "x");
+        talk.answer(1, 200);
+        let report = request("REPORT", "Message-ID: m\r\nStatus: 000 413 413\r\n");
+        assert_eq!(talk.receive(&report), ["report m 413"]);
+        assert_eq!(talk.receive(&report), [""; 0]);
+    }
+
+    #[test]
+    fn success_reports_are_told_when_they_cover_the_message() {
+        let mut talk = Talk::bound();
+        talk.send("m", "0123456789");
+        talk.answer(1, 200);
+        let report = |range: &str| {
+            request(
+                "REPORT",
+                &format!("Status: 000 200\r\nByte-Range: {range}\r\nMessage-ID: m\r\n"),
+            )
+        };
+        assert_eq!(talk.receive(&report("1-5/10")), [""; 0]);
+        assert_eq!(talk.receive(&report("6-10/10")), ["report m 200"]);
+        assert_eq!(talk.receive(&report("1-10/10")), [""; 0]);
+    }
+
+    #[test]
+    fn reports_that_say_nothing_are_ignored() {
+        let mut talk = Talk::bound();
+        talk.send("m", "x");
+        for fields in [
+            "Message-ID: unknown\r\nStatus: 000 413\r\n",
+            "Message-ID: m\r\n",
+            "Message-ID: m\r\nStatus: nonsense\r\n",
+            "Message-ID: m\r\nStatus: 001 413\r\n",
+            "Status: 000 413\r\n",
+        ] {
+            assert_eq!(talk.receive(&request("REPORT", fields)), [""; 0]);
+        }
+        assert_eq!(talk.session.ignored(), 5);
+    }
+
+    #[test]
+    fn quirk_freeswitch_report_with_the_tid_of_the_send() {
+        let mut talk = Talk::bound();
+        talk.send("m", "x");
+        let report = request("REPORT", "Message-ID: m\r\nStatus: 000 200 OK\r\n");
+        let report = report.replace("tid1", talk.written[1].tid.as_str());
+        assert_eq!(talk.receive(&report), ["report m 200"]);
+        assert_eq!(talk.answer(1, 200), ["sent m"]);
+    }
+
+    #[test]
+    fn quirk_rcsjta_and_tinymsrp_answers_to_our_reports_are_ignored() {
+        let mut talk = Talk::bound();
+        let send =
+            text("m", "1-5/5", "hello").replace("Message-ID", "Success-Report: yes\r\nMessage-ID");
+        assert_eq!(
+            talk.receive(&send),
+            ["200 tid1", "REPORT m 1-5/5 000 200 $", "message m text/plain hello"]
+        );
+        assert_eq!(talk.answer(1, 200), [""; 0]);
+        assert_eq!(talk.session.ignored(), 1);
+    }
+
+    #[test]
+    fn a_message_is_answered_before_it_is_told() {
+        let mut talk = Talk::bound();
+        let told = talk.receive(&text("m", "1-5/5", "hello"));
+        assert_eq!(told, ["200 tid1", "message m text/plain hello"]);
+        let nameless = text("m", "1-5/5", "hello").replace("Message-ID: m\r\n", "");
+        assert_eq!(talk.receive(&nameless)[0], "200 tid1");
+    }
+
+    #[test]
+    fn m16_a_message_that_comes_again_is_reported_again_but_not_told_again() {
+        let mut talk = Talk::bound();
+        let send =
+            text("m", "1-5/5", "hello").replace("Message-ID", "Success-Report: yes\r\nMessage-ID");
+        talk.receive(&send);
+        assert_eq!(talk.receive(&send), ["200 tid1", "REPORT m 1-5/5 000 200 $"]);
+    }
+
+    #[test]
+    fn a_sender_gets_the_answers_it_asked_for() {
+        for (wish, good, bad) in [
+            ("yes", vec!["200 tid1", "message m text/plain hello"], vec!["415 tid1"]),
+            ("partial", vec!["message m text/plain hello"], vec!["415 tid1"]),
+            ("no", vec!["message m text/plain hello"], vec![]),
+        ] {
+            let mut talk = Talk::bound();
+            let send = text("m", "1-5/5", "hello")
+                .replace("Message-ID", &format!("Failure-Report: {wish}\r\nMessage-ID"));
+            assert_eq!(talk.receive(&send), good);
+            talk.session.set_accept_types(vec!["message/cpim".to_owned()]);
+            assert_eq!(talk.receive(&send), bad);
+        }
+    }
+
+    #[test]
+    fn only_accepted_types_are_taken() {
+        let mut talk = Talk::bound();
+        talk.session.set_accept_types(vec!["message/cpim".to_owned(), "image/*".to_owned()]);
+        for (content_type, code) in [
+            ("text/plain", "415 tid1"),
+            ("Message/CPIM", "200 tid1"),
+            ("message/cpim; charset=utf-8", "200 tid1"),
+            ("image/png", "200 tid1"),
+            ("imagex/png", "415 tid1"),
+            ("im\u{e9}", "415 tid1"),
+        ] {
+            let send = text("m", "1-5/5", "hello").replace("text/plain", content_type);
+            assert_eq!(talk.receive(&send)[0], code, "{content_type}");
+        }
+        let first = text("c", "1-5/9", "hello").replace('$', "+");
+        assert_eq!(talk.receive(&first), ["415 tid1"]);
+        let second = text("c", "6-9/9", "tail").replace("Content-Type: text/plain\r\n", "");
+        assert_eq!(talk.receive(&second), ["413 tid1"]);
+    }
+
+    #[test]
+    fn m5_a_stalled_message_is_dropped_and_counted() {
+        let mut talk = Talk::bound();
+        assert_eq!(talk.receive(&text("m", "1-2/4", "ab").replace('$', "+")), ["200 tid1"]);
+        assert_eq!(talk.sleep(30), [""; 0]);
+        assert_eq!(talk.session.ignored(), 1);
+        assert_eq!(talk.receive(&text("m", "3-4/4", "cd")), ["413 tid1"]);
+    }
+
+    #[test]
+    fn m8_the_to_path_has_to_name_this_session() {
+        for (to_path, loose, strict) in [
+            ("msrp://192.0.2.9:2855/ours;tcp", 200, 200),
+            ("msrp://bob@192.0.2.9:2855/ours;tcp;x=y", 200, 200),
+            ("msrp://198.51.100.1:9/ours;tcp", 200, 481),
+            ("msrp://192.0.2.9:2855/ours", 200, 481),
+            ("msrp://[2001:db8::1]:2855/ours;tcp", 200, 481),
+            ("msrp://192.0.2.9:2855/theirs;tcp", 481, 481),
+            ("msrp://192.0.2.9:2855;tcp", 481, 481),
+            ("msrp://192.0.2.9:2855/ours;tcp msrp://h:1/next;tcp", 481, 481),
+        ] {
+            let send = request("SEND", "").replace("msrp://192.0.2.9:2855/ours;tcp", to_path);
+            for (matching, code) in [(Matching::SessionId, loose), (Matching::Strict, strict)] {
+                let mut talk = Talk::bound();
+                talk.session.set_matching(matching);
+                assert_eq!(talk.receive(&send), [format!("{code} tid1")], "{to_path}");
+            }
+        }
+    }
+
+    #[test]
+    fn m9_strange_methods_are_refused_and_strange_responses_ignored() {
+        let mut talk = Talk::bound();
+        for method in ["AUTH", "NICKNAME", "PING", "send"] {
+            assert_eq!(talk.receive(&request(method, "")), ["501 tid1"]);
+        }
+        for start in ["200 OK", "999", "481 gone"] {
+            assert_eq!(talk.receive(&request(start, "")), [""; 0]);
+        }
+        assert_eq!(talk.send("m", "x"), ["SEND m 1-1/1 $ x"]);
+    }
+
+    #[test]
+    fn m10_an_answer_may_come_before_the_write_returns() {
+        let mut talk = Talk::bound();
+        talk.try_send("m", "x").unwrap();
+        let Some(Output::Write(bytes)) = talk.session.poll() else { panic!("nothing to write") };
+        let frame = parsed(&bytes);
+        talk.session.handle(talk.now, Input::Frame(frame.answer(200).unwrap()));
+        assert_eq!(talk.drain(), ["sent m"]);
+    }
+
+    #[test]
+    fn m11_a_second_connection_is_refused_and_the_first_is_kept() {
+        let mut talk = Talk::bound();
+        let intruder = parsed(request("SEND", "").as_bytes());
+        assert!(talk.session.is_bound());
+        let refusal = intruder.answer(506).unwrap();
+        assert_eq!(refusal.from_path.to_string(), "msrp://192.0.2.9:2855/ours;tcp");
+        assert_eq!(talk.give(Input::Connected), [""; 0]);
+        assert_eq!(talk.send("m", "x"), ["SEND m 1-1/1 $ x"]);
+    }
+
+    #[test]
+    fn a_malformed_frame_is_refused_and_the_session_lives() {
+        let mut talk = Talk::bound();
+        assert_eq!(talk.receive(&request("SEND", "no colon\r\n")), ["400 tid1"]);
+        let no_paths = "MSRP tid1 SEND\r\nMessage-ID: x\r\n-------tid1$\r\n";
+        assert_eq!(talk.receive(no_paths), ["400 tid1"]);
+        assert_eq!(talk.written[2].to_path.to_string(), "msrp://192.0.2.1:9000/peer;tcp");
+        assert_eq!(talk.receive(&text("m", "9-1/1", "x")), ["400 tid1"]);
+        assert_eq!(talk.send("m", "x"), ["SEND m 1-1/1 $ x"]);
+        assert_eq!(
+            talk.receive("HTTP/1.1 200 OK\r\n\r\n"),
+            ["failed m 408", "close", "broken: the peer does not speak MSRP"]
+        );
+    }
+
+    #[test]
+    fn two_sessions_bring_every_message_through() {
+        let limits = Limits { chunk_bytes: 7, window: 3, ..Limits::default() };
+        let (mut one, mut two) = (Talk::with(limits), Talk::with(limits));
+        one.session.local = path("msrp://192.0.2.1:9000/peer;tcp");
+        one.session.open(one.now, path("msrp://192.0.2.9:2855/ours;tcp"), Setup::Active);
+        two.session.open(two.now, path("msrp://192.0.2.1:9000/peer;tcp"), Setup::Passive);
+        one.session.handle(one.now, Input::Connected);
+        two.session.handle(two.now, Input::Connected);
+        for number in 0..50_usize {
+            let body = format!("{number}:{}", "\r\n-------é".repeat(number % 9));
+            let id = format!("id{number}");
+            one.try_send(&id, &body).unwrap();
+            two.try_send(&id, &body).unwrap();
+        }
+        let mut told = Vec::new();
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for forth in [true, false] {
+                let (from, to) = if forth { (&mut one, &mut two) } else { (&mut two, &mut one) };
+                while let Some(output) = from.session.poll() {
+                    moved = true;
+                    match output {
+                        Output::Write(bytes) => {
+                            to.session.handle(to.now, Input::Frame(parsed(&bytes)));
+                        }
+                        Output::Connect { .. } | Output::Close | Output::Event(_) => {
+                            told.push(shown(&output));
+                        }
+                    }
+                }
+            }
+        }
+        for number in 0..50_usize {
+            let body = format!("{number}:{}", "\r\n-------é".repeat(number % 9));
+            let lines =
+                [format!("sent id{number}"), format!("message id{number} text/plain {body}")];
+            for line in lines {
+                assert_eq!(told.iter().filter(|it| **it == line).count(), 2, "{line}");
+            }
+        }
+        assert_eq!((one.session.ignored(), two.session.ignored()), (0, 0));
+    }
+
+    /// A session, its clock and what it has written.
+    struct Talk {
+        session: Session,
+        now: Instant,
+        written: Vec<Frame>,
+    }
+
+    impl Talk {
+        fn new() -> Self {
+            Self::with(Limits::default())
+        }
+
+        fn with(limits: Limits) -> Self {
+            let local = Uri::parse("msrp://192.0.2.9:2855/ours;tcp").unwrap();
+            let session = Session::new(local, limits, Random::seeded(1));
+            Self { session, now: Instant::now(), written: Vec::new() }
+        }
+
+        /// The first frame written is the one that binds; on the passive side it would be missing.
+        fn bound() -> Self {
+            let mut talk = Self::new();
+            talk.bind();
+            talk.session.ignored = 0;
+            talk
+        }
+
+        fn bind(&mut self) {
+            self.open(Setup::Active);
+            self.give(Input::Connected);
+            self.answer(0, 200);
+        }
+
+        fn open(&mut self, setup: Setup) -> Vec<String> {
+            self.session.open(self.now, path("msrp://192.0.2.1:9000/peer;tcp"), setup);
+            self.drain()
+        }
+
+        fn give(&mut self, input: Input) -> Vec<String> {
+            self.session.handle(self.now, input);
+            self.drain()
+        }
+
+        fn receive(&mut self, bytes: &str) -> Vec<String> {
+            let mut buffer = BytesMut::from(bytes);
+            match Parser::new(Limits::default()).next(&mut buffer) {
+                Ok(Some(frame)) => self.give(Input::Frame(frame)),
+                Ok(None) => panic!("unfinished"),
+                Err(error) => self.give(Input::Malformed(error)),
+            }
+        }
+
+        /// Answers the frame that was written as number `place`.
+        fn answer(&mut self, place: usize, code: u16) -> Vec<String> {
+            let Frame { tid, to_path, from_path, .. } = self.written[place].clone();
+            self.give(Input::Frame(Frame::response(code, tid, from_path, to_path)))
+        }
+
+        fn send(&mut self, id: &str, body: &str) -> Vec<String> {
+            self.try_send(id, body).unwrap();
+            self.drain()
+        }
+
+        fn send_with(&mut self, id: &str, failure_report: FailureReport) -> Vec<String> {
+            let message = Outgoing { failure_report, ..outgoing(id, "x") };
+            self.session.send(self.now, message).unwrap();
+            self.drain()
+        }
+
+        fn try_send(&mut self, id: &str, body: &str) -> Result<(), SendError> {
+            self.session.send(self.now, outgoing(id, body))
+        }
+
+        fn sleep(&mut self, seconds: u64) -> Vec<String> {
+            self.now += Duration::from_secs(seconds);
+            self.give(Input::Timeout)
+        }
+
+        fn drain(&mut self) -> Vec<String> {
+            let mut shown_outputs = Vec::new();
+            while let Some(output) = self.session.poll() {
+                shown_outputs.push(shown(&output));
+                if let Output::Write(bytes) = output {
+                    self.written.push(parsed(&bytes));
+                }
+            }
+            shown_outputs
+        }
+    }
+
+    fn shown(output: &Output) -> String {
+        match output {
+            Output::Connect { host, port, secure } => {
+                format!("connect {host} {port} {}", if *secure { "tls" } else { "plain" })
+            }
+            Output::Write(bytes) => shown_frame(&parsed(bytes)),
+            Output::Close => "close".to_owned(),
+            Output::Event(Event::Bound) => "bound".to_owned(),
+            Output::Event(Event::Message(Incoming { message_id, content_type, body, .. })) => {
+                format!("message {message_id} {content_type} {}", String::from_utf8_lossy(body))
+            }
+            Output::Event(Event::Sent { message_id }) => format!("sent {message_id}"),
+            Output::Event(Event::Failed { message_id, code, .. }) => {
+                format!("failed {message_id} {code}")
+            }
+            Output::Event(Event::Report { message_id, code, .. }) => {
+                format!("report {message_id} {code}")
+            }
+            Output::Event(Event::Broken(why)) => format!("broken: {why}"),
+        }
+    }
+
+    fn shown_frame(frame: &Frame) -> String {
+        let method = match &frame.kind {
+            Kind::Response { code, .. } => return format!("{code} {}", frame.tid),
+            Kind::Request(method) => method.as_str(),
+        };
+        let id = frame.message_id.as_ref().filter(|_| frame.body.is_some() || method != "SEND");
+        let mut line = format!("{method} {}", id.map_or("-", |id| id.as_str()));
+        line += &frame.byte_range.map(|range| format!(" {range}")).unwrap_or_default();
+        line += &frame.failure_report.map(|it| format!(" {}", it.as_str())).unwrap_or_default();
+        if let Some(status) = &frame.status {
+            line += &format!(" {:03} {}", status.namespace, status.code);
+        }
+        line += &format!(" {}", char::from(frame.flag.octet()));
+        if let Some(body) = &frame.body {
+            line += &format!(" {}", String::from_utf8_lossy(body));
+        }
+        line
+    }
+
+    fn request(start: &str, fields: &str) -> String {
+        format!(
+            "MSRP tid1 {start}\r\nTo-Path: msrp://192.0.2.9:2855/ours;tcp\r\n\
+             From-Path: msrp://192.0.2.1:9000/peer;tcp\r\n{fields}-------tid1$\r\n"
+        )
+    }
+
+    fn text(id: &str, range: &str, body: &str) -> String {
+        request(
+            "SEND",
+            &format!(
+                "Message-ID: {id}\r\nByte-Range: {range}\r\nContent-Type: text/plain\r\n\r\n{body}\r\n"
+            ),
+        )
+    }
+
+    fn outgoing(id: &str, body: &str) -> Outgoing {
+        Outgoing {
+            message_id: id.to_owned(),
+            content_type: "text/plain".to_owned(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            success_report: false,
+            failure_report: FailureReport::Yes,
+        }
+    }
+
+    fn parsed(bytes: &[u8]) -> Frame {
+        Parser::new(Limits::default()).next(&mut BytesMut::from(bytes)).unwrap().unwrap()
+    }
+
+    fn path(text: &str) -> Path {
+        Path::parse(text).unwrap()
+    }
+}
