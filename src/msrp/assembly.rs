@@ -320,6 +320,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::super::frame::{ByteRange, Method, TransactionId};
     use super::super::text::Text;
     use super::super::uri::Path;
@@ -499,6 +501,30 @@ mod tests {
         assert!(matches!(assembly.take(Instant::now(), &nameless, "drawn"), Ok(Taken::Whole(_))));
         nameless.flag = Continuation::More;
         assert_eq!(assembly.take(Instant::now(), &nameless, "drawn2"), Err(Refused(400)));
+    }
+
+    proptest! {
+        #[test]
+        fn octets_lie_where_they_were_laid(
+            pieces in prop::collection::vec((0_usize..60, 1_usize..20, any::<u8>()), 0..20),
+        ) {
+            let mut half = Half::new(Instant::now(), &chunk("m", "1-1/1", "x", '+'));
+            let mut model = [None; 100];
+            for (start, length, octet) in pieces {
+                half.lay(start as u64, &vec![octet; length]);
+                model[start..start + length].fill(Some(octet));
+            }
+            let mut laid = [None; 100];
+            let mut last_end = None;
+            for (&at, island) in &half.islands {
+                prop_assert!(last_end.is_none_or(|end| end < at), "islands touch");
+                last_end = Some(at + island.len() as u64);
+                for (place, octet) in island.iter().enumerate() {
+                    laid[offset(at) + place] = Some(*octet);
+                }
+            }
+            prop_assert_eq!(laid, model);
+        }
     }
 
     fn assembly() -> Assembly {

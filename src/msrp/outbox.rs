@@ -23,7 +23,7 @@ pub(super) struct Outbox {
     jobs: BTreeMap<u64, Job>,
     next_job: u64,
     transactions: BTreeMap<TransactionId, Transaction>,
-    /// The ends of the response times, the earliest first.
+    /// The ends of the response times, the earliest first; the first one is of an open transaction.
     expiries: VecDeque<(Instant, TransactionId)>,
     in_flight: usize,
     /// When the peer last gave a sign that it takes what we send.
@@ -129,7 +129,7 @@ impl Outbox {
         Some(Chunk { frame, begins, size, settled: self.settle_if_sent(number) })
     }
 
-    /// Takes a response. `None`: it belongs to no open transaction, or changes nothing yet.
+    /// Takes a response.
     pub(super) fn answered(
         &mut self,
         now: Instant,
@@ -137,6 +137,11 @@ impl Outbox {
         outcome: Outcome,
     ) -> Answered {
         let Some(transaction) = self.transactions.remove(tid) else { return Answered::Unknown };
+        while let Some((_, tid)) = self.expiries.front()
+            && !self.transactions.contains_key(tid)
+        {
+            self.expiries.pop_front();
+        }
         self.heard = Some(now);
         Answered::Known(self.close(transaction, outcome))
     }
@@ -156,8 +161,8 @@ impl Outbox {
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Settled> {
         let mut settled = Vec::new();
         let mut silent = false;
-        while let Some((expiry, _)) = self.expiries.front()
-            && *expiry <= now
+        while let Some((expiry, tid)) = self.expiries.front()
+            && (*expiry <= now || !self.transactions.contains_key(tid))
         {
             let Some((_, tid)) = self.expiries.pop_front() else { break };
             if let Some(transaction) = self.transactions.remove(&tid) {
@@ -188,8 +193,7 @@ impl Outbox {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        let open = |(_, tid): &&(Instant, TransactionId)| self.transactions.contains_key(tid);
-        self.expiries.iter().find(open).map(|(expiry, _)| *expiry)
+        self.expiries.front().map(|(expiry, _)| *expiry)
     }
 
     /// Picks who sends next: the first short message, or in turns with it the first long one.
@@ -265,7 +269,9 @@ impl Outbox {
 /// Whether a response belongs to anything.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answered {
+    /// To no open transaction.
     Unknown,
+    /// To one; with it a message may be settled.
     Known(Option<Settled>),
 }
 

@@ -1,18 +1,18 @@
 //! One MSRP session over one connection (RFC 4975 sections 5.4 and 7).
 //!
 //! ```text
-//!            open(Active)              Connected             answer, request or bind_wait
-//!    Idle ───────────────▶ Connecting ───────────▶ Binding ──────────────┐
-//!      │                       │ Closed, connect_wait │ Closed           ▼
-//!      │ open(Passive)         │                      │         ┌────▶ Bound
-//!      └───────────────▶ Listening ──────first request┼─────────┘        │ Closed,
-//!                              │ connect_wait         │                  │ 481, 506,
-//!                              ▼                      ▼                  ▼ no MSRP
-//!                            Closed ◀──────────close()─────────────────────
+//!         open(Active)              Connected            answer, bind_wait
+//!  Idle ───────────────▶ Connecting ─────────▶ Binding ───────────────────▶ Bound
+//!   ││                        │                   │                          ▲
+//!   ││                        └───────────────────┴──────────request─────────┤
+//!   │└──open(Passive)──▶ Listening ──────────────────────────request─────────┤
+//!   └──────request─────▶ Early ──────────────────────────────open────────────┘
+//!
+//!  any ──close(), connection lost or not made, connect_wait, 481, 506, no MSRP──▶ Closed
 //! ```
 //! The active side sends a SEND without body first, because some peers choke on a first message
 //! with one; messages wait until the session is bound. A request of the peer that names our session
-//! shows that it is bound too.
+//! shows that it is bound too; it may even come before the answer that tells the path to the peer.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -55,9 +55,18 @@ pub struct Session {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Idle,
-    Connecting { until: Instant },
-    Listening { until: Instant },
-    Binding { tid: TransactionId, until: Instant },
+    /// The peer is there before we know its path.
+    Early,
+    Connecting {
+        until: Instant,
+    },
+    Listening {
+        until: Instant,
+    },
+    Binding {
+        tid: TransactionId,
+        until: Instant,
+    },
     Bound,
     Closed,
 }
@@ -97,6 +106,11 @@ impl Session {
     /// Starts the session once offer and answer have told the path to the peer and who connects.
     pub fn open(&mut self, now: Instant, peer: Path, setup: Setup) {
         self.now = Some(now);
+        if self.state == State::Early {
+            self.peer = Some(peer);
+            self.bind(now);
+            return;
+        }
         if self.state != State::Idle {
             return;
         }
@@ -167,8 +181,8 @@ impl Session {
             State::Connecting { until }
             | State::Listening { until }
             | State::Binding { until, .. } => Some(*until),
-            State::Bound => None,
-            State::Idle | State::Closed => return None,
+            State::Idle | State::Early | State::Bound => None,
+            State::Closed => return None,
         };
         [own, self.outbox.next_timeout(), self.assembly.next_timeout()].into_iter().flatten().min()
     }
@@ -183,7 +197,7 @@ impl Session {
     /// is refused with 506 (RFC 4975 section 5.4).
     #[must_use]
     pub fn is_bound(&self) -> bool {
-        matches!(self.state, State::Binding { .. } | State::Bound)
+        matches!(self.state, State::Early | State::Binding { .. } | State::Bound)
     }
 
     /// Counts what came and was of no use: strange, late or garbled frames, and stalled messages.
@@ -213,7 +227,7 @@ impl Session {
                 // Exactly one URI is left of the path when a request arrives
                 // (RFC 4975 section 7.3).
                 let ours = frame.to_path.first().names(self.local(), self.matching);
-                if !ours || frame.to_path.hops() != 1 || self.peer.is_none() {
+                if !ours || frame.to_path.hops() != 1 {
                     self.ignored += 1;
                     self.answer(frame, 481);
                     return;
@@ -334,6 +348,7 @@ impl Session {
         match self.state {
             State::Connecting { .. } => self.give_up(Broken::ConnectFailed),
             State::Binding { .. } | State::Bound => self.give_up(Broken::Lost),
+            State::Early => self.state = State::Idle,
             // Whoever connected was not our peer, or will try again.
             State::Listening { .. } | State::Idle | State::Closed => {}
         }
@@ -346,6 +361,7 @@ impl Session {
             // Some peers never answer a SEND without body.
             State::Binding { until, .. } if until <= now => self.bind(now),
             State::Idle
+            | State::Early
             | State::Connecting { .. }
             | State::Listening { .. }
             | State::Binding { .. }
@@ -359,12 +375,17 @@ impl Session {
 
     fn bind(&mut self, now: Instant) {
         match self.state {
-            State::Connecting { .. } | State::Listening { .. } | State::Binding { .. } => {
+            State::Idle => self.state = State::Early,
+            State::Early if self.peer.is_none() => {}
+            State::Early
+            | State::Connecting { .. }
+            | State::Listening { .. }
+            | State::Binding { .. } => {
                 self.state = State::Bound;
                 self.outbox.bound(now);
                 self.outputs.push_back(Output::Event(Event::Bound));
             }
-            State::Idle | State::Bound | State::Closed => {}
+            State::Bound | State::Closed => {}
         }
     }
 
@@ -551,6 +572,22 @@ mod tests {
             ["bound", "200 tid1", "SEND m 1-5/5 $ hello"]
         );
         assert!(talk.session.is_bound());
+    }
+
+    #[test]
+    fn the_peer_may_be_faster_than_its_answer() {
+        let mut talk = Talk::new();
+        talk.send("m", "hello");
+        let early = text("p", "1-2/2", "hi");
+        assert_eq!(talk.receive(&early), ["200 tid1", "message p text/plain hi"]);
+        assert!(talk.session.is_bound());
+        assert_eq!(talk.receive(&request("SEND", "no colon\r\n")), ["400 tid1"]);
+        assert_eq!(talk.open(Setup::Passive), ["bound", "SEND m 1-5/5 $ hello"]);
+        let mut talk = Talk::new();
+        talk.receive(&early);
+        assert_eq!(talk.give(Input::Closed), [""; 0]);
+        assert_eq!(talk.open(Setup::Passive), [""; 0]);
+        assert_eq!(talk.receive(&request("SEND", "")), ["bound", "200 tid1"]);
     }
 
     #[test]

@@ -234,13 +234,11 @@ impl Path {
     }
 
     pub(super) fn read(text: &Text) -> Result<Self, PathError> {
-        let whole = text.as_str();
-        if !whole.contains(' ') {
-            return match whole {
-                "" => Err(PathError::Empty),
-                _ => Ok(Self { first: Uri::read(text.clone())?, rest: Vec::new() }),
-            };
+        // Nearly every path is one URI.
+        if !text.as_bytes().is_empty() && !text.as_bytes().contains(&b' ') {
+            return Ok(Self::from(Uri::read(text.clone())?));
         }
+        let whole = text.as_str();
         let mut uris = whole.split(' ').filter(|uri| !uri.is_empty()).map(|uri| {
             let span = Span::locate(whole, uri);
             let part = text.part(span.start.into(), span.end.into()).ok_or(UriError::TooLong)?;

@@ -90,7 +90,8 @@ fn put_header(out: &mut BytesMut, name: &str, value: &str) {
 
 /// Writes three digits, no more whatever the number.
 fn put_code(out: &mut BytesMut, code: u16) {
-    out.put_slice(format!("{:03}", code.min(999)).as_bytes());
+    let digit = |unit: u16| u8::try_from(code.min(999) / unit % 10).unwrap_or(0) + b'0';
+    out.put_slice(&[digit(100), digit(10), digit(1)]);
 }
 
 fn put_comment(out: &mut BytesMut, comment: Option<&str>) {
