@@ -1,1 +1,23 @@
-//! To be written.
+//! Bodies of messages: CPIM (RFC 3862), IMDN (RFC 5438), isComposing (RFC 3994) and multipart.
+//!
+//! Every reader takes hostile bytes: sizes, counts and depths are bounded, and a fault is an error
+//! that names it. Readers are lenient, writers are strict, and no value that is handed in can
+//! break out of its header field or element.
+
+pub mod composing;
+pub mod cpim;
+pub mod imdn;
+pub mod multipart;
+
+mod base64;
+mod date;
+mod mime;
+mod xml;
+
+pub use composing::Composing;
+pub use cpim::Cpim;
+pub use date::timestamp;
+pub use imdn::Imdn;
+pub use mime::{MediaType, MimeError};
+pub use multipart::Part;
+pub use xml::XmlError;

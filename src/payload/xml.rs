@@ -1,0 +1,200 @@
+//! A small, bounded tree of an XML body: what IMDN and isComposing have in common.
+
+use quick_xml::NsReader;
+use quick_xml::escape::resolve_xml_entity;
+use quick_xml::events::{BytesRef, BytesStart, Event};
+use quick_xml::name::ResolveResult;
+use thiserror::Error;
+
+/// The largest document that is read, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
+/// The deepest nesting that is read.
+const MAX_DEPTH: usize = 64;
+/// The largest number of elements that is read.
+const MAX_ELEMENTS: usize = 1024;
+/// The largest number of attributes of an element.
+const MAX_ATTRIBUTES: usize = 64;
+
+/// Why bytes are not an XML body that we read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum XmlError {
+    /// More than 64 KiB.
+    #[error("the document has more than {MAX_BYTES} bytes")]
+    TooLong,
+    /// Not UTF-8.
+    #[error("the document is not UTF-8")]
+    NotUtf8,
+    /// Deeper than 64 elements.
+    #[error("the document nests deeper than {MAX_DEPTH} elements")]
+    TooDeep,
+    /// More than 1,024 elements.
+    #[error("the document has more than {MAX_ELEMENTS} elements")]
+    TooManyElements,
+    /// More than 64 attributes on an element.
+    #[error("an element has more than {MAX_ATTRIBUTES} attributes")]
+    TooManyAttributes,
+    /// A document type declaration, which no body needs and bombs are made of.
+    #[error("the document has a DOCTYPE")]
+    DocType,
+    /// A reference to an entity other than the five of XML, or to a character that XML forbids.
+    #[error("the document refers to an entity that XML does not define")]
+    UnknownEntity,
+    /// Not well-formed.
+    #[error("the document is not well-formed XML")]
+    NotWellFormed,
+}
+
+/// An element: its text and its children, attributes left out.
+#[derive(Debug, Default)]
+pub(super) struct Element {
+    /// The name without its prefix.
+    pub(super) name: String,
+    /// The namespace; `None` where there is none, or where the prefix was never declared.
+    namespace: Option<String>,
+    /// The text directly within the element.
+    text: String,
+    children: Vec<Self>,
+}
+
+impl Element {
+    /// Reads a document and gives its root.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, XmlError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(XmlError::TooLong);
+        }
+        let text = str::from_utf8(bytes).map_err(|_| XmlError::NotUtf8)?;
+        let text = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+        if text.contains('\0') {
+            return Err(XmlError::NotWellFormed);
+        }
+        Builder::default().read(text)
+    }
+
+    /// Tells whether the element is of a vocabulary: in its namespace, or in none at all.
+    pub(super) fn belongs_to(&self, namespace: &str) -> bool {
+        self.namespace.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(namespace))
+    }
+
+    /// Finds the first child of that name within a vocabulary; extensions are passed over.
+    pub(super) fn child(&self, namespace: &str, name: &str) -> Option<&Self> {
+        self.children(namespace).find(|child| child.name == name)
+    }
+
+    /// Gives the children within a vocabulary.
+    pub(super) fn children(&self, namespace: &str) -> impl Iterator<Item = &Self> {
+        self.children.iter().filter(move |child| child.belongs_to(namespace))
+    }
+
+    /// Gives the text of a child, trimmed; `None` where there is no child, or nothing in it.
+    pub(super) fn text_of(&self, namespace: &str, name: &str) -> Option<String> {
+        let text = self.child(namespace, name)?.text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+}
+
+/// Builds the tree without recursion, so that depth costs no stack.
+#[derive(Default)]
+struct Builder {
+    open: Vec<Element>,
+    root: Option<Element>,
+    elements: usize,
+}
+
+impl Builder {
+    fn read(mut self, text: &str) -> Result<Element, XmlError> {
+        let mut reader = NsReader::from_str(text);
+        loop {
+            let (namespace, event) =
+                reader.read_resolved_event().map_err(|_| XmlError::NotWellFormed)?;
+            match event {
+                Event::Start(start) => self.open(namespace, &start)?,
+                Event::Empty(start) => {
+                    self.open(namespace, &start)?;
+                    self.close()?;
+                }
+                Event::End(_) => self.close()?,
+                Event::Text(text) => self.text(&text.xml10_content())?,
+                Event::CData(text) => self.text(&text.xml10_content())?,
+                Event::GeneralRef(reference) => self.text(&resolve(&reference)?)?,
+                Event::DocType(_) => return Err(XmlError::DocType),
+                Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
+                Event::Eof if self.open.is_empty() => {
+                    return self.root.ok_or(XmlError::NotWellFormed);
+                }
+                Event::Eof => return Err(XmlError::NotWellFormed),
+            }
+        }
+    }
+
+    fn open(
+        &mut self,
+        namespace: ResolveResult<'_>,
+        start: &BytesStart<'_>,
+    ) -> Result<(), XmlError> {
+        self.elements += 1;
+        if self.open.len() == MAX_DEPTH {
+            return Err(XmlError::TooDeep);
+        }
+        if self.elements > MAX_ELEMENTS {
+            return Err(XmlError::TooManyElements);
+        }
+        let mut attributes = start.attributes();
+        let well_formed = attributes.by_ref().take(MAX_ATTRIBUTES).all(|one| one.is_ok());
+        if !well_formed || (self.open.is_empty() && self.root.is_some()) {
+            return Err(XmlError::NotWellFormed);
+        }
+        if attributes.next().is_some() {
+            return Err(XmlError::TooManyAttributes);
+        }
+        let namespace = match namespace {
+            ResolveResult::Bound(namespace) => Some(namespace.0.to_owned()),
+            ResolveResult::Unbound | ResolveResult::Unknown(_) => None,
+        };
+        let name = start.local_name().as_ref().to_owned();
+        self.open.push(Element { name, namespace, ..Element::default() });
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), XmlError> {
+        let element = self.open.pop().ok_or(XmlError::NotWellFormed)?;
+        match self.open.last_mut() {
+            Some(parent) => parent.children.push(element),
+            None => self.root = Some(element),
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), XmlError> {
+        if !text.chars().all(is_xml_char) {
+            return Err(XmlError::NotWellFormed);
+        }
+        match self.open.last_mut() {
+            Some(element) => element.text.push_str(text),
+            None if text.chars().all(char::is_whitespace) => {}
+            None => return Err(XmlError::NotWellFormed),
+        }
+        Ok(())
+    }
+}
+
+fn resolve(reference: &BytesRef<'_>) -> Result<String, XmlError> {
+    if reference.is_char_ref() {
+        let c = reference.resolve_char_ref().ok().flatten().ok_or(XmlError::UnknownEntity)?;
+        return if is_xml_char(c) { Ok(c.to_string()) } else { Err(XmlError::UnknownEntity) };
+    }
+    resolve_xml_entity(reference).map(str::to_owned).ok_or(XmlError::UnknownEntity)
+}
+
+/// Writes an element that holds text; what XML cannot hold becomes a space.
+pub(super) fn write_text(out: &mut String, name: &str, text: &str) {
+    let legal: String = text.chars().map(|c| if is_xml_char(c) { c } else { ' ' }).collect();
+    let escaped = quick_xml::escape::escape(legal);
+    for part in ["<", name, ">", &escaped, "</", name, ">\r\n"] {
+        out.push_str(part);
+    }
+}
+
+/// The `Char` production of XML 1.0.
+fn is_xml_char(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
