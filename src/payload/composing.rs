@@ -103,3 +103,98 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_document_is_written_in_the_order_of_the_schema() {
+        let composing = Composing {
+            state: State::Active,
+            last_active: Some("2003-01-27T10:43:00Z".into()),
+            content_type: Some("text/<b>".into()),
+            refresh: Some(90),
+        };
+        let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n\
+             <isComposing xmlns=\"urn:ietf:params:xml:ns:im-iscomposing\">\r\n\
+             <state>active</state>\r\n\
+             <lastactive>2003-01-27T10:43:00Z</lastactive>\r\n\
+             <contenttype>text/&lt;b&gt;</contenttype>\r\n\
+             <refresh>90</refresh>\r\n\
+             </isComposing>\r\n";
+        assert_eq!(composing.write(), expected.as_bytes());
+        assert_eq!(Composing::parse(expected.as_bytes()), Ok(composing));
+    }
+
+    #[test]
+    fn a_document_is_read_whatever_its_prefix() {
+        for text in [
+            "<isComposing><state>active</state></isComposing>",
+            "\u{feff}<a:isComposing xmlns:a='urn:ietf:params:xml:ns:im-iscomposing'>\
+             <a:state> <![CDATA[active]]>\n</a:state></a:isComposing>",
+            "<b:isComposing><b:state>a&#99;tive</b:state></b:isComposing>",
+            "<isComposing xmlns='urn:ietf:params:xml:ns:im-iscomposing'>\
+             <state xmlns='urn:ext'>idle</state><state>active</state></isComposing>",
+        ] {
+            assert_eq!(Composing::parse(text.as_bytes()).map(|one| one.state), Ok(State::Active));
+        }
+    }
+
+    #[test]
+    fn an_unknown_state_is_idle_and_an_impossible_refresh_is_none() {
+        for refresh in ["0", "-1", "soon", "99999999999", ""] {
+            let text = format!(
+                "<isComposing><state>dancing</state><refresh>{refresh}</refresh></isComposing>"
+            );
+            let idle = Composing {
+                state: State::Idle,
+                last_active: None,
+                content_type: None,
+                refresh: None,
+            };
+            assert_eq!(Composing::parse(text.as_bytes()), Ok(idle));
+        }
+    }
+
+    #[test]
+    fn what_is_no_composing_document_is_named() {
+        for (text, fault) in [
+            ("<isComposing/>", ComposingError::NoState),
+            ("<iscomposing><state>idle</state></iscomposing>", ComposingError::NotComposing),
+            (
+                "<isComposing xmlns='urn:other'><state>idle</state></isComposing>",
+                ComposingError::NotComposing,
+            ),
+        ] {
+            assert_eq!(Composing::parse(text.as_bytes()), Err(fault));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_document_survives_a_round_trip(
+            active: bool,
+            last_active in proptest::option::of("[!-~é]{1,20}"),
+            content_type in proptest::option::of("[!-~é]([ -~é]{0,9}[!-~])?"),
+            refresh in proptest::option::of(1_u32..),
+        ) {
+            let state = if active { State::Active } else { State::Idle };
+            let composing = Composing { state, last_active, content_type, refresh };
+            prop_assert_eq!(Composing::parse(&composing.write()), Ok(composing));
+        }
+
+        #[test]
+        fn any_text_is_written_well_formed(text in ".*") {
+            let composing = Composing {
+                state: State::Idle,
+                last_active: Some(text),
+                content_type: None,
+                refresh: None,
+            };
+            prop_assert!(Composing::parse(&composing.write()).is_ok());
+        }
+    }
+}

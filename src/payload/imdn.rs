@@ -260,3 +260,110 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_report_is_written_in_the_order_of_the_schema() {
+        let report = Imdn {
+            recipient_uri: Some("tel:+447700900002".into()),
+            original_recipient_uri: Some("im:bob@example.com".into()),
+            subject: Some("a & b".into()),
+            ..Imdn::new("34jk324j", Some(DATE.into()), Report::Delivery(DeliveryStatus::Delivered))
+        };
+        let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n\
+            <imdn xmlns=\"urn:ietf:params:xml:ns:imdn\">\r\n\
+            <message-id>34jk324j</message-id>\r\n\
+            <datetime>2008-04-04T12:16:49-05:00</datetime>\r\n\
+            <recipient-uri>tel:+447700900002</recipient-uri>\r\n\
+            <original-recipient-uri>im:bob@example.com</original-recipient-uri>\r\n\
+            <subject>a &amp; b</subject>\r\n\
+            <delivery-notification><status><delivered/></status></delivery-notification>\r\n\
+            </imdn>\r\n";
+        assert_eq!(report.write(), expected.as_bytes());
+        assert_eq!(Imdn::parse(expected.as_bytes()), Ok(report));
+    }
+
+    #[test]
+    fn every_kind_and_value_survives_a_round_trip() {
+        for report in Report::ALL {
+            let imdn = Imdn::new("id", None, report);
+            assert_eq!(Imdn::parse(&imdn.write()), Ok(imdn));
+        }
+    }
+
+    #[test]
+    fn a_report_is_read_whatever_its_prefix() {
+        for (open, close) in [
+            ("<imdn><", "</imdn>"),
+            ("<p:imdn xmlns:p='urn:ietf:params:xml:ns:imdn'><p:", "</p:imdn>"),
+            ("<imdn xmlns='URN:ietf:params:xml:ns:imdn'><", "</imdn>"),
+        ] {
+            let prefix = if open.contains("p:") { "p:" } else { "" };
+            let text = format!(
+                "{open}message-id>1</{prefix}message-id><{prefix}display-notification>\
+                 <{prefix}status><{prefix}displayed/></{prefix}status>\
+                 </{prefix}display-notification>{close}"
+            );
+            let report = Imdn::parse(text.as_bytes()).unwrap().report;
+            assert_eq!(report, Report::Display(DisplayStatus::Displayed), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_report_is_named() {
+        let with = |inner: &str| format!("<imdn><message-id>1</message-id>{inner}</imdn>");
+        let foreign = "<display-notification><status xmlns:e='urn:e'><e:displayed/></status>\
+                       </display-notification>";
+        let crossed = "<display-notification><status><delivered/></status></display-notification>";
+        for (text, fault) in [
+            ("<x/>".to_owned(), ImdnError::NotImdn),
+            ("<imdn xmlns='urn:other'/>".to_owned(), ImdnError::NotImdn),
+            ("<imdn/>".to_owned(), ImdnError::NoMessageId),
+            ("<imdn><message-id> </message-id></imdn>".to_owned(), ImdnError::NoMessageId),
+            (with(""), ImdnError::NoStatus),
+            (with("<display-notification/>"), ImdnError::NoStatus),
+            (with(foreign), ImdnError::NoStatus),
+            (with(crossed), ImdnError::NoStatus),
+            ("<!DOCTYPE imdn><imdn/>".to_owned(), ImdnError::Xml(XmlError::DocType)),
+        ] {
+            assert_eq!(Imdn::parse(text.as_bytes()), Err(fault), "{text}");
+        }
+        let nothing = Bytes::new();
+        assert_eq!(Imdn::parse_all("text/plain", &nothing), Err(ImdnError::OtherType));
+        assert_eq!(Imdn::parse_all("", &nothing), Err(ImdnError::OtherType));
+    }
+
+    #[test]
+    fn an_aggregate_holds_reports_only() {
+        let report = Imdn::new("1", None, Report::Processing(ProcessingStatus::Stored));
+        let part = multipart::Part::new(CONTENT_TYPE, report.write());
+        let other = multipart::Part::new("text/plain", "x");
+        let content_type = multipart::content_type("b");
+        let body = multipart::write(&[part.clone(), part.clone()], "b");
+        assert_eq!(Imdn::parse_all(&content_type, &body), Ok(vec![report.clone(), report]));
+        let body = multipart::write(&[part, other], "b");
+        assert_eq!(Imdn::parse_all(&content_type, &body), Err(ImdnError::OtherType));
+    }
+
+    proptest! {
+        #[test]
+        fn any_report_survives_a_round_trip(
+            message_id in "[!-~é]{1,20}",
+            texts in proptest::array::uniform4(proptest::option::of("[!-~é]([ -~é]{0,9}[!-~])?")),
+            report in proptest::sample::select(&Report::ALL[..]),
+        ) {
+            let [date_time, recipient_uri, original_recipient_uri, subject] = texts;
+            let imdn =
+                Imdn { message_id, date_time, recipient_uri, original_recipient_uri, subject, report };
+            prop_assert_eq!(Imdn::parse(&imdn.write()), Ok(imdn));
+        }
+    }
+
+    const DATE: &str = "2008-04-04T12:16:49-05:00";
+}

@@ -170,7 +170,12 @@ impl Entity {
 pub(super) const PLAIN_TEXT: &str = "text/plain";
 
 /// Writes the header fields of an entity and the blank line behind them.
-pub(super) fn write_fields(out: &mut Vec<u8>, content_type: &str, headers: &[Field], length: usize) {
+pub(super) fn write_fields(
+    out: &mut Vec<u8>,
+    content_type: &str,
+    headers: &[Field],
+    length: usize,
+) {
     let content_type = if is_blank(content_type) { PLAIN_TEXT } else { content_type };
     write_field(out, "Content-Type", content_type);
     for (name, value) in headers {
@@ -269,7 +274,9 @@ fn decode(encoding: &str, body: Bytes) -> Result<Bytes, MimeError> {
     match encoding.to_ascii_lowercase().as_str() {
         "7bit" | "8bit" | "binary" | "" => Ok(body),
         "base64" => base64::decode(&body).map(Bytes::from).ok_or(MimeError::BadEncoding),
-        "quoted-printable" => quoted_printable(&body).map(Bytes::from).ok_or(MimeError::BadEncoding),
+        "quoted-printable" => {
+            quoted_printable(&body).map(Bytes::from).ok_or(MimeError::BadEncoding)
+        }
         _ => Err(MimeError::UnknownEncoding),
     }
 }
@@ -289,8 +296,9 @@ fn quoted_printable(body: &[u8]) -> Option<Vec<u8>> {
             at = next;
             continue;
         }
-        let digits = rest_of_line.get(..2).and_then(|digits| str::from_utf8(digits).ok())?;
-        out.push(u8::from_str_radix(digits, 16).ok()?);
+        let digits = rest_of_line.get(..2)?.iter().map(|byte| char::from(*byte).to_digit(16));
+        let code = digits.reduce(|high, low| Some(high? * 16 + low?))??;
+        out.push(u8::try_from(code).ok()?);
         at += 3;
     }
     Some(out)
@@ -305,4 +313,40 @@ fn is_rewritten(name: &str) -> bool {
 
 fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || c.is_control())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_media_type_is_read_in_any_case_and_with_a_trailing_semicolon() {
+        let read = MediaType::parse("Text/Plain ; Charset=\"ut\\f-8;=\" ; x; =y;").unwrap();
+        assert_eq!((read.essence(), read.family()), ("text/plain", "text"));
+        assert_eq!(read.parameter("charset"), Some("utf-8;="));
+        assert_eq!(read.parameter("CHARSET"), Some("utf-8;="));
+        assert_eq!(read.parameter("x"), None);
+        for text in ["", "text", "text/", "/plain", "te xt/plain", "text/plain/x"] {
+            assert_eq!(MediaType::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn quoted_printable_is_undone() {
+        let undone = |text: &str| quoted_printable(text.as_bytes());
+        assert_eq!(undone("a=3Db=\r\nc= \n=c3=BC").unwrap(), "a=bcü".as_bytes());
+        assert_eq!(undone("end="), Some(b"end".to_vec()));
+        assert_eq!(undone("=4"), None);
+        assert_eq!(undone("=+1"), None);
+    }
+
+    #[test]
+    fn a_block_ends_at_its_blank_line_or_at_the_end() {
+        let block = read_block(&Bytes::from_static(b"A: 1\r\n\t2\nB:\r\n\r\nrest")).unwrap();
+        assert_eq!(block.fields, [("A".into(), " 1 2".into()), ("B".into(), String::new())]);
+        assert_eq!(block.rest.as_deref(), Some(&b"rest"[..]));
+        let block = read_block(&Bytes::from_static(b"A: 1")).unwrap();
+        assert_eq!((block.fields.len(), block.rest), (1, None));
+    }
 }

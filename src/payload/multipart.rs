@@ -231,3 +231,151 @@ fn boundary_text(text: &str) -> String {
     let kept = text.chars().filter(|c| c.is_ascii_alphanumeric() || "'()+_,-./:=?".contains(*c));
     kept.take(MAX_BOUNDARY).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn parts_are_written_with_their_lengths() {
+        let mut list = Part::new("application/resource-lists+xml", "<l/>");
+        list.headers.push(("Content-Disposition".into(), "recipient-list".into()));
+        let parts = [Part::new("application/sdp", "v=0\r\n"), list];
+        let body = write(&parts, "boundary1");
+        let expected = "--boundary1\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\n\
+            v=0\r\n\r\n\
+            --boundary1\r\nContent-Type: application/resource-lists+xml\r\n\
+            Content-Disposition: recipient-list\r\nContent-Length: 4\r\n\r\n\
+            <l/>\r\n\
+            --boundary1--\r\n";
+        assert_eq!(body, expected.as_bytes());
+        assert_eq!(content_type("boundary1"), "multipart/mixed;boundary=\"boundary1\"");
+        assert_eq!(parse(&content_type("boundary1"), body), Ok(parts.to_vec()));
+    }
+
+    #[test]
+    fn boundaries_come_quoted_and_bare_with_preamble_and_epilogue() {
+        let body = "ignored --b\r\n--bb\r\nignored\r\n--b \t\r\nContent-Type: text/html\r\n\r\n\
+            one --b\r\n--b2\r\n--b\r\n\r\ntwo\r\n--b--\r\n--b\r\nignored";
+        for content_type in [
+            "multipart/mixed;boundary=b",
+            "Multipart/Mixed; BOUNDARY=\"b\" ;",
+            "multipart/x;a=1;boundary=b",
+        ] {
+            let parts = parse(content_type, body.into()).unwrap();
+            let texts = parts.iter().map(|part| (part.content_type.as_str(), &part.body[..]));
+            let expected = [("text/html", &b"one --b\r\n--b2"[..]), ("text/plain", b"two")];
+            assert_eq!(texts.collect::<Vec<_>>(), expected, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn a_part_may_be_empty() {
+        let body = "--b\r\nContent-ID: <1>\r\n\r\n--b\r\n\r\n\r\n--b--";
+        let parts = parse("multipart/mixed;boundary=b", body.into()).unwrap();
+        assert_eq!(parts.iter().map(|part| part.body.len()).collect::<Vec<_>>(), [0, 0]);
+        assert_eq!(parts.first().and_then(|part| part.header("content-id")), Some("<1>"));
+    }
+
+    #[test]
+    fn lines_may_end_in_lf_and_parts_may_be_encoded() {
+        let body = "--b\nContent-Transfer-Encoding: base64\n\nZm9v\n--b--\n";
+        let parts = parse("multipart/mixed;boundary=b", body.into()).unwrap();
+        assert_eq!(parts, [Part::new("text/plain", "foo")]);
+    }
+
+    #[test]
+    fn s7_hostile_bodies_are_refused() {
+        let mixed = "multipart/mixed;boundary=b";
+        let many = "--b\r\n\r\nx\r\n".repeat(1000) + "--b--";
+        for (content_type, body, fault) in [
+            ("application/sdp", "", MultipartError::NotMultipart),
+            ("", "", MultipartError::NotMultipart),
+            ("multipart/mixed", "--\r\n\r\n--", MultipartError::NoBoundary),
+            ("multipart/mixed;boundary=\"\"", "--\r\n\r\n----", MultipartError::NoBoundary),
+            ("multipart/mixed;boundary=\"a \"", "", MultipartError::NoBoundary),
+            ("multipart/mixed;boundary=\"\u{1}\"", "", MultipartError::NoBoundary),
+            (mixed, "", MultipartError::NoParts),
+            (mixed, "--b--\r\n", MultipartError::NoParts),
+            (mixed, "text", MultipartError::NoParts),
+            (mixed, "--b\r\n\r\ntext", MultipartError::Unclosed),
+            (mixed, "--b\r\n\r\ntext\r\n--b\r\n\r\nmore", MultipartError::Unclosed),
+            (mixed, "--b\r\nv=0\r\n--b--", MultipartError::Part(MimeError::NotAHeader)),
+            (
+                mixed,
+                "--b\r\nContent-Type: a/b\r\n--b--",
+                MultipartError::Part(MimeError::NoBlankLine),
+            ),
+            (mixed, "--b\r\n--b--", MultipartError::Part(MimeError::NoBlankLine)),
+            (mixed, many.as_str(), MultipartError::TooManyParts),
+        ] {
+            let found = parse(content_type, Bytes::copy_from_slice(body.as_bytes()));
+            assert_eq!(found, Err(fault), "{content_type} {body:.40}");
+        }
+        let long = format!("multipart/mixed;boundary={}", "b".repeat(71));
+        assert_eq!(parse(&long, Bytes::new()), Err(MultipartError::NoBoundary));
+    }
+
+    #[test]
+    fn s7_nesting_is_bounded() {
+        let nested = |depth: usize| {
+            let innermost = Part::new("text/plain", "leaf");
+            (1..=depth).fold(innermost, |part, level| {
+                let boundary = format!("level{level}");
+                Part::new(content_type(&boundary), write(&[part], &boundary))
+            })
+        };
+        for (depth, expected) in [
+            (1, Ok(vec![Part::new("text/plain", "leaf")])),
+            (MAX_DEPTH, Ok(vec![Part::new("text/plain", "leaf")])),
+            (MAX_DEPTH + 1, Err(MultipartError::TooDeep)),
+            (50, Err(MultipartError::TooDeep)),
+        ] {
+            let part = nested(depth);
+            assert_eq!(leaves(&part.content_type, part.body), expected, "{depth}");
+        }
+        let twenty = write(&vec![Part::new("text/plain", "x"); 20], "in");
+        let outer = write(&vec![Part::new(content_type("in"), twenty); 2], "out");
+        assert_eq!(leaves(&content_type("out"), outer), Err(MultipartError::TooManyParts));
+    }
+
+    #[test]
+    fn leaves_come_in_order() {
+        let text = |text: &'static str| Part::new("text/plain", text);
+        let inner = write(&[text("2"), text("3")], "in");
+        let outer = write(&[text("1"), Part::new(content_type("in"), inner), text("4")], "out");
+        let found = leaves(&content_type("out"), outer).unwrap();
+        assert_eq!(found, [text("1"), text("2"), text("3"), text("4")]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_parts_survive_a_round_trip(
+            parts in proptest::collection::vec(
+                (
+                    "[a-z]{1,9}/[a-z]{1,9}(;[a-z]{1,4}=[a-z]{1,4})?",
+                    proptest::collection::vec(("X-[a-z]{1,5}", "[!-~]([ -~]{0,9}[!-~])?"), 0..3),
+                    proptest::collection::vec(any::<u8>(), 0..40),
+                ),
+                1..5,
+            ),
+        ) {
+            let parts: Vec<Part> = parts
+                .into_iter()
+                .map(|(content_type, headers, body)| Part { content_type, headers, body: body.into() })
+                .collect();
+            let boundary = "boundary-that-nobody-guesses";
+            prop_assert_eq!(parse(&content_type(boundary), write(&parts, boundary)), Ok(parts));
+        }
+
+        #[test]
+        fn no_bytes_cause_a_panic(body in "(--b(--)?|\r\n|\n| |[a:]){0,30}", noise: Vec<u8>, content_type in ".{0,20}") {
+            let _ = leaves("multipart/mixed;boundary=b", body.clone().into());
+            let _ = leaves("multipart/mixed;boundary=b", noise.into());
+            let _ = leaves(&content_type, body.into());
+        }
+    }
+}

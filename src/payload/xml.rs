@@ -198,3 +198,64 @@ pub(super) fn write_text(out: &mut String, name: &str, text: &str) {
 fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn s9_hostile_documents_are_refused() {
+        let attributes: String = (0..65).map(|n| format!(" a{n}=''")).collect();
+        let bomb = "<!DOCTYPE a [<!ENTITY x 'xxxxxxxx'>]><a>&x;</a>";
+        for (text, fault) in [
+            ("<a>".repeat(65) + &"</a>".repeat(65), XmlError::TooDeep),
+            ("<a>".repeat(20_000), XmlError::TooDeep),
+            ("<a>".repeat(100_000), XmlError::TooLong),
+            (format!("<a>{}</a>", "<b/>".repeat(1024)), XmlError::TooManyElements),
+            (format!("<a{attributes}/>"), XmlError::TooManyAttributes),
+            (bomb.into(), XmlError::DocType),
+            ("<a>&x;</a>".into(), XmlError::UnknownEntity),
+            ("<a>&#0;</a>".into(), XmlError::UnknownEntity),
+            ("<a>&#xFFFF;</a>".into(), XmlError::UnknownEntity),
+            ("<a>\u{1}</a>".into(), XmlError::NotWellFormed),
+            ("<a>\0</a>".into(), XmlError::NotWellFormed),
+            ("<a x='1' x='2'/>".into(), XmlError::NotWellFormed),
+            ("<a".into(), XmlError::NotWellFormed),
+            ("<a><b>".into(), XmlError::NotWellFormed),
+            ("<a></b>".into(), XmlError::NotWellFormed),
+            ("<a/></a>".into(), XmlError::NotWellFormed),
+            ("<a/><b/>".into(), XmlError::NotWellFormed),
+            ("<a/>text".into(), XmlError::NotWellFormed),
+            ("text<a/>".into(), XmlError::NotWellFormed),
+            ("".into(), XmlError::NotWellFormed),
+            ("<?xml version='1.0'?>".into(), XmlError::NotWellFormed),
+        ] {
+            let found = Element::read(text.as_bytes()).err();
+            assert_eq!(found, Some(fault), "{}", text.get(..60).unwrap_or(&text));
+        }
+        let utf16: Vec<u8> = "<a/>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(Element::read(&utf16).err(), Some(XmlError::NotWellFormed));
+        assert_eq!(Element::read(b"\xff\xfe<\0a\0").err(), Some(XmlError::NotUtf8));
+        assert_eq!(Element::read(b"<a>\xff</a>").err(), Some(XmlError::NotUtf8));
+    }
+
+    #[test]
+    fn the_limits_themselves_are_within_bounds() {
+        let deep = "<a>".repeat(64) + &"</a>".repeat(64);
+        let wide = format!("<a>{}</a>", "<b/>".repeat(1023));
+        let attributes: String = (0..64).map(|n| format!(" a{n}=''")).collect();
+        for text in [deep, wide, format!("<a{attributes}/>")] {
+            assert_eq!(Element::read(text.as_bytes()).err(), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_cause_a_panic(bytes: Vec<u8>, text in "(<[a-b/!?]{0,3}( x(mlns)?(:a)?='[^<]?')?/?>|&[a#x0-9]{0,4};|[a-c]){0,20}") {
+            let _ = Element::read(&bytes);
+            let _ = Element::read(text.as_bytes());
+        }
+    }
+}

@@ -131,3 +131,309 @@ fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a str> {
         .find(|attribute| attribute.name.eq_ignore_ascii_case(name))
         .map(|attribute| attribute.value.as_deref().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_offer_is_written_as_deployed_servers_want_it() {
+        let expected = "v=0\r\n\
+            o=- 3909000000 1 IN IP4 192.0.2.10\r\n\
+            s=-\r\n\
+            c=IN IP4 192.0.2.10\r\n\
+            t=0 0\r\n\
+            m=message 2855 TCP/MSRP *\r\n\
+            a=accept-types:message/cpim application/im-iscomposing+xml\r\n\
+            a=accept-wrapped-types:text/plain message/imdn+xml\r\n\
+            a=path:msrp://192.0.2.10:2855/sessid;tcp\r\n\
+            a=setup:actpass\r\n\
+            a=sendrecv\r\n";
+        assert_eq!(write(&local()), expected.as_bytes());
+        assert_eq!(read(expected).usable(), Ok(local().media));
+    }
+
+    #[test]
+    fn ipv6_and_tls_are_written_and_read() {
+        let mut local = local();
+        local.host = "[2001:db8::1]".into();
+        local.media.host = "2001:db8::1".into();
+        local.media.proto = Protocol::Tls;
+        local.media.path = "msrps://[2001:db8::1]:2855/sessid;tcp".into();
+        local.media.max_size = Some(100_000);
+        let text = String::from_utf8(write(&local).to_vec()).unwrap();
+        assert!(text.contains("o=- 3909000000 1 IN IP6 2001:db8::1\r\n"), "{text}");
+        assert!(text.contains("c=IN IP6 2001:db8::1\r\n"), "{text}");
+        assert!(text.contains("m=message 2855 TCP/TLS/MSRP *\r\n"), "{text}");
+        assert_eq!(read(&text).usable(), Ok(local.media));
+    }
+
+    #[test]
+    fn an_answer_has_a_line_for_each_line_of_the_offer() {
+        let offer = read(
+            "m=audio 4000 RTP/AVP 0 8\r\nm=message 0 TCP/MSRP *\r\n\
+             m=message 9 tcp/msrp *\r\nm=message 10 TCP/MSRP *\r\n",
+        );
+        let text = String::from_utf8(write_answer(&local(), &offer).to_vec()).unwrap();
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("m=")).collect();
+        assert_eq!(
+            lines,
+            [
+                "m=audio 0 RTP/AVP 0 8",
+                "m=message 0 TCP/MSRP *",
+                "m=message 2855 TCP/MSRP *",
+                "m=message 0 TCP/MSRP *"
+            ]
+        );
+        assert_eq!(read(&text).usable(), Ok(local().media));
+    }
+
+    #[test]
+    fn no_value_breaks_out_of_its_line() {
+        let evil = "x\r\na=path:msrp://evil:1/x;tcp\nm=audio 1 RTP/AVP 0";
+        let tame = local();
+        let mut wild = local();
+        wild.host = evil.into();
+        wild.media.host = evil.into();
+        wild.media.path = evil.into();
+        wild.media.accept_types = vec![evil.into()];
+        let text = String::from_utf8(write(&wild).to_vec()).unwrap();
+        let lines = |bytes: &[u8]| bytes.split(|byte| matches!(byte, b'\r' | b'\n')).count();
+        assert_eq!(lines(text.as_bytes()), lines(&write(&tame)));
+        assert_eq!(read(&text).media.len(), 1);
+    }
+
+    #[test]
+    fn roles_follow_rfc_6135() {
+        for (offered, answer) in [
+            (Some(Setup::ActPass), Setup::Active),
+            (Some(Setup::Passive), Setup::Active),
+            (Some(Setup::Active), Setup::Passive),
+            (None, Setup::Passive),
+        ] {
+            assert_eq!(answer_setup(offered), answer);
+        }
+        for (answered, ours) in [
+            (Some(Setup::Active), Setup::Passive),
+            (Some(Setup::Passive), Setup::Active),
+            (Some(Setup::ActPass), Setup::Active),
+            (None, Setup::Active),
+        ] {
+            assert_eq!(offerer_setup(answered), ours);
+        }
+    }
+
+    #[test]
+    fn types_match_with_wildcards_and_parameters() {
+        let mut media = local().media;
+        media.accept_types =
+            ["Message/CPIM", "image/*", "text/plain;charset=utf-8"].map(Into::into).into();
+        media.accept_wrapped_types = ["text/html"].map(Into::into).into();
+        for (content_type, root, wrapped) in [
+            ("message/cpim", true, true),
+            ("IMAGE/png", true, true),
+            ("text/plain; format=flowed", true, true),
+            ("text/html", false, true),
+            ("images/png", false, false),
+            ("image", false, false),
+        ] {
+            assert_eq!(media.accepts(content_type), root, "{content_type}");
+            assert_eq!(media.accepts_wrapped(content_type), wrapped, "{content_type}");
+        }
+        media.accept_wrapped_types = vec!["*".into()];
+        assert!(media.accepts_wrapped("video/mp4"));
+    }
+
+    #[test]
+    fn a_repeated_origin_says_that_nothing_changed() {
+        let (first, same) =
+            (read("o=- 1 1 IN IP4 a\r\n"), read("o=- 1 1 IN IP4 a\r\nm=message 0 x *"));
+        assert!(first.is_repeated_by(&same));
+        assert!(!first.is_repeated_by(&read("o=- 1 2 IN IP4 a\r\n")));
+        assert!(!read("s=-").is_repeated_by(&read("s=-")));
+    }
+
+    #[test]
+    fn s10_what_a_chat_cannot_run_on_is_named() {
+        let line = "m=message 2855 TCP/MSRP *\r\n";
+        let types = "a=accept-types:message/cpim\r\n";
+        let path = "a=path:msrp://192.0.2.1:2855/s;tcp\r\n";
+        let hops = format!("a=path:{}\r\n", "msrp://192.0.2.1:1/s;tcp ".repeat(100));
+        for (text, fault) in [
+            ("s=-\r\nm=audio 4000 RTP/AVP 0\r\n".to_owned(), Unusable::NoMessageLine),
+            ("m=message 2855 TCP/SIP *\r\n".to_owned(), Unusable::WrongProtocol),
+            (format!("m=message 0 TCP/MSRP *\r\n{types}{path}"), Unusable::Refused),
+            (format!("{line}{types}"), Unusable::NoPath),
+            (format!("{line}{types}a=path: \r\n"), Unusable::NoPath),
+            (format!("{line}{types}{hops}"), Unusable::TooManyHops),
+            (format!("{line}{types}a=path:http://192.0.2.1:1/s\r\n"), Unusable::BadPath),
+            (format!("{line}{types}a=path:192.0.2.1\r\n"), Unusable::BadPath),
+            (format!("{line}{types}a=path:msrp://192.0.2.1/s;tcp\r\n"), Unusable::BadPath),
+            (format!("{line}{types}a=path:msrp://:2855/s;tcp\r\n"), Unusable::BadPath),
+            (format!("{line}{types}a=path:msrp://192.0.2.1:+5/s;tcp\r\n"), Unusable::BadPath),
+            (format!("{line}{types}a=path:msrp://192.0.2.1:0/s;tcp\r\n"), Unusable::BadPath),
+            (format!("{line}{types}a=path:msrp://[::1]/s;tcp\r\n"), Unusable::BadPath),
+            (format!("{line}{types}a=path:msrps://a:1/s;tcp\r\n"), Unusable::SchemeMismatch),
+            (format!("{line}{path}"), Unusable::NoAcceptTypes),
+            (format!("{line}{path}a=accept-types:image/*\r\n"), Unusable::NoCommonType),
+        ] {
+            assert_eq!(read(&text).usable(), Err(fault.clone()), "{text}");
+            let warning = fault.to_string();
+            assert!((300..=399).contains(&fault.warning()), "{warning}");
+            assert!(!warning.contains(['"', '\\', '\r', '\n']), "{warning}");
+        }
+    }
+
+    #[test]
+    fn s10_what_is_odd_and_still_a_chat() {
+        let usable = |more: &str| {
+            let text = format!(
+                "c=IN IP4 192.0.2.1/127\r\n{more}a=accept-types:message/cpim\r\n\
+                 a=path:msrp://198.51.100.1:2855/s;tcp\r\n"
+            );
+            read(&text).usable().unwrap()
+        };
+        let held = usable(
+            "a=inactive\r\na=setup:active\r\nm=message 9 tcp/msrp *\r\na=setup:holdconn\r\n",
+        );
+        assert_eq!((held.direction, held.setup, held.port), (Direction::Inactive, None, 9));
+        assert_eq!(held.host, "192.0.2.1");
+        let one_way =
+            usable("a=inactive\r\nm=message 2855/1 TCP/MSRP\r\na=SendOnly\r\na=setup: ACTIVE\r\n");
+        assert_eq!((one_way.direction, one_way.setup), (Direction::SendOnly, Some(Setup::Active)));
+        assert_eq!(one_way.direction.answer(), Direction::RecvOnly);
+        let second = usable(
+            "m=message 0 TCP/MSRP *\r\na=path:msrp://a:1/x;tcp\r\nm=message 2856 TCP/MSRP *\r\n\
+             c=IN IP6 [2001:db8::2]\r\nc=IN IP4 192.0.2.7\r\na=connection:new\r\na=max-size:x\r\n",
+        );
+        assert_eq!(
+            (second.host.as_str(), second.port, second.max_size),
+            ("2001:db8::2", 2856, None)
+        );
+    }
+
+    #[test]
+    fn without_a_connection_line_the_path_gives_the_host() {
+        for (path, host) in [
+            ("msrp://a.example.com:1/x;tcp", "a.example.com"),
+            ("msrp://user@[2001:db8::3]:1/x;tcp msrp://b:1/y;tcp", "2001:db8::3"),
+            ("nonsense", ""),
+        ] {
+            let message = read(&format!("m=message 1 TCP/MSRP *\r\na=path:{path}\r\n")).message();
+            assert_eq!(message.unwrap().host, host);
+        }
+    }
+
+    #[test]
+    fn s10_descriptions_beyond_the_limits_are_refused() {
+        let long_line = format!("a={}\r\n", "x".repeat(70_000));
+        let many_lines = "a=x\r\n".repeat(257);
+        let lines_within = "a=x\r\n".repeat(256);
+        let many_paths =
+            "m=message 1 TCP/MSRP *\r\n".to_owned() + &"a=path:msrp://a:1/s;tcp\r\n".repeat(1000);
+        for (text, fault) in [
+            (long_line.as_str(), SdpError::TooLong),
+            (many_lines.as_str(), SdpError::TooManyLines),
+            (many_paths.as_str(), SdpError::TooLong),
+            ("", SdpError::Empty),
+            ("\r\n\r\n", SdpError::Empty),
+            ("v=1\r\n", SdpError::Version { line: 1 }),
+            ("v=0\r\nnonsense\r\n", SdpError::NotALine { line: 2 }),
+            ("v=0\r\nxy=z\r\n", SdpError::NotALine { line: 2 }),
+            ("v=0\r\n=z\r\n", SdpError::NotALine { line: 2 }),
+            ("v=0\r\nM=z\r\n", SdpError::NotALine { line: 2 }),
+            ("a=x\0y\r\n", SdpError::ControlCharacter { line: 1 }),
+            ("a=x\ry\r\n", SdpError::ControlCharacter { line: 1 }),
+            ("m=message\r\n", SdpError::Media { line: 1 }),
+            ("m=message 70000 TCP/MSRP *\r\n", SdpError::Media { line: 1 }),
+            ("m=message +1 TCP/MSRP *\r\n", SdpError::Media { line: 1 }),
+            ("m=message -1 TCP/MSRP *\r\n", SdpError::Media { line: 1 }),
+            ("c=IN IP4\r\n", SdpError::Connection { line: 1 }),
+            ("c=IN IP4 /1\r\n", SdpError::Connection { line: 1 }),
+            ("o=- 1 1\r\n", SdpError::Origin { line: 1 }),
+        ] {
+            assert_eq!(Sdp::parse(text.as_bytes()), Err(fault), "{text:.60}");
+        }
+        assert_eq!(read(&lines_within).attributes.len(), 256);
+        assert_eq!(Sdp::parse(b"s=caf\xe9\r\n").unwrap().session_name, "caf\u{fffd}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_offer_survives_a_round_trip(local in locals()) {
+            let sdp = Sdp::parse(&write(&local)).unwrap();
+            prop_assert_eq!(sdp.message(), Some(local.media));
+        }
+
+        #[test]
+        fn no_bytes_cause_a_panic(noise: Vec<u8>, text in "([vosctmab]=(message|TCP/MSRP|[0-9]| |a=path:|msrp://|[a\\[\\]:;/*]){0,9}\r?\n){0,9}") {
+            let _ = Sdp::parse(&noise);
+            if let Ok(sdp) = Sdp::parse(text.as_bytes()) {
+                let _ = sdp.usable();
+                prop_assert!(Sdp::parse(&write_answer(&local(), &sdp)).is_ok());
+            }
+        }
+    }
+
+    fn read(text: &str) -> Sdp {
+        Sdp::parse(text.as_bytes()).unwrap()
+    }
+
+    fn local() -> Local {
+        let types = |list: [&str; 2]| list.map(str::to_owned).to_vec();
+        Local {
+            session_id: 3_909_000_000,
+            version: 1,
+            host: "192.0.2.10".into(),
+            media: MessageMedia {
+                host: "192.0.2.10".into(),
+                port: 2855,
+                proto: Protocol::Tcp,
+                path: "msrp://192.0.2.10:2855/sessid;tcp".into(),
+                accept_types: types(["message/cpim", "application/im-iscomposing+xml"]),
+                accept_wrapped_types: types(["text/plain", "message/imdn+xml"]),
+                setup: Some(Setup::ActPass),
+                direction: Direction::SendRecv,
+                max_size: None,
+            },
+        }
+    }
+
+    fn locals() -> impl Strategy<Value = Local> {
+        let host = proptest::sample::select(vec!["192.0.2.1", "2001:db8::1", "a.example.com"]);
+        let types = || proptest::collection::vec("[a-z]{1,5}/[a-z*]{1,5}", 0..4);
+        let setups = vec![Setup::Active, Setup::Passive, Setup::ActPass];
+        let directions = vec![
+            Direction::SendRecv,
+            Direction::SendOnly,
+            Direction::RecvOnly,
+            Direction::Inactive,
+        ];
+        (
+            (any::<u64>(), any::<u64>(), host, any::<u16>(), any::<bool>()),
+            "(msrps?://[a-z]{1,5}:[0-9]{1,4}/[a-z]{1,5};tcp( msrp://b:1/c;tcp)?)?",
+            (types(), types()),
+            proptest::option::of(proptest::sample::select(setups)),
+            proptest::sample::select(directions),
+            proptest::option::of(any::<u64>()),
+        )
+            .prop_map(|(numbers, path, types, setup, direction, max_size)| {
+                let (session_id, version, host, port, tls) = numbers;
+                let media = MessageMedia {
+                    host: host.to_owned(),
+                    port,
+                    proto: if tls { Protocol::Tls } else { Protocol::Tcp },
+                    path,
+                    accept_types: types.0,
+                    accept_wrapped_types: types.1,
+                    setup,
+                    direction,
+                    max_size,
+                };
+                Local { session_id, version, host: host.to_owned(), media }
+            })
+    }
+}
