@@ -205,7 +205,7 @@ impl Cpim {
 
     /// Names the first thing that the sender requires to be understood and that is not.
     ///
-    /// RFC 4975 section 14 has every MSRP endpoint recognize `Require`.
+    /// RFC 4975 section 13 has every MSRP endpoint recognize `Require`.
     #[must_use]
     pub fn not_understood(&self) -> Option<&str> {
         let is_known = |(namespace, name): &&(String, String)| {
