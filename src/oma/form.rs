@@ -46,6 +46,22 @@ mod tests {
     }
 
     #[test]
+    fn lists_of_participants_pair_by_position() {
+        let read = fields(concat!(
+            "tParticipantAddress=tel%3A%2B19585550154&tParticipantAddress=tel%3A%2B19585550155",
+            "&tParticipantName=John&tParticipantName=Peter&clientCorrelator=12345",
+            "&clientCorrelator=67890&"
+        ))
+        .unwrap_or_default();
+        let values = |name: &str| -> Vec<&str> {
+            read.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str()).collect()
+        };
+        assert_eq!(values("tParticipantAddress"), ["tel:+19585550154", "tel:+19585550155"]);
+        assert_eq!(values("tParticipantName"), ["John", "Peter"]);
+        assert_eq!(values("clientCorrelator"), ["12345", "67890"]);
+    }
+
+    #[test]
     fn what_is_hostile_is_refused() {
         assert_eq!(fields("a=%ff"), Err(ReadError::NotUtf8));
         assert_eq!(fields("a=%C3&b=%A9"), Err(ReadError::NotUtf8));

@@ -191,3 +191,67 @@ fn admitted(part: &str, text: String) -> Result<String, ReadError> {
 fn shortened(name: &str) -> String {
     name.chars().take(64).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_body_must_be_something_in_utf8_and_within_the_limit() {
+        for kind in KINDS {
+            assert_eq!(read(kind, b""), Err(ReadError::Empty));
+            assert_eq!(read(kind, b" \r\n"), Err(ReadError::Empty));
+            assert_eq!(read(kind, b"<m>\xff</m>"), Err(ReadError::NotUtf8));
+            assert_eq!(read(kind, &vec![b' '; MAX_DOCUMENT + 1]), Err(ReadError::TooLarge));
+        }
+        assert_eq!(read(BodyKind::Xml, &utf16("<m/>")), Err(ReadError::NotUtf8));
+        assert!(read(BodyKind::Xml, "\u{feff}<m/>".as_bytes()).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for kind in KINDS {
+                let _ = read(kind, &bytes);
+            }
+        }
+
+        #[test]
+        fn no_markup_makes_a_reader_panic(text in "[<>/!?&;:{}\\[\\]\"'=%,#xa0\\- \n-]{0,60}") {
+            for kind in KINDS {
+                if let Ok(tree) = read(kind, text.as_bytes()) {
+                    let _ = (MessageBody::read(&tree), tree.render(Format::Xml));
+                    let _ = tree.render(Format::Json);
+                }
+            }
+        }
+
+        #[test]
+        fn every_text_survives_both_formats(text in any::<String>()) {
+            let document = Element::root(Namespace::Chat, "m").text("t", text.clone());
+            let value = |kind, bytes: &[u8]| {
+                let tree = read(kind, bytes).unwrap();
+                let root = field::document(&tree, "m").unwrap();
+                root.all("t").next().unwrap().value().unwrap().into_owned()
+            };
+            let carried: String = text
+                .chars()
+                .map(|c| if is_admitted(c) { c } else { char::REPLACEMENT_CHARACTER })
+                .collect();
+            prop_assert_eq!(value(BodyKind::Xml, &document.render(Format::Xml)), carried.clone());
+            if carried == text {
+                prop_assert_eq!(value(BodyKind::Json, &document.render(Format::Json)), text);
+            }
+        }
+    }
+
+    const KINDS: [BodyKind; 3] = [BodyKind::Xml, BodyKind::Json, BodyKind::Form];
+
+    fn utf16(text: &str) -> Vec<u8> {
+        [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    }
+}

@@ -1,1 +1,4 @@
-//! To be written.
+//! The face of the API: HTTP in, commands down, documents out.
+
+pub mod body;
+pub mod fault;
