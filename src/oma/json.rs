@@ -45,7 +45,7 @@ pub(super) fn write(element: &Element) -> Vec<u8> {
 enum Value {
     Null,
     Leaf(Leaf),
-    List(Vec<Value>),
+    List(Vec<Self>),
     Members(Vec<Element>),
 }
 

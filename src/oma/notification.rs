@@ -219,10 +219,10 @@ mod tests {
             concat!(
                 r#"<chat:sessionInvitationNotification xmlns:chat="urn:oma:xml:rest:netapi:chat:1">"#,
                 "<callbackData>abcd</callbackData>",
-                r#"<link rel="ChatSessionInformation" href="http://h/1/chat/tel%3A%2B2/sessions/s1"></link>"#,
+                r#"<link rel="ChatSessionInformation" href="http://h/1/chat/tel%3A%2B2/sessions/s1"/>"#,
                 r#"<link rel="ParticipantSessionStatus" "#,
-                r#"href="http://h/1/chat/tel%3A%2B2/sessions/s1/status"></link>"#,
-                r#"<link rel="ChatNotificationSubscription" href="http://h/sub1"></link>"#,
+                r#"href="http://h/1/chat/tel%3A%2B2/sessions/s1/status"/>"#,
+                r#"<link rel="ChatNotificationSubscription" href="http://h/sub1"/>"#,
                 "<subject>Hi &lt;3</subject><originatorAddress>tel:+19585550151</originatorAddress>",
                 "<originatorName>Alice</originatorName><tParticipantAddress>tel:+2</tParticipantAddress>",
                 "<tParticipantName>Bob</tParticipantName></chat:sessionInvitationNotification>"
@@ -263,8 +263,8 @@ mod tests {
             concat!(
                 r#"<chat:messageNotification xmlns:chat="urn:oma:xml:rest:netapi:chat:1">"#,
                 r#"<callbackData>abcd</callbackData><link rel="ChatMessage" "#,
-                r#"href="http://h/1/chat/tel%3A%2B2/sessions/s1/messages/m%2F1"></link>"#,
-                r#"<link rel="ChatNotificationSubscription" href="http://h/sub1"></link>"#,
+                r#"href="http://h/1/chat/tel%3A%2B2/sessions/s1/messages/m%2F1"/>"#,
+                r#"<link rel="ChatNotificationSubscription" href="http://h/sub1"/>"#,
                 "<senderAdress>tel:+1</senderAdress><senderName>Alice</senderName><chatMessage>",
                 "<text>Hello</text><resourceURL>http://h/1/chat/tel%3A%2B2/sessions/s1/messages/m%2F1",
                 "</resourceURL></chatMessage></chat:messageNotification>"
@@ -283,8 +283,8 @@ mod tests {
             concat!(
                 r#"<chat:messageNotification xmlns:chat="urn:oma:xml:rest:netapi:chat:1">"#,
                 r#"<callbackData>abcd</callbackData><link rel="ChatSessionInformation" "#,
-                r#"href="http://h/1/chat/tel%3A%2B2/sessions/s1"></link>"#,
-                r#"<link rel="ChatNotificationSubscription" href="http://h/sub1"></link>"#,
+                r#"href="http://h/1/chat/tel%3A%2B2/sessions/s1"/>"#,
+                r#"<link rel="ChatNotificationSubscription" href="http://h/sub1"/>"#,
                 "<senderAdress>tel:+1</senderAdress><senderName>Alice</senderName>",
                 "<isComposing><state>active</state></isComposing></chat:messageNotification>"
             )
@@ -319,8 +319,8 @@ mod tests {
                 r#"<chat:messageDeliveryStatusNotification "#,
                 r#"xmlns:chat="urn:oma:xml:rest:netapi:chat:1"><callbackData>abcd</callbackData>"#,
                 r#"<link rel="ChatMessage" "#,
-                r#"href="http://h/1/chat/tel%3A%2B2/sessions/s1/messages/m1"></link>"#,
-                r#"<link rel="ChatNotificationSubscription" href="http://h/sub1"></link>"#,
+                r#"href="http://h/1/chat/tel%3A%2B2/sessions/s1/messages/m1"/>"#,
+                r#"<link rel="ChatNotificationSubscription" href="http://h/sub1"/>"#,
                 "<status>Failed</status><errorCode>408</errorCode>",
                 "<description>no answer</description></chat:messageDeliveryStatusNotification>"
             )
@@ -342,7 +342,7 @@ mod tests {
         let empty = NotificationList(Vec::new()).write();
         assert_eq!(empty.render(Format::Json), br#"{"notificationList":null}"#);
         assert!(empty.render(Format::Xml).ends_with(
-            br#"<nc:notificationList xmlns:nc="urn:oma:xml:rest:netapi:notificationchannel:1"></nc:notificationList>"#
+            br#"<nc:notificationList xmlns:nc="urn:oma:xml:rest:netapi:notificationchannel:1"/>"#
         ));
     }
 

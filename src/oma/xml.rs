@@ -225,10 +225,17 @@ fn write_element(out: &mut String, element: &Element) {
         }
         write_attribute(out, name, value);
     }
-    out.push('>');
     match &element.content {
-        Content::Leaf(leaf) => escape(out, &leaf.as_text(), false),
+        Content::Leaf(leaf) => {
+            out.push('>');
+            escape(out, &leaf.as_text(), false);
+        }
+        Content::Children(children) | Content::Documents(children) if children.is_empty() => {
+            out.push_str("/>");
+            return;
+        }
         Content::Children(children) | Content::Documents(children) => {
+            out.push('>');
             for child in children {
                 write_element(out, child);
             }
@@ -297,7 +304,7 @@ mod tests {
             r#"<nc:thing xmlns:nc="urn:oma:xml:rest:netapi:notificationchannel:1">"#,
             "<name>a&lt;b&gt; &amp; \"c\"&#13;\n\u{fffd}</name>",
             r#"<data xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" "#,
-            r#"xsi:type="nc:&quot;X&quot;"></data></nc:thing>"#
+            r#"xsi:type="nc:&quot;X&quot;"/></nc:thing>"#
         );
         assert_eq!(String::from_utf8(write(&document)).unwrap(), wanted);
     }

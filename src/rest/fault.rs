@@ -164,53 +164,27 @@ impl Fault {
     #[must_use]
     pub fn request_error(&self) -> RequestError {
         match self {
-            Self::Body(error) => invalid(part_of(error), &error.to_string()),
+            Self::Body(error) => invalid(part_of(error), error),
             Self::Document(DocumentError::NotAllowed { part, allowed })
             | Self::NotAllowed { part, allowed } => not_allowed(part, allowed),
-            Self::Document(error) => invalid(error.part(), &error.to_string()),
-            Self::Invalid { part, .. } => invalid(part, &self.to_string()),
-            Self::MethodNotAllowed { .. } => invalid("Request-Method", &self.to_string()),
-            Self::NotAcceptable => invalid("Accept", &self.to_string()),
-            Self::TooLarge => invalid("body", &self.to_string()),
-            Self::UnsupportedMediaType => invalid("Content-Type", &self.to_string()),
-            Self::HeadersTooLarge => invalid("headers", &self.to_string()),
-            Self::Unauthorized { .. } => {
-                RequestError::service("SVC2003", "Credentials are missing or wrong", Vec::new())
-            }
-            Self::Forbidden { reason } => {
-                let text = "A policy error occurred: %1";
-                RequestError::policy("POL0001", text, vec![reason.clone()])
-            }
-            Self::TooManyAddresses { part, limit } => {
-                let text =
-                    "Too many addresses specified in message part %1, at most %2 are allowed";
-                RequestError::policy("POL0003", text, vec![(*part).into(), limit.to_string()])
-            }
-            Self::NotFound => {
-                let text = "No valid addresses provided in message part %1";
-                RequestError::service("SVC0004", text, vec!["Request-URI".into()])
-            }
-            Self::Conflict { state } => {
-                let text = "The state does not permit the request: %1";
-                RequestError::policy("POL3001", text, vec![state.clone()])
-            }
+            Self::Document(error) => invalid(error.part(), error),
+            Self::Invalid { part, .. } => invalid(part, self),
+            Self::MethodNotAllowed { .. } => invalid("Request-Method", self),
+            Self::NotAcceptable => invalid("Accept", self),
+            Self::TooLarge => invalid("body", self),
+            Self::UnsupportedMediaType => invalid("Content-Type", self),
+            Self::HeadersTooLarge => invalid("headers", self),
+            Self::Unauthorized { .. } => service(SVC2003, &[]),
+            Self::Forbidden { reason } => policy(POL0001, &[reason]),
+            Self::TooManyAddresses { part, limit } => policy(POL0003, &[part, &limit.to_string()]),
+            Self::NotFound => service(SVC0004, &["Request-URI"]),
+            Self::Conflict { state } => policy(POL3001, &[state]),
             Self::CorrelatorReused { correlator } => {
-                let text = "Correlator %1 specified in message part %2 is a duplicate";
-                let variables = vec![correlator.clone(), "clientCorrelator".into()];
-                RequestError::service("SVC0005", text, variables)
+                service(SVC0005, &[correlator, "clientCorrelator"])
             }
-            Self::TooManyRequests { what, .. } => {
-                let text = "Too many requests: %1";
-                RequestError::policy("POL3002", text, vec![(*what).into()])
-            }
-            Self::Unavailable { why, .. } => {
-                let text = "No server resources available to process the request: %1";
-                RequestError::service("SVC2001", text, vec![why.clone()])
-            }
-            Self::Internal { code } => {
-                let text = "A service error occurred. Error code is %1";
-                RequestError::service("SVC0001", text, vec![code.clone()])
-            }
+            Self::TooManyRequests { what, .. } => policy(POL3002, &[what]),
+            Self::Unavailable { why, .. } => service(SVC2001, &[why]),
+            Self::Internal { code } => service(SVC0001, &[code]),
         }
     }
 
@@ -368,18 +342,47 @@ impl ResponseError for Voiced {
     }
 }
 
-/// Complains about a part; what would be right stands in the text, so that the variables stay as
-/// they are documented.
-fn invalid(part: &str, why: &str) -> RequestError {
-    let why = why.replace('%', "percent ");
+/// A code of the requestError document, and its text.
+struct Message(&'static str, &'static str);
+
+const SVC0001: Message = Message("SVC0001", "A service error occurred. Error code is %1");
+const SVC0003: Message =
+    Message("SVC0003", "Invalid input value for message part %1, valid values are %2");
+const SVC0004: Message = Message("SVC0004", "No valid addresses provided in message part %1");
+const SVC0005: Message =
+    Message("SVC0005", "Correlator %1 specified in message part %2 is a duplicate");
+const SVC2001: Message =
+    Message("SVC2001", "No server resources available to process the request: %1");
+const SVC2003: Message = Message("SVC2003", "Credentials are missing or wrong");
+const POL0001: Message = Message("POL0001", "A policy error occurred: %1");
+const POL0003: Message =
+    Message("POL0003", "Too many addresses specified in message part %1, at most %2 are allowed");
+const POL3001: Message = Message("POL3001", "The state does not permit the request: %1");
+const POL3002: Message = Message("POL3002", "Too many requests: %1");
+
+fn service(Message(id, text): Message, variables: &[&str]) -> RequestError {
+    RequestError::service(id, text, owned(variables))
+}
+
+fn policy(Message(id, text): Message, variables: &[&str]) -> RequestError {
+    RequestError::policy(id, text, owned(variables))
+}
+
+/// Complains about a part (SVC0002). What would be right stands in the text, so that the part is
+/// the only variable; a percent sign in it must not look like another.
+fn invalid(part: &str, why: &impl Display) -> RequestError {
+    let why = why.to_string().replace('%', "percent ");
     let text = format!("Invalid input value for message part %1: {why}");
-    RequestError::service("SVC0002", text, vec![part.to_owned()])
+    RequestError::service("SVC0002", text, owned(&[part]))
 }
 
 /// Complains about a part that has only a few values.
 fn not_allowed(part: &str, allowed: &[&str]) -> RequestError {
-    let text = "Invalid input value for message part %1, valid values are %2";
-    RequestError::service("SVC0003", text, vec![part.to_owned(), allowed.join(", ")])
+    service(SVC0003, &[part, &allowed.join(", ")])
+}
+
+fn owned(variables: &[&str]) -> Vec<String> {
+    variables.iter().map(|variable| (*variable).to_owned()).collect()
 }
 
 /// Names the part of the body that could not be read.
@@ -449,7 +452,7 @@ mod tests {
         for (fault, status, id, variables, header) in rows {
             let (error, response) = (fault.request_error(), fault.error_response());
             assert_eq!(response.status().as_u16(), status, "{fault:?}");
-            assert_eq!((error.message_id, &error.variables), (id, &strings(&variables)));
+            assert_eq!((error.message_id, &error.variables), (id, &owned(&variables)));
             if let Some((name, value)) = header {
                 assert_eq!(response.headers().get(name).unwrap(), value, "{fault:?}");
             }
@@ -545,10 +548,6 @@ mod tests {
         let (status, media_type) = (response.status().as_u16(), media_type.to_owned());
         let body = to_bytes(response.into_body()).await.unwrap();
         (status, media_type, String::from_utf8(body.to_vec()).unwrap())
-    }
-
-    fn strings(texts: &[&str]) -> Vec<String> {
-        texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
     fn repeated(part: &str) -> Fault {
