@@ -370,16 +370,16 @@ fn failure(news: &News<'_>) -> (String, String) {
 
 fn cells(row: &Row) -> [String; 8] {
     let (news, error_code) = match row.about {
-        About::MsrpResponse => ("response to SEND".to_owned(), "<code>".to_owned()),
-        About::MsrpSilence => ("no response to SEND in 30 s".to_owned(), "408".to_owned()),
+        About::MsrpResponse => ("response to SEND".to_owned(), "`<code>`".to_owned()),
+        About::MsrpSilence => ("no response to SEND in 30 s".to_owned(), "`408`".to_owned()),
         About::NoReportAsked => ("SEND, Failure-Report: no".to_owned(), String::new()),
-        About::MsrpReport => ("REPORT".to_owned(), "<code>".to_owned()),
+        About::MsrpReport => ("REPORT".to_owned(), "`<code>`".to_owned()),
         About::Imdn(news) => {
             let (kind, status) = news.words();
-            (format!("IMDN {kind} {status}"), format!("IMDN-{status}"))
+            (format!("IMDN {kind} {status}"), format!("`IMDN-{status}`"))
         }
-        About::PagerResponse => ("response to MESSAGE".to_owned(), "SIP-<code>".to_owned()),
-        About::PagerSilence => ("no response to MESSAGE".to_owned(), "SIP-408".to_owned()),
+        About::PagerResponse => ("response to MESSAGE".to_owned(), "`SIP-<code>`".to_owned()),
+        About::PagerSilence => ("no response to MESSAGE".to_owned(), "`SIP-408`".to_owned()),
         About::Duplicate => ("duplicate or unknown message".to_owned(), String::new()),
     };
     let (status, error_code) = match row.fate {

@@ -1,6 +1,21 @@
-//! Translates between chat, SIP and MSRP: nobody else knows more than one of them.
+//! The translators: a chat session, a SIP leg and an MSRP session kept in step.
+//!
+//! Everything that a SIP response, a BYE or an MSRP status means to a chat user stands in one of
+//! two tables: [`sip_outcomes`] and [`delivery`].
 
 pub mod delivery;
 pub mod description;
 pub mod sip_outcomes;
+
+mod conversation;
+mod identity;
+mod invite;
+mod media;
+mod profile;
+mod settings;
 mod table;
+
+pub use conversation::{Arrival, Conversation, ConversationKit, Input, Output};
+pub use identity::Realm;
+pub use profile::{PROFILES, Profile};
+pub use settings::{Settings, TargetUri};

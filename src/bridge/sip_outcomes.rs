@@ -247,18 +247,19 @@ fn cells(row: &Row) -> [String; 8] {
         (None, Some(event)) => format!("– ({} in the end)", event.as_str()),
         (None, None) => "–".to_owned(),
     };
-    let opening = match row.opening {
-        Opening::Response => "SIP <code> <phrase>",
-        Bye => "SIP BYE[; Reason: …]",
-        Words(words) => words,
-        Nothing => "–",
+    let opening = match (row.opening, row.codes) {
+        (Opening::Response, _) => "`SIP <code> <phrase>`".to_owned(),
+        (Bye, _) => "`SIP BYE[; Reason: …]`".to_owned(),
+        (Words(words), Codes::NONE) => format!("`{words}`"),
+        (Words(words), _) => format!("`{words}; SIP <code> <phrase>`"),
+        (Nothing, _) => "–".to_owned(),
     };
     [
         when.to_owned(),
         row.codes.to_string(),
         row.outcome.what().to_owned(),
         event,
-        opening.to_owned(),
+        opening,
         row.wire.to_owned(),
         row.reason.to_owned(),
         row.source.to_owned(),

@@ -23,6 +23,8 @@ pub struct Invitation {
     pub originator: Party,
     /// Whom to invite.
     pub terminating: Party,
+    /// The tag that the client gives the session.
+    pub client_correlator: Option<String>,
 }
 
 /// An order for a session that exists.

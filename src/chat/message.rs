@@ -105,10 +105,19 @@ impl IncomingMessage {
 #[derive(Debug)]
 pub struct MessageBook {
     capacity: usize,
-    sent: BTreeMap<MessageId, Option<MessageStatus>>,
+    sent: BTreeMap<MessageId, Sent>,
     received: BTreeMap<MessageId, IncomingMessage>,
     sent_in_order: VecDeque<MessageId>,
     received_in_order: VecDeque<MessageId>,
+}
+
+/// A message that was sent.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    asked: ReportRequest,
+    /// Whether the next hop has it.
+    taken: bool,
+    status: Option<MessageStatus>,
 }
 
 impl MessageBook {
@@ -125,14 +134,14 @@ impl MessageBook {
     }
 
     /// Enters a message that was sent.
-    pub fn note_sent(&mut self, id: MessageId) {
+    pub fn note_sent(&mut self, id: MessageId, asked: ReportRequest) {
         if self.sent_in_order.len() >= self.capacity
             && let Some(oldest) = self.sent_in_order.pop_front()
         {
             self.sent.remove(&oldest);
         }
         self.sent_in_order.push_back(id.clone());
-        self.sent.insert(id, None);
+        self.sent.insert(id, Sent { asked, taken: false, status: None });
     }
 
     /// Enters a message that was received.
@@ -157,7 +166,7 @@ impl MessageBook {
     /// A status only moves forward, and `Delivered` is told before `Displayed` (TS Chat 5.2.3.3);
     /// a duplicate, and news of a message that is unknown or has failed, give nothing.
     pub fn report(&mut self, id: &MessageId, report: &DeliveryReport) -> Vec<MessageStatus> {
-        let Some(status) = self.sent.get_mut(id) else {
+        let Some(Sent { status, .. }) = self.sent.get_mut(id) else {
             return Vec::new();
         };
         let news: &[MessageStatus] = match (*status, report) {
@@ -180,12 +189,27 @@ impl MessageBook {
         news.to_vec()
     }
 
-    /// Gives the sent messages whose fate is open, oldest first, for the end of a session.
+    /// Takes the news that the next hop has a sent message, which is no news for its sender.
+    pub fn taken(&mut self, id: &MessageId) {
+        if let Some(sent) = self.sent.get_mut(id) {
+            sent.taken = true;
+        }
+    }
+
+    /// Tells which reports the sender of a sent message has asked for.
     #[must_use]
-    pub fn open_messages(&self) -> Vec<MessageId> {
+    pub fn asked(&self, id: &MessageId) -> ReportRequest {
+        self.sent.get(id).map(|sent| sent.asked).unwrap_or_default()
+    }
+
+    /// Gives the sent messages that nobody has taken, oldest first: at the end of a session they
+    /// have failed.
+    #[must_use]
+    pub fn untaken(&self) -> Vec<MessageId> {
+        let open = |sent: &Sent| !sent.taken && sent.status.is_none();
         self.sent_in_order
             .iter()
-            .filter(|id| self.sent.get(*id).is_some_and(Option::is_none))
+            .filter(|id| self.sent.get(*id).is_some_and(open))
             .cloned()
             .collect()
     }
@@ -234,22 +258,23 @@ mod tests {
     #[test]
     fn a_status_only_moves_forward() {
         let mut book = MessageBook::new(4);
-        book.note_sent(id("m"));
-        assert_eq!(book.open_messages(), [id("m")]);
+        book.note_sent(id("m"), ReportRequest::default());
+        assert_eq!(book.untaken(), [id("m")]);
         assert_eq!(book.report(&id("m"), &DeliveryReport::Delivered), [MessageStatus::Delivered]);
         assert_eq!(book.report(&id("m"), &DeliveryReport::Delivered), []);
         assert_eq!(book.report(&id("m"), &failed()), []);
         assert_eq!(book.report(&id("m"), &DeliveryReport::Displayed), [MessageStatus::Displayed]);
         assert_eq!(book.report(&id("m"), &DeliveryReport::Displayed), []);
         assert_eq!(book.report(&id("other"), &DeliveryReport::Delivered), []);
-        assert_eq!(book.open_messages(), []);
+        book.taken(&id("other"));
+        assert_eq!(book.untaken(), []);
     }
 
     #[test]
     fn displayed_implies_delivered_and_a_failure_is_final() {
         let mut book = MessageBook::new(4);
-        book.note_sent(id("a"));
-        book.note_sent(id("b"));
+        book.note_sent(id("a"), ReportRequest::default());
+        book.note_sent(id("b"), ReportRequest::default());
         assert_eq!(
             book.report(&id("a"), &DeliveryReport::Displayed),
             [MessageStatus::Delivered, MessageStatus::Displayed]
@@ -275,13 +300,13 @@ mod tests {
     fn the_book_is_bounded() {
         let mut book = MessageBook::new(2);
         for name in ["a", "b", "c"] {
-            book.note_sent(id(name));
+            book.note_sent(id(name), ReportRequest::default());
             book.note_received(
                 id(name),
                 IncomingMessage::new(None, None, ReportRequest::default()),
             );
         }
-        assert_eq!(book.open_messages(), [id("b"), id("c")]);
+        assert_eq!(book.untaken(), [id("b"), id("c")]);
         assert_eq!(book.acknowledge(&id("a"), ReceivedStatus::Delivered), Err(UnknownMessage));
     }
 }

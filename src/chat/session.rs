@@ -71,6 +71,8 @@ pub struct SessionInfo {
     pub terminating: Party,
     /// The connection status of the terminating participant.
     pub status: ParticipantStatus,
+    /// The tag that the client gave the session when it created it.
+    pub client_correlator: Option<String>,
 }
 
 /// The state of a session.
@@ -132,8 +134,16 @@ impl Session {
     #[must_use]
     pub fn new(role: Role, subject: String, originator: Party, terminating: Party) -> Self {
         let status = ParticipantStatus::Invited;
-        let info = SessionInfo { subject, originator, terminating, status };
+        let client_correlator = None;
+        let info = SessionInfo { subject, originator, terminating, status, client_correlator };
         Self { info, role, state: State::Invited }
+    }
+
+    /// Keeps the client's tag of the session, never altered (TS Chat 5.2.2.13).
+    #[must_use]
+    pub fn with_correlator(mut self, client_correlator: Option<String>) -> Self {
+        self.info.client_correlator = client_correlator;
+        self
     }
 
     /// Takes the user's acceptance (TS Chat 6.5.5).
@@ -189,6 +199,17 @@ impl Session {
         match self.state {
             State::Connected => Ok(()),
             State::Invited | State::Cancelling | State::Ended => Err(self.wrong_state(act)),
+        }
+    }
+
+    /// Permits messages: they wait for the other side's acceptance where the user has invited it.
+    ///
+    /// # Errors
+    /// The session is not, or no longer, open for messages.
+    pub fn demand_open_for_messages(&self, act: &'static str) -> Result<(), Refusal> {
+        match (self.state, self.role) {
+            (State::Connected, _) | (State::Invited, Role::Originator) => Ok(()),
+            (State::Invited | State::Cancelling | State::Ended, _) => Err(self.wrong_state(act)),
         }
     }
 

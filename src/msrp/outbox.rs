@@ -92,6 +92,11 @@ impl Outbox {
         self.jobs.len() >= self.limits.queue
     }
 
+    /// Tells whether nothing waits to be sent or answered; reports may still come.
+    pub(super) fn is_idle(&self) -> bool {
+        self.jobs.values().all(|job| job.all_sent && job.unanswered == 0)
+    }
+
     pub(super) fn push(&mut self, now: Instant, message: Outgoing) {
         let job = Job { message, next: 0, all_sent: false, unanswered: 0, since: now };
         self.jobs.insert(self.next_job, job);

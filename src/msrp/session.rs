@@ -174,6 +174,12 @@ impl Session {
         })
     }
 
+    /// Tells whether every message that was given to the session is sent and answered.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Closed || self.outbox.is_idle()
+    }
+
     /// Tells when to hand in [`Input::Timeout`].
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {

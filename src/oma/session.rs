@@ -30,7 +30,7 @@ pub struct ChatSessionInformation {
 impl ChatSessionInformation {
     /// Shows a session.
     #[must_use]
-    pub fn of(info: SessionInfo, client_correlator: Option<String>, resource_url: String) -> Self {
+    pub fn of(info: SessionInfo, resource_url: String) -> Self {
         Self {
             subject: info.subject,
             originator_address: info.originator.address,
@@ -38,7 +38,7 @@ impl ChatSessionInformation {
             t_participant_address: info.terminating.address,
             t_participant_name: info.terminating.name,
             status: Some(info.status),
-            client_correlator,
+            client_correlator: info.client_correlator,
             resource_url: Some(resource_url),
         }
     }
@@ -80,10 +80,11 @@ impl ChatSessionInformation {
     /// Makes it the order that opens the session.
     #[must_use]
     pub fn into_invitation(self, session: SessionId, user: Address) -> Invitation {
+        let Self { subject, client_correlator, .. } = self;
         let originator = Party { address: self.originator_address, name: self.originator_name };
         let terminating =
             Party { address: self.t_participant_address, name: self.t_participant_name };
-        Invitation { session, user, subject: self.subject, originator, terminating }
+        Invitation { session, user, subject, originator, terminating, client_correlator }
     }
 }
 
@@ -194,9 +195,10 @@ mod tests {
             originator: order.originator,
             terminating: order.terminating,
             status: ParticipantStatus::Invited,
+            client_correlator: order.client_correlator,
         };
         let url = "http://example.com/exampleAPI/1/chat/tel%3A%2B19585550151/sessions/sess001";
-        let document = ChatSessionInformation::of(info, Some("12345".into()), url.into()).write();
+        let document = ChatSessionInformation::of(info, url.into()).write();
         assert_eq!(
             rendered(&document, Format::Xml),
             concat!(

@@ -1,0 +1,580 @@
+//! One user's 1-1 chat: the rules of the chat, the SIP leg and the MSRP session kept in step.
+//!
+//! ```text
+//!   Command ──▶ chat::Session ──Step──▶ sip::Leg ──▶ Output::Sip
+//!      │             ▲                     │
+//!      │             └──── sip_outcomes ◀──┘ LegEvent
+//!      └──▶ msrp::Session ──▶ Output::MsrpWrite
+//!                │
+//!                └ Event ──▶ delivery ──▶ Output::Notice
+//! ```
+//! After every [`Conversation::handle`], drain [`Conversation::poll`] until it gives nothing, then
+//! come back no later than [`Conversation::next_timeout`].
+
+mod leg_events;
+mod messages;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::media::{self, Peer};
+use super::settings::Settings;
+use super::sip_outcomes::{self, LegEnd};
+use super::{description, invite};
+use crate::address::Address;
+use crate::chat::{
+    Answer, Command, ComposingWatch, Ending, EventType, Invitation, MessageBook, Notice,
+    NoticeKind, Refusal, Role, Session, State, Step,
+};
+use crate::clock::Anchor;
+use crate::ids::{MessageId, Random, SessionId};
+use crate::msrp;
+use crate::sip::{
+    DialogKey, Hop, Kit, Leg, LegInput, Local, Message, Reason, Request, Status, Uri,
+};
+
+/// What a conversation works with.
+#[derive(Debug)]
+pub struct ConversationKit {
+    /// How conversations behave.
+    pub settings: Arc<Settings>,
+    /// Wall time.
+    pub anchor: Anchor,
+    /// Randomness.
+    pub random: Random,
+}
+
+/// An INVITE that nobody knows yet.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The id that the new session gets.
+    pub session: SessionId,
+    /// The INVITE.
+    pub invite: Request,
+    /// Where it came from.
+    pub source: Hop,
+    /// Whether identities that the sender asserts are believed (RFC 3325).
+    pub trusted: bool,
+}
+
+/// What happens to a conversation.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once, and a box would cost an allocation per message"
+)]
+#[derive(Debug)]
+pub enum Input {
+    /// An order of the application; answered by [`Output::Answer`].
+    Command(Command),
+    /// A SIP message of one of its dialogs.
+    Sip {
+        /// The message.
+        message: Message,
+        /// Where it came from.
+        source: Hop,
+    },
+    /// A SIP message could not be sent.
+    SipFailed {
+        /// Where it was to go.
+        hop: Hop,
+    },
+    /// The MSRP connection is open.
+    MsrpConnected,
+    /// An MSRP frame has arrived.
+    MsrpFrame(msrp::Frame),
+    /// The peer's bytes are no MSRP.
+    MsrpMalformed(msrp::ParseError),
+    /// The MSRP connection is gone, or could not be opened.
+    MsrpClosed,
+    /// The instant of [`Conversation::next_timeout`] has come.
+    Timeout,
+    /// The server stops.
+    Stop,
+}
+
+/// What a conversation wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Send a SIP message.
+    Sip {
+        /// Its bytes.
+        bytes: Bytes,
+        /// Where it goes.
+        hop: Hop,
+    },
+    /// Bring the messages of this dialog here.
+    Route(DialogKey),
+    /// Open the MSRP connection.
+    MsrpConnect {
+        /// The host of the peer's path.
+        host: String,
+        /// The port of the peer's path.
+        port: u16,
+    },
+    /// Write to the MSRP connection.
+    MsrpWrite(Bytes),
+    /// Close the MSRP connection once all is written.
+    MsrpClose,
+    /// Tell the user's applications.
+    Notice(Notice),
+    /// Answer the command.
+    Answer(Result<Answer, Refusal>),
+}
+
+/// One user's side of a 1-1 chat.
+#[derive(Debug)]
+pub struct Conversation {
+    id: SessionId,
+    user: Address,
+    settings: Arc<Settings>,
+    anchor: Anchor,
+    random: Random,
+    chat: Session,
+    leg: Leg,
+    /// Legs that were given up for another, kept until they need to absorb nothing.
+    retired: Vec<Leg>,
+    msrp: msrp::Session,
+    /// What came on the MSRP connection before the answer that names its peer; nothing once the
+    /// MSRP session is open.
+    early: Option<Vec<msrp::Input>>,
+    peer: Option<Peer>,
+    /// A first message that came with the INVITE, told once the user has accepted.
+    first_message: Option<Bytes>,
+    book: MessageBook,
+    composing: ComposingWatch,
+    timers: Timers,
+    attempt: Attempt,
+    /// Why we have sent CANCEL.
+    cancel: Option<LegEnd>,
+    sdp_version: u64,
+    /// The terminal event is about to be told; what is open fails first.
+    ending: bool,
+    /// The server stops: nothing is absorbed any more.
+    stopping: bool,
+    /// The peer has not answered our BYE or CANCEL.
+    goodbye: bool,
+    /// The MSRP connection is closed once our BYE is answered: closed earlier, it would look lost.
+    msrp_closes: bool,
+    outputs: VecDeque<Output>,
+}
+
+/// The waits of a conversation; the machines below have their own.
+#[derive(Debug, Default)]
+struct Timers {
+    /// The invitation must be answered.
+    invitation: Option<Instant>,
+    /// The MSRP connection must be bound.
+    msrp: Option<Instant>,
+    /// A BYE should explain why the MSRP connection is lost.
+    media: Option<Instant>,
+    /// The leaving user has waited long enough for the last answers.
+    leave: Option<Instant>,
+    /// The INVITE is repeated (491).
+    retry: Option<Instant>,
+    /// The ended session's URL dies.
+    forget: Option<Instant>,
+}
+
+impl Timers {
+    fn next(&self) -> Option<Instant> {
+        [self.invitation, self.msrp, self.media, self.leave, self.retry, self.forget]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+/// What is needed to send the INVITE again, and how often that may still be done.
+#[derive(Debug)]
+struct Attempt {
+    /// The invitation, on the originator's side.
+    invitation: Option<Invitation>,
+    /// Targets that a redirection named and that are untried.
+    targets: VecDeque<Uri>,
+    redirects: u8,
+    retried: bool,
+}
+
+impl Conversation {
+    /// Opens a session and sends its INVITE.
+    ///
+    /// # Errors
+    /// The addresses make no SIP URI.
+    pub fn originate(
+        now: Instant,
+        mut kit: ConversationKit,
+        invitation: Invitation,
+    ) -> Result<Self, Refusal> {
+        let Invitation { session, user, subject, originator, terminating, client_correlator } =
+            invitation.clone();
+        let chat = Session::new(Role::Originator, subject, originator, terminating)
+            .with_correlator(client_correlator);
+        let msrp = new_msrp(&mut kit);
+        let offer = media::offer(&kit.settings, msrp.local(), 1, now_seconds(&kit.anchor, now));
+        let call = invite::call(&kit.settings, &invitation, None, (offer, &mut kit.random))?;
+        let leg = Leg::call(now, call, leg_kit(&kit.settings, &mut kit.random));
+        let redirects = kit.settings.redirects;
+        let mut this = Self::new(kit, (session, user), chat, (leg, msrp));
+        this.attempt.invitation = Some(invitation);
+        this.attempt.redirects = redirects;
+        this.timers.invitation = Some(now + this.settings.invitation_timeout);
+        this.settle(now);
+        Ok(this)
+    }
+
+    /// Takes an INVITE: refuses it, or rings and tells the invited user's applications.
+    #[must_use]
+    pub fn incoming(
+        now: Instant,
+        mut kit: ConversationKit,
+        arrival: Arrival,
+        has_client: &dyn Fn(&Address) -> bool,
+    ) -> Self {
+        let Arrival { session, invite, source, trusted } = arrival;
+        let read = invite::read(&kit.settings, &invite, trusted);
+        let leg = Leg::answering(now, invite, source, leg_kit(&kit.settings, &mut kit.random));
+        let msrp = new_msrp(&mut kit);
+        let Some(incoming) = read else {
+            let nobody = crate::chat::Party { address: Address::anonymous(), name: None };
+            let chat = Session::new(Role::Terminating, String::new(), nobody.clone(), nobody);
+            let mut this = Self::new(kit, (session, Address::anonymous()), chat, (leg, msrp));
+            this.refuse_unheard(now, Status::NOT_FOUND, Vec::new());
+            return this;
+        };
+        let invite::Incoming { user, originator, terminating, subject, sdp, first_message } =
+            incoming;
+        let chat = Session::new(Role::Terminating, subject, originator, terminating);
+        let known = has_client(&user);
+        let mut this = Self::new(kit, (session, user), chat, (leg, msrp));
+        this.first_message = first_message;
+        match media::judge(sdp.as_deref()) {
+            Err(why) => this.refuse_unheard(now, Status::NOT_ACCEPTABLE_HERE, why.warning()),
+            Ok(_) if !known => {
+                let code = this.settings.no_client_code;
+                this.refuse_unheard(now, code, Vec::new());
+            }
+            Ok(peer) => {
+                this.peer = Some(peer);
+                this.timers.invitation = Some(now + this.settings.invitation_timeout);
+                this.leg.ring(now);
+                this.tell_invitation(now);
+                this.settle(now);
+            }
+        }
+        this
+    }
+
+    /// Takes what has happened.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Command(command) => {
+                // The answer goes out before all that follows from it.
+                let earlier = std::mem::take(&mut self.outputs);
+                let answer = self.command(now, command);
+                let later = std::mem::replace(&mut self.outputs, earlier);
+                self.outputs.push_back(Output::Answer(answer));
+                self.outputs.extend(later);
+            }
+            Input::Sip { message, source } => {
+                self.leg_of(&message).handle(now, LegInput::Message { message, source });
+            }
+            Input::SipFailed { hop } => {
+                self.leg.handle(now, LegInput::TransportFailed { hop });
+            }
+            Input::MsrpConnected => self.feed_msrp(now, msrp::Input::Connected),
+            Input::MsrpFrame(frame) => self.feed_msrp(now, msrp::Input::Frame(frame)),
+            Input::MsrpMalformed(why) => self.feed_msrp(now, msrp::Input::Malformed(why)),
+            Input::MsrpClosed => self.feed_msrp(now, msrp::Input::Closed),
+            Input::Timeout => self.timeout(now),
+            Input::Stop => self.stop(now),
+        }
+        self.settle(now);
+    }
+
+    /// Gives the next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Gives the instant by which [`Input::Timeout`] is due.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let legs = self.retired.iter().map(Leg::next_timeout);
+        let own = [
+            self.leg.next_timeout(),
+            self.msrp.next_timeout(),
+            self.composing.next_timeout(),
+            self.timers.next(),
+        ];
+        legs.chain(own).flatten().min()
+    }
+
+    /// Tells whether nothing can happen any more.
+    #[must_use]
+    pub fn is_finished(&self, now: Instant) -> bool {
+        if self.stopping {
+            return self.chat.state() == State::Ended && !self.goodbye;
+        }
+        let over = self.chat.state() == State::Ended
+            && self.timers.forget.is_none_or(|forget| forget <= now);
+        over && self.leg.is_finished() && self.retired.iter().all(Leg::is_finished)
+    }
+
+    /// Gives the id of the session.
+    #[must_use]
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// Gives the user whose side this is.
+    #[must_use]
+    pub fn user(&self) -> &Address {
+        &self.user
+    }
+
+    /// Gives the MSRP session-id by which the peer's connection is recognised.
+    #[must_use]
+    pub fn msrp_session_id(&self) -> &str {
+        self.msrp.local().session_id().unwrap_or_default()
+    }
+
+    fn new(
+        kit: ConversationKit,
+        (id, user): (SessionId, Address),
+        chat: Session,
+        (leg, msrp): (Leg, msrp::Session),
+    ) -> Self {
+        let ConversationKit { settings, anchor, random } = kit;
+        let mut this = Self {
+            id,
+            user,
+            book: MessageBook::new(settings.tracked_messages),
+            settings,
+            anchor,
+            random,
+            chat,
+            leg,
+            retired: Vec::new(),
+            msrp,
+            early: Some(Vec::new()),
+            peer: None,
+            first_message: None,
+            composing: ComposingWatch::default(),
+            timers: Timers::default(),
+            attempt: Attempt {
+                invitation: None,
+                targets: VecDeque::new(),
+                redirects: 0,
+                retried: false,
+            },
+            cancel: None,
+            sdp_version: 1,
+            ending: false,
+            stopping: false,
+            goodbye: false,
+            msrp_closes: false,
+            outputs: VecDeque::new(),
+        };
+        this.route_leg();
+        this
+    }
+
+    fn command(&mut self, now: Instant, command: Command) -> Result<Answer, Refusal> {
+        match command {
+            Command::Accept => self.chat.accept().map(|step| self.take(now, step)),
+            Command::Decline => self.chat.decline().map(|step| self.take(now, step)),
+            Command::End => self.chat.end().map(|step| self.take(now, step)),
+            Command::Describe => self.chat.describe().map(Answer::Session),
+            Command::Send(message) => self.send(now, message),
+            Command::Compose(composing) => self.compose(now, &composing),
+            Command::Report { message, status } => self.report(now, &message, status),
+        }
+    }
+
+    /// Does on the wire what the rules of the chat have allowed.
+    fn take(&mut self, now: Instant, step: Step) -> Answer {
+        match step {
+            Step::AcceptInvitation => self.accept(now),
+            Step::DeclineInvitation => {
+                let code = self.settings.decline_code;
+                self.refuse(now, code, LegEnd::DeclinedByUser);
+            }
+            Step::CancelInvitation => {
+                self.timers.invitation = None;
+                self.cancel = None;
+                if self.timers.retry.take().is_some() {
+                    // Between two INVITEs there is nothing to cancel on the wire.
+                    self.end(now, EventType::SessionCancelled, "SIP CANCEL".to_owned());
+                } else {
+                    self.leg.cancel(now, None);
+                }
+            }
+            Step::Leave => self.begin_leaving(now),
+        }
+        Answer::Done
+    }
+
+    /// Leaves once the messages sent last are answered: a BYE would overtake them.
+    fn begin_leaving(&mut self, now: Instant) {
+        if self.msrp.is_idle() {
+            self.leave(now, LegEnd::LeftByUser);
+        } else if self.timers.leave.is_none() {
+            self.timers.leave = Some(now + self.settings.leave_wait);
+        }
+    }
+
+    fn leave(&mut self, now: Instant, end: LegEnd) {
+        self.hang_up(now, Reason::sip(200, "Call completed"));
+        self.end_by(now, end, &[]);
+    }
+
+    /// Says BYE and remembers that its answer is awaited.
+    fn hang_up(&mut self, now: Instant, reason: Reason) {
+        self.goodbye = true;
+        self.leg.bye(now, Some(reason));
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        let due = |timer: &mut Option<Instant>| timer.take_if(|at| *at <= now).is_some();
+        if due(&mut self.timers.invitation) {
+            self.invitation_timed_out(now);
+        }
+        if due(&mut self.timers.retry) {
+            self.call_again(now, None);
+        }
+        if due(&mut self.timers.msrp) {
+            self.media_failed(now, LegEnd::MsrpConnectFailed);
+        }
+        if due(&mut self.timers.media) {
+            self.media_failed(now, LegEnd::MsrpLost);
+        }
+        if due(&mut self.timers.leave) {
+            self.leave(now, LegEnd::LeftByUser);
+        }
+        if self.composing.expired(now) {
+            self.tell_idle(now);
+        }
+        self.leg.handle(now, LegInput::Timeout);
+        for leg in &mut self.retired {
+            leg.handle(now, LegInput::Timeout);
+        }
+        self.msrp.handle(now, msrp::Input::Timeout);
+    }
+
+    fn stop(&mut self, now: Instant) {
+        self.stopping = true;
+        let end = LegEnd::ShuttingDown;
+        match (self.chat.state(), self.chat.role()) {
+            (State::Invited, Role::Originator) => {
+                self.cancel = Some(end);
+                self.goodbye = true;
+                self.leg.cancel(now, None);
+                self.end_by(now, end, &[]);
+            }
+            (State::Cancelling, _) => {
+                self.goodbye = true;
+                self.end_by(now, end, &[]);
+            }
+            (State::Invited, Role::Terminating) => {
+                self.refuse(now, Status::TEMPORARILY_UNAVAILABLE, end);
+            }
+            (State::Connected, _) => {
+                self.hang_up(now, Reason::sip(503, "Service Unavailable"));
+                self.end_by(now, end, &[]);
+            }
+            (State::Ended, _) => {}
+        }
+        self.timers.forget = None;
+    }
+
+    /// Runs the machines below until they are quiet, then lets a leaving user go.
+    fn settle(&mut self, now: Instant) {
+        loop {
+            let quiet = !self.settle_legs(now) & !self.settle_msrp(now);
+            if !quiet {
+                continue;
+            }
+            if self.timers.leave.is_some() && self.msrp.is_idle() {
+                self.timers.leave = None;
+                self.leave(now, LegEnd::LeftByUser);
+                continue;
+            }
+            return;
+        }
+    }
+
+    /// Ends the session as the table says of `end`.
+    fn end_by(&mut self, now: Instant, end: LegEnd, reasons: &[description::Reason<'_>]) {
+        let row = sip_outcomes::on(end);
+        if let Some(event) = row.outcome.event() {
+            self.end(now, event, row.describe_end(reasons));
+        }
+    }
+
+    /// Ends the session: what is open fails first, the one terminal event comes last.
+    fn end(&mut self, now: Instant, event: EventType, description: String) {
+        if self.chat.state() == State::Ended || self.ending {
+            return;
+        }
+        self.ending = true;
+        self.msrp.close(now);
+        while self.settle_msrp(now) {}
+        self.fail_untaken(now);
+        if let Some(Ending { event, description }) = self.chat.finish(Ending { event, description })
+        {
+            self.tell_event(now, event, Some(description), None);
+        }
+        self.timers = Timers::default();
+        if !self.stopping {
+            self.timers.forget = Some(now + self.settings.linger);
+        }
+        self.composing = ComposingWatch::default();
+    }
+
+    fn tell_event(
+        &mut self,
+        now: Instant,
+        event: EventType,
+        description: Option<String>,
+        message: Option<MessageId>,
+    ) {
+        self.tell(now, NoticeKind::Event { event, description, message });
+    }
+
+    fn tell_invitation(&mut self, now: Instant) {
+        let info = self.chat.info();
+        let kind = NoticeKind::Invited {
+            subject: info.subject.clone(),
+            originator: info.originator.clone(),
+            terminating: info.terminating.clone(),
+        };
+        self.tell(now, kind);
+    }
+
+    fn tell(&mut self, now: Instant, kind: NoticeKind) {
+        let at = self.anchor.wall(now);
+        let (user, session) = (self.user.clone(), self.id.clone());
+        self.outputs.push_back(Output::Notice(Notice { user, session, at, kind }));
+    }
+}
+
+fn new_msrp(kit: &mut ConversationKit) -> msrp::Session {
+    let local = media::local_uri(&kit.settings, &kit.random.uuid());
+    let mut msrp = msrp::Session::new(local, kit.settings.msrp_limits, kit.random.fork());
+    msrp.set_accept_types(media::accept_types());
+    msrp
+}
+
+fn leg_kit(settings: &Settings, random: &mut Random) -> Kit {
+    let mut local = Local::new(settings.local.clone(), settings.user_agent.clone());
+    local.contact_params = settings.profile.contact_params.to_owned();
+    Kit { local, timers: settings.timers, random: random.fork() }
+}
+
+/// Gives the wall time as NTP-like seconds, for the origin line of SDP (RFC 8866 section 5.2).
+fn now_seconds(anchor: &Anchor, now: Instant) -> u64 {
+    anchor.wall(now).unix_timestamp().unsigned_abs()
+}

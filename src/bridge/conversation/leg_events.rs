@@ -1,0 +1,352 @@
+//! What the SIP legs of a conversation tell, and what follows from it for the chat.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::{Conversation, Output, leg_kit, now_seconds};
+use crate::bridge::media::{self, Unusable};
+use crate::bridge::sip_outcomes::{self, LegEnd, Outcome, Retry, Row};
+use crate::bridge::{description, invite};
+use crate::chat::{EventType, Role, State};
+use crate::msrp::Setup;
+use crate::sip::{
+    Body, DialogKey, Leg, LegEvent, LegOutput, Message, NameAddr, NoAnswer, Reason, Response,
+    Status, Uri,
+};
+
+impl Conversation {
+    /// Finds the leg that a message belongs to; the current one takes what fits none.
+    pub(super) fn leg_of(&mut self, message: &Message) -> &mut Leg {
+        let tag = match message {
+            Message::Request(request) => request.to_tag(),
+            Message::Response(response) => response.from_tag(),
+        };
+        let of = |leg: &Leg| tag.as_deref() == Some(leg.local_tag());
+        if !of(&self.leg)
+            && let Some(index) = self.retired.iter().position(of)
+        {
+            return &mut self.retired[index];
+        }
+        &mut self.leg
+    }
+
+    /// Brings the messages of the current leg's dialog here.
+    pub(super) fn route_leg(&mut self) {
+        let call_id = self.leg.call_id().to_owned();
+        let tag = self.leg.local_tag().to_owned();
+        self.outputs.push_back(Output::Route(DialogKey { call_id, tag }));
+    }
+
+    /// Takes what the legs have for us; tells whether there was anything.
+    pub(super) fn settle_legs(&mut self, now: Instant) -> bool {
+        let mut busy = false;
+        let mut events = VecDeque::new();
+        for leg in self.retired.iter_mut() {
+            // A leg that was given up has nothing to say to the chat.
+            while let Some(output) = leg.poll() {
+                busy = true;
+                if let LegOutput::Send { bytes, hop } = output {
+                    self.outputs.push_back(Output::Sip { bytes, hop });
+                }
+            }
+        }
+        while let Some(output) = self.leg.poll() {
+            busy = true;
+            match output {
+                LegOutput::Send { bytes, hop } => {
+                    self.outputs.push_back(Output::Sip { bytes, hop })
+                }
+                LegOutput::Event(event) => events.push_back(event),
+            }
+        }
+        for event in events {
+            self.leg_event(now, event);
+        }
+        busy
+    }
+
+    fn leg_event(&mut self, now: Instant, event: LegEvent) {
+        match &event {
+            LegEvent::Progress(_) | LegEvent::Confirmed | LegEvent::Offer { .. } => {}
+            LegEvent::Established { .. }
+            | LegEvent::Refused { .. }
+            | LegEvent::NoAnswer(_)
+            | LegEvent::Cancelled
+            | LegEvent::CancelledByPeer { .. }
+            | LegEvent::NoAck
+            | LegEvent::Ended { .. }
+            | LegEvent::Lost { .. }
+            | LegEvent::ByeDone => self.farewell_answered(),
+        }
+        match event {
+            LegEvent::Progress(status) => self.progress(now, status),
+            LegEvent::Established { response } => self.established(now, &response),
+            LegEvent::Refused { response } => self.refused(now, &response),
+            LegEvent::NoAnswer(NoAnswer::Timeout) => self.no_answer(now, LegEnd::InvitationTimeout),
+            LegEvent::NoAnswer(NoAnswer::Transport) => self.no_answer(now, LegEnd::Unreachable),
+            LegEvent::Cancelled => match self.cancel {
+                Some(end) => self.end_by(now, end, &[]),
+                None => self.end(now, EventType::SessionCancelled, "SIP CANCEL".to_owned()),
+            },
+            LegEvent::CancelledByPeer { reasons } => {
+                let reasons = described(&reasons);
+                self.end_by(now, LegEnd::of_cancel(&reasons), &reasons);
+            }
+            LegEvent::Confirmed | LegEvent::ByeDone => {}
+            LegEvent::NoAck => self.end_by(now, LegEnd::NoAck, &[]),
+            LegEvent::Offer { body } => self.offered(now, body.as_ref()),
+            LegEvent::Ended { reasons } => {
+                self.end_by(now, LegEnd::LeftByPeer, &described(&reasons));
+            }
+            LegEvent::Lost { .. } => self.end_by(now, LegEnd::DialogLost, &[]),
+        }
+    }
+
+    /// The wire has confirmed the end, or never will.
+    fn farewell_answered(&mut self) {
+        self.goodbye = false;
+        if std::mem::take(&mut self.msrp_closes) {
+            self.outputs.push_back(Output::MsrpClose);
+        }
+    }
+
+    /// An 18x says that somebody is being asked: the invitation's time starts anew.
+    fn progress(&mut self, now: Instant, status: Status) {
+        if status.code() > 100 && self.timers.invitation.is_some() {
+            self.timers.invitation = Some(now + self.settings.invitation_timeout);
+        }
+    }
+
+    fn established(&mut self, now: Instant, response: &Response) {
+        self.timers.invitation = None;
+        let (sdp, _) = media::parts(response.content_type(), &response.body);
+        match media::judge(sdp.as_deref()) {
+            Ok(peer) => {
+                if !self.chat.peer_accepted() {
+                    self.leg.bye(now, None);
+                    return;
+                }
+                let row = sip_outcomes::final_response(response.status.code(), false);
+                if let Some(event) = row.outcome.event() {
+                    self.tell_event(now, event, Some(describe(row, response)), None);
+                }
+                let setup = peer.our_setup_as_offerer();
+                self.peer = Some(peer);
+                self.open_msrp(now, setup);
+            }
+            Err(_) => {
+                self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
+                self.end_by(now, LegEnd::UnusableAnswer, &[]);
+            }
+        }
+    }
+
+    fn refused(&mut self, now: Instant, response: &Response) {
+        let cancelled = self.chat.state() == State::Cancelling || self.cancel.is_some();
+        let row = sip_outcomes::final_response(response.status.code(), cancelled);
+        if let (Some(end), Outcome::Cancelled) = (self.cancel, row.outcome) {
+            self.end_by(now, end, &[]);
+            return;
+        }
+        let again = match row.outcome {
+            Outcome::Redirect => self.redirect(now, response),
+            Outcome::RetryOnce(retry) => self.retry(now, retry),
+            Outcome::Progress
+            | Outcome::Accepted
+            | Outcome::Declined
+            | Outcome::Ended
+            | Outcome::Cancelled
+            | Outcome::Authenticate => false,
+        };
+        let untried = !again && self.call_next_target(now);
+        if !again
+            && !untried
+            && let Some(event) = row.outcome.event_when_spent()
+        {
+            self.end(now, event, describe(row, response));
+        }
+    }
+
+    /// Follows a redirection (RFC 3261 section 8.1.3.4); tells whether there is a way to go.
+    fn redirect(&mut self, now: Instant, response: &Response) -> bool {
+        for contact in response.headers.list("Contact") {
+            if self.attempt.redirects == 0 {
+                break;
+            }
+            let uri = NameAddr::parse(contact).ok().map(|contact| contact.uri);
+            if let Some(uri) = uri.filter(|uri| uri.is_sip() || uri.number().is_some()) {
+                self.attempt.redirects -= 1;
+                self.attempt.targets.push_back(uri);
+            }
+        }
+        self.call_next_target(now)
+    }
+
+    fn call_next_target(&mut self, now: Instant) -> bool {
+        match self.attempt.targets.pop_front() {
+            Some(target) => {
+                self.call_again(now, Some(target));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Repeats the INVITE once, where something can be changed; tells whether it will be.
+    fn retry(&mut self, now: Instant, retry: Retry) -> bool {
+        if std::mem::replace(&mut self.attempt.retried, true) {
+            return false;
+        }
+        match retry {
+            // The owner of the Call-ID waits 2.1 to 4 s (RFC 3261 section 14.1).
+            Retry::Later => {
+                let wait = 2100 + self.random.below(191) * 10;
+                self.timers.retry = Some(now + Duration::from_millis(wait));
+                true
+            }
+            // Our INVITE requires nothing, names no interval and has no other security to offer.
+            Retry::WithoutOption
+            | Retry::WithOption
+            | Retry::LongerTimer
+            | Retry::LongerExpiry
+            | Retry::WithSecurity => false,
+        }
+    }
+
+    /// Sends the invitation again in a dialog of its own.
+    pub(super) fn call_again(&mut self, now: Instant, target: Option<Uri>) {
+        let Some(invitation) = self.attempt.invitation.clone() else { return };
+        let seconds = now_seconds(&self.anchor, now);
+        let offer = media::offer(&self.settings, self.msrp.local(), self.sdp_version, seconds);
+        match invite::call(&self.settings, &invitation, target, (offer, &mut self.random)) {
+            Ok(call) => {
+                let leg = Leg::call(now, call, leg_kit(&self.settings, &mut self.random));
+                self.retired.push(std::mem::replace(&mut self.leg, leg));
+                self.route_leg();
+            }
+            Err(_) => self.end_by(now, LegEnd::Unreachable, &[]),
+        }
+    }
+
+    fn no_answer(&mut self, now: Instant, end: LegEnd) {
+        if let Some(end) = self.cancel {
+            self.end_by(now, end, &[]);
+        } else if self.chat.state() == State::Cancelling {
+            self.end(now, EventType::SessionCancelled, "SIP CANCEL".to_owned());
+        } else if !self.call_next_target(now) {
+            self.end_by(now, end, &[]);
+        }
+    }
+
+    pub(super) fn invitation_timed_out(&mut self, now: Instant) {
+        match self.chat.role() {
+            Role::Originator => {
+                self.cancel = Some(LegEnd::InvitationTimeout);
+                self.leg.cancel(now, None);
+                // The user is told now; the wire sorts itself out.
+                self.end_by(now, LegEnd::InvitationTimeout, &[]);
+            }
+            Role::Terminating => {
+                let code = self.settings.no_answer_code;
+                self.refuse(now, code, LegEnd::NoReaction);
+            }
+        }
+    }
+
+    /// Accepts the invitation towards the caller, and opens the MSRP session.
+    pub(super) fn accept(&mut self, now: Instant) {
+        self.timers.invitation = None;
+        let setup = self.peer.as_ref().map_or(Setup::Active, media::Peer::our_setup_as_answerer);
+        let body = self.describe_media(now, setup);
+        self.leg.accept(now, body);
+        self.open_msrp(now, setup);
+        self.tell_first_message(now);
+    }
+
+    /// Refuses the invitation of which the user was told.
+    pub(super) fn refuse(&mut self, now: Instant, status: Status, end: LegEnd) {
+        self.leg.reject(now, status, Vec::new());
+        self.end_by(now, end, &[]);
+    }
+
+    /// Refuses an invitation of which nobody hears.
+    pub(super) fn refuse_unheard(
+        &mut self,
+        now: Instant,
+        status: Status,
+        headers: Vec<(String, String)>,
+    ) {
+        self.leg.reject(now, status, headers);
+        self.chat.finish(crate::chat::Ending {
+            event: EventType::SessionEnded,
+            description: String::new(),
+        });
+        self.settle(now);
+    }
+
+    /// Ends the session because its MSRP side is gone, and says so to the peer.
+    pub(super) fn media_failed(&mut self, now: Instant, end: LegEnd) {
+        self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
+        self.end_by(now, end, &[]);
+    }
+
+    /// Answers a re-INVITE or UPDATE: the stream stays as it is, or goes.
+    fn offered(&mut self, now: Instant, body: Option<&Body>) {
+        let Some(body) = body else {
+            let seconds = now_seconds(&self.anchor, now);
+            let local = self.msrp.local();
+            let offer = media::offer(&self.settings, local, self.sdp_version, seconds);
+            self.leg.answer_offer(now, Ok(offer));
+            return;
+        };
+        let (sdp, _) = media::parts(Some(&body.content_type), &body.bytes);
+        match media::judge(sdp.as_deref()) {
+            Ok(peer) if self.peer.as_ref().is_some_and(|known| known.path == peer.path) => {
+                self.peer = Some(peer);
+                let answer = self.describe_media(now, self.our_setup());
+                self.leg.answer_offer(now, Ok(answer));
+            }
+            Err(Unusable::Removed) => {
+                self.leg.answer_offer(now, Err(Status::NOT_ACCEPTABLE_HERE));
+                self.hang_up(now, Reason::sip(200, "Call completed"));
+                self.end_by(now, LegEnd::MediaRemoved, &[]);
+            }
+            // The MSRP session cannot move, and what cannot be used changes nothing
+            // (RFC 3261 section 14.2).
+            Ok(_) | Err(_) => self.leg.answer_offer(now, Err(Status::NOT_ACCEPTABLE_HERE)),
+        }
+    }
+
+    fn describe_media(&self, now: Instant, setup: Setup) -> Body {
+        let seconds = now_seconds(&self.anchor, now);
+        let version = (self.sdp_version, seconds);
+        let peer = self.peer.as_ref();
+        media::answer(&self.settings, self.msrp.local(), version, (peer, setup))
+    }
+
+    fn our_setup(&self) -> Setup {
+        let peer = self.peer.as_ref();
+        match self.chat.role() {
+            Role::Originator => peer.map_or(Setup::Passive, media::Peer::our_setup_as_offerer),
+            Role::Terminating => peer.map_or(Setup::Active, media::Peer::our_setup_as_answerer),
+        }
+    }
+}
+
+fn describe(row: &Row, response: &Response) -> String {
+    row.describe_response(&description::Response {
+        code: response.status.code(),
+        phrase: &response.reason,
+        warning: response.headers.get("Warning"),
+        retry_after: response.headers.get("Retry-After"),
+    })
+}
+
+fn described(reasons: &[Reason]) -> Vec<description::Reason<'_>> {
+    let described = reasons.iter().map(|reason| description::Reason {
+        protocol: &reason.protocol,
+        cause: reason.cause,
+        text: reason.text.as_deref(),
+    });
+    described.collect()
+}

@@ -1,0 +1,309 @@
+//! Messages, composing states and reports of a conversation, both ways.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{Conversation, Output};
+use crate::bridge::delivery::{self, News};
+use crate::bridge::media::{self, Received};
+use crate::bridge::sip_outcomes::LegEnd;
+use crate::chat::{
+    Answer, Composing, DeliveryReport, IncomingMessage, MessageStatus, NoticeKind, OutgoingMessage,
+    ReceivedStatus, Refusal, ReportRequest, State,
+};
+use crate::ids::MessageId;
+use crate::msrp;
+
+/// How much may come on the MSRP connection before the answer that names its peer.
+const MAX_EARLY: usize = 16;
+
+impl Conversation {
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        message: OutgoingMessage,
+    ) -> Result<Answer, Refusal> {
+        self.chat.demand_open_for_messages("sending a message")?;
+        self.demand_staying("sending a message")?;
+        let OutgoingMessage { id, text, reports } = message;
+        let date_time = self.anchor.wall(now);
+        let parcel = media::wrap_text(
+            &self.media_context(),
+            media::TextOut { id: &id, text: &text, reports, date_time },
+        );
+        self.queue(now, id.as_str().to_owned(), parcel)?;
+        self.book.note_sent(id.clone(), reports);
+        if self.settings.echo {
+            let sender = self.chat.own().clone();
+            let reports = ReportRequest::default();
+            self.tell(now, NoticeKind::Message { id, sender, text, reports, echo: true });
+        }
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn compose(
+        &mut self,
+        now: Instant,
+        composing: &Composing,
+    ) -> Result<Answer, Refusal> {
+        self.chat.demand_connected("telling that the user is composing")?;
+        let parcel = media::wrap_composing(&self.media_context(), composing);
+        let id = self.random.token();
+        self.queue(now, id, parcel)?;
+        if self.settings.echo {
+            let (sender, composing) = (self.chat.own().clone(), composing.clone());
+            self.tell(now, NoticeKind::Composing { sender, composing, echo: true });
+        }
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn report(
+        &mut self,
+        now: Instant,
+        message: &MessageId,
+        status: ReceivedStatus,
+    ) -> Result<Answer, Refusal> {
+        self.chat.demand_connected("reporting on a message")?;
+        let wanted = self.book.acknowledge(message, status).map_err(|_| Refusal::NoMessage)?;
+        let Some(received) = wanted.cloned() else { return Ok(Answer::Done) };
+        let Some(wire_id) = received.wire_id else { return Ok(Answer::Done) };
+        let date_time = self.anchor.wall(now);
+        let (wire_id, sent) = (wire_id.as_str(), received.date_time);
+        let id = self.random.token();
+        let out = media::ReportOut { wire_id, sent, status, date_time, id: &id };
+        let parcel = media::wrap_report(&self.media_context(), out);
+        self.queue(now, id, parcel)?;
+        Ok(Answer::Done)
+    }
+
+    /// Hands the MSRP session what came for it; the peer may connect before its answer is here,
+    /// because SIP goes another way (RFC 4975 section 5.4).
+    pub(super) fn feed_msrp(&mut self, now: Instant, input: msrp::Input) {
+        match &mut self.early {
+            Some(early) if early.len() < MAX_EARLY => early.push(input),
+            Some(early) => {
+                early.clear();
+                self.outputs.push_back(Output::MsrpClose);
+            }
+            None => self.msrp.handle(now, input),
+        }
+    }
+
+    /// Opens the MSRP session towards the peer, and lets it have what came before.
+    pub(super) fn open_msrp(&mut self, now: Instant, setup: msrp::Setup) {
+        let Some(peer) = &self.peer else { return };
+        self.msrp.open(now, peer.path.clone(), setup);
+        self.timers.msrp = Some(now + self.settings.msrp_connect_timeout);
+        for input in self.early.take().unwrap_or_default() {
+            self.msrp.handle(now, input);
+        }
+    }
+
+    /// Takes what the MSRP session has for us; tells whether there was anything.
+    pub(super) fn settle_msrp(&mut self, now: Instant) -> bool {
+        let mut busy = false;
+        while let Some(output) = self.msrp.poll() {
+            busy = true;
+            match output {
+                msrp::Output::Connect { host, port, .. } => {
+                    self.outputs.push_back(Output::MsrpConnect { host, port });
+                }
+                msrp::Output::Write(bytes) => self.outputs.push_back(Output::MsrpWrite(bytes)),
+                msrp::Output::Close if self.goodbye => self.msrp_closes = true,
+                msrp::Output::Close => self.outputs.push_back(Output::MsrpClose),
+                msrp::Output::Event(event) => self.msrp_event(now, event),
+            }
+        }
+        busy
+    }
+
+    fn msrp_event(&mut self, now: Instant, event: msrp::Event) {
+        match event {
+            msrp::Event::Bound => self.timers.msrp = None,
+            msrp::Event::Message(message) => {
+                let asked =
+                    ReportRequest { delivered: message.success_report, ..Default::default() };
+                self.arrived(now, &message.content_type, message.body, asked);
+            }
+            msrp::Event::Sent { message_id } => {
+                self.fate(now, &message_id, &News::MsrpResponse { code: 200, comment: None });
+            }
+            msrp::Event::Failed { message_id, code, comment } => {
+                let comment = comment.as_deref();
+                self.fate(now, &message_id, &News::MsrpResponse { code, comment });
+            }
+            msrp::Event::Report { message_id, code, comment } => {
+                let comment = comment.as_deref();
+                self.fate(now, &message_id, &News::MsrpReport { code, comment });
+            }
+            msrp::Event::Broken(broken) => self.broken(now, &broken),
+        }
+    }
+
+    fn broken(&mut self, now: Instant, broken: &msrp::Broken) {
+        if self.chat.state() != State::Connected {
+            return;
+        }
+        if self.timers.leave.take().is_some() {
+            self.leave(now, LegEnd::LeftByUser);
+            return;
+        }
+        match broken {
+            msrp::Broken::ConnectFailed | msrp::Broken::BindTimeout => {
+                self.media_failed(now, LegEnd::MsrpConnectFailed);
+            }
+            // A peer that leaves may close its connection before its BYE has found its way.
+            msrp::Broken::Lost => {
+                self.timers.media = Some(now + self.settings.msrp_grace);
+            }
+            msrp::Broken::PeerMisbehaved | msrp::Broken::Refused { .. } => {
+                self.media_failed(now, LegEnd::MsrpLost);
+            }
+        }
+    }
+
+    /// Tells a first message that came with the invitation.
+    pub(super) fn tell_first_message(&mut self, now: Instant) {
+        if let Some(body) = self.first_message.take() {
+            self.arrived(now, "message/cpim", body, ReportRequest::default());
+        }
+    }
+
+    fn arrived(&mut self, now: Instant, content_type: &str, body: Bytes, asked: ReportRequest) {
+        match media::unwrap(content_type, body) {
+            Received::Text(text) => self.text_arrived(now, text, asked),
+            Received::Composing(composing) => {
+                if self.composing.heard(now, &composing) {
+                    let sender = self.chat.other().clone();
+                    self.tell(now, NoticeKind::Composing { sender, composing, echo: false });
+                }
+            }
+            Received::Reports(reports) => {
+                for (message_id, news) in reports {
+                    self.fate(now, &message_id, &News::Imdn(news));
+                }
+            }
+            Received::Nothing => {}
+        }
+    }
+
+    fn text_arrived(&mut self, now: Instant, text: media::TextIn, asked: ReportRequest) {
+        let media::TextIn { wire_id, date_time, text, reports } = text;
+        // A message sent again after a lost connection is told once.
+        if wire_id.as_deref().is_some_and(|wire_id| self.book.has_received(wire_id)) {
+            return;
+        }
+        self.composing.message_arrived();
+        let reports = ReportRequest {
+            delivered: reports.delivered || asked.delivered,
+            displayed: reports.displayed,
+            failed: false,
+        };
+        let id = MessageId::new(self.random.token());
+        self.book.note_received(id.clone(), IncomingMessage::new(wire_id, date_time, reports));
+        let sender = self.chat.other().clone();
+        self.tell(now, NoticeKind::Message { id, sender, text, reports, echo: false });
+    }
+
+    pub(super) fn tell_idle(&mut self, now: Instant) {
+        let sender = self.chat.other().clone();
+        let composing = Composing::idle();
+        self.tell(now, NoticeKind::Composing { sender, composing, echo: false });
+    }
+
+    /// Tells the sender what the second table says of news about a message.
+    fn fate(&mut self, now: Instant, message_id: &str, news: &News<'_>) {
+        let id = MessageId::new(message_id);
+        match delivery::report(news, self.settings.success_on) {
+            Some(report) => {
+                for status in self.book.report(&id, &report) {
+                    self.tell_status(now, &id, status, &report);
+                }
+            }
+            None => self.book.taken(&id),
+        }
+        if delivery::row_of(news).closes_leg() && self.chat.state() == State::Connected {
+            self.media_failed(now, LegEnd::MsrpLost);
+        }
+    }
+
+    /// Fails the messages that nobody has taken: the session ends (RFC 4975 section 7.1.1).
+    pub(super) fn fail_untaken(&mut self, now: Instant) {
+        for id in self.book.untaken() {
+            let news = News::MsrpResponse { code: 481, comment: Some("the session has ended") };
+            if let Some(report) = delivery::report(&news, self.settings.success_on) {
+                for status in self.book.report(&id, &report) {
+                    self.tell_status(now, &id, status, &report);
+                }
+            }
+        }
+    }
+
+    fn tell_status(
+        &mut self,
+        now: Instant,
+        id: &MessageId,
+        status: MessageStatus,
+        report: &DeliveryReport,
+    ) {
+        let asked = self.book.asked(id);
+        let (wanted, accompanied) = match status {
+            MessageStatus::Delivered => (asked.delivered, asked.delivered || asked.displayed),
+            MessageStatus::Displayed => (asked.displayed, asked.displayed),
+            MessageStatus::Failed => (true, true),
+        };
+        let (error_code, description) = match report {
+            DeliveryReport::Failed { code, description } => {
+                (Some(code.clone()), description.clone())
+            }
+            DeliveryReport::Delivered | DeliveryReport::Displayed => (None, None),
+        };
+        if wanted {
+            let (message, description) = (id.clone(), description.clone());
+            self.tell(now, NoticeKind::Delivery { message, status, error_code, description });
+        }
+        if accompanied && let Some(event) = delivery::event_with(status) {
+            self.tell_event(now, event, description, Some(id.clone()));
+        }
+    }
+
+    /// A user who is leaving says no more.
+    fn demand_staying(&self, act: &'static str) -> Result<(), Refusal> {
+        match self.timers.leave {
+            Some(_) => Err(Refusal::WrongState { act, state: State::Ended }),
+            None => Ok(()),
+        }
+    }
+
+    fn queue(
+        &mut self,
+        now: Instant,
+        message_id: String,
+        parcel: media::Parcel,
+    ) -> Result<(), Refusal> {
+        let media::Parcel { content_type, body, success_report } = parcel;
+        let failure_report = msrp::FailureReport::Yes;
+        let outgoing =
+            msrp::Outgoing { message_id, content_type, body, success_report, failure_report };
+        self.msrp.send(now, outgoing).map_err(|error| match error {
+            msrp::SendError::Full => Refusal::Full {
+                what: "the session's message queue",
+                retry_after: self.settings.leave_wait,
+            },
+            msrp::SendError::Closed => Refusal::Unavailable {
+                why: "the MSRP connection is lost",
+                retry_after: self.settings.msrp_grace,
+            },
+        })
+    }
+
+    fn media_context(&self) -> media::Context<'_> {
+        media::Context {
+            settings: &self.settings,
+            peer: self.peer.as_ref(),
+            own: self.chat.own(),
+            other: self.chat.other(),
+        }
+    }
+}

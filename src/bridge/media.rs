@@ -1,0 +1,397 @@
+//! Session descriptions and message bodies: what the chat says in SDP, CPIM, IMDN and isComposing.
+
+use std::num::NonZeroU32;
+
+use bytes::Bytes;
+use thiserror::Error;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::delivery::ImdnNews;
+use super::profile::CpimIdentity;
+use super::settings::Settings;
+use crate::chat::{Composing, ComposingState, Party, ReceivedStatus, ReportRequest};
+use crate::ids::MessageId;
+use crate::msrp;
+use crate::payload::imdn::{DeliveryStatus, DisplayStatus, Imdn, ProcessingStatus, Report};
+use crate::payload::{Cpim, MediaType, composing, multipart, timestamp};
+use crate::sdp::{self, Direction, MessageMedia, Protocol, Sdp, SdpError};
+use crate::sip::Body;
+
+const SDP: &str = "application/sdp";
+const CPIM: &str = "message/cpim";
+const IS_COMPOSING: &str = "application/im-iscomposing+xml";
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+
+/// Content types that we take, in the order in which we like them.
+const ACCEPT_TYPES: [&str; 3] = [CPIM, "text/plain", IS_COMPOSING];
+
+/// Content types that we take inside CPIM; a core may drop reports whose type is not named here.
+const ACCEPT_WRAPPED_TYPES: [&str; 3] = ["text/plain", "message/imdn+xml", IS_COMPOSING];
+
+/// The other side of the MSRP session, as its description shows it.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// Where its MSRP lives.
+    pub(super) path: msrp::Path,
+    media: MessageMedia,
+    description: Sdp,
+}
+
+/// Why a description makes no chat.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum Unusable {
+    /// There is none.
+    #[error("a session description is needed")]
+    Missing,
+    /// It is no SDP.
+    #[error("{0}")]
+    Malformed(SdpError),
+    /// It takes the message stream away.
+    #[error("the port of the m=message line is 0")]
+    Removed,
+    /// It has no message stream that we can use.
+    #[error("{0}")]
+    Stream(sdp::Unusable),
+    /// TLS, which this version does not speak.
+    #[error("TCP/TLS/MSRP is not supported: TCP/MSRP is")]
+    Tls,
+    /// Its path is no MSRP path.
+    #[error("a=path is no MSRP path")]
+    BadPath,
+}
+
+impl Unusable {
+    /// Gives the Warning of the 488 (RFC 3261 section 20.43).
+    pub(super) fn warning(&self) -> Vec<(String, String)> {
+        let code = match self {
+            Self::Stream(stream) => stream.warning(),
+            Self::Tls => 302,
+            Self::Missing | Self::Removed => 304,
+            Self::Malformed(_) | Self::BadPath => 399,
+        };
+        let text = self.to_string().replace(['"', '\\'], "'");
+        vec![("Warning".to_owned(), format!("{code} chatbridge \"{text}\""))]
+    }
+}
+
+impl Peer {
+    /// Gives our side of `a=setup` where the peer answered our offer (RFC 6135).
+    pub(super) fn our_setup_as_offerer(&self) -> msrp::Setup {
+        side(sdp::offerer_setup(self.media.setup))
+    }
+
+    /// Gives our side of `a=setup` in the answer to the peer's offer (RFC 6135).
+    pub(super) fn our_setup_as_answerer(&self) -> msrp::Setup {
+        side(sdp::answer_setup(self.media.setup))
+    }
+}
+
+fn side(setup: sdp::Setup) -> msrp::Setup {
+    match setup {
+        sdp::Setup::Active | sdp::Setup::ActPass => msrp::Setup::Active,
+        sdp::Setup::Passive => msrp::Setup::Passive,
+    }
+}
+
+/// Judges the other side's description.
+pub(super) fn judge(sdp: Option<&[u8]>) -> Result<Peer, Unusable> {
+    let description = Sdp::parse(sdp.ok_or(Unusable::Missing)?).map_err(Unusable::Malformed)?;
+    let media = description.usable().map_err(|why| {
+        if why == sdp::Unusable::Refused { Unusable::Removed } else { Unusable::Stream(why) }
+    })?;
+    if media.proto != Protocol::Tcp {
+        return Err(Unusable::Tls);
+    }
+    let path = msrp::Path::parse(&media.path).map_err(|_| Unusable::BadPath)?;
+    Ok(Peer { path, media, description })
+}
+
+/// Finds the description, and a first message, in the body of an INVITE or its answer.
+pub(super) fn parts(content_type: Option<&str>, body: &Bytes) -> (Option<Vec<u8>>, Option<Bytes>) {
+    let Some(content_type) = content_type else { return (None, None) };
+    let kind = MediaType::parse(content_type);
+    match kind {
+        Some(kind) if kind.essence() == SDP => (Some(body.to_vec()), None),
+        Some(kind) if kind.family() == "multipart" => {
+            let leaves = multipart::leaves(content_type, body.clone()).unwrap_or_default();
+            let find = |wanted: &str| {
+                let of = |part: &&multipart::Part| {
+                    part.media_type().is_some_and(|kind| kind.essence() == wanted)
+                };
+                leaves.iter().find(of).map(|part| part.body.clone())
+            };
+            (find(SDP).map(|sdp| sdp.to_vec()), find(CPIM))
+        }
+        Some(_) | None => (None, None),
+    }
+}
+
+/// Makes the URI under which our end of the MSRP session is reached.
+pub(super) fn local_uri(settings: &Settings, session_id: &str) -> msrp::Uri {
+    let host = match settings.msrp_host.parse::<std::net::Ipv6Addr>() {
+        Ok(v6) => format!("[{v6}]"),
+        Err(_) => settings.msrp_host.clone(),
+    };
+    let text = format!("msrp://{host}:{}/{session_id};tcp", settings.msrp_port);
+    msrp::Uri::parse(&text).expect("the host was checked with the configuration")
+}
+
+/// Writes our offer.
+pub(super) fn offer(settings: &Settings, local: &msrp::Uri, version: u64, seconds: u64) -> Body {
+    let described = describe(settings, local, (version, seconds), sdp::Setup::ActPass);
+    Body { content_type: SDP.to_owned(), bytes: sdp::write(&described) }
+}
+
+/// Writes our answer to `peer`'s offer, or a new offer where it made none.
+pub(super) fn answer(
+    settings: &Settings,
+    local: &msrp::Uri,
+    (version, seconds): (u64, u64),
+    (peer, setup): (Option<&Peer>, msrp::Setup),
+) -> Body {
+    let setup = match setup {
+        msrp::Setup::Active => sdp::Setup::Active,
+        msrp::Setup::Passive => sdp::Setup::Passive,
+    };
+    let mut described = describe(settings, local, (version, seconds), setup);
+    let bytes = match peer {
+        Some(peer) => {
+            described.media.direction = peer.media.direction.answer();
+            sdp::write_answer(&described, &peer.description)
+        }
+        None => sdp::write(&described),
+    };
+    Body { content_type: SDP.to_owned(), bytes }
+}
+
+fn describe(
+    settings: &Settings,
+    local: &msrp::Uri,
+    (version, seconds): (u64, u64),
+    setup: sdp::Setup,
+) -> sdp::Local {
+    let owned = |types: &[&str]| types.iter().map(|name| (*name).to_owned()).collect();
+    sdp::Local {
+        session_id: seconds,
+        version: seconds + version,
+        host: settings.msrp_host.clone(),
+        media: MessageMedia {
+            host: settings.msrp_host.clone(),
+            port: settings.msrp_port,
+            proto: Protocol::Tcp,
+            path: local.to_string(),
+            accept_types: owned(&ACCEPT_TYPES),
+            accept_wrapped_types: owned(&ACCEPT_WRAPPED_TYPES),
+            setup: Some(setup),
+            direction: Direction::SendRecv,
+            max_size: None,
+        },
+    }
+}
+
+/// Tells the MSRP session what it may take.
+pub(super) fn accept_types() -> Vec<String> {
+    ACCEPT_TYPES.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// A body on its way out.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Parcel {
+    pub(super) content_type: String,
+    pub(super) body: Bytes,
+    /// Whether the peer's MSRP endpoint is asked for a report, because the body cannot ask.
+    pub(super) success_report: bool,
+}
+
+/// What wrapping goes by.
+pub(super) struct Context<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) peer: Option<&'a Peer>,
+    pub(super) own: &'a Party,
+    pub(super) other: &'a Party,
+}
+
+impl Context<'_> {
+    fn wraps(&self) -> bool {
+        self.peer.is_none_or(|peer| peer.media.accepts(CPIM))
+    }
+
+    /// Gives From and To of the CPIM wrapper.
+    fn parties(&self) -> (String, String) {
+        let of = |party: &Party| {
+            let uri = self.settings.realm.home_uri(&party.address);
+            format!("<{}>", uri.map_or_else(|_| ANONYMOUS.to_owned(), |uri| uri.to_string()))
+        };
+        match self.settings.profile.cpim_identity {
+            CpimIdentity::Anonymous => (format!("<{ANONYMOUS}>"), format!("<{ANONYMOUS}>")),
+            CpimIdentity::Real => (of(self.own), of(self.other)),
+        }
+    }
+}
+
+/// A text on its way out.
+pub(super) struct TextOut<'a> {
+    pub(super) id: &'a MessageId,
+    pub(super) text: &'a str,
+    pub(super) reports: ReportRequest,
+    pub(super) date_time: OffsetDateTime,
+}
+
+/// Wraps a text: in CPIM with its request for reports, or bare where the peer takes no CPIM.
+pub(super) fn wrap_text(context: &Context<'_>, out: TextOut<'_>) -> Parcel {
+    let TextOut { id, text, reports, date_time } = out;
+    if !context.wraps() {
+        return Parcel {
+            content_type: "text/plain;charset=UTF-8".to_owned(),
+            body: Bytes::copy_from_slice(text.as_bytes()),
+            success_report: reports.delivered || reports.displayed,
+        };
+    }
+    let (from, to) = context.parties();
+    let cpim = Cpim::text(&from, &to, Some(timestamp(date_time)), text);
+    let cpim = cpim.with_imdn(id.as_str(), reports.delivered, reports.displayed);
+    Parcel { content_type: CPIM.to_owned(), body: cpim.write(), success_report: false }
+}
+
+/// Wraps a composing state: bare where the peer takes that (as SIMPLE IM has it), else in CPIM.
+pub(super) fn wrap_composing(context: &Context<'_>, composing: &Composing) -> Parcel {
+    let document = composing::Composing {
+        state: match composing.state {
+            ComposingState::Active => composing::State::Active,
+            ComposingState::Idle => composing::State::Idle,
+        },
+        last_active: composing.last_active.map(timestamp),
+        content_type: composing.content_type.clone(),
+        refresh: composing.refresh.map(NonZeroU32::get),
+    };
+    let bare = context.peer.is_some_and(|peer| peer.media.accepts(IS_COMPOSING));
+    if bare || !context.wraps() {
+        let content_type = IS_COMPOSING.to_owned();
+        return Parcel { content_type, body: document.write(), success_report: false };
+    }
+    let (from, to) = context.parties();
+    let cpim = Cpim::wrap(&from, &to, IS_COMPOSING, document.write());
+    Parcel { content_type: CPIM.to_owned(), body: cpim.write(), success_report: false }
+}
+
+/// A report on its way out.
+pub(super) struct ReportOut<'a> {
+    /// The `imdn.Message-ID` of the message reported on.
+    pub(super) wire_id: &'a str,
+    /// When that message was sent, as its sender wrote it.
+    pub(super) sent: Option<String>,
+    pub(super) status: ReceivedStatus,
+    pub(super) date_time: OffsetDateTime,
+    /// The id of the report itself.
+    pub(super) id: &'a str,
+}
+
+/// Wraps a disposition notification (RFC 5438); a peer that asked for one takes CPIM.
+pub(super) fn wrap_report(context: &Context<'_>, out: ReportOut<'_>) -> Parcel {
+    let report = match out.status {
+        ReceivedStatus::Delivered => Report::Delivery(DeliveryStatus::Delivered),
+        ReceivedStatus::Displayed => Report::Display(DisplayStatus::Displayed),
+    };
+    let (from, to) = context.parties();
+    let notification = Imdn::new(out.wire_id, out.sent, report);
+    let cpim = Cpim::notification(&from, &to, out.id, &notification)
+        .sent_at(Some(timestamp(out.date_time)));
+    Parcel { content_type: CPIM.to_owned(), body: cpim.write(), success_report: false }
+}
+
+/// A text that came in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TextIn {
+    pub(super) wire_id: Option<String>,
+    pub(super) date_time: Option<String>,
+    pub(super) text: String,
+    pub(super) reports: ReportRequest,
+}
+
+/// What a received body says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// A message.
+    Text(TextIn),
+    /// A composing state.
+    Composing(Composing),
+    /// Reports on messages that we sent, by their ids.
+    Reports(Vec<(String, ImdnNews)>),
+    /// Nothing for an application.
+    Nothing,
+}
+
+/// Reads a received body; identities inside are not looked at, the SIP layer has named the sender.
+pub(super) fn unwrap(content_type: &str, body: Bytes) -> Received {
+    let Some(kind) = MediaType::parse(content_type) else { return Received::Nothing };
+    if kind.essence() != CPIM {
+        return content(content_type, &kind, body, None);
+    }
+    let Ok(cpim) = Cpim::parse(body) else { return Received::Nothing };
+    let Some(kind) = cpim.media_type() else { return Received::Nothing };
+    let content_type = cpim.content_type.clone();
+    content(&content_type, &kind, cpim.body.clone(), Some(&cpim))
+}
+
+fn content(content_type: &str, kind: &MediaType, body: Bytes, cpim: Option<&Cpim>) -> Received {
+    if kind.essence() == IS_COMPOSING {
+        return composing::Composing::parse(&body)
+            .map_or(Received::Nothing, |composing| Received::Composing(composing_of(&composing)));
+    }
+    if cpim.is_some_and(Cpim::is_notification) || kind.essence() == "message/imdn+xml" {
+        let reports = Imdn::parse_all(content_type, &body).unwrap_or_default();
+        return Received::Reports(reports.into_iter().map(news_of).collect());
+    }
+    if kind.family() != "text" {
+        return Received::Nothing;
+    }
+    let text = match cpim {
+        Some(cpim) => cpim.text_content(),
+        None => Some(String::from_utf8_lossy(&body).into_owned()),
+    };
+    let asked = cpim.map(Cpim::imdn).unwrap_or_default();
+    match text {
+        Some(text) if !text.is_empty() => Received::Text(TextIn {
+            wire_id: asked.message_id,
+            date_time: cpim.and_then(|cpim| cpim.date_time.clone()),
+            text,
+            reports: ReportRequest {
+                delivered: asked.positive_delivery,
+                displayed: asked.display,
+                failed: false,
+            },
+        }),
+        Some(_) | None => Received::Nothing,
+    }
+}
+
+fn composing_of(document: &composing::Composing) -> Composing {
+    let parsed = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
+    Composing {
+        state: match document.state {
+            composing::State::Active => ComposingState::Active,
+            composing::State::Idle => ComposingState::Idle,
+        },
+        last_active: document.last_active.as_deref().and_then(parsed),
+        content_type: document.content_type.clone(),
+        refresh: document.refresh.and_then(NonZeroU32::new),
+    }
+}
+
+fn news_of(imdn: Imdn) -> (String, ImdnNews) {
+    let news = match imdn.report {
+        Report::Delivery(DeliveryStatus::Delivered) => ImdnNews::Delivered,
+        Report::Delivery(DeliveryStatus::Failed) => ImdnNews::Failed,
+        Report::Delivery(DeliveryStatus::Forbidden) => ImdnNews::Forbidden,
+        Report::Delivery(DeliveryStatus::Error) => ImdnNews::Error,
+        Report::Display(DisplayStatus::Displayed) => ImdnNews::Displayed,
+        Report::Display(DisplayStatus::Forbidden) => ImdnNews::DisplayForbidden,
+        Report::Display(DisplayStatus::Error) => ImdnNews::DisplayError,
+        Report::Processing(ProcessingStatus::Processed) => ImdnNews::Processed,
+        Report::Processing(ProcessingStatus::Stored) => ImdnNews::Stored,
+        Report::Processing(ProcessingStatus::Forbidden) => ImdnNews::ProcessingForbidden,
+        Report::Processing(ProcessingStatus::Error) => ImdnNews::ProcessingError,
+    };
+    (imdn.message_id, news)
+}

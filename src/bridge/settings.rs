@@ -1,0 +1,65 @@
+//! How conversations behave: all that configuration decides about them.
+
+use std::time::Duration;
+
+use super::delivery::SuccessOn;
+use super::identity::Realm;
+use super::profile::Profile;
+use crate::msrp::Limits;
+use crate::sip::{Hop, Status, Timers};
+
+/// How a user's number is written in a Request-URI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetUri {
+    /// `tel:+44…`.
+    Tel,
+    /// `sip:+44…@domain;user=phone`.
+    SipPhone,
+}
+
+/// How conversations behave.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How users are named in SIP.
+    pub realm: Realm,
+    /// What the core expects of an INVITE.
+    pub profile: &'static Profile,
+    /// Where the core reaches us.
+    pub local: Hop,
+    /// The User-Agent and Server header.
+    pub user_agent: String,
+    /// Where requests go first; nowhere means straight to their target.
+    pub next_hop: Option<Hop>,
+    /// The timers of RFC 3261 section 17.
+    pub timers: Timers,
+    /// The host that peers are told to connect their MSRP to.
+    pub msrp_host: String,
+    /// The port that peers are told to connect their MSRP to.
+    pub msrp_port: u16,
+    /// Bounds of the MSRP engine.
+    pub msrp_limits: Limits,
+    /// How long an invitation may stay unanswered.
+    pub invitation_timeout: Duration,
+    /// How long the MSRP connection may take after the session was accepted.
+    pub msrp_connect_timeout: Duration,
+    /// How long a lost MSRP connection waits for the BYE that explains it.
+    pub msrp_grace: Duration,
+    /// How long a leaving user waits for the answers to the messages sent last.
+    pub leave_wait: Duration,
+    /// How long an ended session still answers its URL.
+    pub linger: Duration,
+    /// How an invitation is refused when its user has no client.
+    pub no_client_code: Status,
+    /// How an invitation is refused when its user declines.
+    pub decline_code: Status,
+    /// How an invitation is refused when its user does not react.
+    pub no_answer_code: Status,
+    /// When a sent message counts as delivered.
+    pub success_on: SuccessOn,
+    /// Whether the user's applications are told what the user says with any of them.
+    pub echo: bool,
+    /// How many messages per direction are remembered for their reports.
+    pub tracked_messages: usize,
+    /// How many redirections (RFC 3261 section 8.1.3.4) are followed.
+    pub redirects: u8,
+}
