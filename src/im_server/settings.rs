@@ -1,0 +1,57 @@
+//! What the embedded IM server is told when it is made.
+
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::sip::{Hop, Timers, Transport};
+
+/// Who lives where, and how much a peer may make the server hold.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The domain whose users are served, as it stands in their addresses.
+    pub domain: String,
+    /// The address that the server listens on, which Via and Record-Route tell to others.
+    pub local: Hop,
+    /// The users that exist from the beginning.
+    pub users: Vec<Address>,
+    /// Whether every other user of the domain exists too, from its first mention on.
+    pub create_users: bool,
+    /// The bridge: users of the domain who have registered no contact live there.
+    pub home: Option<Hop>,
+    /// The timers of every transaction.
+    pub timers: Timers,
+    /// How many users may have contacts at a time, beside those of [`Settings::users`].
+    pub max_users: usize,
+    /// How many contacts a user may have.
+    pub max_contacts: usize,
+    /// How many requests may be remembered at a time, under way or answered lately.
+    pub max_transactions: usize,
+    /// The shortest registration that is granted; a shorter wish is answered with 423.
+    pub min_expires: Duration,
+    /// The longest registration that is granted; a longer wish is shortened.
+    pub max_expires: Duration,
+    /// What is granted where nothing was wished.
+    pub default_expires: Duration,
+    /// What the `Server` header says of us; an empty name leaves it out.
+    pub server_name: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            domain: "example.com".to_owned(),
+            local: Hop::new(Transport::Udp, "127.0.0.1", 5060),
+            users: Vec::new(),
+            create_users: true,
+            home: None,
+            timers: Timers::default(),
+            max_users: 10_000,
+            max_contacts: 10,
+            max_transactions: 10_000,
+            min_expires: Duration::from_secs(60),
+            max_expires: Duration::from_secs(24 * 3600),
+            default_expires: Duration::from_secs(3600),
+            server_name: "chatbridge".to_owned(),
+        }
+    }
+}
