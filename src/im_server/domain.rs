@@ -1,0 +1,149 @@
+//! Whose a URI is: the server's own, a user's of its domain, or a stranger's.
+
+use crate::address::Address;
+use crate::sip::{Hop, Scheme, Transport, Uri, Via};
+
+/// The domain that is served, and the address that it is served at.
+#[derive(Debug, Clone)]
+pub(super) struct Domain {
+    name: String,
+    /// Name and port as they stand behind the `@` of a URI.
+    authority: String,
+    local: Hop,
+}
+
+/// Whom a URI means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The server itself.
+    Server,
+    /// A user of the domain, existing or not.
+    User(Address),
+    /// Somebody of another domain, or nobody who can be told.
+    Foreign,
+}
+
+impl Domain {
+    pub(super) fn new(name: &str, local: Hop) -> Self {
+        let as_hop = Hop::new(local.transport, name, local.port);
+        Self { authority: as_hop.authority(), name: as_hop.host, local }
+    }
+
+    /// Tells whom `uri` means. A global number is a user of ours whatever its spelling: `tel:`, or
+    /// `sip:` at our domain (RFC 3261 section 19.1.6).
+    pub(super) fn whose(&self, uri: &Uri) -> Whose {
+        match uri.scheme() {
+            Scheme::Tel => Address::parse(uri.as_str()).map_or(Whose::Foreign, Whose::User),
+            Scheme::Other => Whose::Foreign,
+            Scheme::Sip | Scheme::Sips if !self.is_ours(uri) => Whose::Foreign,
+            Scheme::Sip | Scheme::Sips => match uri.user() {
+                None => Whose::Server,
+                Some(user) => self.user(user).map_or(Whose::Foreign, Whose::User),
+            },
+        }
+    }
+
+    /// Tells whether `uri` leads here: by the name of the domain, or by our address and port.
+    pub(super) fn is_ours(&self, uri: &Uri) -> bool {
+        let Some(host) = uri.host() else { return false };
+        let port_is_ours = |default| uri.port().unwrap_or(default) == self.local.port;
+        if host.eq_ignore_ascii_case(&self.name) && port_is_ours(self.local.port) {
+            return true;
+        }
+        let default = uri.hop().map_or(self.local.port, |hop| hop.transport.default_port());
+        same_host(host, &self.local.host) && port_is_ours(default)
+    }
+
+    /// Tells whether `via` is one that [`Self::via`] wrote.
+    pub(super) fn wrote(&self, via: &Via) -> bool {
+        same_host(&via.host, &self.local.host) && via.port == Some(self.local.port)
+    }
+
+    /// Writes our Via for a request that leaves over `transport`.
+    pub(super) fn via(&self, transport: Transport, branch: &str) -> Via {
+        Via::new(&Hop { transport, ..self.local.clone() }, branch)
+    }
+
+    /// Writes the Record-Route by which a neighbour over `transport` finds us again.
+    pub(super) fn record_route(&self, transport: Transport) -> String {
+        let authority = self.local.authority();
+        match transport {
+            Transport::Udp => format!("<sip:{authority};lr>"),
+            Transport::Tcp | Transport::Tls => {
+                format!("<sip:{authority};transport={};lr>", transport.param())
+            }
+        }
+    }
+
+    /// Reads the user part of one of our URIs. An anonymous reference has its colon escaped there.
+    fn user(&self, user: &str) -> Option<Address> {
+        const REFERENCE: &str = "acr%3a";
+        let head = user.get(..REFERENCE.len()).unwrap_or_default();
+        if head.eq_ignore_ascii_case(REFERENCE) {
+            let rest = user.get(REFERENCE.len()..).unwrap_or_default();
+            return Address::parse(&format!("acr:{rest}")).ok();
+        }
+        Address::parse(&format!("sip:{user}@{}", self.authority)).ok()
+    }
+}
+
+/// Compares two hosts, IPv6 literals by their value.
+pub(super) fn same_host(one: &str, other: &str) -> bool {
+    use std::net::IpAddr;
+    match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
+        (Ok(one), Ok(other)) => one == other,
+        (_, _) => one.eq_ignore_ascii_case(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn one_number_is_one_user_however_it_is_written() {
+        let number = Whose::User(Address::parse("tel:+19585550100").unwrap());
+        for uri in [
+            "tel:+1-958-555-0100",
+            "sip:+19585550100@example.com",
+            "sip:+19585550100@EXAMPLE.com:5060;user=phone",
+            "sip:+19585550100@192.0.2.1",
+            "sip:+19585550100@192.0.2.1:5060;transport=tcp",
+        ] {
+            assert_eq!(whose(uri), number, "{uri}");
+        }
+    }
+
+    #[test]
+    fn any_user_part_of_the_domain_is_a_user() {
+        let alice = Whose::User(Address::parse("sip:alice@example.com").unwrap());
+        assert_eq!(whose("sip:alice@example.com"), alice);
+        assert_eq!(whose("sip:%61lice@192.0.2.1;transport=udp"), alice);
+        let reference = Whose::User(Address::parse("acr:pseudonym").unwrap());
+        assert_eq!(whose("sip:acr%3Apseudonym@example.com"), reference);
+    }
+
+    #[test]
+    fn the_server_has_no_user_part_and_strangers_live_elsewhere() {
+        assert_eq!(whose("sip:example.com"), Whose::Server);
+        assert_eq!(whose("sip:192.0.2.1:5060;lr"), Whose::Server);
+        for uri in [
+            "sip:alice@example.org",
+            "sip:+19585550100@example.org",
+            "sip:alice@example.com:5070",
+            "sip:alice@192.0.2.1:5070",
+            "sip:%0d%0a@example.com",
+            "tel:100;phone-context=example.com",
+            "mailto:alice@example.com",
+        ] {
+            assert_eq!(whose(uri), Whose::Foreign, "{uri}");
+        }
+    }
+
+    fn whose(uri: &str) -> Whose {
+        let domain = Domain::new("example.com", Hop::new(Transport::Udp, "192.0.2.1", 5060));
+        domain.whose(&Uri::parse(uri).unwrap())
+    }
+}
