@@ -1,1 +1,17 @@
-//! To be written.
+//! Sockets and timers: the hands that drive the machines below.
+
+mod driver;
+mod im_server_driver;
+mod msrp;
+mod sip;
+mod sip_outbound;
+mod sip_tcp;
+mod sip_udp;
+mod switch;
+
+pub use driver::DriverKit;
+pub use im_server_driver::run as run_im_server;
+pub use msrp::{MsrpListener, MsrpSettings};
+pub use sip::{SipSockets, bind as bind_sip};
+pub use sip_outbound::{Inbound, SipOutbound, SipSettings};
+pub use switch::{Switch, run as run_switch};

@@ -1,1 +1,17 @@
-//! To be written.
+//! What outlives a request: the directories of sessions, connections, subscriptions and channels.
+
+mod backlog;
+mod channels;
+pub mod connections;
+mod correlators;
+mod sessions;
+mod subscriptions;
+
+pub use backlog::{Backlog, Content, Loss, Queued};
+pub use channels::{Channel, ChannelSettings, Channels, ChannelsFull, Hand, NewChannel};
+pub use connections::Connections;
+pub use correlators::{Claim, Correlation, CorrelatorLimits, Correlators, OtherContent, Pending};
+pub use sessions::{
+    Bounds, Flushed, Inbox, Letter, MsrpArrival, NotTaken, Sessions, Start, Ticket,
+};
+pub use subscriptions::{Subscription, SubscriptionLimits, Subscriptions, SubscriptionsFull};

@@ -1,0 +1,289 @@
+//! One task per conversation: wait, feed one input, carry out its outputs.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant as Tick, sleep_until};
+use tracing::{debug, info};
+
+use super::msrp::{LinkEvent, MsrpLink, MsrpSettings};
+use super::sip_outbound::SipOutbound;
+use crate::bridge::{Conversation, Input, Output};
+use crate::chat::{Answer, Notice, NoticeKind, Refusal};
+use crate::sip::DialogKey;
+use crate::store::connections::OnFailure;
+use crate::store::{Inbox, Letter, MsrpArrival, Sessions, Ticket};
+
+/// What every driver works with.
+#[derive(Clone)]
+pub struct DriverKit {
+    /// The directory in which conversations are found.
+    pub sessions: Arc<Sessions>,
+    /// The way out to SIP peers.
+    pub outbound: SipOutbound,
+    /// The way to the applications.
+    pub notices: mpsc::Sender<Notice>,
+    /// The MSRP sockets.
+    pub msrp: MsrpSettings,
+}
+
+/// How long notices wait for the answer that creates what they name.
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
+
+/// Reads the clock as the machines know it, paused in tests.
+pub(super) fn now() -> Instant {
+    Tick::now().into_std()
+}
+
+/// The reply that a request waits for.
+pub(super) type StartReply = oneshot::Sender<Ticket<Result<(), Refusal>>>;
+
+/// A conversation with all that it needs to live.
+pub(super) struct Driver {
+    kit: DriverKit,
+    conversation: Conversation,
+    inbox: Inbox,
+    letters: mpsc::Receiver<Letter>,
+    link: MsrpLink,
+    dialogs: Vec<DialogKey>,
+    caller: Option<DialogKey>,
+    answer: Option<Result<Answer, Refusal>>,
+    outbox: VecDeque<Pending>,
+}
+
+/// What waits for its turn to go to the applications.
+enum Pending {
+    /// Nothing behind this leaves before the answer has, or the time is up.
+    Hold(oneshot::Receiver<()>, Instant),
+    Notice(Notice),
+}
+
+/// What woke the driver.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once, and a box would cost an allocation per message"
+)]
+enum Woken {
+    Letter(Option<Letter>),
+    Link(LinkEvent),
+    Timeout,
+    Released,
+}
+
+impl Driver {
+    /// Enters the conversation in the directories; a `caller` is routed already.
+    pub(super) fn new(
+        kit: DriverKit,
+        conversation: Conversation,
+        (inbox, letters): (Inbox, mpsc::Receiver<Letter>),
+        caller: Option<DialogKey>,
+    ) -> Self {
+        let id = conversation.id().clone();
+        kit.sessions.enter(id, conversation.user().clone(), inbox.clone());
+        kit.sessions.route_msrp(conversation.msrp_session_id(), inbox.clone());
+        Self {
+            link: MsrpLink::new(kit.msrp.clone()),
+            kit,
+            conversation,
+            inbox,
+            letters,
+            dialogs: Vec::new(),
+            caller,
+            answer: None,
+            outbox: VecDeque::new(),
+        }
+    }
+
+    /// Runs the conversation to its end; `started` is told once its first outputs are out.
+    pub(super) async fn run(mut self, started: Option<StartReply>) {
+        if let Some(reply) = started {
+            let (ticket, released) = Ticket::new(Ok(()));
+            self.hold(released);
+            self.carry_out();
+            // A client that has gone away gets no answer, but its session stands.
+            drop(reply.send(ticket));
+        }
+        loop {
+            self.carry_out();
+            self.release().await;
+            if self.outbox.is_empty() && self.conversation.is_finished(now()) {
+                break;
+            }
+            match self.wait().await {
+                Woken::Letter(Some(letter)) => self.read(letter),
+                Woken::Letter(None) | Woken::Released => {}
+                Woken::Link(event) => self.feed_link(event),
+                Woken::Timeout => self.conversation.handle(now(), Input::Timeout),
+            }
+        }
+        self.depart();
+    }
+
+    /// Waits for the first of: a letter, the MSRP connection, a timer, an answer that has left.
+    async fn wait(&mut self) -> Woken {
+        let deadline = self.conversation.next_timeout().map(Tick::from_std);
+        let timer = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => pending().await,
+            }
+        };
+        let release = async {
+            match self.outbox.front_mut() {
+                Some(Pending::Hold(released, until)) => {
+                    tokio::select! {
+                        _ = released => {}
+                        () = sleep_until(Tick::from_std(*until)) => {}
+                    }
+                }
+                Some(Pending::Notice(_)) => {}
+                None => pending().await,
+            }
+        };
+        let woken = tokio::select! {
+            letter = self.letters.recv() => Woken::Letter(letter),
+            event = self.link.next() => Woken::Link(event),
+            () = timer => Woken::Timeout,
+            () = release => Woken::Released,
+        };
+        if matches!(woken, Woken::Released)
+            && matches!(self.outbox.front(), Some(Pending::Hold(..)))
+        {
+            self.outbox.pop_front();
+        }
+        woken
+    }
+
+    fn read(&mut self, letter: Letter) {
+        match letter {
+            Letter::Command { command, reply } => {
+                self.conversation.handle(now(), Input::Command(command));
+                self.carry_out_until_answer();
+                let answer = self.answer.take().unwrap_or(Err(Refusal::NoSession));
+                let (ticket, released) = Ticket::new(answer);
+                self.hold(released);
+                drop(reply.send(ticket));
+            }
+            Letter::Sip { message, source } => {
+                self.conversation.handle(now(), Input::Sip { message, source });
+            }
+            Letter::SipFailed { hop } => {
+                self.conversation.handle(now(), Input::SipFailed { hop });
+            }
+            Letter::Msrp(arrival) => self.adopt(*arrival),
+            Letter::Stop => self.conversation.handle(now(), Input::Stop),
+        }
+    }
+
+    fn adopt(&mut self, arrival: MsrpArrival) {
+        match self.link.adopt(arrival) {
+            Some(first) => {
+                self.conversation.handle(now(), Input::MsrpConnected);
+                self.carry_out();
+                self.conversation.handle(now(), Input::MsrpFrame(first));
+            }
+            None => debug!(session = %self.conversation.id(), "a second MSRP connection, closed"),
+        }
+    }
+
+    fn feed_link(&mut self, event: LinkEvent) {
+        let input = match event {
+            LinkEvent::Connected => Input::MsrpConnected,
+            LinkEvent::Frame(frame) => Input::MsrpFrame(frame),
+            LinkEvent::Malformed(why) => Input::MsrpMalformed(why),
+            LinkEvent::Closed => Input::MsrpClosed,
+        };
+        self.conversation.handle(now(), input);
+    }
+
+    fn hold(&mut self, released: oneshot::Receiver<()>) {
+        self.outbox.push_back(Pending::Hold(released, now() + FLUSH_WAIT));
+    }
+
+    /// Carries out what comes before the answer, and leaves the rest behind the answer's hold.
+    fn carry_out_until_answer(&mut self) {
+        while self.answer.is_none() {
+            let Some(output) = self.conversation.poll() else { return };
+            self.carry_out_one(output);
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.conversation.poll() {
+            self.carry_out_one(output);
+        }
+    }
+
+    fn carry_out_one(&mut self, output: Output) {
+        match output {
+            Output::Sip { bytes, hop } => {
+                let (inbox, failed) = (self.inbox.clone(), hop.clone());
+                let tell = OnFailure::new(move || {
+                    // A full inbox loses the news; the transaction's timer brings it again.
+                    let _lost = inbox.offer(Letter::SipFailed { hop: failed });
+                });
+                self.kit.outbound.send(bytes, &hop, tell);
+            }
+            Output::Route(key) => {
+                self.kit.sessions.route_dialog(key.clone(), self.inbox.clone());
+                self.dialogs.push(key);
+            }
+            Output::MsrpConnect { host, port } => self.link.connect(host, port),
+            Output::MsrpWrite(bytes) => self.link.write(&bytes),
+            Output::MsrpClose => self.link.close_when_flushed(),
+            Output::Notice(notice) => {
+                log(&notice);
+                self.outbox.push_back(Pending::Notice(notice));
+            }
+            Output::Answer(answer) => self.answer = Some(answer),
+        }
+    }
+
+    /// Hands on the notices that no answer holds back.
+    async fn release(&mut self) {
+        while let Some(Pending::Notice(_)) = self.outbox.front() {
+            if let Some(Pending::Notice(notice)) = self.outbox.pop_front() {
+                // Nobody listens any more only when the whole server goes down.
+                drop(self.kit.notices.send(notice).await);
+            }
+        }
+    }
+
+    fn depart(&mut self) {
+        let sessions = &self.kit.sessions;
+        sessions.leave(self.conversation.id());
+        sessions.forget_msrp(self.conversation.msrp_session_id());
+        for key in self.dialogs.drain(..) {
+            sessions.forget_dialog(&key);
+        }
+        if let Some(key) = &self.caller {
+            sessions.forget_caller(key);
+        }
+        sessions.dismiss();
+        debug!(session = %self.conversation.id(), "session forgotten");
+    }
+}
+
+/// Writes the one line per event that an operator cares about; never a message's text.
+fn log(notice: &Notice) {
+    let (session, user) = (&notice.session, &notice.user);
+    match &notice.kind {
+        NoticeKind::Invited { originator, .. } => {
+            info!(%session, %user, from = %originator.address, "invitation");
+        }
+        NoticeKind::Event { event, description, message } => {
+            let description = description.as_deref().unwrap_or_default();
+            let message = message.as_ref().map(|id| id.as_str()).unwrap_or_default();
+            info!(%session, %user, event = event.as_str(), message, description, "event");
+        }
+        NoticeKind::Delivery { message, status, error_code, .. } => {
+            let code = error_code.as_deref().unwrap_or_default();
+            debug!(%session, %user, %message, status = status.as_str(), code, "delivery");
+        }
+        NoticeKind::Message { id, echo, .. } => debug!(%session, %user, %id, echo, "message"),
+        NoticeKind::Composing { echo, .. } => debug!(%session, %user, echo, "composing"),
+    }
+}

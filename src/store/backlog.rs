@@ -1,0 +1,455 @@
+//! A bounded queue of notifications: in order, kept until written, loud about what it had to drop.
+//!
+//! ```text
+//!   history (written, may be read again) │ handed out │ waiting
+//!   ◀── rewind ──────────────────────────┤            │        ◀── push
+//!                     ── written ───────▶│            │
+//! ```
+//! When the queue is full the oldest waiting notice is given up: a [`Loss`] takes its place and
+//! counts for its subscription what follows. Losses take no room: there is at most one waiting for
+//! each subscription. What is handed out is not given up until it is released.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::subscriptions::Subscription;
+use crate::chat::Notice;
+use crate::ids::NotificationId;
+
+/// A notification for one subscription, written as a document only when it is handed out.
+#[derive(Debug, Clone)]
+pub struct Queued {
+    /// Its id, the same on every attempt.
+    pub id: NotificationId,
+    /// Whom it is for.
+    pub subscription: Arc<Subscription>,
+    /// When it was queued.
+    pub since: Instant,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What a notification says.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Something happened.
+    Notice(Arc<Notice>),
+    /// Notifications had to be given up.
+    Lost(Loss),
+}
+
+/// What had to be given up.
+#[derive(Debug, Clone)]
+pub struct Loss {
+    /// How many notices.
+    pub count: u64,
+    /// The first of them.
+    pub oldest: Arc<Notice>,
+}
+
+impl Queued {
+    fn is_notice(&self) -> bool {
+        match self.content {
+            Content::Notice(_) => true,
+            Content::Lost(_) => false,
+        }
+    }
+
+    /// Gives the loss where this is one for `subscription`.
+    fn loss_of(&mut self, subscription: &Subscription) -> Option<&mut Loss> {
+        match &mut self.content {
+            Content::Lost(loss) if self.subscription.id == subscription.id => Some(loss),
+            Content::Lost(_) | Content::Notice(_) => None,
+        }
+    }
+}
+
+/// The queue.
+#[derive(Debug)]
+pub struct Backlog {
+    capacity: usize,
+    reread: usize,
+    history: VecDeque<Queued>,
+    pending: VecDeque<Queued>,
+    handed: usize,
+}
+
+impl Backlog {
+    /// Opens a queue of `capacity` notifications (at least 2) that keeps the last `reread` written
+    /// ones for [`Backlog::rewind`].
+    #[must_use]
+    pub fn new(capacity: usize, reread: usize) -> Self {
+        let capacity = capacity.max(2);
+        Self { capacity, reread, history: VecDeque::new(), pending: VecDeque::new(), handed: 0 }
+    }
+
+    /// Queues a notification and tells how many others it cost.
+    pub fn push(&mut self, queued: Queued) -> u64 {
+        let mut lost = 0;
+        while self.is_full() && self.give_up_oldest(queued.since) {
+            lost += 1;
+        }
+        self.pending.push_back(queued);
+        lost
+    }
+
+    /// Hands out the next notifications, at most `max`; they stay queued until written.
+    pub fn hand_out(&mut self, max: usize) -> Vec<Queued> {
+        // One notice at least is not handed out, so that a full queue has one to give up.
+        let count = self.pending.len().min(max).min(self.capacity - 1);
+        self.handed = self.handed.max(count);
+        self.pending.iter().take(count).cloned().collect()
+    }
+
+    /// Takes everything up to and including `last` as written.
+    pub fn written(&mut self, last: &NotificationId) {
+        let Some(place) = self.pending.iter().position(|queued| queued.id == *last) else {
+            return;
+        };
+        self.handed = self.handed.saturating_sub(place + 1);
+        self.history.extend(self.pending.drain(..=place));
+        let surplus = self.history.len().saturating_sub(self.reread);
+        self.history.drain(..surplus);
+    }
+
+    /// Takes back what was handed out and could not be written.
+    pub fn release(&mut self) {
+        self.handed = 0;
+        self.unite_losses();
+    }
+
+    /// Goes back to what follows `since`, the last notification that the reader has.
+    ///
+    /// An id that is no longer known has left the history, so all of the history follows it.
+    pub fn rewind(&mut self, since: &NotificationId) {
+        if self.pending.iter().any(|queued| queued.id == *since) {
+            self.written(since);
+            return;
+        }
+        let known = self.history.iter().position(|queued| queued.id == *since);
+        let again = self.history.split_off(known.map_or(0, |place| place + 1));
+        for queued in again.into_iter().rev() {
+            self.pending.push_front(queued);
+        }
+        self.release();
+    }
+
+    /// Gives up what waits since `limit` or longer and tells how many notices that were.
+    pub fn give_up_older(&mut self, now: Instant, limit: Instant) -> u64 {
+        self.release();
+        let mut lost = 0;
+        while let Some(place) = self.pending.iter().position(|queued| queued.since <= limit) {
+            lost += u64::from(self.give_up(place, now));
+        }
+        lost
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.history.clear();
+        self.pending.clear();
+        self.handed = 0;
+    }
+
+    /// Forgets what is for a subscription that has ended.
+    pub fn forget(&mut self, subscription: &Subscription) {
+        let is_kept = |queued: &Queued| queued.subscription.id != subscription.id;
+        let gone = self.pending.iter().take(self.handed).filter(|q| !is_kept(q)).count();
+        self.handed -= gone;
+        self.pending.retain(is_kept);
+        self.history.retain(is_kept);
+    }
+
+    /// Tells whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Counts what waits.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.pending.len() >= self.capacity
+            && self.pending.iter().filter(|queued| queued.is_notice()).count() >= self.capacity
+    }
+
+    /// Gives up the oldest notice that is not handed out and tells whether there was one.
+    fn give_up_oldest(&mut self, now: Instant) -> bool {
+        match self.pending.iter().skip(self.handed).position(Queued::is_notice) {
+            Some(place) => self.give_up(self.handed + place, now),
+            None => false,
+        }
+    }
+
+    /// Takes the notification at `place` out, and a [`Loss`] in for it where it is a notice; tells
+    /// whether it was one.
+    fn give_up(&mut self, place: usize, now: Instant) -> bool {
+        let Some(Queued { id, subscription, content, .. }) = self.pending.remove(place) else {
+            return false;
+        };
+        let Content::Notice(notice) = content else {
+            return false;
+        };
+        // What a loss says changes as it grows, and its id with it: readers skip ids they know.
+        let id = NotificationId::new(format!("{id}-lost"));
+        let mut waiting = self.pending.iter_mut().enumerate().skip(self.handed);
+        let earlier = waiting.find_map(|(i, q)| q.loss_of(&subscription).map(|l| (i, l.clone())));
+        let (place, loss) = match earlier {
+            Some((place, Loss { count, oldest })) => {
+                self.pending.remove(place);
+                (place, Loss { count: count + 1, oldest })
+            }
+            None => (place, Loss { count: 1, oldest: notice }),
+        };
+        let content = Content::Lost(loss);
+        self.pending.insert(place, Queued { id, subscription, since: now, content });
+        true
+    }
+
+    /// Makes one of the losses of each subscription, in place of the last; a loss that was handed
+    /// out could not grow, so another may have begun behind it.
+    fn unite_losses(&mut self) {
+        let mut place = self.pending.len();
+        while place > 0 {
+            place -= 1;
+            let Some(Queued { subscription, content: Content::Lost(loss), .. }) =
+                self.pending.get(place)
+            else {
+                continue;
+            };
+            let (subscription, loss) = (Arc::clone(subscription), loss.clone());
+            let mut later = self.pending.iter_mut().skip(place + 1);
+            if let Some(united) = later.find_map(|queued| queued.loss_of(&subscription)) {
+                *united = Loss { count: loss.count + united.count, oldest: loss.oldest };
+                self.pending.remove(place);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::address::Address;
+    use crate::chat::{EventType, NoticeKind, NotificationFormat};
+    use crate::ids::{SessionId, SubscriptionId};
+
+    #[test]
+    fn what_is_handed_out_stays_until_written() {
+        let mut backlog = backlog(10, ["1", "2", "3"]);
+        assert_eq!(hand(&mut backlog, 2), ["1", "2"]);
+        assert_eq!(hand(&mut backlog, 2), ["1", "2"]);
+        backlog.written(&NotificationId::new("2"));
+        assert_eq!(hand(&mut backlog, 2), ["3"]);
+        backlog.written(&NotificationId::new("2"));
+        backlog.written(&NotificationId::new("3"));
+        assert!(backlog.is_empty());
+    }
+
+    #[test]
+    fn a_full_queue_gives_up_the_oldest_and_says_so() {
+        let mut backlog = backlog(3, ["1", "2", "3"]);
+        assert_eq!(backlog.push(notice("4", "s")), 1);
+        assert_eq!(backlog.push(notice("5", "s")), 1);
+        assert_eq!(show(&backlog), ["2-lost: 2", "3", "4", "5"]);
+    }
+
+    #[test]
+    fn what_is_handed_out_is_not_given_up() {
+        let mut backlog = backlog(3, ["1", "2", "3"]);
+        assert_eq!(hand(&mut backlog, 9), ["1", "2"]);
+        backlog.push(notice("4", "s"));
+        assert_eq!(show(&backlog), ["1", "2", "3-lost: 1", "4"]);
+        backlog.written(&NotificationId::new("2"));
+        backlog.push(notice("5", "s"));
+        assert_eq!(show(&backlog), ["3-lost: 1", "4", "5"]);
+    }
+
+    #[test]
+    fn a_loss_that_was_handed_out_does_not_change_and_losses_unite_when_released() {
+        let mut backlog = backlog(3, ["1", "2", "3", "4"]);
+        assert_eq!(hand(&mut backlog, 1), ["1-lost"]);
+        backlog.push(notice("5", "s"));
+        assert_eq!(show(&backlog), ["1-lost: 1", "2-lost: 1", "3", "4", "5"]);
+        backlog.release();
+        assert_eq!(show(&backlog), ["2-lost: 2", "3", "4", "5"]);
+    }
+
+    #[test]
+    fn each_subscription_has_its_own_loss() {
+        let mut backlog = Backlog::new(2, 0);
+        for (id, subscription) in [("1", "a"), ("2", "b"), ("3", "a"), ("4", "b"), ("5", "a")] {
+            backlog.push(notice(id, subscription));
+        }
+        assert_eq!(show(&backlog), ["3-lost: 2", "2-lost: 1", "4", "5"]);
+        backlog.forget(&subscription("a"));
+        assert_eq!(show(&backlog), ["2-lost: 1", "4"]);
+    }
+
+    #[test]
+    fn a_reader_goes_back_to_the_last_notification_it_has() {
+        let mut backlog = backlog(10, ["1", "2", "3", "4"]);
+        backlog.written(&NotificationId::new("3"));
+        backlog.rewind(&NotificationId::new("1"));
+        assert_eq!(hand(&mut backlog, 9), ["2", "3", "4"]);
+        // What still waits and is named was read all the same.
+        backlog.rewind(&NotificationId::new("3"));
+        assert_eq!(hand(&mut backlog, 9), ["4"]);
+        backlog.written(&NotificationId::new("4"));
+        backlog.rewind(&NotificationId::new("long gone"));
+        assert_eq!(hand(&mut backlog, 9), ["1", "2", "3", "4"]);
+    }
+
+    #[test]
+    fn the_history_is_bounded() {
+        let mut backlog = Backlog::new(10, 1);
+        backlog.push(notice("1", "s"));
+        backlog.push(notice("2", "s"));
+        backlog.written(&NotificationId::new("2"));
+        backlog.rewind(&NotificationId::new("0"));
+        assert_eq!(show(&backlog), ["2"]);
+    }
+
+    #[test]
+    fn what_waits_too_long_is_given_up_and_the_loss_itself_in_its_time() {
+        let mut backlog = backlog(10, ["1", "2"]);
+        let since = backlog.pending[1].since;
+        let later = since + Duration::from_secs(9);
+        assert_eq!(backlog.give_up_older(later, since), 2);
+        assert_eq!(show(&backlog), ["2-lost: 2"]);
+        assert_eq!(backlog.give_up_older(later, since), 0);
+        assert_eq!(backlog.give_up_older(later, later), 0);
+        assert!(backlog.is_empty());
+    }
+
+    /// What happens to a queue.
+    #[derive(Debug, Clone)]
+    enum Act {
+        Push,
+        Write(usize),
+        Fail(usize),
+        Overflow(usize),
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            3 => Just(Act::Push),
+            1 => (1..6_usize).prop_map(Act::Write),
+            1 => (1..6_usize).prop_map(Act::Fail),
+            1 => (1..6_usize).prop_map(Act::Overflow),
+        ]
+    }
+
+    proptest! {
+        /// Every notice is read once, in order, or counted in one loss that is read before any
+        /// later notice.
+        #[test]
+        fn nothing_is_lost_in_silence(capacity in 2..6_usize, acts in prop::collection::vec(act(), 0..60)) {
+            let mut backlog = Backlog::new(capacity, 0);
+            let (mut pushed, mut accounted) = (0_u64, 0_u64);
+            let mut push = |backlog: &mut Backlog| {
+                backlog.push(notice(&pushed.to_string(), "s"));
+                pushed += 1;
+                assert!(backlog.len() <= 2 * capacity);
+            };
+            for act in acts.into_iter().chain(std::iter::repeat_n(Act::Write(6), 60)) {
+                match act {
+                    Act::Push => push(&mut backlog),
+                    Act::Fail(max) => {
+                        backlog.hand_out(max);
+                        backlog.release();
+                    }
+                    Act::Write(max) => accounted = write(&mut backlog, max, accounted, |_| ()),
+                    Act::Overflow(max) => {
+                        let overflow = |backlog: &mut Backlog| (0..6).for_each(|_| push(backlog));
+                        accounted = write(&mut backlog, max, accounted, overflow);
+                    }
+                }
+            }
+            prop_assert!(backlog.is_empty());
+            prop_assert_eq!(accounted, pushed);
+        }
+    }
+
+    /// Writes what is handed out, with something happening `meanwhile`; gives the number of the
+    /// notice that must be read next.
+    fn write(
+        backlog: &mut Backlog,
+        max: usize,
+        next: u64,
+        meanwhile: impl FnOnce(&mut Backlog),
+    ) -> u64 {
+        let batch = backlog.hand_out(max);
+        meanwhile(backlog);
+        if let Some(last) = batch.last() {
+            backlog.written(&last.id);
+        }
+        batch.iter().fold(next, |next, queued| match &queued.content {
+            Content::Lost(loss) => next + loss.count,
+            Content::Notice(_) => {
+                assert_eq!(queued.id.to_string(), next.to_string());
+                next + 1
+            }
+        })
+    }
+
+    fn backlog<const N: usize>(capacity: usize, ids: [&str; N]) -> Backlog {
+        let mut backlog = Backlog::new(capacity, 10);
+        for id in ids {
+            backlog.push(notice(id, "s"));
+        }
+        backlog
+    }
+
+    fn notice(id: &str, to: &str) -> Queued {
+        let event = EventType::Accepted;
+        let kind = NoticeKind::Event { event, description: None, message: None };
+        let user = subscription(to).user;
+        let session = SessionId::new(format!("session of {id}"));
+        let notice = Notice { user, session, at: OffsetDateTime::UNIX_EPOCH, kind };
+        Queued {
+            id: NotificationId::new(id),
+            subscription: Arc::new(subscription(to)),
+            since: Instant::now(),
+            content: Content::Notice(Arc::new(notice)),
+        }
+    }
+
+    fn subscription(id: &str) -> Subscription {
+        Subscription {
+            id: SubscriptionId::new(id),
+            user: Address::anonymous(),
+            user_base: String::new(),
+            resource_url: String::new(),
+            notify_url: String::new(),
+            callback_data: None,
+            format: NotificationFormat::Json,
+            client_correlator: None,
+            duration: None,
+            expires: None,
+            echo: true,
+        }
+    }
+
+    fn hand(backlog: &mut Backlog, max: usize) -> Vec<String> {
+        backlog.hand_out(max).iter().map(|queued| queued.id.to_string()).collect()
+    }
+
+    fn show(backlog: &Backlog) -> Vec<String> {
+        let show = |queued: &Queued| match &queued.content {
+            Content::Notice(_) => queued.id.to_string(),
+            Content::Lost(loss) => format!("{}: {}", queued.id, loss.count),
+        };
+        backlog.pending.iter().map(show).collect()
+    }
+}

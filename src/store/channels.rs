@@ -1,0 +1,490 @@
+//! Notification channels: where a client without a server of its own fetches its notifications.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use super::backlog::{Backlog, Queued};
+use super::subscriptions::Subscription;
+use crate::address::Address;
+use crate::ids::{ChannelId, NotificationId, Random};
+
+/// What channels are like; a part of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelSettings {
+    /// How many notifications wait in one channel.
+    pub queue: usize,
+    /// How many written notifications of a channel may be read again (`?since=`).
+    pub reread: usize,
+    /// The most notifications in one answer.
+    pub max_notifications: u32,
+    /// The longest life time, in seconds; also the one of a channel that asks for none.
+    pub max_lifetime: u32,
+    /// How long a poll is held while nothing arrives.
+    pub poll: Duration,
+    /// The most channels of one user.
+    pub per_user: usize,
+    /// The most channels of all users together.
+    pub total: usize,
+}
+
+impl Default for ChannelSettings {
+    fn default() -> Self {
+        Self {
+            queue: 1000,
+            reread: 250,
+            max_notifications: 100,
+            max_lifetime: 86_400,
+            poll: Duration::from_secs(20),
+            per_user: 16,
+            total: 100_000,
+        }
+    }
+}
+
+/// What a client asks for when it opens a channel.
+#[derive(Debug, Clone)]
+pub struct NewChannel {
+    /// The user that the channel is for.
+    pub user: Address,
+    /// `{serverRoot}/{apiVersion}/notificationchannel/{userId}` as the client spells it.
+    pub base_url: String,
+    /// The type of the channel as the client spells it.
+    pub channel_type: String,
+    /// The client's name for its application.
+    pub application_tag: Option<String>,
+    /// The client's own tag for the resource.
+    pub client_correlator: Option<String>,
+    /// The most notifications that the client wants in one answer.
+    pub max_notifications: Option<u32>,
+    /// The wanted life time in seconds; `None` and 0 stand for the longest.
+    pub lifetime: Option<u32>,
+}
+
+/// Why there is no room for another channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ChannelsFull {
+    /// The user has as many as one user may have.
+    #[error("the user has too many notification channels")]
+    ForUser,
+    /// The server has as many as it can hold.
+    #[error("the server has too many notification channels")]
+    ForAll,
+}
+
+/// All channels, found by id, by the URL that subscriptions notify, and by the secret of the poll.
+#[derive(Debug)]
+pub struct Channels {
+    settings: ChannelSettings,
+    random: Mutex<Random>,
+    directory: RwLock<Directory>,
+}
+
+/// The maps; a channel stands in all of them or in none.
+#[derive(Debug, Default)]
+struct Directory {
+    by_id: BTreeMap<ChannelId, Arc<Channel>>,
+    ids_by_user: BTreeMap<Address, Vec<ChannelId>>,
+    ids_by_callback_url: BTreeMap<Box<str>, ChannelId>,
+    ids_by_secret: BTreeMap<Box<str>, ChannelId>,
+    is_closing: bool,
+}
+
+impl Channels {
+    /// Opens an empty directory that draws ids and secrets from `random`.
+    #[must_use]
+    pub fn new(settings: ChannelSettings, random: Random) -> Self {
+        Self { settings, random: Mutex::new(random), directory: RwLock::default() }
+    }
+
+    /// Opens a channel.
+    ///
+    /// # Errors
+    /// One of the two limits is reached.
+    pub fn create(&self, now: Instant, wish: NewChannel) -> Result<Arc<Channel>, ChannelsFull> {
+        let channel = Arc::new(self.build(now, wish));
+        let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        if directory.by_id.len() >= self.settings.total {
+            return Err(ChannelsFull::ForAll);
+        }
+        if directory.ids_by_user.get(&channel.user).map_or(0, Vec::len) >= self.settings.per_user {
+            return Err(ChannelsFull::ForUser);
+        }
+        directory.insert(&channel);
+        Ok(channel)
+    }
+
+    /// Ends a channel and gives it back; its poll is answered.
+    pub fn remove(&self, user: &Address, id: &ChannelId) -> Option<Arc<Channel>> {
+        let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        if directory.by_id.get(id)?.user != *user {
+            return None;
+        }
+        directory.remove(id)
+    }
+
+    /// Ends the channels whose time is over and gives them back.
+    pub fn expire(&self, now: Instant) -> Vec<Arc<Channel>> {
+        let is_over = |channel: &Channel| channel.expires() <= now;
+        let over: Vec<ChannelId> = {
+            let directory = self.read();
+            directory.by_id.values().filter(|c| is_over(c)).map(|c| c.id.clone()).collect()
+        };
+        if over.is_empty() {
+            return Vec::new();
+        }
+        let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        // A channel may have been given more time between the two locks.
+        let is_still_over = |id: &&ChannelId| directory.by_id.get(*id).is_some_and(|c| is_over(c));
+        let over: Vec<ChannelId> = over.iter().filter(is_still_over).cloned().collect();
+        over.iter().filter_map(|id| directory.remove(id)).collect()
+    }
+
+    /// Gives a channel another life time from `now` on, in seconds, and gives the granted one back.
+    pub fn renew(&self, now: Instant, channel: &Channel, lifetime: Option<u32>) -> u32 {
+        let granted = self.grant(lifetime);
+        channel.state().expires = now + Duration::from_secs(granted.into());
+        granted
+    }
+
+    /// Answers all polls, and all that follow, at once: the server is shutting down.
+    pub fn close(&self) {
+        let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        directory.is_closing = true;
+        directory.by_id.values().for_each(|channel| channel.close());
+    }
+
+    /// Finds a channel of the user.
+    #[must_use]
+    pub fn get(&self, user: &Address, id: &ChannelId) -> Option<Arc<Channel>> {
+        self.read().by_id.get(id).filter(|channel| channel.user == *user).cloned()
+    }
+
+    /// Lists the channels of the user, oldest first.
+    #[must_use]
+    pub fn list(&self, user: &Address) -> Vec<Arc<Channel>> {
+        let directory = self.read();
+        let ids = directory.ids_by_user.get(user).map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(|id| directory.by_id.get(id).cloned()).collect()
+    }
+
+    /// Finds the channel that takes the notifications for `url`.
+    #[must_use]
+    pub fn by_callback_url(&self, url: &str) -> Option<Arc<Channel>> {
+        let directory = self.read();
+        directory.by_id.get(directory.ids_by_callback_url.get(url)?).cloned()
+    }
+
+    /// Finds the channel that is polled with `secret`.
+    #[must_use]
+    pub fn by_secret(&self, secret: &str) -> Option<Arc<Channel>> {
+        let directory = self.read();
+        directory.by_id.get(directory.ids_by_secret.get(secret)?).cloned()
+    }
+
+    /// Counts the channels of all users.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.read().by_id.len()
+    }
+
+    /// Gives the settings.
+    #[must_use]
+    pub fn settings(&self) -> &ChannelSettings {
+        &self.settings
+    }
+
+    fn build(&self, now: Instant, wish: NewChannel) -> Channel {
+        let (id, callback, secret) = {
+            let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+            (random.token(), random.token(), random.token())
+        };
+        let most = self.settings.max_notifications.max(1);
+        let wanted = wish.max_notifications.filter(|wanted| *wanted > 0).unwrap_or(most);
+        let lifetime = self.grant(wish.lifetime);
+        Channel {
+            resource_url: format!("{}/channels/{id}", wish.base_url),
+            callback_url: format!("{}/callbacks/{callback}", wish.base_url),
+            channel_url: format!("{}/polls/{secret}", wish.base_url),
+            id: ChannelId::new(id),
+            secret: secret.into(),
+            user: wish.user,
+            channel_type: wish.channel_type,
+            application_tag: wish.application_tag,
+            client_correlator: wish.client_correlator,
+            max_notifications: wanted.min(most),
+            state: Mutex::new(State {
+                backlog: Backlog::new(self.settings.queue, self.settings.reread),
+                expires: now + Duration::from_secs(lifetime.into()),
+                turn: 0,
+                is_closed: false,
+            }),
+            changed: Notify::new(),
+        }
+    }
+
+    fn grant(&self, lifetime: Option<u32>) -> u32 {
+        let most = self.settings.max_lifetime;
+        lifetime.filter(|wanted| *wanted > 0).map_or(most, |wanted| wanted.min(most))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Directory> {
+        self.directory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Directory {
+    fn insert(&mut self, channel: &Arc<Channel>) {
+        let id = &channel.id;
+        self.by_id.insert(id.clone(), Arc::clone(channel));
+        self.ids_by_user.entry(channel.user.clone()).or_default().push(id.clone());
+        self.ids_by_callback_url.insert(channel.callback_url.as_str().into(), id.clone());
+        self.ids_by_secret.insert(channel.secret.clone(), id.clone());
+        if self.is_closing {
+            channel.close();
+        }
+    }
+
+    fn remove(&mut self, id: &ChannelId) -> Option<Arc<Channel>> {
+        let channel = self.by_id.remove(id)?;
+        if let Some(own) = self.ids_by_user.get_mut(&channel.user) {
+            own.retain(|other| other != id);
+            if own.is_empty() {
+                self.ids_by_user.remove(&channel.user);
+            }
+        }
+        self.ids_by_callback_url.remove(channel.callback_url.as_str());
+        self.ids_by_secret.remove(&channel.secret);
+        channel.close();
+        Some(channel)
+    }
+}
+
+/// One channel with the notifications that wait in it.
+#[derive(Debug)]
+pub struct Channel {
+    /// The `{channelId}` of its URL.
+    pub id: ChannelId,
+    /// The user that it is for.
+    pub user: Address,
+    /// The type as the client spelled it.
+    pub channel_type: String,
+    /// The client's name for its application.
+    pub application_tag: Option<String>,
+    /// The client's own tag for the resource.
+    pub client_correlator: Option<String>,
+    /// Its own URL.
+    pub resource_url: String,
+    /// The notifyURL of the subscriptions that use it.
+    pub callback_url: String,
+    /// The URL that the client polls; whoever knows it may poll.
+    pub channel_url: String,
+    /// The most notifications in one answer.
+    pub max_notifications: u32,
+    secret: Box<str>,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    backlog: Backlog,
+    expires: Instant,
+    /// Counts the polls; only the latest one is served.
+    turn: u64,
+    is_closed: bool,
+}
+
+/// What a channel has in hand for a poll.
+#[derive(Debug)]
+pub enum Hand {
+    /// These notifications, one at least.
+    Notifications(Vec<Queued>),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing any more: another poll has come, or the channel has ended.
+    Released,
+}
+
+impl Channel {
+    /// Queues a notification and tells how many others it cost.
+    pub fn push(&self, queued: Queued) -> u64 {
+        let lost = self.state().backlog.push(queued);
+        self.changed.notify_waiters();
+        lost
+    }
+
+    /// Begins a poll, which releases the one before; `since` is the last notification that the
+    /// reader has, where it says so.
+    pub fn begin_poll(&self, since: Option<&NotificationId>) -> u64 {
+        let mut state = self.state();
+        state.turn += 1;
+        if let Some(since) = since {
+            state.backlog.rewind(since);
+        }
+        let turn = state.turn;
+        drop(state);
+        self.changed.notify_waiters();
+        turn
+    }
+
+    /// Gives what waits to the poll of this `turn`; it stays queued until written.
+    pub fn hand_out(&self, turn: u64) -> Hand {
+        let mut state = self.state();
+        if state.turn != turn {
+            return Hand::Released;
+        }
+        let max = usize::try_from(self.max_notifications).unwrap_or(usize::MAX);
+        let notifications = state.backlog.hand_out(max);
+        match (notifications.is_empty(), state.is_closed) {
+            (false, _) => Hand::Notifications(notifications),
+            (true, false) => Hand::Nothing,
+            (true, true) => Hand::Released,
+        }
+    }
+
+    /// Takes everything up to and including `last` as written.
+    pub fn written(&self, last: &NotificationId) {
+        self.state().backlog.written(last);
+    }
+
+    /// Takes back what the poll of this `turn` could not write.
+    pub fn release(&self, turn: u64) {
+        let mut state = self.state();
+        if state.turn == turn {
+            state.backlog.release();
+        }
+    }
+
+    /// Forgets what waits for a subscription that has ended.
+    pub fn forget(&self, subscription: &Subscription) {
+        self.state().backlog.forget(subscription);
+    }
+
+    /// Wakes when something arrives, another poll begins or the channel ends.
+    #[must_use]
+    pub fn changed(&self) -> &Notify {
+        &self.changed
+    }
+
+    /// Gives the instant at which the channel ends by itself.
+    #[must_use]
+    pub fn expires(&self) -> Instant {
+        self.state().expires
+    }
+
+    /// Gives what is left of the life time, in seconds, a begun one counted in full.
+    #[must_use]
+    pub fn remaining(&self, now: Instant) -> u32 {
+        let left = self.expires().saturating_duration_since(now);
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        u32::try_from(seconds).unwrap_or(u32::MAX)
+    }
+
+    /// Counts the notifications that wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.state().backlog.len()
+    }
+
+    fn close(&self) {
+        self.state().is_closed = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Locks the state; never held across an await, and every change leaves it whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_channel_is_found_by_its_owner_its_callback_url_and_its_secret() {
+        let channels = open(ChannelSettings::default());
+        let channel = channels.create(Instant::now(), wish("sip:a@b")).unwrap();
+        let (owner, other) = (address("sip:a@b"), address("sip:c@d"));
+        assert!(channels.get(&owner, &channel.id).is_some());
+        assert!(channels.get(&other, &channel.id).is_none());
+        assert!(channels.remove(&other, &channel.id).is_none());
+        assert!(channels.by_callback_url(&channel.callback_url).is_some());
+        let (_, secret) = channel.channel_url.rsplit_once('/').unwrap();
+        assert!(channels.by_secret(secret).is_some());
+        assert!(channels.by_secret(channel.id.as_str()).is_none());
+        assert_eq!(channels.list(&owner).len(), 1);
+        assert!(channels.list(&other).is_empty());
+    }
+
+    #[test]
+    fn a_removed_channel_leaves_no_trace() {
+        let channels = open(ChannelSettings::default());
+        let channel = channels.create(Instant::now(), wish("sip:a@b")).unwrap();
+        let turn = channel.begin_poll(None);
+        assert!(matches!(channel.hand_out(turn), Hand::Nothing));
+        assert!(channels.remove(&channel.user, &channel.id).is_some());
+        assert!(matches!(channel.hand_out(turn), Hand::Released));
+        assert!(channels.by_callback_url(&channel.callback_url).is_none());
+        assert_eq!(channels.count(), 0);
+        let directory = channels.read();
+        assert!(directory.ids_by_user.is_empty());
+        assert!(directory.ids_by_callback_url.is_empty());
+        assert!(directory.ids_by_secret.is_empty());
+    }
+
+    #[test]
+    fn both_limits_hold() {
+        let channels =
+            open(ChannelSettings { per_user: 1, total: 2, ..ChannelSettings::default() });
+        let create = |user| channels.create(Instant::now(), wish(user)).map(|_| ());
+        assert_eq!(create("sip:a@b"), Ok(()));
+        assert_eq!(create("sip:a@b"), Err(ChannelsFull::ForUser));
+        assert_eq!(create("sip:c@d"), Ok(()));
+        assert_eq!(create("sip:e@f"), Err(ChannelsFull::ForAll));
+    }
+
+    #[test]
+    fn the_life_time_is_granted_up_to_the_longest_and_renewed() {
+        let channels = open(ChannelSettings { max_lifetime: 100, ..ChannelSettings::default() });
+        let now = Instant::now();
+        for (wanted, granted) in [(None, 100), (Some(0), 100), (Some(7), 7), (Some(1000), 100)] {
+            let wish = NewChannel { lifetime: wanted, ..wish("sip:a@b") };
+            let channel = channels.create(now, wish).unwrap();
+            assert_eq!(channel.remaining(now), granted);
+        }
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let [short] = &channels.expire(at(7))[..] else { panic!("one has run out") };
+        assert_eq!(short.expires(), at(7));
+        let [kept, ..] = &channels.list(&short.user)[..] else { panic!("others have not") };
+        assert_eq!(channels.renew(at(50), kept, Some(80)), 80);
+        assert_eq!(channels.expire(at(129)).len(), 2);
+        assert_eq!(channels.expire(at(130)).len(), 1);
+    }
+
+    fn open(settings: ChannelSettings) -> Channels {
+        Channels::new(settings, Random::seeded(1))
+    }
+
+    fn wish(user: &str) -> NewChannel {
+        NewChannel {
+            user: address(user),
+            base_url: "http://here/1/notificationchannel/a".into(),
+            channel_type: "longpolling".into(),
+            application_tag: None,
+            client_correlator: None,
+            max_notifications: None,
+            lifetime: None,
+        }
+    }
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+}

@@ -1,0 +1,335 @@
+//! What was answered to requests that a client may repeat: the same request, the same answer.
+//!
+//! A `clientCorrelator` in a body (TS Chat 5.2.2.13) or an `Idempotency-Key` in a header makes a
+//! POST safe to repeat: the first one does the work, repeats get its answer, and those that come
+//! while it works wait for it.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::address::Address;
+
+/// What makes two requests the same one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Correlation {
+    /// Who asks.
+    pub user: Address,
+    /// To which collection the request is posted, as its path below the user.
+    pub collection: Box<str>,
+    /// The `clientCorrelator` or `Idempotency-Key`.
+    pub correlator: Box<str>,
+}
+
+/// How much is remembered, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CorrelatorLimits {
+    /// The number of answers; the oldest make room.
+    pub capacity: usize,
+    /// What the answers weigh together, in bytes; the oldest make room.
+    pub weight: usize,
+    /// The age at which an answer is forgotten.
+    pub age: Duration,
+}
+
+impl Default for CorrelatorLimits {
+    fn default() -> Self {
+        Self { capacity: 10_000, weight: 64 << 20, age: Duration::from_secs(24 * 60 * 60) }
+    }
+}
+
+/// The correlator was used before, for a request that said something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the correlator was used for a request with another content")]
+pub struct OtherContent;
+
+/// What [`Correlators::claim`] finds.
+#[derive(Debug)]
+pub enum Claim<A> {
+    /// Nobody asked before: do the work, then [`Pending::settle`].
+    First(Pending<A>),
+    /// The answer that the first request got.
+    Repeat(A),
+}
+
+/// The answers of requests that may be repeated; `A` is what the face makes of an answer.
+#[derive(Debug)]
+pub struct Correlators<A> {
+    hasher: RandomState,
+    book: Arc<Mutex<Book<A>>>,
+}
+
+impl<A: Clone> Correlators<A> {
+    /// Opens an empty memory.
+    #[must_use]
+    pub fn new(limits: CorrelatorLimits) -> Self {
+        Self { hasher: RandomState::new(), book: Arc::new(Mutex::new(Book::new(limits))) }
+    }
+
+    /// Asks whether the request was seen before, and waits where its first copy is at work.
+    ///
+    /// An answer for which `still_stands` says no, because its resource is gone and may be created
+    /// anew, counts as forgotten. Where the first copy fails or is abandoned, one of those that
+    /// wait takes its place.
+    ///
+    /// # Errors
+    /// The correlator stands for another content.
+    pub async fn claim(
+        &self,
+        now: Instant,
+        request: (&Correlation, &[u8]),
+        still_stands: impl Fn(&A) -> bool,
+    ) -> Result<Claim<A>, OtherContent> {
+        let (correlation, content) = request;
+        let content = self.hasher.hash_one(content);
+        loop {
+            let mut answer = match self.enter(now, correlation, content) {
+                Place::First(pending) => return Ok(Claim::First(pending)),
+                Place::Taken(record) => {
+                    let settled = record.answer.borrow().clone();
+                    match settled {
+                        Some(answer) if !still_stands(&answer) => {
+                            lock(&self.book).forget(correlation, record.number);
+                            continue;
+                        }
+                        _ if record.content != content => return Err(OtherContent),
+                        Some(answer) => return Ok(Claim::Repeat(answer)),
+                        None => record.answer,
+                    }
+                }
+            };
+            // An error says that the first copy is gone without an answer: the place is free again.
+            let _ = answer.changed().await;
+        }
+    }
+
+    /// Finds the record of the correlation or enters a new one.
+    fn enter(&self, now: Instant, correlation: &Correlation, content: u64) -> Place<A> {
+        let mut book = lock(&self.book);
+        book.make_room(now);
+        if let Some(record) = book.records.get(correlation) {
+            return Place::Taken(record.clone());
+        }
+        let (settle, answer) = watch::channel(None);
+        let number = book.enter(now, correlation.clone(), (content, answer));
+        let book = Arc::clone(&self.book);
+        let correlation = correlation.clone();
+        Place::First(Pending { settle, settled: false, number, correlation, book })
+    }
+}
+
+/// The right, and the duty, to do the work of a request; dropping it unsettled forgets the request.
+#[derive(Debug)]
+pub struct Pending<A> {
+    settle: watch::Sender<Option<A>>,
+    settled: bool,
+    number: u64,
+    correlation: Correlation,
+    book: Arc<Mutex<Book<A>>>,
+}
+
+impl<A> Pending<A> {
+    /// Gives the answer, of `weight` bytes, to all who wait, and to repeats to come.
+    pub fn settle(mut self, answer: A, weight: usize) {
+        self.settled = true;
+        self.settle.send_replace(Some(answer));
+        lock(&self.book).weigh(&self.correlation, self.number, weight);
+    }
+}
+
+impl<A> Drop for Pending<A> {
+    fn drop(&mut self) {
+        if !self.settled {
+            lock(&self.book).forget(&self.correlation, self.number);
+        }
+    }
+}
+
+/// Where a request stands in the book.
+enum Place<A> {
+    First(Pending<A>),
+    Taken(Record<A>),
+}
+
+/// A request that was seen; `answer` is empty while it is at work.
+#[derive(Debug)]
+struct Record<A> {
+    /// Tells it from a later record of the same correlation.
+    number: u64,
+    content: u64,
+    weight: usize,
+    answer: watch::Receiver<Option<A>>,
+}
+
+impl<A> Clone for Record<A> {
+    fn clone(&self) -> Self {
+        Self { answer: self.answer.clone(), ..*self }
+    }
+}
+
+/// The records, and the order in which they came.
+#[derive(Debug)]
+struct Book<A> {
+    limits: CorrelatorLimits,
+    next: u64,
+    weight: usize,
+    records: HashMap<Correlation, Record<A>>,
+    in_order: VecDeque<(Instant, u64, Correlation)>,
+}
+
+impl<A> Book<A> {
+    fn new(limits: CorrelatorLimits) -> Self {
+        Self { limits, next: 0, weight: 0, records: HashMap::new(), in_order: VecDeque::new() }
+    }
+
+    fn enter(
+        &mut self,
+        now: Instant,
+        correlation: Correlation,
+        (content, answer): (u64, watch::Receiver<Option<A>>),
+    ) -> u64 {
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.in_order.push_back((now, number, correlation.clone()));
+        self.records.insert(correlation, Record { number, content, weight: 0, answer });
+        number
+    }
+
+    /// Notes what a settled answer weighs; it may push others out, or even itself.
+    fn weigh(&mut self, correlation: &Correlation, number: u64, weight: usize) {
+        let record = self.records.get_mut(correlation).filter(|record| record.number == number);
+        if let Some(record) = record {
+            record.weight = weight;
+            self.weight = self.weight.saturating_add(weight);
+        }
+        while self.weight > self.limits.weight && self.drop_oldest() {}
+    }
+
+    fn forget(&mut self, correlation: &Correlation, number: u64) {
+        if self.records.get(correlation).is_some_and(|record| record.number == number)
+            && let Some(record) = self.records.remove(correlation)
+        {
+            self.weight = self.weight.saturating_sub(record.weight);
+        }
+    }
+
+    /// Lets go of what is too old, and of the oldest where there is no room for one more.
+    ///
+    /// The queue also holds the traces of forgotten records, so it bounds the records as well.
+    fn make_room(&mut self, now: Instant) {
+        let CorrelatorLimits { capacity, age, .. } = self.limits;
+        while let Some((at, _, _)) = self.in_order.front() {
+            let is_old = now.saturating_duration_since(*at) >= age;
+            if !is_old && self.in_order.len() < capacity.max(1) {
+                return;
+            }
+            self.drop_oldest();
+        }
+    }
+
+    /// Lets go of the oldest record or trace of one; `false` where there is none.
+    fn drop_oldest(&mut self) -> bool {
+        let Some((_, number, correlation)) = self.in_order.pop_front() else { return false };
+        self.forget(&correlation, number);
+        true
+    }
+}
+
+/// Locks the book; a panic elsewhere leaves it whole, as no call unwinds half-way.
+fn lock<A>(book: &Mutex<Book<A>>) -> MutexGuard<'_, Book<A>> {
+    book.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_repeat_gets_the_first_answer_and_another_content_is_refused() {
+        let (memory, now) = (memory(8), Instant::now());
+        first(claim(&memory, now, "c", "body").await).settle("made", 4);
+        assert!(matches!(claim(&memory, now, "c", "body").await, Ok(Claim::Repeat("made"))));
+        assert_eq!(claim(&memory, now, "c", "other").await.unwrap_err(), OtherContent);
+        assert!(matches!(claim(&memory, now, "d", "body").await, Ok(Claim::First(_))));
+    }
+
+    #[tokio::test]
+    async fn repeats_wait_for_the_first_and_one_takes_its_place_when_it_fails() {
+        let (memory, now) = (memory(8), Instant::now());
+        let pending = first(claim(&memory, now, "c", "body").await);
+        let fail_then_work = async {
+            tokio::task::yield_now().await;
+            drop(pending);
+        };
+        let repeat = async |name| match claim(&memory, now, "c", "body").await.unwrap() {
+            Claim::First(pending) => {
+                tokio::task::yield_now().await;
+                pending.settle(name, 0);
+                name
+            }
+            Claim::Repeat(answer) => answer,
+        };
+        let ((), one, two) = tokio::join!(fail_then_work, repeat("second"), repeat("third"));
+        assert_eq!(one, two);
+    }
+
+    #[tokio::test]
+    async fn an_answer_whose_resource_is_gone_is_forgotten() {
+        let (memory, now) = (memory(8), Instant::now());
+        first(claim(&memory, now, "c", "body").await).settle("gone", 4);
+        let correlation = correlation("c");
+        let again = memory.claim(now, (&correlation, b"other"), |answer| *answer != "gone").await;
+        first(again).settle("new", 3);
+        assert!(matches!(claim(&memory, now, "c", "other").await, Ok(Claim::Repeat("new"))));
+    }
+
+    #[tokio::test]
+    async fn age_number_and_weight_are_bounded() {
+        let (memory, now) = (memory(2), Instant::now());
+        for name in ["a", "b", "c"] {
+            first(claim(&memory, now, name, "body").await).settle("made", 4);
+        }
+        assert_eq!(lock(&memory.book).records.len(), 2);
+        assert!(matches!(claim(&memory, now, "c", "body").await, Ok(Claim::Repeat(_))));
+        let later = now + Duration::from_secs(60);
+        assert!(matches!(claim(&memory, later, "c", "body").await, Ok(Claim::First(_))));
+        assert_eq!(lock(&memory.book).records.len(), 0);
+        first(claim(&memory, later, "light", "body").await).settle("made", 60);
+        first(claim(&memory, later, "heavy", "body").await).settle("made", 60);
+        assert!(matches!(claim(&memory, later, "heavy", "body").await, Ok(Claim::Repeat(_))));
+        first(claim(&memory, later, "light", "body").await).settle("made", 500);
+        let book = lock(&memory.book);
+        assert_eq!((book.records.len(), book.in_order.len(), book.weight), (0, 0, 0));
+    }
+
+    async fn claim(
+        memory: &Correlators<&'static str>,
+        now: Instant,
+        correlator: &str,
+        content: &str,
+    ) -> Result<Claim<&'static str>, OtherContent> {
+        memory.claim(now, (&correlation(correlator), content.as_bytes()), |_| true).await
+    }
+
+    fn first(claim: Result<Claim<&'static str>, OtherContent>) -> Pending<&'static str> {
+        match claim.unwrap() {
+            Claim::First(pending) => pending,
+            Claim::Repeat(answer) => panic!("already answered: {answer}"),
+        }
+    }
+
+    fn correlation(correlator: &str) -> Correlation {
+        let user = Address::parse("tel:+1").unwrap();
+        Correlation { user, collection: "sessions".into(), correlator: correlator.into() }
+    }
+
+    fn memory(capacity: usize) -> Correlators<&'static str> {
+        Correlators::new(CorrelatorLimits { capacity, weight: 100, age: Duration::from_secs(60) })
+    }
+}

@@ -1,0 +1,360 @@
+//! The directory of running sessions: whose each one is, and where its inbox hangs.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use dashmap::DashMap;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::address::Address;
+use crate::chat::{Answer, Command, Invitation, Refusal};
+use crate::ids::SessionId;
+use crate::msrp;
+use crate::sip::{DialogKey, Hop, Message};
+
+/// Bounds of the directory.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// How many sessions may exist at once, lingering ones included.
+    pub sessions: usize,
+    /// How many letters wait for one conversation before senders are told that it is full.
+    pub inbox: usize,
+    /// How long a request waits for a conversation's answer.
+    pub answer_wait: Duration,
+    /// When a client that met a full queue should try again.
+    pub retry_after: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            sessions: 20_000,
+            inbox: 64,
+            answer_wait: Duration::from_secs(5),
+            retry_after: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What a conversation finds in its inbox.
+#[derive(Debug)]
+pub enum Letter {
+    /// An order of the application.
+    Command {
+        /// The order.
+        command: Command,
+        /// Where its answer goes.
+        reply: oneshot::Sender<Ticket<Result<Answer, Refusal>>>,
+    },
+    /// A SIP message of the conversation's dialog.
+    Sip {
+        /// The message.
+        message: Message,
+        /// Where it came from.
+        source: Hop,
+    },
+    /// A SIP message could not be sent.
+    SipFailed {
+        /// Where it was to go.
+        hop: Hop,
+    },
+    /// The peer has opened the MSRP connection.
+    Msrp(Box<MsrpArrival>),
+    /// The server stops: say goodbye.
+    Stop,
+}
+
+/// An MSRP connection on which the first frame has named its session.
+#[derive(Debug)]
+pub struct MsrpArrival {
+    /// The connection.
+    pub stream: TcpStream,
+    /// The parser, with what it knows of the bytes in `buffer`.
+    pub parser: msrp::Parser,
+    /// Bytes behind the first frame.
+    pub buffer: BytesMut,
+    /// The first frame.
+    pub first: msrp::Frame,
+}
+
+/// The order to open a session, for the switch of `net`.
+#[derive(Debug)]
+pub struct Start {
+    /// The invitation.
+    pub invitation: Invitation,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Ticket<Result<(), Refusal>>>,
+}
+
+/// A value together with the hold that it has on the notices that follow from it.
+#[derive(Debug)]
+pub struct Ticket<T> {
+    /// The value.
+    pub value: T,
+    /// The hold.
+    pub flushed: Flushed,
+}
+
+impl<T> Ticket<T> {
+    /// Draws a ticket and the end that tells when it was given back.
+    #[must_use]
+    pub fn new(value: T) -> (Self, oneshot::Receiver<()>) {
+        let (hold, released) = oneshot::channel();
+        (Self { value, flushed: Flushed { _hold: hold } }, released)
+    }
+
+    fn map<U>(self, value: impl FnOnce(T) -> U) -> Ticket<U> {
+        Ticket { value: value(self.value), flushed: self.flushed }
+    }
+}
+
+/// Holds a session's notices back until it is dropped: keep it until the response was written, so
+/// that no notification names a resource before the `201` that creates it has left.
+#[derive(Debug)]
+pub struct Flushed {
+    _hold: oneshot::Sender<()>,
+}
+
+/// The way into a conversation.
+#[derive(Debug, Clone)]
+pub struct Inbox(mpsc::Sender<Letter>);
+
+/// Why a letter was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTaken {
+    /// The inbox is full.
+    Full,
+    /// The conversation is gone.
+    Gone,
+}
+
+impl Inbox {
+    /// Hangs up an inbox of `size` letters.
+    #[must_use]
+    pub fn new(size: usize) -> (Self, mpsc::Receiver<Letter>) {
+        let (sender, receiver) = mpsc::channel(size.max(1));
+        (Self(sender), receiver)
+    }
+
+    /// Puts a letter in, without waiting.
+    ///
+    /// # Errors
+    /// The inbox is full, or the conversation is gone.
+    pub fn offer(&self, letter: Letter) -> Result<(), NotTaken> {
+        self.0.try_send(letter).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NotTaken::Full,
+            mpsc::error::TrySendError::Closed(_) => NotTaken::Gone,
+        })
+    }
+
+    /// Puts a letter in, waiting for room: for senders that can be slowed down.
+    ///
+    /// # Errors
+    /// The conversation is gone.
+    pub async fn deliver(&self, letter: Letter) -> Result<(), NotTaken> {
+        self.0.send(letter).await.map_err(|_| NotTaken::Gone)
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    owner: Address,
+    inbox: Inbox,
+}
+
+/// The directory: ids, dialogs and MSRP session-ids, each to the inbox of its conversation.
+#[derive(Debug)]
+pub struct Sessions {
+    by_id: DashMap<SessionId, Entry>,
+    /// By our tag: responses, and requests within a dialog.
+    by_dialog: DashMap<DialogKey, Inbox>,
+    /// By the caller's tag: an INVITE sent again, and its CANCEL. A map of its own, because both
+    /// ends of a dialog may be ours.
+    by_caller: DashMap<DialogKey, Inbox>,
+    by_msrp_session: DashMap<String, Inbox>,
+    starts: mpsc::Sender<Start>,
+    bounds: Bounds,
+    admitted: AtomicUsize,
+    draining: AtomicBool,
+}
+
+impl Sessions {
+    /// Opens the directory; the receiver is for the switch of `net`.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> (Self, mpsc::Receiver<Start>) {
+        let (starts, orders) = mpsc::channel(bounds.inbox.max(1));
+        let directory = Self {
+            by_id: DashMap::new(),
+            by_dialog: DashMap::new(),
+            by_caller: DashMap::new(),
+            by_msrp_session: DashMap::new(),
+            starts,
+            bounds,
+            admitted: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+        };
+        (directory, orders)
+    }
+
+    /// Gives an order to the session `id` of `user` and waits for its answer.
+    ///
+    /// # Errors
+    /// The session does not exist, is another user's, refuses, or has no room.
+    pub async fn command(
+        &self,
+        user: &Address,
+        id: &SessionId,
+        command: Command,
+    ) -> Result<Ticket<Answer>, Refusal> {
+        let inbox = self.inbox_of(user, id).ok_or(Refusal::NoSession)?;
+        let (reply, answer) = oneshot::channel();
+        match inbox.offer(Letter::Command { command, reply }) {
+            Ok(()) => {}
+            Err(NotTaken::Full) => return Err(self.full("the session's inbox")),
+            Err(NotTaken::Gone) => return Err(Refusal::NoSession),
+        }
+        self.await_ticket(answer).await
+    }
+
+    /// Opens a session and waits until its invitation is on its way.
+    ///
+    /// # Errors
+    /// There is no room, no core, or no route to the address.
+    pub async fn start(&self, invitation: Invitation) -> Result<Ticket<SessionId>, Refusal> {
+        self.demand_serving()?;
+        let id = invitation.session.clone();
+        let (reply, answer) = oneshot::channel();
+        match self.starts.try_send(Start { invitation, reply }) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => return Err(self.full("the queue")),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(self.unavailable()),
+        }
+        self.await_ticket(answer).await.map(|ticket| ticket.map(|()| id))
+    }
+
+    /// Takes a place for one more conversation, to be given back by [`Sessions::dismiss`].
+    ///
+    /// # Errors
+    /// All places are taken, or the server is stopping.
+    pub fn admit(&self) -> Result<(), Refusal> {
+        self.demand_serving()?;
+        let room = |taken: usize| (taken < self.bounds.sessions).then_some(taken + 1);
+        match self.admitted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.full("the table of sessions")),
+        }
+    }
+
+    /// Gives a conversation's place back.
+    pub fn dismiss(&self) {
+        self.admitted.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Enters a conversation under its session id.
+    pub fn enter(&self, id: SessionId, owner: Address, inbox: Inbox) {
+        self.by_id.insert(id, Entry { owner, inbox });
+    }
+
+    /// Strikes out a session id.
+    pub fn leave(&self, id: &SessionId) {
+        self.by_id.remove(id);
+    }
+
+    /// Routes the messages that name our tag to `inbox`.
+    pub fn route_dialog(&self, key: DialogKey, inbox: Inbox) {
+        self.by_dialog.insert(key, inbox);
+    }
+
+    /// Strikes out a dialog.
+    pub fn forget_dialog(&self, key: &DialogKey) {
+        self.by_dialog.remove(key);
+    }
+
+    /// Finds the conversation that drew the tag.
+    #[must_use]
+    pub fn dialog(&self, key: &DialogKey) -> Option<Inbox> {
+        self.by_dialog.get(key).map(|inbox| inbox.clone())
+    }
+
+    /// Routes what a caller sends again to `inbox`.
+    pub fn route_caller(&self, key: DialogKey, inbox: Inbox) {
+        self.by_caller.insert(key, inbox);
+    }
+
+    /// Strikes out a caller.
+    pub fn forget_caller(&self, key: &DialogKey) {
+        self.by_caller.remove(key);
+    }
+
+    /// Finds the conversation that a caller has opened.
+    #[must_use]
+    pub fn caller(&self, key: &DialogKey) -> Option<Inbox> {
+        self.by_caller.get(key).map(|inbox| inbox.clone())
+    }
+
+    /// Routes connections that name the MSRP session-id to `inbox`.
+    pub fn route_msrp(&self, session_id: &str, inbox: Inbox) {
+        self.by_msrp_session.insert(session_id.to_owned(), inbox);
+    }
+
+    /// Strikes out an MSRP session-id.
+    pub fn forget_msrp(&self, session_id: &str) {
+        self.by_msrp_session.remove(session_id);
+    }
+
+    /// Finds the conversation of an MSRP session-id.
+    #[must_use]
+    pub fn msrp_session(&self, session_id: &str) -> Option<Inbox> {
+        self.by_msrp_session.get(session_id).map(|inbox| inbox.clone())
+    }
+
+    /// Refuses new sessions from now on, and gives the inboxes of those that run.
+    pub fn drain(&self) -> Vec<Inbox> {
+        self.draining.store(true, Ordering::Relaxed);
+        self.by_id.iter().map(|entry| entry.inbox.clone()).collect()
+    }
+
+    /// Tells how many conversations there are, lingering ones included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.admitted.load(Ordering::Relaxed)
+    }
+
+    /// Gives the size for a new inbox.
+    #[must_use]
+    pub fn inbox_size(&self) -> usize {
+        self.bounds.inbox
+    }
+
+    fn inbox_of(&self, user: &Address, id: &SessionId) -> Option<Inbox> {
+        let entry = self.by_id.get(id)?;
+        (entry.owner == *user).then(|| entry.inbox.clone())
+    }
+
+    async fn await_ticket<T>(
+        &self,
+        answer: oneshot::Receiver<Ticket<Result<T, Refusal>>>,
+    ) -> Result<Ticket<T>, Refusal> {
+        match timeout(self.bounds.answer_wait, answer).await {
+            Ok(Ok(Ticket { value: Ok(value), flushed })) => Ok(Ticket { value, flushed }),
+            Ok(Ok(Ticket { value: Err(refusal), .. })) => Err(refusal),
+            Ok(Err(_)) => Err(Refusal::NoSession),
+            Err(_) => Err(self.full("the session's inbox")),
+        }
+    }
+
+    fn demand_serving(&self) -> Result<(), Refusal> {
+        if self.draining.load(Ordering::Relaxed) { Err(self.unavailable()) } else { Ok(()) }
+    }
+
+    fn full(&self, what: &'static str) -> Refusal {
+        Refusal::Full { what, retry_after: self.bounds.retry_after }
+    }
+
+    fn unavailable(&self) -> Refusal {
+        Refusal::Unavailable { why: "the server is stopping", retry_after: self.bounds.retry_after }
+    }
+}
