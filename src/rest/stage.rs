@@ -1,0 +1,211 @@
+//! A stage for the tests of the resources: the whole face before sessions that are played.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::http::{Method, StatusCode};
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use actix_web::{App, web};
+use tokio::sync::mpsc;
+
+use super::{AnyCallback, Face, Settings, configure};
+use crate::address::Address;
+use crate::chat::{Answer, Command, Party, Refusal, Role, Session};
+use crate::ids::{Random, SessionId};
+use crate::store::{
+    Bounds, ChannelSettings, Channels, CorrelatorLimits, Correlators, Inbox, Letter, Sessions,
+    Start, SubscriptionLimits, Subscriptions, Ticket,
+};
+
+/// The user in whose name the tests act, as a path.
+pub(super) const ALICE: &str = "/1/chat/tel%3A%2B19585550100";
+
+/// The face, and what the played sessions have heard.
+pub(super) struct Stage {
+    pub(super) face: web::Data<Face>,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+/// A response as a client sees it.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) status: u16,
+    pub(super) headers: actix_web::http::header::HeaderMap,
+    pub(super) body: String,
+}
+
+impl Stage {
+    pub(super) fn new() -> Self {
+        Self::with(Settings::default())
+    }
+
+    /// Sets the stage; its sessions connect to nobody and do what the rules of `chat` allow.
+    pub(super) fn with(settings: Settings) -> Self {
+        Self::limited(settings, SubscriptionLimits::default())
+    }
+
+    pub(super) fn limited(settings: Settings, limits: SubscriptionLimits) -> Self {
+        let bounds = Bounds { answer_wait: Duration::from_millis(200), ..Bounds::default() };
+        let (sessions, starts) = Sessions::new(bounds);
+        let face = web::Data::new(Face {
+            sessions: Arc::new(sessions),
+            subscriptions: Arc::new(Subscriptions::new(limits)),
+            channels: Arc::new(Channels::new(ChannelSettings::default(), Random::seeded(2))),
+            correlators: Arc::new(Correlators::new(CorrelatorLimits::default())),
+            callback_policy: Arc::new(AnyCallback),
+            random: Mutex::new(Random::seeded(1)),
+            settings,
+        });
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        tokio::spawn(play_starts(Arc::clone(&face.sessions), starts, Arc::clone(&heard)));
+        Self { face, heard }
+    }
+
+    /// Lets Bob invite Alice to the session `id`.
+    pub(super) fn invite_alice(&self, id: &str) {
+        let (bob, alice) = (party("tel:+19585550101"), party("tel:+19585550100"));
+        let owner = alice.address.clone();
+        let session = Session::new(Role::Terminating, "Hi".into(), bob, alice);
+        play(&self.face.sessions, (SessionId::new(id), owner), session, Arc::clone(&self.heard));
+    }
+
+    /// Gives the commands that the sessions have got since the last call.
+    pub(super) fn heard(&self) -> Vec<String> {
+        std::mem::take(&mut *self.heard.lock().unwrap())
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Seen {
+        self.send(TestRequest::get().uri(path)).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Seen {
+        self.send(TestRequest::delete().uri(path)).await
+    }
+
+    pub(super) async fn post(&self, path: &str, (kind, body): (&str, &str)) -> Seen {
+        let kind = ("content-type", format!("application/{kind}"));
+        self.send(TestRequest::post().uri(path).insert_header(kind).set_payload(body.to_owned()))
+            .await
+    }
+
+    /// Sends a request with a method alone.
+    pub(super) async fn ask(&self, method: Method, path: &str) -> Seen {
+        self.send(TestRequest::default().method(method).uri(path)).await
+    }
+
+    pub(super) async fn send(&self, request: TestRequest) -> Seen {
+        let app = init_service(App::new().configure(configure(self.face.clone()))).await;
+        let request = request.insert_header(("host", "example.com"));
+        let response = call_service(&app, request.to_request()).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = String::from_utf8(read_body(response).await.to_vec()).unwrap();
+        assert!(status != StatusCode::INTERNAL_SERVER_ERROR, "{body}");
+        Seen { status: status.as_u16(), headers, body }
+    }
+}
+
+impl Seen {
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Demands a status and that the body holds each of the texts.
+    pub(super) fn shows(&self, status: u16, texts: &[&str]) -> &Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        for text in texts {
+            assert!(self.body.contains(text), "no {text} in {}", self.body);
+        }
+        self
+    }
+}
+
+/// Starts a played session for every invitation, except to those who cannot be reached.
+async fn play_starts(
+    sessions: Arc<Sessions>,
+    mut starts: mpsc::Receiver<Start>,
+    heard: Arc<Mutex<Vec<String>>>,
+) {
+    while let Some(Start { invitation, reply }) = starts.recv().await {
+        let to = invitation.terminating.address.clone();
+        heard.lock().unwrap().push(format!("Invite {to} {:?}", invitation.subject));
+        let outcome = if to.key().ends_with("invalid") {
+            Err(Refusal::BadAddress { address: to.to_string(), why: "a reachable address" })
+        } else {
+            let session = Session::new(
+                Role::Originator,
+                invitation.subject,
+                invitation.originator,
+                invitation.terminating,
+            );
+            let owner = (invitation.session, invitation.user);
+            play(&sessions, owner, session, Arc::clone(&heard));
+            Ok(())
+        };
+        let _ = reply.send(Ticket::new(outcome).0);
+    }
+}
+
+/// Plays a session: it follows the rules, and a peer named `…9` accepts at once.
+fn play(
+    sessions: &Sessions,
+    (id, owner): (SessionId, Address),
+    mut session: Session,
+    heard: Arc<Mutex<Vec<String>>>,
+) {
+    let (inbox, mut letters) = Inbox::new(4);
+    sessions.enter(id, owner, inbox);
+    if session.role() == Role::Originator && session.other().address.key().ends_with('9') {
+        session.peer_accepted();
+    }
+    tokio::spawn(async move {
+        while let Some(letter) = letters.recv().await {
+            if let Letter::Command { command, reply } = letter {
+                heard.lock().unwrap().push(told(&command));
+                let _ = reply.send(Ticket::new(obey(&mut session, command)).0);
+            }
+        }
+    });
+}
+
+fn obey(session: &mut Session, command: Command) -> Result<Answer, Refusal> {
+    match command {
+        Command::Accept => session.accept().map(|_| Answer::Done),
+        Command::Decline => {
+            session.decline()?;
+            finish(session);
+            Ok(Answer::Done)
+        }
+        Command::End => {
+            session.end()?;
+            finish(session);
+            Ok(Answer::Done)
+        }
+        Command::Describe => session.describe().map(Answer::Session),
+        Command::Send(_) => session.demand_connected("sending").map(|()| Answer::Done),
+        Command::Compose(_) => session.demand_connected("composing").map(|()| Answer::Done),
+        Command::Report { message, .. } if message.as_str() == "unknown" => Err(Refusal::NoMessage),
+        Command::Report { .. } => session.demand_connected("reporting").map(|()| Answer::Done),
+    }
+}
+
+fn finish(session: &mut Session) {
+    let event = crate::chat::EventType::SessionEnded;
+    session.finish(crate::chat::Ending { event, description: "SIP BYE".into() });
+}
+
+fn told(command: &Command) -> String {
+    match command {
+        Command::Send(message) => format!("Send {:?} {:?}", message.text, message.reports),
+        Command::Compose(composing) => format!("Compose {}", composing.state.as_str()),
+        Command::Report { message, status } => format!("Report {message} {}", status.as_str()),
+        Command::Accept | Command::Decline | Command::End | Command::Describe => {
+            format!("{command:?}")
+        }
+    }
+}
+
+fn party(address: &str) -> Party {
+    Party { address: Address::parse(address).unwrap(), name: None }
+}
