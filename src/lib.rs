@@ -7,7 +7,7 @@
 //!
 //! | floor | folder | what stands there | foreign crates that live only there |
 //! |---|---|---|---|
-//! | 6 | `app` | wiring: sockets, tasks and channels; graceful stop | `actix_web` |
+//! | 6 | `app` | wiring: sockets, tasks and channels; graceful stop | `actix_web`, `rand` |
 //! | 6 | `config` | the configuration file as one typed value | `toml` |
 //! | 5 | `rest` | the face of the API: HTTP in, commands down, documents out | `actix_web` |
 //! | 4 | `net` | sockets and timers that drive the machines | |

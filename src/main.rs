@@ -1,2 +1,186 @@
-//! The command line of chatbridge.
-fn main() {}
+//! The command line of chatbridge: `serve`, `check`, `outcomes`.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chatbridge::app;
+use chatbridge::bridge::{delivery, sip_outcomes};
+use chatbridge::config::{Config, CoreMode, Faults};
+use clap::{Parser, Subcommand};
+
+/// `EX_USAGE` of sysexits.h: the configuration is bad, and nothing was started.
+const BAD_CONFIGURATION: u8 = 64;
+
+/// A SIP/MSRP back-to-back bridge that exposes the OMA RESTful Chat API.
+#[derive(Debug, Parser)]
+#[command(version, after_long_help = GUIDE, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    word: Option<Word>,
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+#[derive(Debug, Subcommand)]
+enum Word {
+    /// Run the bridge until it is interrupted (the default)
+    Serve(ConfigFile),
+    /// List every fault of the configuration with its key and its line
+    Check(ConfigFile),
+    /// Print what SIP and MSRP answers mean to an application, and why
+    Outcomes,
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The configuration file; without one, the built-in defaults hold
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+const GUIDE: &str = "\
+Examples:
+  chatbridge                            everything on loopback: REST on 127.0.0.1:8080, the embedded
+                                        IM server on 127.0.0.1:5060, and two lab users,
+                                        tel:+19585550100 and tel:+19585550101
+  chatbridge --config chatbridge.toml   the same, as the file says
+  CHATBRIDGE_REST_LISTEN=127.0.0.1:9090 chatbridge
+                                        one key from the environment: [rest] listen
+  chatbridge check --config chatbridge.toml
+  chatbridge outcomes | less -S
+
+Configuration:
+  One TOML file; config/chatbridge.example.toml shows every key with its default. The environment
+  variable CHATBRIDGE_<SECTION>_<KEY> overrides a key, and CHATBRIDGE_CONFIG names the file where
+  --config does not. Unknown keys and variables are faults.
+
+Exit status:
+  0   stopped in good order; check: no fault
+  1   check: there are faults; serve: something failed, such as a port in use
+  2   a command line that is not understood
+  64  serve: the configuration has faults, all of them told on standard error
+
+The README has a tour with curl (Quick start), every key (Configuration), and the tables (What the
+network's answers mean).";
+
+fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    match line.word.unwrap_or(Word::Serve(line.file)) {
+        Word::Serve(file) => serve(file),
+        Word::Check(file) => check(file),
+        Word::Outcomes => outcomes(),
+    }
+}
+
+fn serve(file: ConfigFile) -> ExitCode {
+    match Config::from_process(file.config) {
+        Ok(config) => done(app::serve(config)),
+        Err(faults) => {
+            tell(&faults);
+            ExitCode::from(BAD_CONFIGURATION)
+        }
+    }
+}
+
+fn check(file: ConfigFile) -> ExitCode {
+    match Config::from_process(file.config) {
+        Ok(config) => done(say(&format!("the configuration is good: {}\n", summary(&config)))),
+        Err(faults) => {
+            tell(&faults);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn outcomes() -> ExitCode {
+    match tables() {
+        Ok(text) => done(say(&text)),
+        Err(error) => done(Err(io::Error::other(error))),
+    }
+}
+
+fn tables() -> Result<String, std::fmt::Error> {
+    let mut text = "## What SIP means to a chat session\n\n".to_owned();
+    sip_outcomes::print(&mut text)?;
+    text.push_str("\n## What becomes of a message\n\n");
+    delivery::print(&mut text)?;
+    Ok(text)
+}
+
+fn summary(config: &Config) -> String {
+    let mut text = format!("REST on {}, SIP on {}, ", config.rest.listen, config.sip.listen);
+    // Writing to a `String` cannot fail.
+    let _ = match (config.core.mode, &config.core.next_hop) {
+        (CoreMode::Embedded, _) => write!(text, "IM server on {}", config.im_server.listen),
+        (CoreMode::Peer, Some(hop)) => write!(text, "core at {hop}"),
+        (CoreMode::Peer, None) => write!(text, "no core"),
+    };
+    let _ = write!(text, ", MSRP on {}", config.msrp.listen);
+    text
+}
+
+/// Writes faults to standard error, one per line.
+fn tell(faults: &Faults) {
+    // Where standard error is closed, only the exit status is left to tell.
+    let _ = write!(io::stderr(), "{faults}");
+}
+
+/// Writes to standard output; that the reader has gone (`| head`) is no failure.
+fn say(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+fn done(result: io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "chatbridge: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_the_default_and_takes_its_file_with_and_without_the_word() {
+        for line in
+            [&["chatbridge", "--config", "a"][..], &["chatbridge", "serve", "--config", "a"]]
+        {
+            let parsed = CommandLine::try_parse_from(line).expect("a good command line");
+            let Word::Serve(file) = parsed.word.unwrap_or(Word::Serve(parsed.file)) else {
+                panic!("{line:?} does not serve");
+            };
+            assert_eq!(file.config, Some(PathBuf::from("a")));
+        }
+        assert!(CommandLine::try_parse_from(["chatbridge", "replay"]).is_err());
+    }
+
+    #[test]
+    fn both_tables_are_printed() {
+        let text = tables().expect("a string takes everything");
+        assert!(text.contains("SIP <code> <phrase>") && text.contains("IMDN-failed"));
+    }
+
+    #[test]
+    fn a_good_configuration_is_summed_up_in_a_line() {
+        assert_eq!(
+            summary(&Config::default()),
+            "REST on 127.0.0.1:8080, SIP on 127.0.0.1:5080, IM server on 127.0.0.1:5060, \
+             MSRP on 127.0.0.1:2855"
+        );
+    }
+}

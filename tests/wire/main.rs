@@ -1,5 +1,7 @@
 //! What the codecs make of recorded and written-up messages.
 #![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+mod msrp;
 mod mutations;
+mod payload;
 mod torture;

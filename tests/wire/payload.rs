@@ -1,5 +1,4 @@
 //! Bodies of RFC examples and of deployed peers, and what the readers make of them.
-#![allow(clippy::unwrap_used)]
 
 use std::fmt::Debug;
 use std::fs;

@@ -1,8 +1,6 @@
 //! What nine MSRP implementations put on the wire, and the examples of the RFCs, through the
 //! parser and the writer.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path as FilePath, PathBuf};

@@ -1,0 +1,288 @@
+//! Wiring: sockets, directories, tasks and channels, and the order in which they stop.
+//!
+//! ```text
+//! rest ──Command──▶ driver (one per conversation) ──Notice──▶ notify ──▶ callbacks, channels
+//!   └──Start──▶ switch ──spawns──▶ driver                        rest ◀── long polls ──┘
+//! sip sockets ──Inbound──▶ switch ──Letter──▶ driver ──▶ sip sockets
+//! msrp listener ──Letter──▶ driver ◀──bytes──▶ its MSRP connection
+//! ```
+//! Every channel is bounded, and no task waits for another in a ring.
+
+mod banner;
+mod settings;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer, web};
+use rand::Rng;
+use time::OffsetDateTime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::clock::Anchor;
+use crate::config::{Config, CoreMode, Log, LogFormat};
+use crate::ids::Random;
+use crate::im_server::ImServer;
+use crate::net::{
+    DriverKit, MsrpListener, SipSockets, Switch, bind_sip, run_im_server, run_switch,
+};
+use crate::notify::{self, Outlets};
+use crate::rest::{self, Face};
+use crate::store::{Channels, Correlators, Letter, Sessions, Subscriptions};
+use settings::{Callbacks, Places};
+
+/// Runs everything until SIGINT or SIGTERM, then says goodbye to all sessions.
+///
+/// # Errors
+/// A socket cannot be bound, or the runtime cannot be built.
+pub fn serve(config: Config) -> io::Result<()> {
+    init_log(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let running = Running::start(&config).await?;
+        banner::show(&running, &config)?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        running.stop(config.limits.drain).await;
+        Ok(())
+    })
+}
+
+/// A server that runs.
+pub struct Running {
+    places: Places,
+    rest: SocketAddr,
+    http: ServerHandle,
+    sessions: Arc<Sessions>,
+    /// Stops the notifications.
+    stop_notify: CancellationToken,
+    /// Stops the sockets.
+    stop_net: CancellationToken,
+    conversations: TaskTracker,
+    tasks: TaskTracker,
+    notifier: TaskTracker,
+}
+
+impl Running {
+    /// Binds all sockets and starts all tasks; ports of `0` are chosen by the system.
+    ///
+    /// # Errors
+    /// A socket cannot be bound; the error names it.
+    pub async fn start(config: &Config) -> io::Result<Self> {
+        // A second server in the same process finds the provider there.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let mut random = Random::new(seed());
+        let (stop_net, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let bind = |what: &'static str, listen| {
+            let (stop, tasks) = (stop_net.clone(), tasks.clone());
+            let settings = settings::sip(config);
+            async move { named(what, listen, bind_sip(listen, settings, stop, tasks).await) }
+        };
+        let sip = bind("[sip] listen", config.sip.listen).await?;
+        let im_server = match config.core.mode {
+            CoreMode::Embedded => Some(bind("[im_server] listen", config.im_server.listen).await?),
+            CoreMode::Peer => None,
+        };
+        let (listen, ports) = (config.msrp.listen, config.msrp.ports);
+        let msrp = MsrpListener::bind(listen, ports, settings::msrp(config)).await;
+        let msrp = named("[msrp] listen", listen, msrp)?;
+        let places = Places {
+            sip: sip.local,
+            msrp: msrp.local_addr()?,
+            im_server: im_server.as_ref().map(|sockets| sockets.local),
+        };
+        if let Some(sockets) = im_server {
+            let settings = settings::im_server(config, sockets.local, places.sip);
+            let server = ImServer::new(settings, random.fork());
+            tasks.spawn(run_im_server(server, sockets, stop_net.clone()));
+        }
+        Self::start_bridge(config, (sip, msrp, places), random, (stop_net, tasks))
+    }
+
+    fn start_bridge(
+        config: &Config,
+        (sip, msrp, places): (SipSockets, MsrpListener, Places),
+        mut random: Random,
+        (stop_net, tasks): (CancellationToken, TaskTracker),
+    ) -> io::Result<Self> {
+        let (sessions, starts) = Sessions::new(settings::sessions(config));
+        let sessions = Arc::new(sessions);
+        let subscriptions = Arc::new(Subscriptions::new(settings::subscriptions(config)));
+        let channels = Arc::new(Channels::new(settings::channels(config), random.fork()));
+        let (notices, waiting) = mpsc::channel(config.limits.notices);
+        let conversations = TaskTracker::new();
+        let switch = Switch {
+            kit: DriverKit {
+                sessions: Arc::clone(&sessions),
+                outbound: sip.outbound,
+                notices,
+                msrp: settings::msrp(config),
+            },
+            settings: settings::bridge(config, places),
+            subscriptions: Arc::clone(&subscriptions),
+            core: settings::core(config, places),
+            anchor: Anchor::new(Instant::now().into_std(), OffsetDateTime::now_utc()),
+            random: random.fork(),
+            tasks: conversations.clone(),
+        };
+        tasks.spawn(run_switch(switch, sip.inbound, starts, stop_net.clone()));
+        tasks.spawn(msrp.run(Arc::clone(&sessions), stop_net.clone(), tasks.clone()));
+        let notify_settings = settings::notify(config);
+        let policy = notify_settings.target_policy();
+        let (stop_notify, notifier) = (CancellationToken::new(), TaskTracker::new());
+        let outlets = Outlets::new(
+            Arc::clone(&subscriptions),
+            Arc::clone(&channels),
+            notify_settings,
+            random.fork(),
+        );
+        notifier.spawn(notify::run(waiting, outlets, stop_notify.clone()));
+        let face = Face {
+            sessions: Arc::clone(&sessions),
+            subscriptions,
+            channels,
+            correlators: Arc::new(Correlators::new(settings::correlators(config))),
+            callback_policy: Arc::new(Callbacks(policy)),
+            random: Mutex::new(random),
+            settings: settings::rest(config),
+        };
+        let (rest, http) = serve_http(config, face, &tasks)?;
+        let (listen, core) = (config.rest.listen, config.core.mode);
+        info!(%rest, sip = %places.sip, msrp = %places.msrp, ?core, %listen, "serving");
+        Ok(Self {
+            places,
+            rest,
+            http,
+            sessions,
+            stop_notify,
+            stop_net,
+            conversations,
+            tasks,
+            notifier,
+        })
+    }
+
+    /// Gives the address of the REST face.
+    #[must_use]
+    pub fn rest(&self) -> SocketAddr {
+        self.rest
+    }
+
+    /// Gives the address of the bridge's SIP sockets.
+    #[must_use]
+    pub fn sip(&self) -> SocketAddr {
+        self.places.sip
+    }
+
+    /// Gives the address of the MSRP listener.
+    #[must_use]
+    pub fn msrp(&self) -> SocketAddr {
+        self.places.msrp
+    }
+
+    /// Gives the address of the embedded IM server's SIP sockets.
+    #[must_use]
+    pub fn im_server(&self) -> Option<SocketAddr> {
+        self.places.im_server
+    }
+
+    /// Tells how many sessions there are, those that have just ended included.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.count()
+    }
+
+    /// Stops: no new sessions, BYE to the running ones, their last notifications, then the sockets.
+    pub async fn stop(self, drain: Duration) {
+        let running = self.sessions.drain();
+        info!(sessions = running.len(), "stopping");
+        self.conversations.close();
+        let goodbye = async {
+            for inbox in running {
+                // A conversation that is gone needs no goodbye.
+                let _gone = inbox.deliver(Letter::Stop).await;
+            }
+            self.conversations.wait().await;
+        };
+        if timeout(drain, goodbye).await.is_err() {
+            warn!(sessions = self.sessions.count(), "not all sessions ended in time");
+        }
+        self.stop_notify.cancel();
+        self.notifier.close();
+        let farewell = notify::Settings::default().farewell + Duration::from_secs(1);
+        if timeout(farewell, self.notifier.wait()).await.is_err() {
+            warn!("not all notifications left in time");
+        }
+        self.http.stop(true).await;
+        self.stop_net.cancel();
+        self.tasks.close();
+        if timeout(Duration::from_secs(2), self.tasks.wait()).await.is_err() {
+            warn!("not all sockets closed in time");
+        }
+        info!("stopped");
+    }
+}
+
+/// Starts the HTTP server, and gives its address and the handle to stop it.
+fn serve_http(
+    config: &Config,
+    face: Face,
+    tasks: &TaskTracker,
+) -> io::Result<(SocketAddr, ServerHandle)> {
+    let face = web::Data::new(face);
+    let server = HttpServer::new(move || App::new().configure(rest::configure(face.clone())))
+        .max_connections(config.limits.connections)
+        .client_request_timeout(Duration::from_secs(5))
+        .keep_alive(Duration::from_secs(75))
+        // A client that has hung up while it polled must not be taken for one that has read.
+        .h1_allow_half_closed(false)
+        .shutdown_timeout(2)
+        .disable_signals()
+        .bind(config.rest.listen);
+    let server = named("[rest] listen", config.rest.listen, server)?;
+    let address = server.addrs().first().copied().unwrap_or(config.rest.listen);
+    let server = server.run();
+    let handle = server.handle();
+    tasks.spawn(async move {
+        if let Err(error) = server.await {
+            warn!(%error, "the HTTP server has failed");
+        }
+    });
+    Ok((address, handle))
+}
+
+/// Says in an error which socket it is about, and how to choose another.
+fn named<T>(key: &str, listen: SocketAddr, result: io::Result<T>) -> io::Result<T> {
+    result.map_err(|error| io::Error::new(error.kind(), format!("{key} = \"{listen}\": {error}")))
+}
+
+fn seed() -> [u8; 32] {
+    let mut seed = [0_u8; 32];
+    rand::rng().fill_bytes(&mut seed);
+    seed
+}
+
+fn init_log(log: &Log) {
+    let filter = EnvFilter::builder().parse_lossy(&log.filter);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let installed = match log.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    if let Err(error) = installed {
+        warn!(%error, "the log was set up before");
+    }
+}

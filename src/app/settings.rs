@@ -1,0 +1,233 @@
+//! The configuration handed out: to each folder the part that it knows.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::bridge;
+use crate::config::{Config, CoreMode, CoreTransport, CreateAnswer, TargetUri};
+use crate::im_server;
+use crate::msrp;
+use crate::net::{MsrpSettings, SipSettings};
+use crate::notify::{self, Retry, TargetPolicy};
+use crate::rest::{self, CallbackDenied, CallbackPolicy, CreatedBody, NotifyUrl};
+use crate::sip::{Hop, Status, Timers, Transport, WireLimits};
+use crate::store::{Bounds, ChannelSettings, CorrelatorLimits, SubscriptionLimits};
+
+/// Where the bridge is reached, once its sockets are bound.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places {
+    pub(super) sip: SocketAddr,
+    pub(super) msrp: SocketAddr,
+    pub(super) im_server: Option<SocketAddr>,
+}
+
+/// How conversations behave.
+pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
+    let session = &config.session;
+    let profile = bridge::Profile::named(config.sip.profile.as_str());
+    let profile = profile.unwrap_or_else(bridge::Profile::plain);
+    let user_agent = match profile.user_agent_prefix {
+        Some(prefix) => format!("{prefix} {}", config.sip.user_agent),
+        None => config.sip.user_agent.clone(),
+    };
+    Arc::new(bridge::Settings {
+        realm: bridge::Realm {
+            domain: config.core.domain.clone(),
+            target_uri: match config.core.target_uri {
+                TargetUri::SipPhone => bridge::TargetUri::SipPhone,
+                TargetUri::Tel => bridge::TargetUri::Tel,
+            },
+        },
+        profile,
+        local: hop(transport(config), places.sip),
+        user_agent,
+        next_hop: core(config, places),
+        timers: timers(config),
+        msrp_host: match &config.msrp.advertise {
+            Some(host) => host.clone(),
+            None => places.msrp.ip().to_string(),
+        },
+        msrp_port: places.msrp.port(),
+        msrp_limits: msrp_limits(config),
+        invitation_timeout: session.invitation_timeout,
+        msrp_connect_timeout: session.msrp_connect_timeout,
+        msrp_grace: session.msrp_grace,
+        leave_wait: session.leave_wait,
+        linger: session.linger,
+        no_client_code: status(session.no_client_code),
+        decline_code: status(session.decline_code),
+        no_answer_code: status(session.no_answer_code),
+        success_on: session.success_on,
+        echo: session.echo,
+        tracked_messages: session.tracked_messages,
+        redirects: session.redirects,
+    })
+}
+
+/// Where the core is: the embedded IM server or the peer.
+pub(super) fn core(config: &Config, places: Places) -> Option<Hop> {
+    match (config.core.mode, places.im_server, &config.core.next_hop) {
+        (CoreMode::Embedded, Some(server), _) => Some(hop(transport(config), server)),
+        (CoreMode::Peer, _, Some(peer)) => Some(Hop::new(transport(config), &peer.host, peer.port)),
+        (CoreMode::Embedded, None, _) | (CoreMode::Peer, _, None) => None,
+    }
+}
+
+/// How the embedded IM server behaves.
+pub(super) fn im_server(
+    config: &Config,
+    local: SocketAddr,
+    home: SocketAddr,
+) -> im_server::Settings {
+    im_server::Settings {
+        domain: config.core.domain.clone(),
+        local: hop(Transport::Udp, local),
+        users: config.im_server.users.clone(),
+        create_users: config.im_server.create_users,
+        home: Some(hop(transport(config), home)),
+        timers: timers(config),
+        ..im_server::Settings::default()
+    }
+}
+
+/// The SIP sockets.
+pub(super) fn sip(config: &Config) -> SipSettings {
+    SipSettings {
+        wire: WireLimits {
+            message: config.limits.sip_message,
+            headers: config.limits.sip_headers,
+            ..WireLimits::default()
+        },
+        connections: config.limits.connections,
+        ..SipSettings::default()
+    }
+}
+
+/// The MSRP sockets.
+pub(super) fn msrp(config: &Config) -> MsrpSettings {
+    MsrpSettings {
+        limits: msrp_limits(config),
+        unbound: config.limits.connections,
+        connect_timeout: config.msrp.connect_timeout,
+        allow_private_dial: config.msrp.allow_private_dial,
+        ..MsrpSettings::default()
+    }
+}
+
+/// The directory of sessions.
+pub(super) fn sessions(config: &Config) -> Bounds {
+    Bounds {
+        sessions: config.session.max_sessions,
+        inbox: config.limits.inbox,
+        ..Bounds::default()
+    }
+}
+
+/// The directory of subscriptions.
+pub(super) fn subscriptions(config: &Config) -> SubscriptionLimits {
+    SubscriptionLimits {
+        per_user: config.notify.max_subscriptions,
+        total: config.limits.subscriptions,
+    }
+}
+
+/// The directory of channels.
+pub(super) fn channels(config: &Config) -> ChannelSettings {
+    let lifetime = config.notify.channel_lifetime.as_secs();
+    ChannelSettings {
+        queue: config.notify.queue,
+        max_notifications: config.notify.max_notifications,
+        max_lifetime: u32::try_from(lifetime).unwrap_or(u32::MAX),
+        poll: config.notify.poll,
+        per_user: config.notify.max_channels,
+        total: config.limits.channels,
+        ..ChannelSettings::default()
+    }
+}
+
+/// What is remembered of requests that may be repeated.
+pub(super) fn correlators(config: &Config) -> CorrelatorLimits {
+    CorrelatorLimits {
+        capacity: config.rest.correlators,
+        age: config.rest.correlator_age,
+        ..CorrelatorLimits::default()
+    }
+}
+
+/// The way of notifications.
+pub(super) fn notify(config: &Config) -> notify::Settings {
+    notify::Settings {
+        queue: config.notify.queue,
+        deadline: config.notify.timeout,
+        retry: Retry {
+            first: config.notify.retry_first,
+            last: config.notify.retry_max,
+            window: config.notify.retry_window,
+            ..Retry::default()
+        },
+        allow_private: config.notify.allow_private,
+        ..notify::Settings::default()
+    }
+}
+
+/// The face.
+pub(super) fn rest(config: &Config) -> rest::Settings {
+    rest::Settings {
+        server_root: config.rest.server_root.clone(),
+        base_path: config.rest.base_path.clone(),
+        max_body: config.rest.max_body,
+        body_wait: config.rest.body_timeout,
+        max_text: config.rest.max_text,
+        created: match config.rest.answer {
+            CreateAnswer::Copy => CreatedBody::Copy,
+            CreateAnswer::Reference => CreatedBody::Reference,
+        },
+        ..rest::Settings::default()
+    }
+}
+
+/// Judges the URLs of applications when a subscription names them, as they are judged again when
+/// they are called.
+#[derive(Debug)]
+pub(super) struct Callbacks(pub(super) TargetPolicy);
+
+impl CallbackPolicy for Callbacks {
+    fn permits(&self, url: &NotifyUrl) -> Result<(), CallbackDenied> {
+        let scheme = if url.secure { "https" } else { "http" };
+        let host =
+            if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
+        let text = format!("{scheme}://{host}:{}/", url.port);
+        self.0.parse(&text).map(drop).map_err(|why| CallbackDenied(why.to_string()))
+    }
+}
+
+fn hop(transport: Transport, address: SocketAddr) -> Hop {
+    Hop::new(transport, &address.ip().to_string(), address.port())
+}
+
+fn transport(config: &Config) -> Transport {
+    match config.core.transport {
+        CoreTransport::Udp => Transport::Udp,
+        CoreTransport::Tcp => Transport::Tcp,
+    }
+}
+
+fn timers(config: &Config) -> Timers {
+    Timers { t1: config.sip.t1, t2: config.sip.t2, t4: config.sip.t4 }
+}
+
+fn msrp_limits(config: &Config) -> msrp::Limits {
+    msrp::Limits {
+        max_message: config.msrp.max_message,
+        max_chunk_in: config.msrp.max_message,
+        chunk_bytes: config.msrp.chunk,
+        queue: config.msrp.queue,
+        response_wait: config.msrp.response_wait,
+        connect_wait: config.session.msrp_connect_timeout,
+        ..msrp::Limits::default()
+    }
+}
+
+fn status(code: u16) -> Status {
+    Status::new(code).unwrap_or(Status::TEMPORARILY_UNAVAILABLE)
+}

@@ -1,0 +1,360 @@
+//! The configuration: one TOML file and one environment variable per key, read into one typed value.
+//!
+//! Every fault names its key and its line or variable, and all faults are told at once. A key that
+//! nobody asks for is a fault, too, so that a slip of the keyboard cannot pass for a default.
+//! `config/chatbridge.example.toml` shows every key with its default.
+
+mod fault;
+mod reader;
+mod sections;
+mod values;
+
+pub use fault::{Fault, Faults, Place};
+pub use sections::{Core, ImServer, Limits, Log, Msrp, Notify, Rest, Session, Sip};
+pub use values::{CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, TargetUri};
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use reader::{FILE_VARIABLE, Reader};
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The face towards applications.
+    pub rest: Rest,
+    /// SIP as this process speaks it.
+    pub sip: Sip,
+    /// The core that carries the sessions.
+    pub core: Core,
+    /// The embedded IM server.
+    pub im_server: ImServer,
+    /// MSRP as this process speaks it.
+    pub msrp: Msrp,
+    /// Chat sessions.
+    pub session: Session,
+    /// Notifications.
+    pub notify: Notify,
+    /// Bounds against hostile input and overload.
+    pub limits: Limits,
+    /// The log.
+    pub log: Log,
+}
+
+impl Config {
+    /// Reads the text of a file, and the environment, whose variables
+    /// `CHATBRIDGE_<SECTION>_<KEY>` override keys.
+    ///
+    /// # Errors
+    /// Gives every fault: first those of the file by line, then those of variables.
+    pub fn read(
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut reader = Reader::new(text, environment);
+        let config = Self::assemble(&mut reader);
+        config.check_relations(&mut reader);
+        let faults = reader.finish();
+        if faults.is_empty() { Ok(config) } else { Err(faults) }
+    }
+
+    /// Reads the file that `file` or `CHATBRIDGE_CONFIG` names, if any, and this process's
+    /// environment; nothing else in the program looks at either.
+    ///
+    /// # Errors
+    /// Gives every fault, and the file that they stand in.
+    pub fn from_process(file: Option<PathBuf>) -> Result<Self, Faults> {
+        let file = file.or_else(|| env::var_os(FILE_VARIABLE).map(PathBuf::from));
+        let text = match &file {
+            None => String::new(),
+            Some(path) => match fs::read_to_string(path) {
+                Ok(text) => text,
+                Err(error) => {
+                    let what = format!("cannot be read: {error}");
+                    let fault = Fault { place: Place::Nowhere, key: None, what };
+                    return Err(Faults { file, list: vec![fault] });
+                }
+            },
+        };
+        let variables = env::vars_os().map(|(name, value)| {
+            (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+        });
+        Self::read(&text, variables).map_err(|list| Faults { file, list })
+    }
+
+    fn assemble(reader: &mut Reader<'_>) -> Self {
+        Self {
+            rest: Rest::read(reader),
+            sip: Sip::read(reader),
+            core: Core::read(reader),
+            im_server: ImServer::read(reader),
+            msrp: Msrp::read(reader),
+            session: Session::read(reader),
+            notify: Notify::read(reader),
+            limits: Limits::read(reader),
+            log: Log::read(reader),
+        }
+    }
+
+    /// Finds what single keys cannot show: keys that do not go together.
+    fn check_relations(&self, reader: &mut Reader<'_>) {
+        if self.core.mode == CoreMode::Peer && self.core.next_hop.is_none() {
+            let what = "is wanted in mode \"peer\": the host:port of the core";
+            reader.discord(("core", "next_hop"), ("core", "mode"), what.to_owned());
+        }
+        if !self.rest.listen.ip().is_loopback() && !self.rest.allow_remote {
+            let what = format!(
+                "{} is reachable from other hosts, but nobody is asked for credentials; \
+                 set [rest] allow_remote = true if the network is trusted",
+                self.rest.listen
+            );
+            reader.discord(("rest", "listen"), ("rest", "allow_remote"), what);
+        }
+        let last = u32::from(self.msrp.listen.port()) + u32::from(self.msrp.ports) - 1;
+        if last > u32::from(u16::MAX) {
+            let what =
+                format!("{} ports from {} on end above 65535", self.msrp.ports, self.msrp.listen);
+            reader.discord(("msrp", "ports"), ("msrp", "listen"), what);
+        }
+        if self.notify.retry_first > self.notify.retry_max {
+            let what = "is longer than [notify] retry_max_s".to_owned();
+            reader.discord(("notify", "retry_first_s"), ("notify", "retry_max_s"), what);
+        }
+        if self.sip.t1 > self.sip.t2 {
+            reader.discord(
+                ("sip", "t1_ms"),
+                ("sip", "t2_ms"),
+                "is longer than [sip] t2_ms".to_owned(),
+            );
+        }
+        if self.msrp.chunk > self.msrp.max_message {
+            reader.discord(
+                ("msrp", "chunk"),
+                ("msrp", "max_message"),
+                "is larger than [msrp] max_message".to_owned(),
+            );
+        }
+        if self.core.mode == CoreMode::Embedded {
+            self.check_embedded(reader);
+        }
+    }
+
+    fn check_embedded(&self, reader: &mut Reader<'_>) {
+        let (server, bridge) = (self.im_server.listen, self.sip.listen);
+        if server == bridge && server.port() != 0 {
+            let what = format!("{server} is also [sip] listen: the two need a port each");
+            reader.discord(("im_server", "listen"), ("sip", "listen"), what);
+        }
+        if self.im_server.users.is_empty() && !self.im_server.create_users {
+            let what = "is empty, and [im_server] create_users is false: nobody could chat";
+            reader.discord(("im_server", "users"), ("im_server", "create_users"), what.to_owned());
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::read("", []).expect("the defaults are without fault")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../config/chatbridge.example.toml");
+
+    fn faults(text: &str) -> Vec<String> {
+        faults_in(text, &[])
+    }
+
+    fn faults_in(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
+        match Config::read(text, owned(environment)) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.iter().map(Fault::to_string).collect(),
+        }
+    }
+
+    fn owned(environment: &[(&str, &str)]) -> Vec<(String, String)> {
+        environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    /// Takes the comment sign off every `# key = value` of the example.
+    fn uncommented() -> String {
+        let key = |line: &str| {
+            let name = line.strip_prefix("# ").and_then(|rest| rest.split_once(" = "));
+            name.is_some_and(|(name, _)| {
+                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+            })
+        };
+        let lines = EXAMPLE
+            .lines()
+            .map(|line| if key(line) { line.trim_start_matches("# ") } else { line });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_quickstart() {
+        let config = Config::default();
+        assert_eq!(config.rest.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.rest.base_path, "");
+        assert_eq!(config.sip.listen.to_string(), "127.0.0.1:5080");
+        assert_eq!(config.im_server.listen.to_string(), "127.0.0.1:5060");
+        assert_eq!(config.msrp.listen.to_string(), "127.0.0.1:2855");
+        let users: Vec<&str> = config.im_server.users.iter().map(|user| user.key()).collect();
+        assert_eq!(users, ["tel:+19585550100", "tel:+19585550101"]);
+        assert_eq!(config.core.domain, "example.com");
+        assert_eq!(config.core.mode, CoreMode::Embedded);
+    }
+
+    #[test]
+    fn the_example_shows_every_key_with_its_default() {
+        let default = Ok(Config::default());
+        assert_eq!(Config::read(EXAMPLE, []), default);
+        assert_eq!(Config::read(&uncommented(), []), default);
+
+        let mut reader = Reader::new("", []);
+        Config::assemble(&mut reader);
+        let keys = reader.keys();
+        let shown = uncommented();
+        let mut section = "";
+        let mut found = Vec::new();
+        for line in shown.lines() {
+            if let Some(name) = line.strip_prefix('[') {
+                section = name.trim_end_matches(']');
+            } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#'))
+            {
+                found.push((section, key));
+            }
+        }
+        assert_eq!(found, keys, "the keys of the example, in order");
+    }
+
+    #[test]
+    fn every_key_of_the_example_is_explained() {
+        let shown = uncommented();
+        let lines: Vec<&str> = shown.lines().collect();
+        for pair in lines.windows(2) {
+            let is_key = !pair[1].starts_with('#') && pair[1].contains(" = ");
+            assert!(!is_key || pair[0].starts_with("# "), "{} is not explained", pair[1]);
+        }
+    }
+
+    #[test]
+    fn keys_are_read_into_their_types() {
+        let config = Config::read(
+            "[rest]\nlisten = \"[::1]:80\"\nserver_root = \"https://a.example/\"\nanswer = \"reference\"\n\
+             [core]\nmode = \"peer\"\nnext_hop = \"core.example.com:5060\"\ntransport = \"tcp\"\n\
+             [sip]\nprofile = \"cpm\"\nt1_ms = 0x64\n\
+             [im_server]\nusers = [\"sip:alice@example.com\"]\ncreate_users = false\n\
+             [session]\ndecline_code = 603\nsuccess_on = \"hop\"\n",
+            [],
+        );
+        let config = config.expect("a good file");
+        assert_eq!(config.rest.listen.to_string(), "[::1]:80");
+        assert_eq!(config.rest.server_root.as_deref(), Some("https://a.example"));
+        assert_eq!(config.rest.answer, CreateAnswer::Reference);
+        assert_eq!(config.core.next_hop.map(|hop| hop.host).as_deref(), Some("core.example.com"));
+        assert_eq!(config.sip.profile.as_str(), "cpm");
+        assert_eq!(config.sip.t1, Duration::from_millis(100));
+        assert_eq!(config.im_server.users.len(), 1);
+        assert_eq!(config.session.decline_code, 603);
+    }
+
+    #[test]
+    fn every_fault_names_its_line_and_all_are_told() {
+        assert_eq!(
+            faults(
+                "[rest]\nlisten = \"localhost\"\nlisen = 1\n\n[sip]\nt1_ms = \"fast\"\nt2_ms = -1\n\
+                 profile = \"cmp\"\n[smtp]\nx = 1\n[session]\ndecline_code = 200\n"
+            ),
+            [
+                "line 2: [rest] listen: \"localhost\" is no IP address with a port, such as 127.0.0.1:8080",
+                "line 3: [rest] lisen: unknown key; did you mean listen?",
+                "line 6: [sip] t1_ms: \"fast\" is a text; a whole number is wanted",
+                "line 7: [sip] t2_ms: -1 is out of range: 100 to 60000",
+                "line 8: [sip] profile: \"cmp\" is none of plain, simple-im, rcs-e, cpm, cpm-cmcc; did you mean cpm?",
+                "line 9: [smtp]: unknown section; did you mean msrp?",
+                "line 12: [session] decline_code: 200 is none of 480, 486, 603",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_toml_is_a_fault_with_its_line_beside_the_others() {
+        let found = faults("[rest]\nlisten = \n[sip]\nt1_ms = true\n");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("line 2: "), "{found:?}");
+        assert!(found[1].starts_with("line 4: [sip] t1_ms: "), "{found:?}");
+        assert_eq!(faults("[rest]\nmax_body = 2000\nmax_body = 2000\n").len(), 1);
+    }
+
+    #[test]
+    fn what_stands_outside_of_its_place_is_a_fault() {
+        assert_eq!(
+            faults("listen = \"127.0.0.1:1\"\nrest = 1\n"),
+            [
+                "line 1: listen: stands outside of a section",
+                "line 2: rest: is a section: write [rest]"
+            ]
+        );
+        assert_eq!(faults("[rest.tls]\nx = 1\n"), ["line 1: [rest] tls: unknown key"]);
+        let odd = faults("[im_server]\nusers = [\"bob\", 1]\n[rest]\nmax_body = 1.5\n");
+        assert_eq!(odd.len(), 2, "{odd:?}");
+    }
+
+    #[test]
+    fn the_environment_overrides_every_key() {
+        let environment = owned(&[
+            ("CHATBRIDGE_REST_LISTEN", "127.0.0.1:9999"),
+            ("CHATBRIDGE_IM_SERVER_USERS", "tel:+1, sip:bob@example.com"),
+            ("CHATBRIDGE_IM_SERVER_CREATE_USERS", "false"),
+            ("CHATBRIDGE_SESSION_INVITATION_TIMEOUT_S", "7"),
+            ("CHATBRIDGE_CONFIG", "elsewhere.toml"),
+            ("PATH", "/bin"),
+        ]);
+        let config = Config::read("[rest]\nlisten = \"127.0.0.1:1\"\n", environment);
+        let config = config.expect("a good environment");
+        assert_eq!(config.rest.listen.port(), 9999);
+        assert_eq!(config.im_server.users.len(), 2);
+        assert!(!config.im_server.create_users);
+        assert_eq!(config.session.invitation_timeout, Duration::from_secs(7));
+    }
+
+    #[test]
+    fn a_fault_of_the_environment_names_its_variable() {
+        assert_eq!(
+            faults_in(
+                "[rest]\nmax_body = 1\n",
+                &[("CHATBRIDGE_REST_LISTN", "x"), ("CHATBRIDGE_SIP_T1_MS", "soon")]
+            ),
+            [
+                "line 2: [rest] max_body: 1 is out of range: 1024 to 16777216",
+                "CHATBRIDGE_REST_LISTN: overrides no key; did you mean CHATBRIDGE_REST_LISTEN?",
+                "CHATBRIDGE_SIP_T1_MS: [sip] t1_ms: \"soon\" is wrong; a whole number is wanted",
+            ]
+        );
+    }
+
+    #[test]
+    fn keys_that_do_not_go_together_are_faults() {
+        let one = |text: &str| {
+            let found = faults(text);
+            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            found.concat()
+        };
+        assert!(one("[core]\nmode = \"peer\"\n").starts_with("line 2: [core] next_hop: is wanted"));
+        assert!(one("[core]\nmode = \"peer\"\nnext_hop = \"x\"\n").contains("no host:port"));
+        assert!(one("[rest]\nlisten = \"0.0.0.0:8080\"\n").starts_with("line 2: [rest] listen: "));
+        assert_eq!(faults("[rest]\nlisten = \"0.0.0.0:8080\"\nallow_remote = true\n"), [""; 0]);
+        assert!(one("[msrp]\nlisten = \"127.0.0.1:65530\"\n").contains("end above 65535"));
+        assert!(one("[notify]\nretry_first_s = 900\n").contains("retry_max_s"));
+        assert!(one("[sip]\nt1_ms = 5000\n").contains("t2_ms"));
+        assert!(one("[sip]\nlisten = \"127.0.0.1:5060\"\n").contains("a port each"));
+        assert!(one("[im_server]\nusers = []\ncreate_users = false\n").contains("nobody"));
+        assert!(one("[log]\nfilter = \"chatbridge=loud\"\n").starts_with("line 2: [log] filter: "));
+    }
+}

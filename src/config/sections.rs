@@ -1,0 +1,362 @@
+//! The sections of the file: each key with its type, its default and its bounds.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::reader::{Reader, Value};
+use super::values::{
+    CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, TargetUri, base_path,
+    header_text, host, server_root,
+};
+use crate::address::Address;
+use crate::bridge::delivery::SuccessOn;
+
+/// `[rest]`: the face towards applications.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// Where HTTP is listened for.
+    pub listen: SocketAddr,
+    /// Whether to listen on other addresses than loopback, though nobody is authenticated.
+    pub allow_remote: bool,
+    /// The beginning of every URL handed out; without one, the `Host` header decides.
+    pub server_root: Option<String>,
+    /// What stands before `/1/chat` in the path.
+    pub base_path: String,
+    /// What a `201` carries.
+    pub answer: CreateAnswer,
+    /// The largest request body, in bytes.
+    pub max_body: usize,
+    /// The longest text of a message, in bytes.
+    pub max_text: usize,
+    /// How long a request body may take to come in.
+    pub body_timeout: Duration,
+    /// How many clientCorrelators are remembered.
+    pub correlators: usize,
+    /// How long a clientCorrelator is remembered.
+    pub correlator_age: Duration,
+}
+
+impl Rest {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let mut keys = reader.section("rest");
+        Self {
+            listen: keys.socket("listen", ("127.0.0.1", 8080)),
+            allow_remote: keys.flag("allow_remote", false),
+            server_root: keys.optional("server_root", server_root),
+            base_path: keys.text("base_path", "", base_path),
+            answer: keys.choice("answer"),
+            max_body: keys.count("max_body", 262_144, 1024..=16_777_216),
+            max_text: keys.count("max_text", 65_536, 160..=4_194_304),
+            body_timeout: keys.seconds("body_timeout_s", 30, 1..=600),
+            correlators: keys.count("correlators", 10_000, 1..=10_000_000),
+            correlator_age: keys.seconds("correlator_age_s", 86_400, 1..=2_592_000),
+        }
+    }
+}
+
+/// `[sip]`: SIP as this process speaks it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sip {
+    /// Where SIP is listened for, on UDP and TCP.
+    pub listen: SocketAddr,
+    /// The family of cores that INVITEs are written for.
+    pub profile: Profile,
+    /// The User-Agent and Server header.
+    pub user_agent: String,
+    /// T1 of RFC 3261 section 17.1.1.1: the round trip.
+    pub t1: Duration,
+    /// T2 of RFC 3261 section 17.1.2.2: the longest pause between retransmissions.
+    pub t2: Duration,
+    /// T4 of RFC 3261 section 17.1.2.2: how long a message stays in the network.
+    pub t4: Duration,
+}
+
+impl Sip {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let mut keys = reader.section("sip");
+        Self {
+            listen: keys.socket("listen", ("127.0.0.1", 5080)),
+            profile: keys.choice("profile"),
+            user_agent: keys.text("user_agent", "chatbridge", header_text),
+            t1: keys.millis("t1_ms", 500, 10..=10_000),
+            t2: keys.millis("t2_ms", 4000, 100..=60_000),
+            t4: keys.millis("t4_ms", 5000, 100..=60_000),
+        }
+    }
+}
+
+/// `[core]`: who carries the sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Core {
+    /// The embedded IM server, or a peer.
+    pub mode: CoreMode,
+    /// Where a peer is.
+    pub next_hop: Option<HostPort>,
+    /// How SIP travels there.
+    pub transport: CoreTransport,
+    /// The domain of the users.
+    pub domain: String,
+    /// How a user's number is written in a Request-URI.
+    pub target_uri: TargetUri,
+}
+
+impl Core {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let mut keys = reader.section("core");
+        Self {
+            mode: keys.choice("mode"),
+            next_hop: keys.optional("next_hop", HostPort::parse),
+            transport: keys.choice("transport"),
+            domain: keys.text("domain", "example.com", host),
+            target_uri: keys.choice("target_uri"),
+        }
+    }
+}
+
+/// `[im_server]`: the embedded IM server, in mode `embedded`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImServer {
+    /// Where the IM server listens for SIP, on UDP and TCP.
+    pub listen: SocketAddr,
+    /// The users that exist from the start.
+    pub users: Vec<Address>,
+    /// Whether a user comes to be by being named.
+    pub create_users: bool,
+}
+
+impl ImServer {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let mut keys = reader.section("im_server");
+        let lab = ["tel:+19585550100", "tel:+19585550101"].map(Address::parse);
+        let lab = lab.into_iter().collect::<Result<Vec<_>, _>>().expect("the lab users are good");
+        Self {
+            listen: keys.socket("listen", ("127.0.0.1", 5060)),
+            users: keys.parsed("users", lab, addresses),
+            create_users: keys.flag("create_users", true),
+        }
+    }
+}
+
+/// `[msrp]`: MSRP as this process speaks it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Msrp {
+    /// Where MSRP is listened for.
+    pub listen: SocketAddr,
+    /// How many ports are tried, from that of `listen` upwards.
+    pub ports: u16,
+    /// The host that peers are told to connect to, where it is not that of `listen`.
+    pub advertise: Option<String>,
+    /// Whether to connect to private and loopback addresses.
+    pub allow_private_dial: bool,
+    /// The largest message, in bytes.
+    pub max_message: usize,
+    /// The largest chunk sent, in bytes.
+    pub chunk: usize,
+    /// How many messages wait in a session for their turn.
+    pub queue: usize,
+    /// How long a chunk waits for its response (RFC 4975 section 7.1.1).
+    pub response_wait: Duration,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Duration,
+}
+
+impl Msrp {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let mut keys = reader.section("msrp");
+        Self {
+            listen: keys.socket("listen", ("127.0.0.1", 2855)),
+            ports: u16::try_from(keys.number("ports", 16, 1..=1024)).unwrap_or(1),
+            advertise: keys.optional("advertise", host),
+            allow_private_dial: keys.flag("allow_private_dial", true),
+            max_message: keys.count("max_message", 4_194_304, 1024..=268_435_456),
+            chunk: keys.count("chunk", 2048, 128..=1_048_576),
+            queue: keys.count("queue", 32, 1..=65_536),
+            response_wait: keys.seconds("response_wait_s", 30, 1..=300),
+            connect_timeout: keys.seconds("connect_timeout_s", 10, 1..=300),
+        }
+    }
+}
+
+/// `[session]`: chat sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// How long an invitation may stay unanswered.
+    pub invitation_timeout: Duration,
+    /// How long the MSRP session may take to stand after the acceptance.
+    pub msrp_connect_timeout: Duration,
+    /// How an invitation is refused whose user has no client.
+    pub no_client_code: u16,
+    /// How an invitation is refused that its user declines.
+    pub decline_code: u16,
+    /// How an invitation is refused that its user does not react to.
+    pub no_answer_code: u16,
+    /// How many sessions there may be at once.
+    pub max_sessions: usize,
+    /// When a sent message counts as delivered.
+    pub success_on: SuccessOn,
+    /// Whether the user's other clients are told what the user sends.
+    pub echo: bool,
+    /// How many messages per direction are remembered for their reports.
+    pub tracked_messages: usize,
+    /// How many redirections of an INVITE are followed (RFC 3261 section 8.1.3.4).
+    pub redirects: u8,
+    /// How long a lost MSRP connection waits for the BYE that explains it.
+    pub msrp_grace: Duration,
+    /// How long a leaving user waits for the answers to the messages sent last.
+    pub leave_wait: Duration,
+    /// How long an ended session is remembered for what still arrives.
+    pub linger: Duration,
+}
+
+impl Session {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let mut keys = reader.section("session");
+        Self {
+            invitation_timeout: keys.seconds("invitation_timeout_s", 180, 1..=3600),
+            msrp_connect_timeout: keys.seconds("msrp_connect_timeout_s", 10, 1..=300),
+            no_client_code: keys.parsed("no_client_code", 480, refusal),
+            decline_code: keys.parsed("decline_code", 480, decline),
+            no_answer_code: keys.parsed("no_answer_code", 480, refusal),
+            max_sessions: keys.count("max_sessions", 10_000, 1..=10_000_000),
+            success_on: keys.choice("success_on"),
+            echo: keys.flag("echo", true),
+            tracked_messages: keys.count("tracked_messages", 1000, 1..=1_000_000),
+            redirects: u8::try_from(keys.number("redirects", 5, 0..=20)).unwrap_or(0),
+            msrp_grace: keys.seconds("msrp_grace_s", 3, 0..=60),
+            leave_wait: keys.seconds("leave_wait_s", 2, 0..=60),
+            linger: keys.seconds("linger_s", 32, 0..=3600),
+        }
+    }
+}
+
+/// `[notify]`: notifications.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    /// How many notifications wait per subscription or channel.
+    pub queue: usize,
+    /// How long an application may take to answer a notification.
+    pub timeout: Duration,
+    /// The pause before the first retry.
+    pub retry_first: Duration,
+    /// The longest pause between retries.
+    pub retry_max: Duration,
+    /// How long a notification is retried at all.
+    pub retry_window: Duration,
+    /// Whether to notify private and loopback addresses.
+    pub allow_private: bool,
+    /// How many subscriptions a user may have.
+    pub max_subscriptions: usize,
+    /// How long a long poll is held.
+    pub poll: Duration,
+    /// How many notifications one poll takes, at most.
+    pub max_notifications: u32,
+    /// The longest lifetime of a channel.
+    pub channel_lifetime: Duration,
+    /// How many channels a user may have.
+    pub max_channels: usize,
+}
+
+impl Notify {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let mut keys = reader.section("notify");
+        Self {
+            queue: keys.count("queue", 1000, 1..=1_000_000),
+            timeout: keys.seconds("timeout_s", 10, 1..=300),
+            retry_first: keys.seconds("retry_first_s", 1, 1..=3600),
+            retry_max: keys.seconds("retry_max_s", 300, 1..=86_400),
+            retry_window: keys.seconds("retry_window_s", 86_400, 0..=604_800),
+            allow_private: keys.flag("allow_private", true),
+            max_subscriptions: keys.count("max_subscriptions", 32, 1..=10_000),
+            poll: keys.seconds("poll_s", 20, 1..=600),
+            max_notifications: keys.number("max_notifications", 100, 1..=10_000),
+            channel_lifetime: keys.seconds("channel_lifetime_s", 86_400, 60..=31_536_000),
+            max_channels: keys.count("max_channels", 16, 1..=10_000),
+        }
+    }
+}
+
+/// `[limits]`: bounds against hostile input and overload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// How many inputs wait for one conversation.
+    pub inbox: usize,
+    /// How many notices wait to be turned into notifications.
+    pub notices: usize,
+    /// The largest SIP message, in bytes.
+    pub sip_message: usize,
+    /// How many header fields a SIP message may have.
+    pub sip_headers: usize,
+    /// How many connections are accepted, SIP and MSRP each.
+    pub connections: usize,
+    /// How many subscriptions there may be in total.
+    pub subscriptions: usize,
+    /// How many channels there may be in total.
+    pub channels: usize,
+    /// How long running sessions may take to end when the process is stopped.
+    pub drain: Duration,
+}
+
+impl Limits {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let mut keys = reader.section("limits");
+        Self {
+            inbox: keys.count("inbox", 256, 1..=65_536),
+            notices: keys.count("notices", 4096, 1..=1_000_000),
+            sip_message: keys.count("sip_message", 65_536, 2048..=1_048_576),
+            sip_headers: keys.count("sip_headers", 128, 16..=4096),
+            connections: keys.count("connections", 1024, 1..=1_000_000),
+            subscriptions: keys.count("subscriptions", 100_000, 1..=10_000_000),
+            channels: keys.count("channels", 100_000, 1..=10_000_000),
+            drain: keys.seconds("drain_s", 5, 0..=600),
+        }
+    }
+}
+
+/// `[log]`: the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// What is logged, in the words of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+impl Log {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let mut keys = reader.section("log");
+        Self { filter: keys.text("filter", "info", filter), format: keys.choice("format") }
+    }
+}
+
+fn addresses(value: &Value) -> Result<Vec<Address>, String> {
+    let mut addresses: Vec<Address> = Vec::new();
+    for text in value.texts()? {
+        let address = Address::parse(text).map_err(|error| format!("{text:?}: {error}"))?;
+        if addresses.contains(&address) {
+            return Err(format!("{text:?} stands here twice"));
+        }
+        addresses.push(address);
+    }
+    Ok(addresses)
+}
+
+fn decline(value: &Value) -> Result<u16, String> {
+    let code = value.integer()?;
+    let found = [480, 486, 603].into_iter().find(|known| i64::from(*known) == code);
+    found.ok_or_else(|| format!("{code} is none of 480, 486, 603"))
+}
+
+fn refusal(value: &Value) -> Result<u16, String> {
+    let code = value.integer()?;
+    let fits = u16::try_from(code).ok().filter(|code| (400..=699).contains(code));
+    fits.ok_or_else(|| format!("{code} is no SIP code that refuses: 400 to 699"))
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    match EnvFilter::builder().parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{text:?}: {error}")),
+    }
+}

@@ -1,0 +1,233 @@
+//! The values that only configuration knows: vocabularies, hosts, paths.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::reader::Choice;
+use crate::bridge::delivery::SuccessOn;
+
+/// What a `201` carries (TS Chat 6.1.5.1, 6.1.5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateAnswer {
+    /// A copy of the resource.
+    Copy,
+    /// A `resourceReference` to it.
+    Reference,
+}
+
+/// The family of IM cores that an INVITE is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Nothing but RFC 3261 and RFC 4975.
+    Plain,
+    /// OMA SIMPLE IM 1.0 and 2.0.
+    SimpleIm,
+    /// GSMA RCS-e 1.2.
+    RcsE,
+    /// OMA CPM, GSMA RCS 5.1 and later.
+    Cpm,
+    /// OMA CPM as China Mobile, Google and Samsung speak it.
+    CpmCmcc,
+}
+
+impl Profile {
+    /// Gives the name of the profile.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.word()
+    }
+}
+
+/// Who carries the sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CoreMode {
+    /// The IM server inside this process.
+    Embedded,
+    /// A SIP peer: an IM server, a proxy, an IMS core.
+    Peer,
+}
+
+/// How SIP travels to the core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CoreTransport {
+    /// UDP, and TCP for what is too large for it (RFC 3261 section 18.1.1).
+    Udp,
+    /// TCP.
+    Tcp,
+}
+
+/// How a user's number is written in a Request-URI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetUri {
+    /// `sip:+44…@domain;user=phone`.
+    SipPhone,
+    /// `tel:+44…`.
+    Tel,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// Lines of JSON.
+    Json,
+}
+
+impl Choice for CreateAnswer {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("copy", Self::Copy), ("reference", Self::Reference)];
+}
+
+impl Choice for Profile {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("plain", Self::Plain),
+        ("simple-im", Self::SimpleIm),
+        ("rcs-e", Self::RcsE),
+        ("cpm", Self::Cpm),
+        ("cpm-cmcc", Self::CpmCmcc),
+    ];
+}
+
+impl Choice for CoreMode {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("embedded", Self::Embedded), ("peer", Self::Peer)];
+}
+
+impl Choice for CoreTransport {
+    const WORDS: &'static [(&'static str, Self)] = &[("udp", Self::Udp), ("tcp", Self::Tcp)];
+}
+
+impl Choice for TargetUri {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("sip-phone", Self::SipPhone), ("tel", Self::Tel)];
+}
+
+impl Choice for SuccessOn {
+    const WORDS: &'static [(&'static str, Self)] = &[("report", Self::Report), ("hop", Self::Hop)];
+}
+
+impl Choice for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+/// A host with a port: where the core is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// A name or an IP literal, IPv6 without its brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl HostPort {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no host:port, such as core.example.com:5060");
+        let (written, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
+        // `2001:db8::1` could end in a port or not: RFC 3986 wants brackets.
+        if written.contains(':') && !written.starts_with('[') {
+            return Err(wrong());
+        }
+        Ok(Self { host: host(written).map_err(|_| wrong())?, port })
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.parse::<Ipv6Addr>() {
+            Ok(ip) => write!(f, "[{ip}]:{}", self.port),
+            Err(_) => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Takes a host name or an IP literal, whose IPv6 may stand in brackets.
+pub(super) fn host(text: &str) -> Result<String, String> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Some(ip) = bare {
+        return match ip.parse::<Ipv6Addr>() {
+            Ok(_) => Ok(ip.to_owned()),
+            Err(_) => Err(format!("{text:?} is no IPv6 address in brackets")),
+        };
+    }
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    if text.parse::<IpAddr>().is_ok() || text.split('.').all(label) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is no host name and no IP address"))
+}
+
+/// Takes the URL that applications reach the server at.
+pub(super) fn server_root(text: &str) -> Result<String, String> {
+    let wrong = || format!("{text:?} is no URL such as https://chat.example.com/exampleAPI");
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let rest = rest.ok_or_else(wrong)?;
+    let authority = rest.split('/').next().unwrap_or_default();
+    let plain = rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"<>\\".contains(&byte));
+    if authority.is_empty() || authority.contains('@') || !plain {
+        return Err(wrong());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Takes the path before `/1/chat`.
+pub(super) fn base_path(text: &str) -> Result<String, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte));
+    if !(text.is_empty() || text.starts_with('/')) || !plain || text.contains("//") {
+        return Err(format!("{text:?} is no path such as /exampleAPI"));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Takes one line of visible ASCII for a header field.
+pub(super) fn header_text(text: &str) -> Result<String, String> {
+    let visible = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if text.trim().is_empty() || !visible {
+        return Err(format!("{text:?} does not fit into a header"));
+    }
+    Ok(text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_with_ports() {
+        let parsed = |text| HostPort::parse(text).map(|hop| hop.to_string()).ok();
+        for good in ["core.example.com:5060", "192.0.2.1:5080", "[2001:db8::1]:5060"] {
+            assert_eq!(parsed(good).as_deref(), Some(good));
+        }
+        for bad in [
+            "core",
+            "core:",
+            ":5060",
+            "core:0",
+            "core:65536",
+            "a b:1",
+            "2001:db8::1:5060",
+            "[core]:1",
+            "core/x:1",
+            "a..b:1",
+        ] {
+            assert_eq!(parsed(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn roots_and_paths_lose_their_last_slash() {
+        assert_eq!(server_root("https://a.example/x/").as_deref(), Ok("https://a.example/x"));
+        assert_eq!(base_path("/exampleAPI/").as_deref(), Ok("/exampleAPI"));
+        assert_eq!(base_path("").as_deref(), Ok(""));
+        for bad in ["a.example", "ftp://a", "https://", "http://u@h", "http://a/?q", "http://a b"] {
+            assert!(server_root(bad).is_err(), "{bad}");
+        }
+        for bad in ["x", "/a//b", "/a b", "/%41", "/{x}"] {
+            assert!(base_path(bad).is_err(), "{bad}");
+        }
+    }
+}
