@@ -181,6 +181,8 @@ impl Branch {
         let is_new = !self.is_finished();
         self.state = State::Finished;
         self.deadlines.stop_all();
+        // No CANCEL will be made of it any more.
+        self.request.headers = Headers::new();
         is_new
     }
 

@@ -10,7 +10,8 @@ use super::desk::Desk;
 use super::forward::{Passage, Target};
 use super::policy;
 use crate::sip::{
-    Hop, Method, Request, Response, ServerOutput, ServerTransaction, Status, TransactionKey,
+    Headers, Hop, Method, Request, Response, ServerOutput, ServerTransaction, Status,
+    TransactionKey,
 };
 
 /// A server transaction, the targets that are tried one after the other, and their answers.
@@ -259,6 +260,9 @@ impl Context {
         self.outcome = Outcome::Answered;
         self.trying_at = None;
         self.respond(now, response);
+        // What stays for the repetitions needs none of the request.
+        self.passage.request.headers = Headers::new();
+        self.passage.request.body = Bytes::new();
     }
 
     /// A response for which the server transaction is gone is dropped (RFC 6026 section 8.3).

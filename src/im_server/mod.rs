@@ -56,6 +56,7 @@ pub struct ImServer {
 }
 
 /// What happens to the server.
+#[expect(clippy::large_enum_variant, reason = "an input is handed over and never stored")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// A message came in.
@@ -325,3 +326,6 @@ impl ImServer {
 
 /// What the server itself understands.
 const ALLOW: &str = "OPTIONS, REGISTER";
+
+#[cfg(test)]
+mod tests;

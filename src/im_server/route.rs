@@ -4,7 +4,7 @@ use super::domain::{Domain, Whose};
 use super::forward::Target;
 use super::refusal::Refusal;
 use crate::address::Address;
-use crate::sip::{Headers, Request, Status};
+use crate::sip::{Headers, Hop, NameAddr, Request, Status};
 
 /// Where a request wants to go.
 #[derive(Debug)]
@@ -45,9 +45,13 @@ fn take_own_routes(request: &mut Request, domain: &Domain) -> bool {
         request.uri = last.uri;
         was_named = true;
     }
-    while request.route().first().is_some_and(|first| domain.is_ours(&first.uri)) {
-        request.headers.take_first("Route");
+    let routes: Vec<_> = request.headers.list("Route").map(str::to_owned).collect();
+    let is_own =
+        |route: &&String| NameAddr::parse(route).is_ok_and(|address| domain.is_ours(&address.uri));
+    let own = routes.iter().take_while(is_own).count();
+    if own > 0 {
         was_named = true;
+        set_routes(&mut request.headers, routes.iter().skip(own));
     }
     was_named
 }
@@ -56,12 +60,16 @@ fn is_own_record_route(request: &Request, domain: &Domain) -> bool {
     request.uri.param("lr").is_some() && domain.whose(&request.uri) == Whose::Server
 }
 
-fn take_last_route(headers: &mut Headers) -> Option<crate::sip::NameAddr> {
-    let mut routes = headers.route();
-    let last = routes.pop()?;
-    headers.remove("Route");
-    routes.iter().for_each(|route| headers.push("Route", &route.to_string()));
+fn take_last_route(headers: &mut Headers) -> Option<NameAddr> {
+    let mut routes: Vec<_> = headers.list("Route").map(str::to_owned).collect();
+    let last = NameAddr::parse(&routes.pop()?).ok()?;
+    set_routes(headers, routes.iter());
     Some(last)
+}
+
+fn set_routes<'a>(headers: &mut Headers, routes: impl Iterator<Item = &'a String>) {
+    headers.remove("Route");
+    routes.for_each(|route| headers.push("Route", route));
 }
 
 /// Goes to the first Route, or to the Request-URI where there is none. A strict router gets its
@@ -80,7 +88,7 @@ fn onward(request: &mut Request) -> Result<Destination, Refusal> {
     to(request.uri.hop())
 }
 
-fn to(hop: Option<crate::sip::Hop>) -> Result<Destination, Refusal> {
+fn to(hop: Option<Hop>) -> Result<Destination, Refusal> {
     let hop = hop.ok_or(Status::NOT_FOUND)?;
     Ok(Destination::Onward(Target { uri: None, hop }))
 }
