@@ -3,6 +3,7 @@
 
 mod calls;
 mod contacts;
+mod legs;
 mod refusals;
 mod storms;
 

@@ -1,7 +1,7 @@
 //! Calls through the server: the way out, the way back, and the end of it.
 
 use super::*;
-use crate::sip::{Method, NameAddr, Uri};
+use crate::sip::Method;
 
 #[test]
 fn an_invite_goes_home_and_its_dialog_follows_the_record_route() {
@@ -319,6 +319,4 @@ fn methods_without_a_dialog_are_not_recorded() {
     let forwarded = world.request();
     assert_eq!(forwarded.method, Method::Message);
     assert!(!forwarded.headers.has("Record-Route"));
-    let route = NameAddr::parse("<sip:192.0.2.1:5060;lr>").unwrap();
-    assert!(Uri::parse("sip:192.0.2.1:5060;lr").unwrap().equivalent(&route.uri));
 }
