@@ -27,7 +27,7 @@ use super::{description, invite};
 use crate::address::Address;
 use crate::chat::{
     Answer, Command, ComposingWatch, Ending, EventType, Invitation, MessageBook, Notice,
-    NoticeKind, Refusal, Role, Session, State, Step,
+    NoticeKind, OutgoingMessage, Refusal, Role, Session, State, Step,
 };
 use crate::clock::Anchor;
 use crate::ids::{MessageId, Random, SessionId};
@@ -143,6 +143,10 @@ pub struct Conversation {
     peer: Option<Peer>,
     /// A first message that came with the INVITE, told once the user has accepted.
     first_message: Option<Bytes>,
+    /// Messages that wait for the answer: it tells how the peer wants them wrapped.
+    waiting: VecDeque<OutgoingMessage>,
+    /// Whether the user was told of the session, and so is to be told of its end.
+    heard: bool,
     book: MessageBook,
     composing: ComposingWatch,
     timers: Timers,
@@ -241,6 +245,7 @@ impl Conversation {
             let nobody = crate::chat::Party { address: Address::anonymous(), name: None };
             let chat = Session::new(Role::Terminating, String::new(), nobody.clone(), nobody);
             let mut this = Self::new(kit, (session, Address::anonymous()), chat, (leg, msrp));
+            this.heard = false;
             this.refuse_unheard(now, Status::NOT_FOUND, Vec::new());
             return this;
         };
@@ -249,7 +254,13 @@ impl Conversation {
         let chat = Session::new(Role::Terminating, subject, originator, terminating);
         let known = has_client(&user);
         let mut this = Self::new(kit, (session, user), chat, (leg, msrp));
+        this.heard = false;
         this.first_message = first_message;
+        // The leg itself refuses what no user needs to hear of, such as an unknown Require.
+        this.settle(now);
+        if this.chat.state() == State::Ended {
+            return this;
+        }
         match media::judge(sdp.as_deref()) {
             Err(why) => this.refuse_unheard(now, Status::NOT_ACCEPTABLE_HERE, why.warning()),
             Ok(_) if !known => {
@@ -314,12 +325,11 @@ impl Conversation {
 
     /// Tells whether nothing can happen any more.
     #[must_use]
-    pub fn is_finished(&self, now: Instant) -> bool {
+    pub fn is_finished(&self) -> bool {
         if self.stopping {
             return self.chat.state() == State::Ended && !self.goodbye;
         }
-        let over = self.chat.state() == State::Ended
-            && self.timers.forget.is_none_or(|forget| forget <= now);
+        let over = self.chat.state() == State::Ended && self.timers.forget.is_none();
         over && self.leg.is_finished() && self.retired.iter().all(Leg::is_finished)
     }
 
@@ -362,6 +372,8 @@ impl Conversation {
             early: Some(Vec::new()),
             peer: None,
             first_message: None,
+            waiting: VecDeque::new(),
+            heard: true,
             composing: ComposingWatch::default(),
             timers: Timers::default(),
             attempt: Attempt {
@@ -451,6 +463,8 @@ impl Conversation {
         if due(&mut self.timers.media) {
             self.media_failed(now, LegEnd::MsrpLost);
         }
+        // What is left after this is for the legs to absorb.
+        due(&mut self.timers.forget);
         if due(&mut self.timers.leave) {
             self.leave(now, LegEnd::LeftByUser);
         }
@@ -523,12 +537,12 @@ impl Conversation {
         self.msrp.close(now);
         while self.settle_msrp(now) {}
         self.fail_untaken(now);
-        if let Some(Ending { event, description }) = self.chat.finish(Ending { event, description })
-        {
+        let told = self.chat.finish(Ending { event, description }).filter(|_| self.heard);
+        if let Some(Ending { event, description }) = told {
             self.tell_event(now, event, Some(description), None);
         }
         self.timers = Timers::default();
-        if !self.stopping {
+        if self.heard && !self.stopping {
             self.timers.forget = Some(now + self.settings.linger);
         }
         self.composing = ComposingWatch::default();
@@ -545,6 +559,7 @@ impl Conversation {
     }
 
     fn tell_invitation(&mut self, now: Instant) {
+        self.heard = true;
         let info = self.chat.info();
         let kind = NoticeKind::Invited {
             subject: info.subject.clone(),

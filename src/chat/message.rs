@@ -1,6 +1,6 @@
 //! Messages of a session: what was asked of them, what became of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::ids::MessageId;
 
@@ -107,6 +107,8 @@ pub struct MessageBook {
     capacity: usize,
     sent: BTreeMap<MessageId, Sent>,
     received: BTreeMap<MessageId, IncomingMessage>,
+    /// The senders' ids of the messages in `received`.
+    wire_ids: BTreeSet<String>,
     sent_in_order: VecDeque<MessageId>,
     received_in_order: VecDeque<MessageId>,
 }
@@ -128,6 +130,7 @@ impl MessageBook {
             capacity: capacity.max(1),
             sent: BTreeMap::new(),
             received: BTreeMap::new(),
+            wire_ids: BTreeSet::new(),
             sent_in_order: VecDeque::new(),
             received_in_order: VecDeque::new(),
         }
@@ -148,9 +151,12 @@ impl MessageBook {
     pub fn note_received(&mut self, id: MessageId, message: IncomingMessage) {
         if self.received_in_order.len() >= self.capacity
             && let Some(oldest) = self.received_in_order.pop_front()
+            && let Some(IncomingMessage { wire_id: Some(wire_id), .. }) =
+                self.received.remove(&oldest)
         {
-            self.received.remove(&oldest);
+            self.wire_ids.remove(&wire_id);
         }
+        self.wire_ids.extend(message.wire_id.clone());
         self.received_in_order.push_back(id.clone());
         self.received.insert(id, message);
     }
@@ -158,7 +164,7 @@ impl MessageBook {
     /// Tells whether a message with the sender's id `wire_id` was received before.
     #[must_use]
     pub fn has_received(&self, wire_id: &str) -> bool {
-        self.received.values().any(|message| message.wire_id.as_deref() == Some(wire_id))
+        self.wire_ids.contains(wire_id)
     }
 
     /// Takes news of a sent message and gives the statuses to tell the sender, in order.
@@ -303,10 +309,11 @@ mod tests {
             book.note_sent(id(name), ReportRequest::default());
             book.note_received(
                 id(name),
-                IncomingMessage::new(None, None, ReportRequest::default()),
+                IncomingMessage::new(Some(name.into()), None, ReportRequest::default()),
             );
         }
         assert_eq!(book.untaken(), [id("b"), id("c")]);
         assert_eq!(book.acknowledge(&id("a"), ReceivedStatus::Delivered), Err(UnknownMessage));
+        assert!(!book.has_received("a") && book.has_received("c"));
     }
 }

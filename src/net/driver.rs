@@ -109,7 +109,7 @@ impl Driver {
         loop {
             self.carry_out();
             self.release().await;
-            if self.outbox.is_empty() && self.conversation.is_finished(now()) {
+            if self.outbox.is_empty() && self.conversation.is_finished() {
                 break;
             }
             match self.wait().await {

@@ -180,7 +180,10 @@ pub(super) struct MsrpLink {
     parser: Parser,
     incoming: BytesMut,
     outgoing: BytesMut,
+    /// The connection is closed once `outgoing` is empty.
     closing: bool,
+    /// The peer does not speak MSRP: what it says is not listened to any more.
+    deaf: bool,
 }
 
 enum LinkState {
@@ -200,6 +203,7 @@ impl MsrpLink {
             incoming: BytesMut::new(),
             outgoing: BytesMut::new(),
             closing: false,
+            deaf: false,
         }
     }
 
@@ -207,7 +211,6 @@ impl MsrpLink {
     pub(super) fn connect(&mut self, host: String, port: u16) {
         let settings = self.settings.clone();
         self.close();
-        self.closing = false;
         self.state = LinkState::Connecting(tokio::spawn(dial(host, port, settings)));
     }
 
@@ -217,7 +220,6 @@ impl MsrpLink {
             LinkState::Open(_) => None,
             LinkState::Absent | LinkState::Connecting(_) => {
                 self.close();
-                self.closing = false;
                 self.state = LinkState::Open(arrival.stream);
                 self.parser = arrival.parser;
                 self.incoming = arrival.buffer;
@@ -233,18 +235,13 @@ impl MsrpLink {
 
     /// Closes the connection once what waits has left.
     pub(super) fn close_when_flushed(&mut self) {
-        match &self.state {
-            LinkState::Open(stream) => {
-                if self.outgoing.is_empty() || flush(stream, &mut self.outgoing).is_err() {
-                    self.close();
-                } else {
-                    self.closing = !self.outgoing.is_empty();
-                    if !self.closing {
-                        self.close();
-                    }
-                }
-            }
-            LinkState::Absent | LinkState::Connecting(_) => self.close(),
+        let flushed = match &self.state {
+            LinkState::Open(stream) => flush(stream, &mut self.outgoing),
+            LinkState::Absent | LinkState::Connecting(_) => Ok(()),
+        };
+        match (flushed, &self.state) {
+            (Ok(()), LinkState::Open(_)) if !self.outgoing.is_empty() => self.closing = true,
+            (Ok(()) | Err(_), _) => self.close(),
         }
     }
 
@@ -257,6 +254,8 @@ impl MsrpLink {
         self.parser = Parser::new(self.settings.limits);
         self.incoming.clear();
         self.outgoing.clear();
+        self.closing = false;
+        self.deaf = false;
     }
 
     /// Moves bytes until something happens. Cancel safe: nothing is lost when it is dropped.
@@ -279,15 +278,17 @@ impl MsrpLink {
             };
         }
         loop {
-            match self.parser.next(&mut self.incoming) {
-                Ok(Some(frame)) => return LinkEvent::Frame(frame),
-                Ok(None) => {}
-                // A bad frame is refused; a stream that is none has no next frame to look for.
-                Err(why) => {
-                    if matches!(why, ParseError::Stream(_)) {
-                        self.incoming.clear();
+            if self.deaf {
+                self.incoming.clear();
+            } else {
+                match self.parser.next(&mut self.incoming) {
+                    Ok(Some(frame)) => return LinkEvent::Frame(frame),
+                    Ok(None) => {}
+                    // A bad frame is refused; a stream that is none has no next frame.
+                    Err(why) => {
+                        self.deaf = matches!(why, ParseError::Stream(_));
+                        return LinkEvent::Malformed(why);
                     }
-                    return LinkEvent::Malformed(why);
                 }
             }
             if self.transfer().await.is_err() {

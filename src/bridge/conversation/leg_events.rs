@@ -41,7 +41,8 @@ impl Conversation {
     pub(super) fn settle_legs(&mut self, now: Instant) -> bool {
         let mut busy = false;
         let mut events = VecDeque::new();
-        for leg in self.retired.iter_mut() {
+        self.retired.retain(|leg| !leg.is_finished());
+        for leg in &mut self.retired {
             // A leg that was given up has nothing to say to the chat.
             while let Some(output) = leg.poll() {
                 busy = true;
@@ -133,6 +134,7 @@ impl Conversation {
                 let setup = peer.our_setup_as_offerer();
                 self.peer = Some(peer);
                 self.open_msrp(now, setup);
+                self.send_waiting(now);
             }
             Err(_) => {
                 self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
@@ -277,10 +279,7 @@ impl Conversation {
         headers: Vec<(String, String)>,
     ) {
         self.leg.reject(now, status, headers);
-        self.chat.finish(crate::chat::Ending {
-            event: EventType::SessionEnded,
-            description: String::new(),
-        });
+        self.end(now, EventType::SessionEnded, String::new());
         self.settle(now);
     }
 

@@ -26,13 +26,14 @@ impl Conversation {
     ) -> Result<Answer, Refusal> {
         self.chat.demand_open_for_messages("sending a message")?;
         self.demand_staying("sending a message")?;
+        if self.peer.is_some() {
+            self.dispatch(now, &message)?;
+        } else if self.waiting.len() < self.settings.msrp_limits.queue {
+            self.waiting.push_back(message.clone());
+        } else {
+            return Err(self.queue_full());
+        }
         let OutgoingMessage { id, text, reports } = message;
-        let date_time = self.anchor.wall(now);
-        let parcel = media::wrap_text(
-            &self.media_context(),
-            media::TextOut { id: &id, text: &text, reports, date_time },
-        );
-        self.queue(now, id.as_str().to_owned(), parcel)?;
         self.book.note_sent(id.clone(), reports);
         if self.settings.echo {
             let sender = self.chat.own().clone();
@@ -40,6 +41,25 @@ impl Conversation {
             self.tell(now, NoticeKind::Message { id, sender, text, reports, echo: true });
         }
         Ok(Answer::Done)
+    }
+
+    /// Sends the messages that waited for the answer; what finds no room has failed.
+    pub(super) fn send_waiting(&mut self, now: Instant) {
+        for message in std::mem::take(&mut self.waiting) {
+            if self.dispatch(now, &message).is_err() {
+                let news = News::MsrpResponse { code: 408, comment: Some("no room to send it") };
+                self.fate(now, message.id.as_str(), &news);
+            }
+        }
+    }
+
+    /// Wraps a message as the peer wants it, and hands it to the MSRP session.
+    fn dispatch(&mut self, now: Instant, message: &OutgoingMessage) -> Result<(), Refusal> {
+        let OutgoingMessage { id, text, reports } = message;
+        let date_time = self.anchor.wall(now);
+        let out = media::TextOut { id, text, reports: *reports, date_time };
+        let parcel = media::wrap_text(&self.media_context(), out);
+        self.queue(now, id.as_str().to_owned(), parcel)
     }
 
     pub(super) fn compose(
@@ -287,15 +307,16 @@ impl Conversation {
         let outgoing =
             msrp::Outgoing { message_id, content_type, body, success_report, failure_report };
         self.msrp.send(now, outgoing).map_err(|error| match error {
-            msrp::SendError::Full => Refusal::Full {
-                what: "the session's message queue",
-                retry_after: self.settings.leave_wait,
-            },
+            msrp::SendError::Full => self.queue_full(),
             msrp::SendError::Closed => Refusal::Unavailable {
                 why: "the MSRP connection is lost",
                 retry_after: self.settings.msrp_grace,
             },
         })
+    }
+
+    fn queue_full(&self) -> Refusal {
+        Refusal::Full { what: "the session's message queue", retry_after: self.settings.leave_wait }
     }
 
     fn media_context(&self) -> media::Context<'_> {
