@@ -2,10 +2,18 @@
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::settings::TargetUri;
 use crate::address::{Address, Scheme};
 use crate::chat::{Party, Refusal};
 use crate::sip::{NameAddr, Uri};
+
+/// How a user's number is written in a Request-URI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetUri {
+    /// `tel:+44…`.
+    Tel,
+    /// `sip:+44…@domain;user=phone`.
+    SipPhone,
+}
 
 /// The home domain and the way in which it writes numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]

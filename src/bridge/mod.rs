@@ -16,6 +16,6 @@ mod settings;
 mod table;
 
 pub use conversation::{Arrival, Conversation, ConversationKit, Input, Output};
-pub use identity::Realm;
+pub use identity::{Realm, TargetUri};
 pub use profile::{PROFILES, Profile};
-pub use settings::{Settings, TargetUri};
+pub use settings::Settings;

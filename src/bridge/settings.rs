@@ -8,15 +8,6 @@ use super::profile::Profile;
 use crate::msrp::Limits;
 use crate::sip::{Hop, Status, Timers};
 
-/// How a user's number is written in a Request-URI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TargetUri {
-    /// `tel:+44…`.
-    Tel,
-    /// `sip:+44…@domain;user=phone`.
-    SipPhone,
-}
-
 /// How conversations behave.
 #[derive(Debug, Clone)]
 pub struct Settings {
