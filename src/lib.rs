@@ -24,10 +24,12 @@
 //! | 0 | `ids` | identifiers and the source of randomness that is handed in | `rand` |
 //! | 0 | `address` | `tel:`, `sip:` and `acr:` addresses | |
 //! | 0 | `clock` | wall time derived from the instant that is handed in | |
+//! | 0 | `reach` | how far an IP address reaches | |
 
 pub mod address;
 pub mod clock;
 pub mod ids;
+pub mod reach;
 
 pub mod chat;
 pub mod msrp;

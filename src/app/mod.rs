@@ -20,8 +20,9 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use rand::Rng;
 use time::OffsetDateTime;
+use tokio::net::lookup_host;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,7 +34,7 @@ use crate::config::{Config, CoreMode, Log, LogFormat};
 use crate::ids::Random;
 use crate::im_server::ImServer;
 use crate::net::{
-    DriverKit, MsrpListener, SipSockets, Switch, bind_sip, run_im_server, run_switch,
+    DriverKit, MsrpListener, Neighbours, SipSockets, Switch, bind_sip, run_im_server, run_switch,
 };
 use crate::notify::{self, Outlets};
 use crate::rest::{self, Face};
@@ -99,22 +100,26 @@ impl Running {
         let (listen, ports) = (config.msrp.listen, config.msrp.ports);
         let msrp = MsrpListener::bind(listen, ports, settings::msrp(config)).await;
         let msrp = named("[msrp] listen", listen, msrp)?;
+        let peers = find_core(config, sip.local).await?;
+        let im_server_place = im_server.as_ref().map(|sockets| sockets.local);
         let places = Places {
             sip: sip.local,
             msrp: msrp.local_addr()?,
-            im_server: im_server.as_ref().map(|sockets| sockets.local),
+            im_server: im_server_place,
+            core: im_server_place.or_else(|| peers.first().copied()),
         };
         if let Some(sockets) = im_server {
             let settings = settings::im_server(config, sockets.local, places.sip);
             let server = ImServer::new(settings, random.fork());
             tasks.spawn(run_im_server(server, sockets, stop_net.clone()));
         }
-        Self::start_bridge(config, (sip, msrp, places), random, (stop_net, tasks))
+        let neighbours = settings::neighbours(config, places, &peers);
+        Self::start_bridge(config, (sip, msrp, places, neighbours), random, (stop_net, tasks))
     }
 
     fn start_bridge(
         config: &Config,
-        (sip, msrp, places): (SipSockets, MsrpListener, Places),
+        (sip, msrp, places, neighbours): (SipSockets, MsrpListener, Places, Neighbours),
         mut random: Random,
         (stop_net, tasks): (CancellationToken, TaskTracker),
     ) -> io::Result<Self> {
@@ -133,7 +138,8 @@ impl Running {
             },
             settings: settings::bridge(config, places),
             subscriptions: Arc::clone(&subscriptions),
-            core: settings::core(config, places),
+            neighbours,
+            patience: Arc::new(Semaphore::new(config.limits.connections)),
             anchor: Anchor::new(Instant::now().into_std(), OffsetDateTime::now_utc()),
             random: random.fork(),
             tasks: conversations.clone(),
@@ -234,6 +240,29 @@ impl Running {
         }
         info!("stopped");
     }
+}
+
+/// Finds the addresses of the peer core that our socket can send to; they hold until the next
+/// start.
+async fn find_core(config: &Config, local: SocketAddr) -> io::Result<Vec<SocketAddr>> {
+    let (CoreMode::Peer, Some(core)) = (config.core.mode, &config.core.next_hop) else {
+        return Ok(Vec::new());
+    };
+    let failed = |why: String| {
+        let text = format!("[core] next_hop = \"{core}\": {why}");
+        io::Error::new(io::ErrorKind::NotFound, text)
+    };
+    let found = timeout(Duration::from_secs(10), lookup_host((core.host.as_str(), core.port)));
+    let found = match found.await {
+        Ok(found) => found.map_err(|error| failed(error.to_string()))?,
+        Err(_) => return Err(failed("its address could not be found in 10 s".to_owned())),
+    };
+    let found: Vec<SocketAddr> =
+        found.filter(|address| address.is_ipv4() == local.is_ipv4()).collect();
+    if found.is_empty() {
+        return Err(failed(format!("it has no address that [sip] listen ({local}) can reach")));
+    }
+    Ok(found)
 }
 
 /// Starts the HTTP server, and gives its address and the handle to stop it.

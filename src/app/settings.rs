@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::bridge;
-use crate::config::{Config, CoreMode, CoreTransport, CreateAnswer, TargetUri};
+use crate::config::{Config, CoreTransport, CreateAnswer, TargetUri};
 use crate::im_server;
 use crate::msrp;
-use crate::net::{MsrpSettings, SipSettings};
+use crate::net::{MsrpSettings, Neighbours, SipSettings};
 use crate::notify::{self, Retry, TargetPolicy};
 use crate::rest::{self, CallbackDenied, CallbackPolicy, CreatedBody, NotifyUrl};
 use crate::sip::{Hop, Status, Timers, Transport, WireLimits};
@@ -19,6 +19,8 @@ pub(super) struct Places {
     pub(super) sip: SocketAddr,
     pub(super) msrp: SocketAddr,
     pub(super) im_server: Option<SocketAddr>,
+    /// Where requests go first: the embedded IM server or the peer.
+    pub(super) core: Option<SocketAddr>,
 }
 
 /// How conversations behave.
@@ -39,9 +41,12 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
             },
         },
         profile,
-        local: hop(transport(config), places.sip),
+        local: match &config.sip.advertise {
+            Some(host) => Hop::new(transport(config), host, places.sip.port()),
+            None => hop(transport(config), places.sip),
+        },
         user_agent,
-        next_hop: core(config, places),
+        next_hop: places.core.map(|core| hop(transport(config), core)),
         timers: timers(config),
         msrp_host: match &config.msrp.advertise {
             Some(host) => host.clone(),
@@ -64,13 +69,11 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
     })
 }
 
-/// Where the core is: the embedded IM server or the peer.
-pub(super) fn core(config: &Config, places: Places) -> Option<Hop> {
-    match (config.core.mode, places.im_server, &config.core.next_hop) {
-        (CoreMode::Embedded, Some(server), _) => Some(hop(transport(config), server)),
-        (CoreMode::Peer, _, Some(peer)) => Some(Hop::new(transport(config), &peer.host, peer.port)),
-        (CoreMode::Embedded, None, _) | (CoreMode::Peer, _, None) => None,
-    }
+/// From whom invitations are taken: the embedded IM server shares its host with others, a peer core
+/// may send from any of its addresses.
+pub(super) fn neighbours(config: &Config, places: Places, core: &[SocketAddr]) -> Neighbours {
+    let hosts = core.iter().map(SocketAddr::ip).chain(config.core.trusted_peers.iter().copied());
+    Neighbours { hosts: hosts.map(|ip| ip.to_canonical()).collect(), element: places.im_server }
 }
 
 /// How the embedded IM server behaves.

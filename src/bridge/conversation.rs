@@ -140,7 +140,10 @@ pub struct Conversation {
     /// What came on the MSRP connection before the answer that names its peer; nothing once the
     /// MSRP session is open.
     early: Option<Vec<msrp::Input>>,
+    early_bytes: usize,
     peer: Option<Peer>,
+    /// Whether the peer takes CPIM, as far as it has not refused it.
+    cpim: bool,
     /// A first message that came with the INVITE, told once the user has accepted.
     first_message: Option<Bytes>,
     /// Messages that wait for the answer: it tells how the peer wants them wrapped.
@@ -153,7 +156,8 @@ pub struct Conversation {
     attempt: Attempt,
     /// Why we have sent CANCEL.
     cancel: Option<LegEnd>,
-    sdp_version: u64,
+    /// Who we are in SDP, and which version of our description is out.
+    origin: media::Origin,
     /// The terminal event is about to be told; what is open fails first.
     ending: bool,
     /// The server stops: nothing is absorbed any more.
@@ -200,6 +204,8 @@ struct Attempt {
     targets: VecDeque<Uri>,
     redirects: u8,
     retried: bool,
+    /// Whether an 18x has come.
+    rung: bool,
 }
 
 impl Conversation {
@@ -217,11 +223,12 @@ impl Conversation {
         let chat = Session::new(Role::Originator, subject, originator, terminating)
             .with_correlator(client_correlator);
         let msrp = new_msrp(&mut kit);
-        let offer = media::offer(&kit.settings, msrp.local(), 1, now_seconds(&kit.anchor, now));
+        let mut origin = media::Origin::new(&kit.anchor, now);
+        let offer = media::offer(&kit.settings, msrp.local(), &mut origin);
         let call = invite::call(&kit.settings, &invitation, None, (offer, &mut kit.random))?;
         let leg = Leg::call(now, call, leg_kit(&kit.settings, &mut kit.random));
         let redirects = kit.settings.redirects;
-        let mut this = Self::new(kit, (session, user), chat, (leg, msrp));
+        let mut this = Self::new(kit, (session, user), chat, (leg, msrp, origin));
         this.attempt.invitation = Some(invitation);
         this.attempt.redirects = redirects;
         this.timers.invitation = Some(now + this.settings.invitation_timeout);
@@ -241,10 +248,12 @@ impl Conversation {
         let read = invite::read(&kit.settings, &invite, trusted);
         let leg = Leg::answering(now, invite, source, leg_kit(&kit.settings, &mut kit.random));
         let msrp = new_msrp(&mut kit);
+        let origin = media::Origin::new(&kit.anchor, now);
         let Some(incoming) = read else {
             let nobody = crate::chat::Party { address: Address::anonymous(), name: None };
             let chat = Session::new(Role::Terminating, String::new(), nobody.clone(), nobody);
-            let mut this = Self::new(kit, (session, Address::anonymous()), chat, (leg, msrp));
+            let ways = (leg, msrp, origin);
+            let mut this = Self::new(kit, (session, Address::anonymous()), chat, ways);
             this.heard = false;
             this.refuse_unheard(now, Status::NOT_FOUND, Vec::new());
             return this;
@@ -253,7 +262,7 @@ impl Conversation {
             incoming;
         let chat = Session::new(Role::Terminating, subject, originator, terminating);
         let known = has_client(&user);
-        let mut this = Self::new(kit, (session, user), chat, (leg, msrp));
+        let mut this = Self::new(kit, (session, user), chat, (leg, msrp, origin));
         this.heard = false;
         this.first_message = first_message;
         // The leg itself refuses what no user needs to hear of, such as an unknown Require.
@@ -333,6 +342,12 @@ impl Conversation {
         over && self.leg.is_finished() && self.retired.iter().all(Leg::is_finished)
     }
 
+    /// Tells whether the chat is over, though its legs may still absorb what arrives late.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.chat.state() == State::Ended
+    }
+
     /// Gives the id of the session.
     #[must_use]
     pub fn id(&self) -> &SessionId {
@@ -355,7 +370,7 @@ impl Conversation {
         kit: ConversationKit,
         (id, user): (SessionId, Address),
         chat: Session,
-        (leg, msrp): (Leg, msrp::Session),
+        (leg, msrp, origin): (Leg, msrp::Session, media::Origin),
     ) -> Self {
         let ConversationKit { settings, anchor, random } = kit;
         let mut this = Self {
@@ -370,6 +385,8 @@ impl Conversation {
             retired: Vec::new(),
             msrp,
             early: Some(Vec::new()),
+            early_bytes: 0,
+            cpim: true,
             peer: None,
             first_message: None,
             waiting: VecDeque::new(),
@@ -381,9 +398,10 @@ impl Conversation {
                 targets: VecDeque::new(),
                 redirects: 0,
                 retried: false,
+                rung: false,
             },
             cancel: None,
-            sdp_version: 1,
+            origin,
             ending: false,
             stopping: false,
             goodbye: false,
@@ -417,6 +435,7 @@ impl Conversation {
             Step::CancelInvitation => {
                 self.timers.invitation = None;
                 self.cancel = None;
+                self.attempt.targets.clear();
                 if self.timers.retry.take().is_some() {
                     // Between two INVITEs there is nothing to cancel on the wire.
                     self.end(now, EventType::SessionCancelled, "SIP CANCEL".to_owned());
@@ -484,8 +503,11 @@ impl Conversation {
         match (self.chat.state(), self.chat.role()) {
             (State::Invited, Role::Originator) => {
                 self.cancel = Some(end);
-                self.goodbye = true;
-                self.leg.cancel(now, None);
+                // Between two INVITEs there is nobody to say goodbye to.
+                if self.timers.retry.is_none() {
+                    self.goodbye = true;
+                    self.leg.cancel(now, None);
+                }
                 self.end_by(now, end, &[]);
             }
             (State::Cancelling, _) => {
@@ -496,7 +518,7 @@ impl Conversation {
                 self.refuse(now, Status::TEMPORARILY_UNAVAILABLE, end);
             }
             (State::Connected, _) => {
-                self.hang_up(now, Reason::sip(503, "Service Unavailable"));
+                self.hang_up(now, Reason::sip(480, "Temporarily Unavailable"));
                 self.end_by(now, end, &[]);
             }
             (State::Ended, _) => {}
@@ -587,9 +609,4 @@ fn leg_kit(settings: &Settings, random: &mut Random) -> Kit {
     let mut local = Local::new(settings.local.clone(), settings.user_agent.clone());
     local.contact_params = settings.profile.contact_params.to_owned();
     Kit { local, timers: settings.timers, random: random.fork() }
-}
-
-/// Gives the wall time as NTP-like seconds, for the origin line of SDP (RFC 8866 section 5.2).
-fn now_seconds(anchor: &Anchor, now: Instant) -> u64 {
-    anchor.wall(now).unix_timestamp().unsigned_abs()
 }

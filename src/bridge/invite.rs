@@ -102,6 +102,11 @@ pub(super) fn read(settings: &Settings, invite: &Request, trusted: bool) -> Opti
         address: realm.address(&from.uri).unwrap_or_else(Address::anonymous),
         name: from.display.or_else(|| invite.from().ok().and_then(|from| from.display)),
     };
+    let originator = if wants_privacy(invite) {
+        Party { address: Address::anonymous(), name: None }
+    } else {
+        originator
+    };
     let (sdp, first_message) = media::parts(invite.content_type(), &invite.body);
     Some(Incoming {
         terminating: Party { address: user.clone(), name: to.display },
@@ -111,4 +116,10 @@ pub(super) fn read(settings: &Settings, invite: &Request, trusted: bool) -> Opti
         sdp,
         first_message,
     })
+}
+
+/// Tells whether the caller's identity is for the network only (RFC 3325 section 7).
+fn wants_privacy(invite: &Request) -> bool {
+    let values = invite.headers.all("Privacy").flat_map(|line| line.split([';', ',']));
+    values.map(str::trim).any(|value| value.eq_ignore_ascii_case("id"))
 }

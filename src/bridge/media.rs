@@ -1,6 +1,7 @@
 //! Session descriptions and message bodies: what the chat says in SDP, CPIM, IMDN and isComposing.
 
 use std::num::NonZeroU32;
+use std::time::Instant;
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -11,6 +12,7 @@ use super::delivery::ImdnNews;
 use super::profile::CpimIdentity;
 use super::settings::Settings;
 use crate::chat::{Composing, ComposingState, Party, ReceivedStatus, ReportRequest};
+use crate::clock::Anchor;
 use crate::ids::MessageId;
 use crate::msrp;
 use crate::payload::imdn::{DeliveryStatus, DisplayStatus, Imdn, ProcessingStatus, Report};
@@ -49,7 +51,7 @@ pub(super) enum Unusable {
     Malformed(SdpError),
     /// It takes the message stream away.
     #[error("the port of the m=message line is 0")]
-    Removed,
+    Removed(Box<Sdp>),
     /// It has no message stream that we can use.
     #[error("{0}")]
     Stream(sdp::Unusable),
@@ -67,7 +69,7 @@ impl Unusable {
         let code = match self {
             Self::Stream(stream) => stream.warning(),
             Self::Tls => 302,
-            Self::Missing | Self::Removed => 304,
+            Self::Missing | Self::Removed(_) => 304,
             Self::Malformed(_) | Self::BadPath => 399,
         };
         let text = self.to_string().replace(['"', '\\'], "'");
@@ -97,9 +99,11 @@ fn side(setup: sdp::Setup) -> msrp::Setup {
 /// Judges the other side's description.
 pub(super) fn judge(sdp: Option<&[u8]>) -> Result<Peer, Unusable> {
     let description = Sdp::parse(sdp.ok_or(Unusable::Missing)?).map_err(Unusable::Malformed)?;
-    let media = description.usable().map_err(|why| {
-        if why == sdp::Unusable::Refused { Unusable::Removed } else { Unusable::Stream(why) }
-    })?;
+    let media = match description.usable() {
+        Ok(media) => media,
+        Err(sdp::Unusable::Refused) => return Err(Unusable::Removed(Box::new(description))),
+        Err(why) => return Err(Unusable::Stream(why)),
+    };
     if media.proto != Protocol::Tcp {
         return Err(Unusable::Tls);
     }
@@ -137,44 +141,92 @@ pub(super) fn local_uri(settings: &Settings, session_id: &str) -> msrp::Uri {
     msrp::Uri::parse(&text).expect("the host was checked with the configuration")
 }
 
+/// Our origin line (RFC 8866 section 5.2): the session id stays, the version moves with the
+/// description (RFC 3264 section 8).
+#[derive(Debug)]
+pub(super) struct Origin {
+    session_id: u64,
+    version: u64,
+    last: Option<Bytes>,
+}
+
+impl Origin {
+    /// Draws the session id from the time.
+    pub(super) fn new(anchor: &Anchor, now: Instant) -> Self {
+        let seconds = anchor.wall(now).unix_timestamp().unsigned_abs();
+        Self { session_id: seconds, version: seconds, last: None }
+    }
+
+    /// Writes a description, under a new version where it is another one.
+    fn publish(&mut self, write: impl Fn(u64, u64) -> Bytes) -> Body {
+        let same = write(self.session_id, self.version);
+        let bytes = match &self.last {
+            Some(last) if *last != same => {
+                self.version += 1;
+                write(self.session_id, self.version)
+            }
+            Some(_) | None => same,
+        };
+        self.last = Some(bytes.clone());
+        Body { content_type: SDP.to_owned(), bytes }
+    }
+}
+
 /// Writes our offer.
-pub(super) fn offer(settings: &Settings, local: &msrp::Uri, version: u64, seconds: u64) -> Body {
-    let described = describe(settings, local, (version, seconds), sdp::Setup::ActPass);
-    Body { content_type: SDP.to_owned(), bytes: sdp::write(&described) }
+pub(super) fn offer(settings: &Settings, local: &msrp::Uri, origin: &mut Origin) -> Body {
+    origin.publish(|id, version| {
+        sdp::write(&describe(settings, local, (id, version), sdp::Setup::ActPass))
+    })
 }
 
 /// Writes our answer to `peer`'s offer, or a new offer where it made none.
 pub(super) fn answer(
     settings: &Settings,
     local: &msrp::Uri,
-    (version, seconds): (u64, u64),
+    origin: &mut Origin,
     (peer, setup): (Option<&Peer>, msrp::Setup),
 ) -> Body {
     let setup = match setup {
         msrp::Setup::Active => sdp::Setup::Active,
         msrp::Setup::Passive => sdp::Setup::Passive,
     };
-    let mut described = describe(settings, local, (version, seconds), setup);
-    let bytes = match peer {
-        Some(peer) => {
-            described.media.direction = peer.media.direction.answer();
-            sdp::write_answer(&described, &peer.description)
+    origin.publish(|id, version| {
+        let mut described = describe(settings, local, (id, version), setup);
+        match peer {
+            Some(peer) => {
+                described.media.direction = peer.media.direction.answer();
+                sdp::write_answer(&described, &peer.description)
+            }
+            None => sdp::write(&described),
         }
-        None => sdp::write(&described),
-    };
-    Body { content_type: SDP.to_owned(), bytes }
+    })
+}
+
+/// Agrees that the message stream goes: an offer of port 0 is answered with port 0
+/// (RFC 3264 section 8.2).
+pub(super) fn farewell(
+    settings: &Settings,
+    local: &msrp::Uri,
+    origin: &mut Origin,
+    offer: &Sdp,
+) -> Body {
+    origin.publish(|id, version| {
+        let mut described = describe(settings, local, (id, version), sdp::Setup::Passive);
+        described.media.port = 0;
+        sdp::write_answer(&described, offer)
+    })
 }
 
 fn describe(
     settings: &Settings,
     local: &msrp::Uri,
-    (version, seconds): (u64, u64),
+    (session_id, version): (u64, u64),
     setup: sdp::Setup,
 ) -> sdp::Local {
     let owned = |types: &[&str]| types.iter().map(|name| (*name).to_owned()).collect();
     sdp::Local {
-        session_id: seconds,
-        version: seconds + version,
+        session_id,
+        version,
         host: settings.msrp_host.clone(),
         media: MessageMedia {
             host: settings.msrp_host.clone(),
@@ -208,13 +260,15 @@ pub(super) struct Parcel {
 pub(super) struct Context<'a> {
     pub(super) settings: &'a Settings,
     pub(super) peer: Option<&'a Peer>,
+    /// Whether the peer has not yet refused CPIM (415).
+    pub(super) cpim: bool,
     pub(super) own: &'a Party,
     pub(super) other: &'a Party,
 }
 
 impl Context<'_> {
     fn wraps(&self) -> bool {
-        self.peer.is_none_or(|peer| peer.media.accepts(CPIM))
+        self.cpim && self.peer.is_none_or(|peer| peer.media.accepts(CPIM))
     }
 
     /// Gives From and To of the CPIM wrapper.

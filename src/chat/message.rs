@@ -1,6 +1,7 @@
 //! Messages of a session: what was asked of them, what became of them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::ids::MessageId;
 
@@ -91,13 +92,14 @@ pub struct IncomingMessage {
     pub reports: ReportRequest,
     /// The highest status reported so far.
     reported: Option<ReceivedStatus>,
+    text_hash: u64,
 }
 
 impl IncomingMessage {
     /// Describes a message on which nothing was reported yet.
     #[must_use]
     pub fn new(wire_id: Option<String>, date_time: Option<String>, reports: ReportRequest) -> Self {
-        Self { wire_id, date_time, reports, reported: None }
+        Self { wire_id, date_time, reports, reported: None, text_hash: 0 }
     }
 }
 
@@ -107,8 +109,9 @@ pub struct MessageBook {
     capacity: usize,
     sent: BTreeMap<MessageId, Sent>,
     received: BTreeMap<MessageId, IncomingMessage>,
-    /// The senders' ids of the messages in `received`.
-    wire_ids: BTreeSet<String>,
+    /// The senders' ids of the messages in `received`, with a hash of the text: some senders use
+    /// an id twice.
+    wire_ids: BTreeSet<(String, u64)>,
     sent_in_order: VecDeque<MessageId>,
     received_in_order: VecDeque<MessageId>,
 }
@@ -147,24 +150,25 @@ impl MessageBook {
         self.sent.insert(id, Sent { asked, taken: false, status: None });
     }
 
-    /// Enters a message that was received.
-    pub fn note_received(&mut self, id: MessageId, message: IncomingMessage) {
+    /// Enters a message that was received with `text`.
+    pub fn note_received(&mut self, id: MessageId, mut message: IncomingMessage, text: &str) {
+        message.text_hash = hash(text);
         if self.received_in_order.len() >= self.capacity
             && let Some(oldest) = self.received_in_order.pop_front()
-            && let Some(IncomingMessage { wire_id: Some(wire_id), .. }) =
+            && let Some(IncomingMessage { wire_id: Some(wire_id), text_hash, .. }) =
                 self.received.remove(&oldest)
         {
-            self.wire_ids.remove(&wire_id);
+            self.wire_ids.remove(&(wire_id, text_hash));
         }
-        self.wire_ids.extend(message.wire_id.clone());
+        self.wire_ids.extend(message.wire_id.clone().map(|wire_id| (wire_id, message.text_hash)));
         self.received_in_order.push_back(id.clone());
         self.received.insert(id, message);
     }
 
-    /// Tells whether a message with the sender's id `wire_id` was received before.
+    /// Tells whether `text` with the sender's id `wire_id` was received before.
     #[must_use]
-    pub fn has_received(&self, wire_id: &str) -> bool {
-        self.wire_ids.contains(wire_id)
+    pub fn has_received(&self, wire_id: &str, text: &str) -> bool {
+        self.wire_ids.contains(&(wire_id.to_owned(), hash(text)))
     }
 
     /// Takes news of a sent message and gives the statuses to tell the sender, in order.
@@ -220,29 +224,44 @@ impl MessageBook {
             .collect()
     }
 
-    /// Takes the recipient's report on a received message.
-    ///
-    /// Gives the message where a report must travel to its sender; nothing where the sender did not
-    /// ask for this one or has been told already.
+    /// Tells whether a sent message is remembered.
+    #[must_use]
+    pub fn knows(&self, id: &MessageId) -> bool {
+        self.sent.contains_key(id)
+    }
+
+    /// Takes the recipient's report on a received message, and gives the message where the report
+    /// must travel to its sender; nothing where the sender did not ask for this one or has been
+    /// told already. Once it is on its way, [`MessageBook::reported`] takes note.
     ///
     /// # Errors
     /// The message is unknown.
-    pub fn acknowledge(
-        &mut self,
+    pub fn wanted(
+        &self,
         id: &MessageId,
         status: ReceivedStatus,
     ) -> Result<Option<&IncomingMessage>, UnknownMessage> {
-        let message = self.received.get_mut(id).ok_or(UnknownMessage)?;
-        if message.reported >= Some(status) {
-            return Ok(None);
-        }
-        message.reported = Some(status);
-        let wanted = match status {
+        let message = self.received.get(id).ok_or(UnknownMessage)?;
+        let asked = match status {
             ReceivedStatus::Delivered => message.reports.delivered,
             ReceivedStatus::Displayed => message.reports.displayed,
         };
-        Ok(wanted.then_some(&*message))
+        Ok((asked && message.reported < Some(status)).then_some(message))
     }
+
+    /// Notes that the recipient's report on a received message is on its way, or not wanted.
+    pub fn reported(&mut self, id: &MessageId, status: ReceivedStatus) {
+        if let Some(message) = self.received.get_mut(id) {
+            message.reported = message.reported.max(Some(status));
+        }
+    }
+}
+
+/// Hashes a text the same way in every run.
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The book holds no message of that id.
@@ -293,13 +312,20 @@ mod tests {
     fn a_recipient_reports_what_was_asked_for_once() {
         let mut book = MessageBook::new(4);
         let reports = ReportRequest { displayed: true, ..ReportRequest::default() };
-        book.note_received(id("in"), IncomingMessage::new(Some("w".into()), None, reports));
-        assert!(book.has_received("w"));
-        assert_eq!(book.acknowledge(&id("in"), ReceivedStatus::Delivered), Ok(None));
-        let told = book.acknowledge(&id("in"), ReceivedStatus::Displayed);
-        assert_eq!(told.map(|m| m.and_then(|m| m.wire_id.clone())), Ok(Some("w".into())));
-        assert_eq!(book.acknowledge(&id("in"), ReceivedStatus::Displayed), Ok(None));
-        assert_eq!(book.acknowledge(&id("x"), ReceivedStatus::Displayed), Err(UnknownMessage));
+        let message = IncomingMessage::new(Some("w".into()), None, reports);
+        book.note_received(id("in"), message, "Hello");
+        assert!(book.has_received("w", "Hello"));
+        assert!(!book.has_received("w", "another text under the same id"));
+        assert_eq!(book.wanted(&id("in"), ReceivedStatus::Delivered), Ok(None));
+        let displayed = ReceivedStatus::Displayed;
+        for _ in 0..2 {
+            // Nothing is noted until the report is on its way.
+            let told = book.wanted(&id("in"), displayed);
+            assert_eq!(told.map(|m| m.and_then(|m| m.wire_id.clone())), Ok(Some("w".into())));
+        }
+        book.reported(&id("in"), displayed);
+        assert_eq!(book.wanted(&id("in"), displayed), Ok(None));
+        assert_eq!(book.wanted(&id("x"), displayed), Err(UnknownMessage));
     }
 
     #[test]
@@ -307,13 +333,11 @@ mod tests {
         let mut book = MessageBook::new(2);
         for name in ["a", "b", "c"] {
             book.note_sent(id(name), ReportRequest::default());
-            book.note_received(
-                id(name),
-                IncomingMessage::new(Some(name.into()), None, ReportRequest::default()),
-            );
+            let message = IncomingMessage::new(Some(name.into()), None, ReportRequest::default());
+            book.note_received(id(name), message, "hi");
         }
         assert_eq!(book.untaken(), [id("b"), id("c")]);
-        assert_eq!(book.acknowledge(&id("a"), ReceivedStatus::Delivered), Err(UnknownMessage));
-        assert!(!book.has_received("a") && book.has_received("c"));
+        assert_eq!(book.wanted(&id("a"), ReceivedStatus::Delivered), Err(UnknownMessage));
+        assert!(!book.has_received("a", "hi") && book.has_received("c", "hi"));
     }
 }

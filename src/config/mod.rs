@@ -15,6 +15,7 @@ pub use values::{CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Pro
 
 use std::env;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use reader::{FILE_VARIABLE, Reader};
@@ -135,8 +136,32 @@ impl Config {
                 "is larger than [msrp] max_message".to_owned(),
             );
         }
+        if self.session.tracked_messages < self.msrp.queue {
+            let what = "is less than [msrp] queue: a message that waits must be remembered";
+            let keys = (("session", "tracked_messages"), ("msrp", "queue"));
+            reader.discord(keys.0, keys.1, what.to_owned());
+        }
+        self.check_reachable(reader);
         if self.core.mode == CoreMode::Embedded {
             self.check_embedded(reader);
+        }
+    }
+
+    /// Finds listen addresses that no peer could be told.
+    fn check_reachable(&self, reader: &mut Reader<'_>) {
+        let what = |listen: SocketAddr| {
+            format!("is wanted where listen is {listen}: peers cannot send to that address")
+        };
+        if self.sip.listen.ip().is_unspecified() && self.sip.advertise.is_none() {
+            reader.discord(("sip", "advertise"), ("sip", "listen"), what(self.sip.listen));
+        }
+        if self.msrp.listen.ip().is_unspecified() && self.msrp.advertise.is_none() {
+            reader.discord(("msrp", "advertise"), ("msrp", "listen"), what(self.msrp.listen));
+        }
+        let server = self.im_server.listen;
+        if self.core.mode == CoreMode::Embedded && server.ip().is_unspecified() {
+            let what = format!("{server} is no address that others could be told: name one host");
+            reader.discord(("im_server", "listen"), ("core", "mode"), what);
         }
     }
 

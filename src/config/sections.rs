@@ -1,6 +1,6 @@
 //! The sections of the file: each key with its type, its default and its bounds.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -61,6 +61,8 @@ impl Rest {
 pub struct Sip {
     /// Where SIP is listened for, on UDP and TCP.
     pub listen: SocketAddr,
+    /// The host that peers are told to send to, where it is not that of `listen`.
+    pub advertise: Option<String>,
     /// The family of cores that INVITEs are written for.
     pub profile: Profile,
     /// The User-Agent and Server header.
@@ -78,6 +80,7 @@ impl Sip {
         let mut keys = reader.section("sip");
         Self {
             listen: keys.socket("listen", ("127.0.0.1", 5080)),
+            advertise: keys.optional("advertise", host),
             profile: keys.choice("profile"),
             user_agent: keys.text("user_agent", "chatbridge", header_text),
             t1: keys.millis("t1_ms", 500, 10..=10_000),
@@ -100,6 +103,8 @@ pub struct Core {
     pub domain: String,
     /// How a user's number is written in a Request-URI.
     pub target_uri: TargetUri,
+    /// Further hosts whose invitations are taken and whose asserted identities are believed.
+    pub trusted_peers: Vec<IpAddr>,
 }
 
 impl Core {
@@ -111,6 +116,7 @@ impl Core {
             transport: keys.choice("transport"),
             domain: keys.text("domain", "example.com", host),
             target_uri: keys.choice("target_uri"),
+            trusted_peers: keys.parsed("trusted_peers", Vec::new(), hosts),
         }
     }
 }
@@ -340,6 +346,13 @@ fn addresses(value: &Value) -> Result<Vec<Address>, String> {
         addresses.push(address);
     }
     Ok(addresses)
+}
+
+fn hosts(value: &Value) -> Result<Vec<IpAddr>, String> {
+    let parse = |text: &str| {
+        text.parse().map_err(|_| format!("{text:?} is no IP address, such as 192.0.2.1"))
+    };
+    value.texts()?.into_iter().map(parse).collect()
 }
 
 fn decline(value: &Value) -> Result<u16, String> {

@@ -67,7 +67,9 @@ pub(super) fn leads_home(hop: &Hop, home: Option<&Hop>) -> bool {
 
 /// Takes off what only a trusted neighbour may say (RFC 3325 section 5).
 pub(super) fn distrust(headers: &mut Headers) {
-    headers.remove(ASSERTED_IDENTITY);
+    for name in [ASSERTED_IDENTITY, "P-Called-Party-ID", "P-Asserted-Service"] {
+        headers.remove(name);
+    }
 }
 
 /// Takes off what is not for the eyes of one outside of the trust domain, where the sender wished

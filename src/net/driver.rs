@@ -50,6 +50,7 @@ pub(super) struct Driver {
     link: MsrpLink,
     dialogs: Vec<DialogKey>,
     caller: Option<DialogKey>,
+    over: bool,
     answer: Option<Result<Answer, Refusal>>,
     outbox: VecDeque<Pending>,
 }
@@ -92,6 +93,7 @@ impl Driver {
             letters,
             dialogs: Vec::new(),
             caller,
+            over: false,
             answer: None,
             outbox: VecDeque::new(),
         }
@@ -106,9 +108,14 @@ impl Driver {
             // A client that has gone away gets no answer, but its session stands.
             drop(reply.send(ticket));
         }
+        // A session that was let in while the server began to stop has missed the news.
+        if self.kit.sessions.is_draining() {
+            self.conversation.handle(now(), Input::Stop);
+        }
         loop {
             self.carry_out();
             self.release().await;
+            self.unroute_when_over();
             if self.outbox.is_empty() && self.conversation.is_finished() {
                 break;
             }
@@ -119,7 +126,6 @@ impl Driver {
                 Woken::Timeout => self.conversation.handle(now(), Input::Timeout),
             }
         }
-        self.depart();
     }
 
     /// Waits for the first of: a letter, the MSRP connection, a timer, an answer that has left.
@@ -159,6 +165,8 @@ impl Driver {
 
     fn read(&mut self, letter: Letter) {
         match letter {
+            // Who has stopped waiting must not find the order carried out behind a 503.
+            Letter::Command { reply, .. } if reply.is_closed() => {}
             Letter::Command { command, reply } => {
                 self.conversation.handle(now(), Input::Command(command));
                 self.carry_out_until_answer();
@@ -252,7 +260,20 @@ impl Driver {
         }
     }
 
-    fn depart(&mut self) {
+    /// An ended session is no address for new connections, and its caller may call anew.
+    fn unroute_when_over(&mut self) {
+        if self.conversation.is_over() && !std::mem::replace(&mut self.over, true) {
+            self.kit.sessions.forget_msrp(self.conversation.msrp_session_id());
+            if let Some(key) = &self.caller {
+                self.kit.sessions.end_caller(key);
+            }
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// Leaves the directories, however the task has ended.
+    fn drop(&mut self) {
         let sessions = &self.kit.sessions;
         sessions.leave(self.conversation.id());
         sessions.forget_msrp(self.conversation.msrp_session_id());
@@ -260,7 +281,7 @@ impl Driver {
             sessions.forget_dialog(&key);
         }
         if let Some(key) = &self.caller {
-            sessions.forget_caller(key);
+            sessions.forget_caller(key, &self.inbox);
         }
         sessions.dismiss();
         debug!(session = %self.conversation.id(), "session forgotten");

@@ -14,4 +14,4 @@ pub use im_server_driver::run as run_im_server;
 pub use msrp::{MsrpListener, MsrpSettings};
 pub use sip::{SipSockets, bind as bind_sip};
 pub use sip_outbound::{Inbound, SipOutbound, SipSettings};
-pub use switch::{Switch, run as run_switch};
+pub use switch::{Neighbours, Switch, run as run_switch};

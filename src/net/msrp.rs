@@ -1,7 +1,7 @@
 //! MSRP connections: accepted ones find their session, and one link moves the bytes of a session.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::msrp::{Frame, Limits, ParseError, Parser};
+use crate::reach::{Reach, reach};
 use crate::store::{Letter, MsrpArrival, Sessions};
 
 /// Bounds and deadlines of the MSRP sockets.
@@ -136,7 +137,7 @@ async fn introduce(
     let named = first.to_path.first().session_id();
     let inbox = named.and_then(|session_id| sessions.msrp_session(session_id));
     let Some(inbox) = inbox else {
-        refuse(&stream, &first);
+        refuse(&stream, &first, 481);
         return Err("it names a session that is not here");
     };
     let arrival = MsrpArrival { stream, parser, buffer, first };
@@ -146,9 +147,10 @@ async fn introduce(
 /// How many bytes a connection may send before its first frame is whole.
 const UNBOUND_BYTES: usize = 64 * 1024;
 
-/// Answers a request for a session that is not here (RFC 4975 section 7.3.1).
-fn refuse(stream: &TcpStream, frame: &Frame) {
-    if let Some(answer) = frame.answer(481) {
+/// Answers a request for a session that is not here (481), or is bound to another connection (506)
+/// (RFC 4975 section 7.3.1).
+fn refuse(stream: &TcpStream, frame: &Frame, code: u16) {
+    if let Some(answer) = frame.answer(code) {
         let mut bytes = BytesMut::new();
         answer.write(&mut bytes);
         // The connection is closed next: what does not fit its empty send buffer is not worth waiting for.
@@ -214,10 +216,13 @@ impl MsrpLink {
         self.state = LinkState::Connecting(tokio::spawn(dial(host, port, settings)));
     }
 
-    /// Takes over an accepted connection; `false` where the session has one already.
+    /// Takes over an accepted connection, unless the session has one already.
     pub(super) fn adopt(&mut self, arrival: MsrpArrival) -> Option<Frame> {
         match self.state {
-            LinkState::Open(_) => None,
+            LinkState::Open(_) => {
+                refuse(&arrival.stream, &arrival.first, 506);
+                None
+            }
             LinkState::Absent | LinkState::Connecting(_) => {
                 self.close();
                 self.state = LinkState::Open(arrival.stream);
@@ -351,8 +356,17 @@ async fn dial(host: String, port: u16, settings: MsrpSettings) -> io::Result<Tcp
         let host = host.trim_matches(['[', ']']).to_owned();
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         for address in lookup_host((host.as_str(), port)).await? {
-            if !settings.allow_private_dial && !is_public(address.ip()) {
-                last = io::Error::new(io::ErrorKind::PermissionDenied, "not a public address");
+            let why = match reach(address.ip()) {
+                Reach::Private(why) if !settings.allow_private_dial => Some(why),
+                // A lab may well sit on link-local addresses.
+                Reach::Never(why) if !settings.allow_private_dial || why != "link-local" => {
+                    Some(why)
+                }
+                Reach::Global | Reach::Private(_) | Reach::Never(_) => None,
+            };
+            if let Some(why) = why {
+                last =
+                    io::Error::new(io::ErrorKind::PermissionDenied, format!("{address} is {why}"));
                 continue;
             }
             match TcpStream::connect(address).await {
@@ -366,46 +380,4 @@ async fn dial(host: String, port: u16, settings: MsrpSettings) -> io::Result<Tcp
         Err(last)
     };
     timeout(settings.connect_timeout, opening).await?
-}
-
-/// Tells addresses that a peer's `a=path` may make us dial on an open network.
-fn is_public(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            !(ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_multicast()
-                || ip.is_broadcast()
-                || ip.is_unspecified())
-        }
-        IpAddr::V6(ip) => {
-            let local = matches!(ip.segments()[0] & 0xfe00, 0xfc00)
-                || matches!(ip.segments()[0] & 0xffc0, 0xfe80);
-            !(local || ip.is_loopback() || ip.is_multicast() || ip.is_unspecified())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_public_addresses_are_dialled_on_an_open_network() {
-        for private in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "169.254.169.254",
-            "::1",
-            "fe80::1",
-            "fd00::1",
-            "::ffff:10.0.0.1",
-            "224.0.0.1",
-        ] {
-            assert!(!is_public(private.parse().expect("an address")), "{private}");
-        }
-        assert!(is_public("192.0.2.1".parse().expect("an address")));
-        assert!(is_public("2001:db8::1".parse().expect("an address")));
-    }
 }

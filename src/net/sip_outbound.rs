@@ -31,6 +31,8 @@ pub struct SipSettings {
     pub connections: usize,
     /// How long opening a connection, or finding an address, may take.
     pub connect_timeout: Duration,
+    /// How long a peer may take to read one message.
+    pub write_timeout: Duration,
     /// How long a connection may be silent before it is closed.
     pub idle_timeout: Duration,
 }
@@ -43,6 +45,7 @@ impl Default for SipSettings {
             writer_queue: 256,
             connections: 1024,
             connect_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(900),
         }
     }
@@ -127,7 +130,10 @@ impl SipOutbound {
         self.shared.tasks.spawn(async move {
             let wait = this.shared.settings.connect_timeout;
             let found = timeout(wait, lookup_host((hop.host.as_str(), hop.port))).await;
-            let address = found.ok().and_then(Result::ok).and_then(|mut all| all.next());
+            let ours = this.local_addr().map(|local| local.is_ipv4());
+            let reachable =
+                |address: &SocketAddr| ours.as_ref().is_ok_and(|v4| *v4 == address.is_ipv4());
+            let address = found.ok().and_then(Result::ok).and_then(|mut all| all.find(reachable));
             match address {
                 Some(peer) => this.dispatch(outgoing, hop.transport, peer),
                 None => {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -32,7 +33,7 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
             // Out of file descriptors: let some be given back before the next try.
             Err(error) => {
                 warn!(%error, "accepting a SIP connection failed");
-                sleep(std::time::Duration::from_millis(100)).await;
+                sleep(Duration::from_millis(100)).await;
             }
         }
     }
@@ -84,16 +85,19 @@ fn run(
     let tasks = shared.tasks.clone();
     let reading = Arc::clone(&shared);
     let closed = shared.stop.child_token();
-    let end_writer = closed.clone();
+    let end_other = closed.clone();
     tasks.spawn(async move {
-        read(&reading, reader, peer, pongs).await;
-        end_writer.cancel();
+        tokio::select! {
+            () = end_other.cancelled() => {}
+            () = read(&reading, reader, peer, pongs) => end_other.cancel(),
+        }
     });
     tasks.spawn(async move {
         let mut waiting = waiting;
+        let deadline = shared.settings.write_timeout;
         tokio::select! {
             () = closed.cancelled() => {}
-            () = write(writer, &mut waiting, pong_orders) => {}
+            () = write(writer, deadline, &mut waiting, pong_orders) => closed.cancel(),
         }
         fail_all(&mut waiting);
         shared.connections.leave(peer);
@@ -110,6 +114,7 @@ fn fail_all(waiting: &mut mpsc::Receiver<Outgoing>) {
 
 async fn write(
     mut writer: OwnedWriteHalf,
+    deadline: Duration,
     waiting: &mut mpsc::Receiver<Outgoing>,
     mut pongs: mpsc::Receiver<Bytes>,
 ) {
@@ -119,7 +124,7 @@ async fn write(
             Some(bytes) = pongs.recv() => Some(Outgoing { bytes, on_failure: OnFailure::ignore() }),
         };
         let Some(outgoing) = outgoing else { return };
-        if writer.write_all(&outgoing.bytes).await.is_err() {
+        if !matches!(timeout(deadline, writer.write_all(&outgoing.bytes)).await, Ok(Ok(()))) {
             outgoing.on_failure.call();
             return;
         }
@@ -159,11 +164,7 @@ async fn read(
                 }
             }
         }
-        let read = timeout(shared.settings.idle_timeout, reader.read_buf(&mut buffer));
-        let read = tokio::select! {
-            () = shared.stop.cancelled() => return,
-            read = read => read,
-        };
+        let read = timeout(shared.settings.idle_timeout, reader.read_buf(&mut buffer)).await;
         if !matches!(read, Ok(Ok(length)) if length > 0) {
             return;
         }

@@ -1,8 +1,12 @@
 //! The switch: every SIP message to the conversation it belongs to, every new one to a new driver.
 
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
@@ -17,7 +21,10 @@ use crate::sip::{
     DialogKey, Hop, Message, Method, Request, Response, Route, Status, response_to, route, stray,
 };
 use crate::store::connections::OnFailure;
-use crate::store::{Inbox, Letter, NotTaken, Start, Subscriptions, Ticket};
+use crate::store::{Inbox, Letter, NotTaken, Returned, Start, Subscriptions, Ticket};
+
+/// How long a message from a stream waits for room in a full inbox.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens conversations and finds the running ones.
 pub struct Switch {
@@ -27,14 +34,38 @@ pub struct Switch {
     pub settings: Arc<Settings>,
     /// Tells which users have a client.
     pub subscriptions: Arc<Subscriptions>,
-    /// The core's address: what it asserts of its users is believed.
-    pub core: Option<Hop>,
+    /// From whom invitations are taken.
+    pub neighbours: Neighbours,
+    /// How many messages may wait for room in a full inbox, each behind its own connection.
+    pub patience: Arc<Semaphore>,
     /// Wall time.
     pub anchor: Anchor,
     /// Randomness.
     pub random: Random,
     /// The tasks of the server.
     pub tasks: TaskTracker,
+}
+
+/// From whom invitations are taken, and what they assert of their users is believed (RFC 3325).
+#[derive(Debug, Clone, Default)]
+pub struct Neighbours {
+    /// Hosts, whatever port they send from.
+    pub hosts: BTreeSet<IpAddr>,
+    /// An element that shares its host with others: over UDP, its port counts.
+    pub element: Option<SocketAddr>,
+}
+
+impl Neighbours {
+    /// Tells whether a message from `source` comes from a neighbour.
+    #[must_use]
+    pub fn include(&self, source: &Hop) -> bool {
+        let Ok(ip) = source.host.parse::<IpAddr>() else { return false };
+        let ip = ip.to_canonical();
+        let element = self.element.is_some_and(|element| {
+            element.ip() == ip && (source.transport.is_reliable() || element.port() == source.port)
+        });
+        element || self.hosts.contains(&ip)
+    }
 }
 
 /// Routes until the server stops or both sources have dried up.
@@ -83,7 +114,7 @@ impl Switch {
                 Some(inbox) => self.offer(&inbox, message, source),
                 None => self.answer_stray(&message, &source),
             },
-            Route::Initial(key) => match (self.kit.sessions.caller(&key), message) {
+            Route::Initial(key) => match (self.caller(&key, &message), message) {
                 (Some(inbox), message) => self.offer(&inbox, message, source),
                 (None, Message::Request(request)) if request.method == Method::Invite => {
                     self.admit(request, source, key);
@@ -94,41 +125,68 @@ impl Switch {
         }
     }
 
-    fn offer(&self, inbox: &Inbox, message: Message, source: Hop) {
-        let busy = match &message {
-            Message::Request(request) if request.method != Method::Ack => {
-                Some(response_to(request, Status::SERVICE_UNAVAILABLE, None))
+    /// Finds the conversation that the sender of an initial request has opened before.
+    fn caller(&self, key: &DialogKey, message: &Message) -> Option<Inbox> {
+        let cseq = match message {
+            Message::Request(request) if request.method == Method::Invite => {
+                request.cseq().ok().map(|cseq| cseq.number)
             }
             Message::Request(_) | Message::Response(_) => None,
         };
+        self.kit.sessions.caller(key, cseq)
+    }
+
+    /// Puts a message in its conversation's inbox. Where that is full, a datagram is dropped, for
+    /// it will be sent again; what came on a stream waits for room.
+    fn offer(&self, inbox: &Inbox, message: Message, source: Hop) {
+        let reliable = source.transport.is_reliable();
         match inbox.offer(Letter::Sip { message, source: source.clone() }) {
             Ok(()) => {}
-            Err(NotTaken::Full) => {
-                warn!(%source, "a conversation's inbox is full");
-                if let Some(mut busy) = busy {
-                    busy.headers.push("Retry-After", "5");
-                    self.send(busy, &source);
-                }
+            Err(Returned { why: NotTaken::Gone, .. }) => {
+                debug!(%source, "a message came after its conversation");
             }
-            Err(NotTaken::Gone) => debug!(%source, "a SIP message came after its conversation"),
+            Err(Returned { why: NotTaken::Full, letter }) if reliable => {
+                self.insist(inbox.clone(), *letter);
+            }
+            Err(Returned { why: NotTaken::Full, .. }) => {
+                warn!(%source, "a conversation's inbox is full");
+            }
         }
     }
 
+    fn insist(&self, inbox: Inbox, letter: Letter) {
+        let Ok(place) = Arc::clone(&self.patience).try_acquire_owned() else {
+            warn!("too many messages wait for full inboxes, dropped");
+            return;
+        };
+        self.tasks.spawn(async move {
+            let _place = place;
+            if timeout(PATIENCE, inbox.deliver(letter)).await.is_err() {
+                warn!("a conversation's inbox stays full, message dropped");
+            }
+        });
+    }
+
     fn admit(&mut self, invite: Request, source: Hop, key: DialogKey) {
+        if !self.neighbours.include(&source) {
+            info!(%source, "invitation from a stranger refused: not in [core] trusted_peers");
+            self.send(response_to(&invite, Status::FORBIDDEN, None), &source);
+            return;
+        }
         if let Err(refusal) = self.kit.sessions.admit() {
             warn!(%source, %refusal, "invitation refused");
             self.send(self.too_busy(&invite, &refusal), &source);
             return;
         }
         let session = SessionId::new(self.random.token());
-        let trusted = self.core.as_ref().is_none_or(|core| core.host == source.host);
-        let arrival = Arrival { session, invite, source, trusted };
+        let cseq = invite.cseq().map_or(0, |cseq| cseq.number);
+        let arrival = Arrival { session, invite, source, trusted: true };
         let subscriptions = Arc::clone(&self.subscriptions);
         let has_client = |user: &_| !subscriptions.of(user).is_empty();
         let kit = self.conversation_kit();
         let conversation = Conversation::incoming(now(), kit, arrival, &has_client);
         let (inbox, letters) = Inbox::new(self.kit.sessions.inbox_size());
-        self.kit.sessions.route_caller(key.clone(), inbox.clone());
+        self.kit.sessions.route_caller(key.clone(), cseq, inbox.clone());
         self.spawn(conversation, (inbox, letters), Some(key), None);
     }
 
@@ -182,5 +240,29 @@ impl Switch {
             anchor: self.anchor,
             random: self.random.fork(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::Transport;
+
+    #[test]
+    fn an_element_is_known_by_its_port_and_a_host_by_its_address() {
+        let neighbours = Neighbours {
+            hosts: [IpAddr::from([192, 0, 2, 1])].into(),
+            element: Some(SocketAddr::from(([127, 0, 0, 1], 5060))),
+        };
+        let from =
+            |transport, host: &str, port| neighbours.include(&Hop::new(transport, host, port));
+        assert!(from(Transport::Udp, "127.0.0.1", 5060));
+        assert!(!from(Transport::Udp, "127.0.0.1", 5061));
+        assert!(from(Transport::Tcp, "127.0.0.1", 40_000));
+        assert!(from(Transport::Udp, "192.0.2.1", 1));
+        assert!(from(Transport::Udp, "::ffff:192.0.2.1", 1));
+        assert!(!from(Transport::Udp, "192.0.2.2", 5060));
+        assert!(!from(Transport::Udp, "core.example.com", 5060));
+        assert!(!Neighbours::default().include(&Hop::new(Transport::Udp, "127.0.0.1", 5060)));
     }
 }

@@ -3,10 +3,12 @@
 //! The check runs twice: on the URL when a subscription is made, and on every address that its
 //! name resolves to when a notification is sent, so that a name cannot change its mind in between.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use reqwest::Url;
 use thiserror::Error;
+
+use crate::reach::{Reach, reach};
 
 /// The longest URL that is taken, in bytes.
 const MAX_URL: usize = 2048;
@@ -86,88 +88,10 @@ impl TargetPolicy {
     }
 }
 
-/// How far an address reaches (RFC 6890 and its registries).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    Global,
-    Private(&'static str),
-    Never(&'static str),
-}
-
-fn reach(address: IpAddr) -> Reach {
-    match address {
-        IpAddr::V4(address) => reach_v4(address),
-        IpAddr::V6(address) => reach_v6(address),
-    }
-}
-
-fn reach_v4(address: Ipv4Addr) -> Reach {
-    if METADATA_V4.contains(&address) {
-        return METADATA;
-    }
-    match address.octets() {
-        [0, ..] => Reach::Never("unspecified"),
-        [169, 254, ..] => Reach::Never("link-local"),
-        [224..=239, ..] => Reach::Never("multicast"),
-        [240..=255, ..] => Reach::Never("reserved"),
-        [127, ..] => Reach::Private("loopback"),
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Reach::Private("private"),
-        [100, 64..=127, ..] => Reach::Private("shared by a carrier"),
-        [192, 0, 0, _] => Reach::Private("for protocol assignments"),
-        [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => Reach::Private("documentation"),
-        [198, 18..=19, ..] => Reach::Private("for benchmarks"),
-        _ => Reach::Global,
-    }
-}
-
-fn reach_v6(address: Ipv6Addr) -> Reach {
-    if METADATA_V6.contains(&address) {
-        return METADATA;
-    }
-    match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0] => Reach::Never("unspecified"),
-        [0, 0, 0, 0, 0, 0, 0, 1] => Reach::Private("loopback"),
-        // Addresses that carry an IPv4 address are as good as that: IPv4-compatible and -mapped
-        // (RFC 4291 section 2.5.5), IPv4-translated (RFC 2765 section 2.1), NAT64 (RFC 6052
-        // section 2.1), 6to4 (RFC 3056 section 2).
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
-        | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => reach_v4(embedded(high, low)),
-        [0x2002, high, low, ..] => reach_v4(embedded(high, low)),
-        [0x64, 0xff9b, 1, ..] => Reach::Private("a local translation prefix"),
-        [0x2001, 0, ..] => Reach::Private("a tunnel"),
-        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => Reach::Private("documentation"),
-        [0x2001, 2, 0, ..] => Reach::Private("for benchmarks"),
-        [0x100, 0, 0, 0, ..] => Reach::Never("discarded"),
-        [0xfc00..=0xfdff, ..] => Reach::Private("private"),
-        [0xfe80..=0xfebf, ..] => Reach::Never("link-local"),
-        [0xfec0..=0xfeff, ..] => Reach::Private("site-local"),
-        [0xff00..=0xffff, ..] => Reach::Never("multicast"),
-        _ => Reach::Global,
-    }
-}
-
-fn embedded(high: u16, low: u16) -> Ipv4Addr {
-    Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))
-}
-
 fn is_localhost(host: &str) -> bool {
     let host = host.trim_end_matches('.');
     host == "localhost" || host.ends_with(".localhost")
 }
-
-const METADATA: Reach = Reach::Never("a metadata service");
-
-/// Metadata services of clouds that do not live at a link-local address.
-const METADATA_V4: [Ipv4Addr; 3] = [
-    Ipv4Addr::new(100, 100, 100, 200),
-    Ipv4Addr::new(168, 63, 129, 16),
-    Ipv4Addr::new(192, 0, 0, 192),
-];
-const METADATA_V6: [Ipv6Addr; 2] = [
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
-    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
-];
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,6 @@ pub use channels::{Channel, ChannelSettings, Channels, ChannelsFull, Hand, NewCh
 pub use connections::Connections;
 pub use correlators::{Claim, Correlation, CorrelatorLimits, Correlators, OtherContent, Pending};
 pub use sessions::{
-    Bounds, Flushed, Inbox, Letter, MsrpArrival, NotTaken, Sessions, Start, Ticket,
+    Bounds, Flushed, Inbox, Letter, MsrpArrival, NotTaken, Returned, Sessions, Start, Ticket,
 };
 pub use subscriptions::{Subscription, SubscriptionLimits, Subscriptions, SubscriptionsFull};

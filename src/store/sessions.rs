@@ -131,6 +131,21 @@ pub enum NotTaken {
     Gone,
 }
 
+/// A letter that was not taken.
+#[derive(Debug)]
+pub struct Returned {
+    /// Why.
+    pub why: NotTaken,
+    /// The letter.
+    pub letter: Box<Letter>,
+}
+
+impl Returned {
+    fn new(why: NotTaken, letter: Letter) -> Self {
+        Self { why, letter: Box::new(letter) }
+    }
+}
+
 impl Inbox {
     /// Hangs up an inbox of `size` letters.
     #[must_use]
@@ -142,11 +157,11 @@ impl Inbox {
     /// Puts a letter in, without waiting.
     ///
     /// # Errors
-    /// The inbox is full, or the conversation is gone.
-    pub fn offer(&self, letter: Letter) -> Result<(), NotTaken> {
+    /// The inbox is full, or the conversation is gone; the letter comes back.
+    pub fn offer(&self, letter: Letter) -> Result<(), Returned> {
         self.0.try_send(letter).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => NotTaken::Full,
-            mpsc::error::TrySendError::Closed(_) => NotTaken::Gone,
+            mpsc::error::TrySendError::Full(letter) => Returned::new(NotTaken::Full, letter),
+            mpsc::error::TrySendError::Closed(letter) => Returned::new(NotTaken::Gone, letter),
         })
     }
 
@@ -157,6 +172,13 @@ impl Inbox {
     pub async fn deliver(&self, letter: Letter) -> Result<(), NotTaken> {
         self.0.send(letter).await.map_err(|_| NotTaken::Gone)
     }
+}
+
+#[derive(Debug)]
+struct Caller {
+    inbox: Inbox,
+    cseq: u32,
+    over: bool,
 }
 
 #[derive(Debug)]
@@ -173,7 +195,7 @@ pub struct Sessions {
     by_dialog: DashMap<DialogKey, Inbox>,
     /// By the caller's tag: an INVITE sent again, and its CANCEL. A map of its own, because both
     /// ends of a dialog may be ours.
-    by_caller: DashMap<DialogKey, Inbox>,
+    by_caller: DashMap<DialogKey, Caller>,
     by_msrp_session: DashMap<String, Inbox>,
     starts: mpsc::Sender<Start>,
     bounds: Bounds,
@@ -213,8 +235,10 @@ impl Sessions {
         let (reply, answer) = oneshot::channel();
         match inbox.offer(Letter::Command { command, reply }) {
             Ok(()) => {}
-            Err(NotTaken::Full) => return Err(self.full("the session's inbox")),
-            Err(NotTaken::Gone) => return Err(Refusal::NoSession),
+            Err(Returned { why: NotTaken::Full, .. }) => {
+                return Err(self.full("the session's inbox"));
+            }
+            Err(Returned { why: NotTaken::Gone, .. }) => return Err(Refusal::NoSession),
         }
         self.await_ticket(answer).await
     }
@@ -279,20 +303,30 @@ impl Sessions {
         self.by_dialog.get(key).map(|inbox| inbox.clone())
     }
 
-    /// Routes what a caller sends again to `inbox`.
-    pub fn route_caller(&self, key: DialogKey, inbox: Inbox) {
-        self.by_caller.insert(key, inbox);
+    /// Routes what the caller of the INVITE with this CSeq number sends again to `inbox`.
+    pub fn route_caller(&self, key: DialogKey, cseq: u32, inbox: Inbox) {
+        self.by_caller.insert(key, Caller { inbox, cseq, over: false });
     }
 
-    /// Strikes out a caller.
-    pub fn forget_caller(&self, key: &DialogKey) {
-        self.by_caller.remove(key);
+    /// Notes that a caller's call is over: a newer INVITE of that caller is another call
+    /// (RFC 3261 section 8.1.3.5).
+    pub fn end_caller(&self, key: &DialogKey) {
+        if let Some(mut caller) = self.by_caller.get_mut(key) {
+            caller.over = true;
+        }
     }
 
-    /// Finds the conversation that a caller has opened.
+    /// Strikes out a caller, unless a newer call has taken the place of that of `inbox`.
+    pub fn forget_caller(&self, key: &DialogKey, inbox: &Inbox) {
+        self.by_caller.remove_if(key, |_, caller| caller.inbox.0.same_channel(&inbox.0));
+    }
+
+    /// Finds the conversation that a caller has opened with an INVITE of this CSeq number.
     #[must_use]
-    pub fn caller(&self, key: &DialogKey) -> Option<Inbox> {
-        self.by_caller.get(key).map(|inbox| inbox.clone())
+    pub fn caller(&self, key: &DialogKey, cseq: Option<u32>) -> Option<Inbox> {
+        let caller = self.by_caller.get(key)?;
+        let newer = cseq.is_some_and(|cseq| cseq > caller.cseq);
+        (!(caller.over && newer)).then(|| caller.inbox.clone())
     }
 
     /// Routes connections that name the MSRP session-id to `inbox`.
@@ -315,6 +349,12 @@ impl Sessions {
     pub fn drain(&self) -> Vec<Inbox> {
         self.draining.store(true, Ordering::Relaxed);
         self.by_id.iter().map(|entry| entry.inbox.clone()).collect()
+    }
+
+    /// Tells whether the server is stopping.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Tells how many conversations there are, lingering ones included.
@@ -347,7 +387,7 @@ impl Sessions {
     }
 
     fn demand_serving(&self) -> Result<(), Refusal> {
-        if self.draining.load(Ordering::Relaxed) { Err(self.unavailable()) } else { Ok(()) }
+        if self.is_draining() { Err(self.unavailable()) } else { Ok(()) }
     }
 
     fn full(&self, what: &'static str) -> Refusal {

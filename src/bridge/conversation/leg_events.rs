@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Conversation, Output, leg_kit, now_seconds};
+use super::{Conversation, Output, leg_kit};
 use crate::bridge::media::{self, Unusable};
 use crate::bridge::sip_outcomes::{self, LegEnd, Outcome, Retry, Row};
 use crate::bridge::{description, invite};
@@ -111,9 +111,10 @@ impl Conversation {
         }
     }
 
-    /// An 18x says that somebody is being asked: the invitation's time starts anew.
+    /// The first 18x says that somebody is being asked: the invitation's time starts anew.
     fn progress(&mut self, now: Instant, status: Status) {
-        if status.code() > 100 && self.timers.invitation.is_some() {
+        let rings = status.code() > 100 && !std::mem::replace(&mut self.attempt.rung, true);
+        if rings && self.timers.invitation.is_some() {
             self.timers.invitation = Some(now + self.settings.invitation_timeout);
         }
     }
@@ -125,6 +126,7 @@ impl Conversation {
             Ok(peer) => {
                 if !self.chat.peer_accepted() {
                     self.leg.bye(now, None);
+                    self.end(now, EventType::SessionCancelled, "SIP CANCEL".to_owned());
                     return;
                 }
                 let row = sip_outcomes::final_response(response.status.code(), false);
@@ -146,8 +148,12 @@ impl Conversation {
     fn refused(&mut self, now: Instant, response: &Response) {
         let cancelled = self.chat.state() == State::Cancelling || self.cancel.is_some();
         let row = sip_outcomes::final_response(response.status.code(), cancelled);
-        if let (Some(end), Outcome::Cancelled) = (self.cancel, row.outcome) {
+        if let (Some(end), true) = (self.cancel, cancelled) {
             self.end_by(now, end, &[]);
+            return;
+        }
+        if let (Some(event), true) = (row.outcome.event(), cancelled) {
+            self.end(now, event, describe(row, response));
             return;
         }
         let again = match row.outcome {
@@ -160,7 +166,9 @@ impl Conversation {
             | Outcome::Cancelled
             | Outcome::Authenticate => false,
         };
-        let untried = !again && self.call_next_target(now);
+        // Who is asked and says no has answered for all (RFC 3261 section 8.1.3.4 and 21.6).
+        let settled = row.outcome == Outcome::Declined || response.status.code() >= 600;
+        let untried = !again && !settled && self.call_next_target(now);
         if !again
             && !untried
             && let Some(event) = row.outcome.event_when_spent()
@@ -218,8 +226,7 @@ impl Conversation {
     /// Sends the invitation again in a dialog of its own.
     pub(super) fn call_again(&mut self, now: Instant, target: Option<Uri>) {
         let Some(invitation) = self.attempt.invitation.clone() else { return };
-        let seconds = now_seconds(&self.anchor, now);
-        let offer = media::offer(&self.settings, self.msrp.local(), self.sdp_version, seconds);
+        let offer = media::offer(&self.settings, self.msrp.local(), &mut self.origin);
         match invite::call(&self.settings, &invitation, target, (offer, &mut self.random)) {
             Ok(call) => {
                 let leg = Leg::call(now, call, leg_kit(&self.settings, &mut self.random));
@@ -259,7 +266,7 @@ impl Conversation {
     pub(super) fn accept(&mut self, now: Instant) {
         self.timers.invitation = None;
         let setup = self.peer.as_ref().map_or(Setup::Active, media::Peer::our_setup_as_answerer);
-        let body = self.describe_media(now, setup);
+        let body = self.describe_media(setup);
         self.leg.accept(now, body);
         self.open_msrp(now, setup);
         self.tell_first_message(now);
@@ -285,16 +292,19 @@ impl Conversation {
 
     /// Ends the session because its MSRP side is gone, and says so to the peer.
     pub(super) fn media_failed(&mut self, now: Instant, end: LegEnd) {
-        self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
+        let reason = if end == LegEnd::MsrpConnectFailed {
+            Reason::sip(488, "Not Acceptable Here")
+        } else {
+            Reason::sip(480, "Bearer unavailable")
+        };
+        self.hang_up(now, reason);
         self.end_by(now, end, &[]);
     }
 
     /// Answers a re-INVITE or UPDATE: the stream stays as it is, or goes.
     fn offered(&mut self, now: Instant, body: Option<&Body>) {
         let Some(body) = body else {
-            let seconds = now_seconds(&self.anchor, now);
-            let local = self.msrp.local();
-            let offer = media::offer(&self.settings, local, self.sdp_version, seconds);
+            let offer = media::offer(&self.settings, self.msrp.local(), &mut self.origin);
             self.leg.answer_offer(now, Ok(offer));
             return;
         };
@@ -302,11 +312,14 @@ impl Conversation {
         match media::judge(sdp.as_deref()) {
             Ok(peer) if self.peer.as_ref().is_some_and(|known| known.path == peer.path) => {
                 self.peer = Some(peer);
-                let answer = self.describe_media(now, self.our_setup());
+                let setup = self.our_setup();
+                let answer = self.describe_media(setup);
                 self.leg.answer_offer(now, Ok(answer));
             }
-            Err(Unusable::Removed) => {
-                self.leg.answer_offer(now, Err(Status::NOT_ACCEPTABLE_HERE));
+            Err(Unusable::Removed(offer)) => {
+                let local = self.msrp.local();
+                let answer = media::farewell(&self.settings, local, &mut self.origin, &offer);
+                self.leg.answer_offer(now, Ok(answer));
                 self.hang_up(now, Reason::sip(200, "Call completed"));
                 self.end_by(now, LegEnd::MediaRemoved, &[]);
             }
@@ -316,11 +329,9 @@ impl Conversation {
         }
     }
 
-    fn describe_media(&self, now: Instant, setup: Setup) -> Body {
-        let seconds = now_seconds(&self.anchor, now);
-        let version = (self.sdp_version, seconds);
+    fn describe_media(&mut self, setup: Setup) -> Body {
         let peer = self.peer.as_ref();
-        media::answer(&self.settings, self.msrp.local(), version, (peer, setup))
+        media::answer(&self.settings, self.msrp.local(), &mut self.origin, (peer, setup))
     }
 
     fn our_setup(&self) -> Setup {

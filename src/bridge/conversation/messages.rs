@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{Conversation, Output};
-use crate::bridge::delivery::{self, News};
+use crate::bridge::delivery::{self, News, Then};
 use crate::bridge::media::{self, Received};
 use crate::bridge::sip_outcomes::LegEnd;
 use crate::chat::{
@@ -17,6 +17,9 @@ use crate::msrp;
 
 /// How much may come on the MSRP connection before the answer that names its peer.
 const MAX_EARLY: usize = 16;
+
+/// How many octets of bodies that may be.
+const MAX_EARLY_BYTES: usize = 64 * 1024;
 
 impl Conversation {
     pub(super) fn send(
@@ -67,7 +70,9 @@ impl Conversation {
         now: Instant,
         composing: &Composing,
     ) -> Result<Answer, Refusal> {
-        self.chat.demand_connected("telling that the user is composing")?;
+        const ACT: &str = "telling that the user is composing";
+        self.chat.demand_connected(ACT)?;
+        self.demand_staying(ACT)?;
         let parcel = media::wrap_composing(&self.media_context(), composing);
         let id = self.random.token();
         self.queue(now, id, parcel)?;
@@ -84,29 +89,48 @@ impl Conversation {
         message: &MessageId,
         status: ReceivedStatus,
     ) -> Result<Answer, Refusal> {
-        self.chat.demand_connected("reporting on a message")?;
-        let wanted = self.book.acknowledge(message, status).map_err(|_| Refusal::NoMessage)?;
-        let Some(received) = wanted.cloned() else { return Ok(Answer::Done) };
-        let Some(wire_id) = received.wire_id else { return Ok(Answer::Done) };
+        const ACT: &str = "reporting on a message";
+        self.chat.demand_connected(ACT)?;
+        self.demand_staying(ACT)?;
+        let wanted = self.book.wanted(message, status).map_err(|_| Refusal::NoMessage)?.cloned();
+        if let Some(received) = wanted
+            && let Some(wire_id) = received.wire_id
+        {
+            self.send_report(now, (&wire_id, received.date_time), status)?;
+        }
+        self.book.reported(message, status);
+        Ok(Answer::Done)
+    }
+
+    fn send_report(
+        &mut self,
+        now: Instant,
+        (wire_id, sent): (&str, Option<String>),
+        status: ReceivedStatus,
+    ) -> Result<(), Refusal> {
         let date_time = self.anchor.wall(now);
-        let (wire_id, sent) = (wire_id.as_str(), received.date_time);
         let id = self.random.token();
         let out = media::ReportOut { wire_id, sent, status, date_time, id: &id };
         let parcel = media::wrap_report(&self.media_context(), out);
-        self.queue(now, id, parcel)?;
-        Ok(Answer::Done)
+        self.queue(now, id, parcel)
     }
 
     /// Hands the MSRP session what came for it; the peer may connect before its answer is here,
     /// because SIP goes another way (RFC 4975 section 5.4).
     pub(super) fn feed_msrp(&mut self, now: Instant, input: msrp::Input) {
-        match &mut self.early {
-            Some(early) if early.len() < MAX_EARLY => early.push(input),
-            Some(early) => {
-                early.clear();
-                self.outputs.push_back(Output::MsrpClose);
-            }
-            None => self.msrp.handle(now, input),
+        let Some(early) = &mut self.early else {
+            self.msrp.handle(now, input);
+            return;
+        };
+        if let msrp::Input::Frame(frame) = &input {
+            self.early_bytes += frame.body.as_ref().map_or(0, Bytes::len);
+        }
+        if early.len() < MAX_EARLY && self.early_bytes <= MAX_EARLY_BYTES {
+            early.push(input);
+        } else {
+            early.clear();
+            self.early_bytes = 0;
+            self.outputs.push_back(Output::MsrpClose);
         }
     }
 
@@ -211,7 +235,7 @@ impl Conversation {
     fn text_arrived(&mut self, now: Instant, text: media::TextIn, asked: ReportRequest) {
         let media::TextIn { wire_id, date_time, text, reports } = text;
         // A message sent again after a lost connection is told once.
-        if wire_id.as_deref().is_some_and(|wire_id| self.book.has_received(wire_id)) {
+        if wire_id.as_deref().is_some_and(|wire_id| self.book.has_received(wire_id, &text)) {
             return;
         }
         self.composing.message_arrived();
@@ -221,7 +245,8 @@ impl Conversation {
             failed: false,
         };
         let id = MessageId::new(self.random.token());
-        self.book.note_received(id.clone(), IncomingMessage::new(wire_id, date_time, reports));
+        let message = IncomingMessage::new(wire_id, date_time, reports);
+        self.book.note_received(id.clone(), message, &text);
         let sender = self.chat.other().clone();
         self.tell(now, NoticeKind::Message { id, sender, text, reports, echo: false });
     }
@@ -243,7 +268,12 @@ impl Conversation {
             }
             None => self.book.taken(&id),
         }
-        if delivery::row_of(news).closes_leg() && self.chat.state() == State::Connected {
+        let row = delivery::row_of(news);
+        if row.then == Then::AvoidType && self.book.knows(&id) {
+            // What was refused was a text: the next ones go out bare.
+            self.cpim = false;
+        }
+        if row.closes_leg() && self.chat.state() == State::Connected {
             self.media_failed(now, LegEnd::MsrpLost);
         }
     }
@@ -323,6 +353,7 @@ impl Conversation {
         media::Context {
             settings: &self.settings,
             peer: self.peer.as_ref(),
+            cpim: self.cpim,
             own: self.chat.own(),
             other: self.chat.other(),
         }
