@@ -1,15 +1,17 @@
 //! What a newcomer sees: where everything listens, and a chat to paste.
 
 use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Running;
+use crate::address::Address;
 use crate::config::Config;
 
 /// Writes the addresses and a short tour to standard output.
 pub(super) fn show(running: &Running, config: &Config) -> io::Result<()> {
     let root = match &config.rest.server_root {
         Some(root) => root.clone(),
-        None => format!("http://{}{}", running.rest(), config.rest.base_path),
+        None => format!("http://{}{}", within_reach(running.rest()), config.rest.base_path),
     };
     let mut text = format!("chatbridge {} is ready\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&format!("  REST       {root}/1/chat/{{userId}}\n"));
@@ -21,13 +23,12 @@ pub(super) fn show(running: &Running, config: &Config) -> io::Result<()> {
             let users: Vec<&str> =
                 config.im_server.users.iter().map(|user| user.spelling()).collect();
             text.push_str(&format!("  lab users  {}\n", users.join(", ")));
+            if let [alice, bob, ..] = config.im_server.users.as_slice() {
+                text.push_str(&tour(&root, alice, bob));
+            }
         }
         (None, Some(core)) => text.push_str(&format!("  core       {core}\n")),
         (None, None) => {}
-    }
-    if let [alice, bob, ..] = config.im_server.users.as_slice() {
-        let (alice, bob) = (alice.path_segment(), bob.path_segment());
-        text.push_str(&tour(&root, &alice, &bob));
     }
     text.push_str("Ctrl-C ends it.\n");
     let mut out = io::stdout().lock();
@@ -37,27 +38,69 @@ pub(super) fn show(running: &Running, config: &Config) -> io::Result<()> {
     }
 }
 
-/// Gives the shortest chat; the README has the long one.
-fn tour(root: &str, alice: &str, bob: &str) -> String {
-    let json = "-H 'Content-Type: application/json'";
+/// Gives the shortest chat, to be pasted into a shell as it stands; the README has the long one.
+fn tour(root: &str, alice: &Address, bob: &Address) -> String {
+    let channels = quoted(&format!("{root}/1/notificationchannel/{}/channels", bob.path_segment()));
+    let chat_of = |user: &Address| quoted(&format!("{root}/1/chat/{}", user.path_segment()));
+    let (bobs, alices) = (chat_of(bob), chat_of(alice));
+    let invitation = quoted(&format!(
+        "{{\"chatSessionInformation\":{{\"subject\":\"Hello\",\
+         \"originatorAddress\":\"{}\",\"tParticipantAddress\":\"{}\"}}}}",
+        alice.spelling(),
+        bob.spelling()
+    ));
+    let channel = "'{\"notificationChannel\":{\"channelType\":\"LongPolling\"}}'";
+    let subscription = "'{\"chatNotificationSubscription\":{\"callbackReference\":\
+                        {\"notifyURL\":\"'$(url callbackURL)'\"}}}'";
     format!(
-        "\nTry it (the README has the whole tour):\n  \
-         BOB={root}/1/chat/{bob}; ALICE={root}/1/chat/{alice}\n  \
-         curl -s {json} {root}/1/notificationchannel/{bob}/channels -d \
-         '{{\"notificationChannel\":{{\"channelType\":\"LongPolling\"}}}}'\n  \
-         # subscribe with the callbackURL it gives, then poll its channelURL:\n  \
-         curl -s {json} $BOB/subscriptions -d \
-         '{{\"chatNotificationSubscription\":{{\"callbackReference\":{{\"notifyURL\":\"…\",\
-         \"notificationFormat\":\"JSON\"}}}}}}'\n  \
-         curl -s {json} $ALICE/sessions -d \
-         '{{\"chatSessionInformation\":{{\"subject\":\"Hello\",\
-         \"originatorAddress\":\"{}\",\"tParticipantAddress\":\"{}\"}}}}'\n\n",
-        plain(alice),
-        plain(bob)
+        r#"
+Try it: Bob opens a channel and subscribes, Alice invites him, Bob polls. (The README goes on.)
+  JSON='Content-Type: application/json'
+  CHANNEL=$(curl -s {channels} -H "$JSON" -d {channel})
+  url() {{ echo "$CHANNEL" | sed 's|.*"'$1'":"\([^"]*\)".*|\1|'; }}
+  curl -s {bobs}/subscriptions -H "$JSON" -d {subscription}; echo
+  curl -s {alices}/sessions -H "$JSON" -d {invitation}; echo
+  curl -s "$(url channelURL)" -H 'Accept: application/json'; echo
+
+"#
     )
 }
 
-/// Undoes the escaping of a path segment, for bodies.
-fn plain(segment: &str) -> String {
-    percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
+/// Gives an address that a client on this machine can connect to.
+fn within_reach(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, listening.port())
+}
+
+/// Quotes a word for the shell, where it holds more than a URL of the default configuration does.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/:.%-_~+".contains(&byte);
+    if word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shell_would_read_is_quoted() {
+        assert_eq!(quoted("http://127.0.0.1:8080/1/chat"), "http://127.0.0.1:8080/1/chat");
+        assert_eq!(quoted("http://[::1]:8080"), "'http://[::1]:8080'");
+        assert_eq!(quoted("sip:o'hara@x;user=$(id)"), r"'sip:o'\''hara@x;user=$(id)'");
+    }
+
+    #[test]
+    fn an_unspecified_address_is_reached_over_loopback() {
+        let reached = |listening: &str| listening.parse().map(within_reach).map(|a| a.to_string());
+        assert_eq!(reached("0.0.0.0:80").as_deref(), Ok("127.0.0.1:80"));
+        assert_eq!(reached("[::]:80").as_deref(), Ok("[::1]:80"));
+        assert_eq!(reached("192.0.2.1:80").as_deref(), Ok("192.0.2.1:80"));
+    }
 }
