@@ -27,8 +27,11 @@ fn the_quick_start_prints_what_the_readme_shows() {
 
     let outputs = against_a_server(&steps);
 
-    let differing: Vec<String> =
-        steps.iter().zip(&outputs).filter_map(|(step, printed)| difference(step, printed)).collect();
+    let differing: Vec<String> = steps
+        .iter()
+        .zip(&outputs)
+        .filter_map(|(step, printed)| difference(step, printed))
+        .collect();
     if !differing.is_empty() && env::var_os("UPDATE").is_some() {
         fs::write(README, updated(&readme, &steps, &outputs)).expect("the README can be written");
         return;
@@ -42,7 +45,8 @@ fn against_a_server(steps: &[Step]) -> Vec<String> {
     let file = "[rest]\nlisten = \"127.0.0.1:0\"\n[sip]\nlisten = \"127.0.0.1:0\"\n\
                 [im_server]\nlisten = \"127.0.0.1:0\"\n[msrp]\nlisten = \"127.0.0.1:0\"\nports = 1\n";
     let config = Config::read(file, []).expect("a good configuration");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
     let running = runtime.block_on(Running::start(&config)).expect("free ports");
     let here = running.rest().to_string();
     let blocks: Vec<String> = steps.iter().map(|step| step.script.replace(SHOWN, &here)).collect();
@@ -100,11 +104,11 @@ fn difference(step: &Step, printed: &str) -> Option<String> {
         .then(|| format!("--- {}--- shows\n{shown}--- prints\n{got}", step.script))
 }
 
-/// Puts what was printed in the place of what is shown and differs.
+/// Puts what was printed in the place of all that is shown, so that identifiers agree throughout.
 fn updated(readme: &str, steps: &[Step], outputs: &[String]) -> String {
     let mut lines: Vec<String> = readme.lines().map(str::to_owned).collect();
     for (step, printed) in steps.iter().zip(outputs).rev() {
-        if step.lines.start > 0 && difference(step, printed).is_some() {
+        if step.lines.start > 0 {
             lines.splice(step.lines.clone(), printed.trim_end().lines().map(str::to_owned));
         }
     }
