@@ -332,7 +332,10 @@ pub struct Log {
 impl Log {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let mut keys = reader.section("log");
-        Self { filter: keys.text("filter", "info", filter), format: keys.choice("format") }
+        Self {
+            filter: keys.text("filter", "info,actix_server=warn", filter),
+            format: keys.choice("format"),
+        }
     }
 }
 
