@@ -1,6 +1,6 @@
 //! The face of the API: HTTP in, commands down, documents out.
 //!
-//! [`routes`] shows the whole URL tree; each resource has a file of its own, in which every method
+//! `routes` shows the whole URL tree; each resource has a file of its own, in which every method
 //! takes the same three steps: parse, command, answer. Errors become responses in [`fault`] only.
 
 mod answer;
