@@ -8,6 +8,7 @@
 
 mod build;
 mod dialog;
+mod digest;
 mod endpoint;
 mod grammar;
 mod head;
@@ -28,6 +29,10 @@ mod wire;
 
 pub use build::{RequestBuilder, response_to, stamp_answer, stamp_source};
 pub use dialog::{Dialog, DialogError};
+pub use digest::{
+    Algorithm, Answer, AnswerProtection, Asker, Challenge, Credentials, DigestClient, DigestServer,
+    DigestSettings, GiveUp, Password, Qop, Verdict, challenges,
+};
 pub use endpoint::{ALLOW, DialogKey, Route, route, stray};
 pub use grammar::BadParams;
 pub use headers::Headers;
