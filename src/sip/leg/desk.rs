@@ -11,8 +11,8 @@ use crate::sip::transaction::{
     ClientOutput, ClientTransaction, ServerOutput, ServerTransaction, TransactionKey,
 };
 use crate::sip::{
-    BRANCH_COOKIE, Headers, Hop, Method, Reason, Request, Response, Status, Transport, Uri, Via,
-    reply_hop, response_to,
+    DigestClient, Headers, Hop, Method, Request, Response, Status, Transport, Uri, reply_hop,
+    response_to,
 };
 
 /// Names, transactions and outputs of one leg.
@@ -24,6 +24,8 @@ pub(super) struct Desk {
     /// The value of our Contact.
     pub(super) contact: String,
     pub(super) outputs: VecDeque<LegOutput>,
+    /// Answers those who ask who we are, if we have something to answer.
+    digest: Option<DigestClient>,
     clients: Vec<(Purpose, ClientTransaction)>,
     servers: Vec<ServerTransaction>,
 }
@@ -39,6 +41,8 @@ pub(super) enum Purpose {
     Bye,
     /// To end a dialog beside ours that a fork of the INVITE made.
     ForkBye,
+    /// What another INVITE or BYE, with credentials, has taken the place of.
+    Challenged,
 }
 
 /// What became of a request of ours.
@@ -61,12 +65,14 @@ impl Desk {
     pub(super) fn new(mut kit: Kit, call_id: Option<&str>) -> Self {
         let call_id = call_id.map_or_else(|| kit.random.token(), str::to_owned);
         let local_tag = kit.random.token();
+        let digest = kit.local.credentials.clone().map(DigestClient::new);
         Self {
             kit,
             call_id,
             local_tag,
             contact: String::new(),
             outputs: VecDeque::new(),
+            digest,
             clients: Vec::new(),
             servers: Vec::new(),
         }
@@ -142,29 +148,51 @@ impl Desk {
         }
     }
 
+    /// Takes a 401 or 407; tells whether the request `purpose` is to be sent anew, which then has
+    /// its place to itself.
+    pub(super) fn accepts_challenge(&mut self, response: &Response, purpose: Purpose) -> bool {
+        let asks = [Status::UNAUTHORIZED, Status::PROXY_AUTHENTICATION_REQUIRED];
+        let Some(digest) = self.digest.as_mut().filter(|_| asks.contains(&response.status)) else {
+            return false;
+        };
+        if digest.learn(&mut self.kit.random, response).is_err() {
+            return false;
+        }
+        let clients = self.clients.iter_mut().filter(|(known, _)| *known == purpose);
+        clients.for_each(|(known, _)| *known = Purpose::Challenged);
+        true
+    }
+
+    /// Takes note that a request was accepted with the credentials that it had.
+    pub(super) fn settle_credentials(&mut self, response: &Response) {
+        if let Some(digest) = &mut self.digest {
+            digest.settle(response);
+        }
+    }
+
+    /// Puts the credentials into a request that those who have asked before would ask for again.
+    pub(super) fn authorize(&mut self, request: &mut Request) {
+        if let Some(digest) = &mut self.digest {
+            digest.authorize(request);
+        }
+    }
+
     /// Says BYE in a dialog.
-    pub(super) fn bye(
-        &mut self,
-        now: Instant,
-        closing: &mut Closing,
-        reason: Option<Reason>,
-        purpose: Purpose,
-    ) {
+    pub(super) fn bye(&mut self, now: Instant, closing: &mut Closing, purpose: Purpose) {
         let hop = closing.dialog.next_hop().unwrap_or_else(|| closing.fallback.clone());
         let mut bye = closing.dialog.request(Method::Bye);
         bye.headers.push_front("Via", &self.via(hop.transport));
         bye.headers.push("User-Agent", &self.kit.local.user_agent);
-        if let Some(reason) = reason {
+        if let Some(reason) = &closing.reason {
             bye.headers.push("Reason", &reason.to_string());
         }
+        self.authorize(&mut bye);
         self.request(now, &bye, hop, purpose);
     }
 
     /// Writes a Via with a fresh branch.
     pub(super) fn via(&mut self, transport: Transport) -> String {
-        let branch = format!("{BRANCH_COOKIE}{}", self.kit.random.token());
-        let sent_by = Hop { transport, ..self.kit.local.hop.clone() };
-        Via::new(&sent_by, &branch).to_string()
+        self.kit.via(transport)
     }
 
     /// Settles our Contact: our address, with the user part that the peer knows or shall know.
@@ -271,8 +299,13 @@ impl Desk {
     }
 }
 
+/// Writes the Route through an outbound proxy.
+pub(in crate::sip) fn preloaded_route(proxy: &Hop) -> String {
+    format!("<sip:{};lr{}>", proxy.authority(), transport_param(proxy.transport))
+}
+
 /// Names the transport in a URI; UDP is what everybody expects without.
-pub(super) fn transport_param(transport: Transport) -> String {
+fn transport_param(transport: Transport) -> String {
     match transport {
         Transport::Udp => String::new(),
         Transport::Tcp | Transport::Tls => format!(";transport={}", transport.param()),

@@ -21,6 +21,8 @@
 //!   └─────────────────────────┘
 //! ```
 //!
+//! A 401 or 407 to INVITE or BYE is answered with our credentials, and moves no state (section 22).
+//!
 //! A leg that is `Over` may still have to absorb repetitions; it is finished when its last
 //! transaction is. What a leg does not expect it answers with a status, and stays as it is.
 
@@ -37,7 +39,8 @@ use crate::ids::Random;
 use crate::sip::timers::{Deadlines, Timers};
 use crate::sip::transaction::TransactionKey;
 use crate::sip::{
-    ALLOW, Hop, Message, Method, NameAddr, Reason, Request, Response, Status, Uri, stamp_source,
+    ALLOW, BRANCH_COOKIE, Credentials, Hop, Message, Method, NameAddr, Reason, Request, Response,
+    Status, Transport, Uri, Via, stamp_source,
 };
 
 use desk::{Desk, Inbound, Purpose, Report};
@@ -82,6 +85,8 @@ pub struct Local {
     pub supported: Vec<String>,
     /// The parameters, each with its semicolon, of the Contact with which we answer an INVITE.
     pub contact_params: String,
+    /// What we answer to a 401 or 407; without, such a response is a refusal like any other.
+    pub credentials: Option<Credentials>,
 }
 
 impl Local {
@@ -94,7 +99,17 @@ impl Local {
             allow: ALLOW.to_owned(),
             supported: Vec::new(),
             contact_params: String::new(),
+            credentials: None,
         }
+    }
+}
+
+impl Kit {
+    /// Writes a Via with a fresh branch.
+    pub(super) fn via(&mut self, transport: Transport) -> String {
+        let branch = format!("{BRANCH_COOKIE}{}", self.random.token());
+        let sent_by = Hop { transport, ..self.local.hop.clone() };
+        Via::new(&sent_by, &branch).to_string()
     }
 }
 
@@ -371,12 +386,13 @@ impl Leg {
                 (Purpose::Invite, Report::Failed(why)) => self.give_up(now, why),
                 (Purpose::Invite, Report::Terminated) => self.forget_invite(),
                 (Purpose::Bye, Report::Response(response)) if response.status.is_final() => {
-                    self.finish_bye();
+                    self.handle_bye_answer(now, &response);
                 }
                 (Purpose::Bye, Report::Failed(_)) => self.finish_bye(),
                 // Whether a CANCEL is answered changes nothing (RFC 3261 section 9.1), nor does
-                // the answer of a fork that we never wanted.
-                (Purpose::Cancel | Purpose::ForkBye, _) | (Purpose::Bye, _) => {}
+                // the answer of a fork that we never wanted, nor what is done with.
+                (Purpose::Cancel | Purpose::ForkBye | Purpose::Challenged, _)
+                | (Purpose::Bye, _) => {}
             }
         }
         while let Some(ack) = self.desk.poll_server() {

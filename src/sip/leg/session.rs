@@ -11,7 +11,7 @@ use super::{Body, Leg, LegEvent, State};
 use crate::sip::dialog::{Dialog, DialogError};
 use crate::sip::endpoint::{ACCEPT, unsupported};
 use crate::sip::transaction::TransactionKey;
-use crate::sip::{Hop, Method, Reason, Request, Status, response_to};
+use crate::sip::{Hop, Method, Reason, Request, Response, Status, response_to};
 
 /// A dialog whose INVITE was accepted.
 #[derive(Debug)]
@@ -64,6 +64,7 @@ pub(super) enum Answered {
 pub(super) struct Closing {
     pub(super) dialog: Dialog,
     pub(super) fallback: Hop,
+    pub(super) reason: Option<Reason>,
     /// Whether the owner asked for it, and waits to hear that it is done.
     asked: bool,
 }
@@ -98,13 +99,13 @@ impl Session {
 
 impl Closing {
     /// For a BYE that the owner asked for.
-    pub(super) fn asked(dialog: Dialog, fallback: Hop) -> Self {
-        Self { dialog, fallback, asked: true }
+    pub(super) fn asked(dialog: Dialog, fallback: Hop, reason: Option<Reason>) -> Self {
+        Self { dialog, fallback, reason, asked: true }
     }
 
     /// For a BYE that the leg says of itself.
-    pub(super) fn unasked(dialog: Dialog, fallback: Hop) -> Self {
-        Self { dialog, fallback, asked: false }
+    pub(super) fn unasked(dialog: Dialog, fallback: Hop, reason: Option<Reason>) -> Self {
+        Self { dialog, fallback, reason, asked: false }
     }
 
     /// The owner asks after all.
@@ -223,6 +224,20 @@ impl Leg {
         }
     }
 
+    /// Takes the final answer to our BYE; a challenge may ask for another one.
+    pub(super) fn handle_bye_answer(&mut self, now: Instant, response: &Response) {
+        match &mut self.state {
+            State::Closing(closing) if self.desk.accepts_challenge(response, Purpose::Bye) => {
+                self.desk.bye(now, closing, Purpose::Bye);
+            }
+            State::Closing(_)
+            | State::Calling(_)
+            | State::Deciding(_)
+            | State::Talking(_)
+            | State::Over => self.finish_bye(),
+        }
+    }
+
     /// Takes the answer to our BYE, or the news that none will come: either way it is over.
     pub(super) fn finish_bye(&mut self) {
         if let State::Closing(closing) = mem::replace(&mut self.state, State::Over)
@@ -233,8 +248,8 @@ impl Leg {
     }
 
     /// Says BYE.
-    pub(super) fn hang_up(&mut self, now: Instant, mut closing: Closing, reason: Option<Reason>) {
-        self.desk.bye(now, &mut closing, reason, Purpose::Bye);
+    pub(super) fn hang_up(&mut self, now: Instant, mut closing: Closing) {
+        self.desk.bye(now, &mut closing, Purpose::Bye);
         self.state = State::Closing(Box::new(closing));
     }
 
@@ -268,8 +283,8 @@ impl Leg {
             HangUp::NotAsked => {
                 self.desk.event(LegEvent::NoAck);
                 let Some(session) = self.end_session(now) else { return };
-                let closing = Closing::unasked(session.dialog, session.fallback);
-                self.hang_up(now, closing, Some(Reason::sip(408, "ACK missing")));
+                let reason = Reason::sip(408, "ACK missing");
+                self.hang_up(now, Closing::unasked(session.dialog, session.fallback, Some(reason)));
             }
         }
     }
@@ -375,7 +390,7 @@ impl Leg {
             HangUp::AfterAck(held) => held,
             HangUp::NotAsked => reason,
         };
-        self.hang_up(now, Closing::asked(session.dialog, session.fallback), reason);
+        self.hang_up(now, Closing::asked(session.dialog, session.fallback, reason));
     }
 
     /// Leaves `Talking`; an offer that waits is answered 487 (section 15.1.2).

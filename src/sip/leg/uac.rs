@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::desk::{Desk, Purpose, transport_param};
+use super::desk::{Desk, Purpose, preloaded_route};
 use super::session::{Closing, Session};
 use super::{Call, Kit, Leg, LegEvent, NoAnswer, State, Wait};
 use crate::sip::dialog::{Dialog, DialogError, admit_number, contact_of};
@@ -29,6 +29,7 @@ pub(super) enum Calling {
 /// An INVITE of ours to which a 2xx may still arrive.
 #[derive(Debug)]
 pub(super) struct Placed {
+    /// With its body, until it is accepted: a challenge may ask for it again.
     request: Request,
     hop: Hop,
     /// The forks that have answered provisionally: their tags, and the CSeq of their requests.
@@ -56,7 +57,6 @@ impl Leg {
         };
         let request = invite(&mut desk, &call, &hop);
         desk.request(now, &request, hop.clone(), Purpose::Invite);
-        let request = Request { body: Bytes::new(), ..request };
         let placed = Placed { request, hop, early: BTreeMap::new(), acks: Vec::new() };
         let state = State::Calling(Calling::Silent);
         Self { desk, state, placed: Some(Box::new(placed)), waits }
@@ -86,8 +86,29 @@ impl Leg {
         match response.status.class() {
             1 => self.handle_progress(now, &response),
             2 => self.handle_success(now, response),
+            _ if self.accepts_challenge(&response) => self.call_again(now),
             _ => self.handle_refusal(response),
         }
+    }
+
+    /// Tells whether a refusal asks for credentials that we have, for a call that is still wanted.
+    fn accepts_challenge(&mut self, response: &Response) -> bool {
+        matches!(self.state, State::Calling(Calling::Silent | Calling::Proceeding))
+            && self.desk.accepts_challenge(response, Purpose::Invite)
+    }
+
+    /// Sends the INVITE with credentials: the next number and another branch, all else as it was
+    /// (RFC 3261 section 22.2). The forks of the first one are gone with it.
+    fn call_again(&mut self, now: Instant) {
+        let Some(placed) = &mut self.placed else { return };
+        let number = placed.number() + 1;
+        let via = self.desk.via(placed.hop.transport);
+        placed.request.headers.set("Via", &via);
+        placed.request.headers.set("CSeq", &format!("{number} INVITE"));
+        placed.early.clear();
+        self.desk.authorize(&mut placed.request);
+        self.desk.request(now, &placed.request, placed.hop.clone(), Purpose::Invite);
+        self.state = State::Calling(Calling::Silent);
     }
 
     /// Takes a response that belongs to no transaction any more: a 2xx to an INVITE that we have
@@ -172,6 +193,8 @@ impl Leg {
         if placed.acks.len() >= MAX_FORKS {
             return;
         }
+        self.desk.settle_credentials(&response);
+        placed.request.body = Bytes::new();
         let mut dialog = Dialog::of_caller(&placed.request, &response);
         dialog.resume(placed.early.remove(&tag).flatten());
         let ack = placed.ack(&mut self.desk, &dialog);
@@ -185,18 +208,18 @@ impl Leg {
                     self.desk.event(LegEvent::Established { response });
                 } else {
                     self.desk.event(LegEvent::Lost { status: None });
-                    self.hang_up(now, Closing::unasked(dialog, hop), None);
+                    self.hang_up(now, Closing::unasked(dialog, hop, None));
                 }
             }
             State::Calling(Calling::SilentCancelled(reason) | Calling::Cancelling(reason)) => {
                 self.waits.stop(Wait::Cancelled);
                 self.desk.event(LegEvent::Cancelled);
-                self.hang_up(now, Closing::unasked(dialog, hop), reason);
+                self.hang_up(now, Closing::unasked(dialog, hop, reason));
             }
             state @ (State::Deciding(_) | State::Talking(_) | State::Closing(_) | State::Over) => {
                 self.state = state;
-                let mut fork = Closing::unasked(dialog, hop);
-                self.desk.bye(now, &mut fork, None, Purpose::ForkBye);
+                let mut fork = Closing::unasked(dialog, hop, None);
+                self.desk.bye(now, &mut fork, Purpose::ForkBye);
             }
         }
     }
@@ -225,7 +248,7 @@ impl Leg {
         for name in ["Via", "Max-Forwards", "Route", "From", "To", "Call-ID"] {
             headers.copy(name, &placed.request.headers);
         }
-        headers.push("CSeq", &format!("{INVITE_CSEQ} CANCEL"));
+        headers.push("CSeq", &format!("{} CANCEL", placed.number()));
         headers.push("User-Agent", &self.desk.kit.local.user_agent);
         if let Some(reason) = &reason {
             headers.push("Reason", &reason.to_string());
@@ -239,11 +262,15 @@ impl Leg {
 }
 
 impl Placed {
+    fn number(&self) -> u32 {
+        self.request.cseq().map_or(INVITE_CSEQ, |cseq| cseq.number)
+    }
+
     /// Builds the ACK for a 2xx: a branch of its own, and the credentials of the INVITE (section
     /// 13.2.2.4). We always offer in the INVITE, so it has no body.
     fn ack(&self, desk: &mut Desk, dialog: &Dialog) -> SentAck {
         let hop = dialog.next_hop().unwrap_or_else(|| self.hop.clone());
-        let mut ack = dialog.ack(INVITE_CSEQ);
+        let mut ack = dialog.ack(self.number());
         ack.headers.push_front("Via", &desk.via(hop.transport));
         for name in ["Authorization", "Proxy-Authorization"] {
             ack.headers.copy(name, &self.request.headers);
@@ -258,8 +285,7 @@ fn invite(desk: &mut Desk, call: &Call, hop: &Hop) -> Request {
     headers.push("Via", &desk.via(hop.transport));
     headers.push("Max-Forwards", "70");
     if let Some(proxy) = &call.next_hop {
-        let transport = transport_param(proxy.transport);
-        headers.push("Route", &format!("<sip:{};lr{transport}>", proxy.authority()));
+        headers.push("Route", &preloaded_route(proxy));
     }
     headers.push("From", &call.from.clone().with_tag(&desk.local_tag).to_string());
     headers.push("To", &call.to.to_string());

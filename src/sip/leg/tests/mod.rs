@@ -3,6 +3,7 @@
 
 mod callee;
 mod caller;
+mod challenged;
 mod established;
 mod network;
 
