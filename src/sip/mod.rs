@@ -3,8 +3,9 @@
 //! From the bottom up: `grammar` has the words; `uri`, `name_addr` and `via` the values; `headers`
 //! and `message` the whole, with `views` upon them; `wire` and `head` bring bytes in, `message`
 //! brings them out, `build` writes anew. Upon these stand the machines: `transaction` (with
-//! `timers`), `dialog`, and `leg`, the INVITE usage of one dialog; `endpoint` says whose a message
-//! is. `rsip` lends the vocabulary of header fields to `headers`; all parsing is ours.
+//! `timers`), `dialog`, `leg`, the INVITE usage of one dialog, and `registration`, the REGISTER
+//! usage; `digest` proves who we are, and asks others to; `endpoint` says whose a message is.
+//! `rsip` lends the vocabulary of header fields to `headers`; all parsing is ours.
 
 mod build;
 mod dialog;
@@ -19,6 +20,7 @@ mod message;
 mod method;
 mod name_addr;
 mod reason;
+mod registration;
 mod status;
 mod timers;
 mod transaction;
@@ -42,6 +44,10 @@ pub use message::{Message, Request, Response};
 pub use method::Method;
 pub use name_addr::{NameAddr, NameAddrError};
 pub use reason::Reason;
+pub use registration::{
+    Enrolment, Registration, RegistrationEvent, RegistrationFailure, RegistrationInput,
+    RegistrationOutput,
+};
 pub use status::Status;
 pub use timers::{Deadlines, Timer, Timers};
 pub use transaction::{

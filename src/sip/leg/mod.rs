@@ -43,6 +43,7 @@ use crate::sip::{
     Status, Transport, Uri, Via, stamp_source,
 };
 
+pub(super) use desk::preloaded_route;
 use desk::{Desk, Inbound, Purpose, Report};
 use session::{Closing, Session};
 use uac::{Calling, Placed};
