@@ -78,7 +78,6 @@ pub struct Enrolment {
 
 /// What a registration is fed.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "lives on the stack for one call; a box costs more")]
 pub enum RegistrationInput {
     /// A response with the Call-ID and the From tag of this registration.
     Response(Response),
@@ -347,9 +346,6 @@ impl Registration {
             return self.ask_again(now);
         }
         if response.status.is_success() {
-            if let Some(digest) = &mut self.digest {
-                digest.settle(response);
-            }
             return self.handle_success(now, response);
         }
         if response.status == Status::INTERVAL_TOO_BRIEF && self.lengthens(response) {
@@ -360,11 +356,15 @@ impl Registration {
     }
 
     fn handle_success(&mut self, now: Instant, response: &Response) {
+        if let Some(digest) = &mut self.digest {
+            digest.settle();
+            digest.take_next_nonce(response);
+        }
         let State::Asking(Attempt { then_leave, .. }) = self.state else { return self.end() };
-        let granted = granted(&self.enrolment, &response.headers);
         if then_leave {
             return self.leave(now);
         }
+        let granted = granted(&self.enrolment, &response.headers);
         if granted == 0 {
             return self.handle_failure(
                 now,
@@ -407,7 +407,10 @@ impl Registration {
         if then_leave {
             return self.leave(now);
         }
-        if may_pass(why) || retry_after.is_some() {
+        if let Some(digest) = &mut self.digest {
+            digest.settle();
+        }
+        if may_pass(why, retry_after) {
             if why == RegistrationFailure::NotKept {
                 self.lose(Some(why));
             }
@@ -533,12 +536,15 @@ impl Registration {
 }
 
 /// Tells whether the next attempt may fare better.
-fn may_pass(why: RegistrationFailure) -> bool {
+fn may_pass(why: RegistrationFailure, retry_after: Option<Duration>) -> bool {
     match why {
         RegistrationFailure::Timeout
         | RegistrationFailure::Transport
         | RegistrationFailure::NotKept => true,
         RegistrationFailure::Status(status) => match status.code() {
+            // A password does not become right, and an account may be locked over it.
+            401 | 407 => false,
+            _ if retry_after.is_some() => true,
             // These say that we are not understood, and never will be.
             501 | 505 | 513 => false,
             408 | 480 | 500..=599 => true,

@@ -12,13 +12,13 @@ use crate::sip::{Request, Response};
 /// Answers the challenges of one usage, a dialog or a registration.
 ///
 /// After a 401 or 407 call [`Self::learn`]; if it agrees, [`Self::authorize`] the request anew. A
-/// request that follows is authorized from the start, with the next nonce count. When one has been
-/// accepted, call [`Self::settle`].
+/// request that follows is authorized from the start, with the next nonce count. When one is done
+/// with, call [`Self::settle`].
 #[derive(Debug)]
 pub struct DigestClient {
     credentials: Credentials,
     pledges: Vec<Pledge>,
-    /// The challenges met since a request was last accepted.
+    /// The challenges met since a request was last done with.
     rounds: u8,
 }
 
@@ -44,7 +44,7 @@ struct Pledge {
     qop: Option<Qop>,
     cnonce: String,
     count: u32,
-    /// Whether no request has been accepted with it yet.
+    /// Whether no request has got through with it yet.
     is_untried: bool,
 }
 
@@ -82,10 +82,11 @@ impl DigestClient {
         if chosen.iter().any(|new| self.pledges.iter().any(|old| old.is_rejected_by(new))) {
             return Err(GiveUp::Rejected);
         }
-        self.pledges.retain(|old| !chosen.iter().any(|new| new.is_for(old)));
-        if self.pledges.len() + chosen.len() > MAX_PLEDGES {
+        let stays = |old: &Pledge| !chosen.iter().any(|new| new.is_for(old));
+        if self.pledges.iter().filter(|old| stays(old)).count() + chosen.len() > MAX_PLEDGES {
             return Err(GiveUp::TooOften);
         }
+        self.pledges.retain(stays);
         chosen.iter_mut().for_each(|pledge| pledge.cnonce = random.token());
         self.pledges.append(&mut chosen);
         self.rounds += 1;
@@ -104,11 +105,15 @@ impl DigestClient {
         }
     }
 
-    /// Takes note that a request was accepted: whoever asks from now on may ask for something new.
-    /// A server may name its next nonce (RFC 7616 section 3.5).
-    pub fn settle(&mut self, response: &Response) {
+    /// Takes note that a request is done with, and not for want of credentials: whoever asks from
+    /// now on asks anew.
+    pub fn settle(&mut self) {
         self.rounds = 0;
         self.pledges.iter_mut().for_each(|pledge| pledge.is_untried = false);
+    }
+
+    /// Takes the next nonce that a server may name in a 2xx (RFC 7616 section 3.5).
+    pub fn take_next_nonce(&mut self, response: &Response) {
         let info = response.headers.get("Authentication-Info");
         let next = info.and_then(next_nonce);
         let mut servers = self.pledges.iter_mut().filter(|it| it.asker == Asker::Server);
@@ -134,9 +139,13 @@ impl Pledge {
         self.asker == other.asker && self.challenge.realm == other.challenge.realm
     }
 
+    /// Whether a challenge of the same realm says that our answer was wrong: it is neither stale
+    /// nor to another request, or the nonce is the old one. Nor is a hash given to whoever would
+    /// suddenly do with a weaker one.
     fn is_rejected_by(&self, new: &Self) -> bool {
         let another = new.challenge.nonce != self.challenge.nonce;
-        self.is_for(new) && !(another && (new.challenge.stale || !self.is_untried))
+        let asks_anew = another && (new.challenge.stale || !self.is_untried);
+        self.is_for(new) && !(asks_anew && new.strength() >= self.strength())
     }
 
     /// Ranks a challenge: first by the hash, then by whether a count protects it.
@@ -281,9 +290,21 @@ mod tests {
         assert_eq!(ask(&mut client, &[&challenge(1, true)]), Err(GiveUp::Rejected));
         ask(&mut client, &[&challenge(2, true)]).unwrap();
         // What was once accepted may have been forgotten since, but not be asked for twice.
-        client.settle(&Response::new(Status::OK));
+        client.settle();
         ask(&mut client, &[&challenge(3, false)]).unwrap();
         assert_eq!(ask(&mut client, &[&challenge(4, false)]), Err(GiveUp::Rejected));
+    }
+
+    #[test]
+    fn nobody_talks_us_down() {
+        let mut client = alice();
+        ask(&mut client, &[r#"Digest realm="r", nonce="1", qop="auth", algorithm=SHA-256"#])
+            .unwrap();
+        for weaker in ["qop=\"auth\", algorithm=MD5", "algorithm=SHA-256"] {
+            let challenge = format!(r#"Digest realm="r", nonce="2", stale=true, {weaker}"#);
+            assert_eq!(ask(&mut client, &[&challenge]), Err(GiveUp::Rejected), "{weaker}");
+        }
+        assert_eq!(said(&mut client)[0].0, "1");
     }
 
     #[test]
@@ -323,7 +344,7 @@ mod tests {
         assert_eq!(said(&mut client)[0].1, "00000001");
         let mut accepted = Response::new(Status::OK);
         accepted.headers.push("Authentication-Info", r#"qop=auth, nextnonce="2""#);
-        client.settle(&accepted);
+        client.take_next_nonce(&accepted);
         assert_eq!(said(&mut client), [("2".to_owned(), "00000001".to_owned())]);
     }
 

@@ -370,7 +370,7 @@ mod tests {
             let request = world.authorized();
             assert_eq!(world.verify(&request), granted());
             first.get_or_insert(request);
-            world.client.settle(&Response::new(Status::OK));
+            world.client.settle();
             world.now += Duration::from_secs(1);
         }
         assert_eq!(world.server.windows.len(), 3);

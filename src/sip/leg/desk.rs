@@ -166,7 +166,8 @@ impl Desk {
     /// Takes note that a request was accepted with the credentials that it had.
     pub(super) fn settle_credentials(&mut self, response: &Response) {
         if let Some(digest) = &mut self.digest {
-            digest.settle(response);
+            digest.settle();
+            digest.take_next_nonce(response);
         }
     }
 

@@ -178,6 +178,9 @@ fn rejected_credentials_are_given_up() {
     let mut stage = Stage::asking();
     stage.reply(401, &[CHALLENGE]);
     assert_eq!(stage.reply(401, &[CHALLENGE]), ["Failed 401"]);
+    let mut stage = Stage::asking();
+    stage.reply(401, &[CHALLENGE]);
+    assert_eq!(stage.reply(401, &[CHALLENGE, ("Retry-After", "5")]), ["Failed 401"]);
     let foreign = [("WWW-Authenticate", r#"Digest realm="evil.example", nonce="1""#)];
     assert_eq!(Stage::asking().reply(401, &foreign), ["Failed 401"]);
 }
@@ -192,6 +195,17 @@ fn a_nonce_that_the_registrar_has_forgotten_is_replaced() {
     assert_eq!(stage.reply(401, &fresh), ["REGISTER 4 for 3600"]);
     assert!(stage.last().headers.get("Authorization").unwrap().contains("nc=00000001"));
     assert_eq!(stage.reply(200, &[KEPT]), [""; 0]);
+}
+
+#[test]
+fn a_failure_of_another_kind_is_no_rejection() {
+    let mut stage = Stage::asking();
+    stage.reply(401, &[CHALLENGE]);
+    stage.reply(500, &[("Retry-After", "60")]);
+    assert_eq!(stage.wait(Duration::from_secs(60)), ["60000 REGISTER 3 for 3600"]);
+    let fresh = [("WWW-Authenticate", r#"Digest realm="home.example", nonce="n2", qop="auth""#)];
+    assert_eq!(stage.reply(401, &fresh), ["REGISTER 4 for 3600"]);
+    assert_eq!(stage.reply(200, &[KEPT]), ["Registered via as"]);
 }
 
 #[test]
@@ -324,7 +338,9 @@ impl Stage {
     fn name(&self, event: RegistrationEvent) -> String {
         let why_of = |why| match why {
             RegistrationFailure::Status(status) => status.code().to_string(),
-            other => format!("{other:?}"),
+            RegistrationFailure::NotKept
+            | RegistrationFailure::Timeout
+            | RegistrationFailure::Transport => format!("{why:?}"),
         };
         match event {
             RegistrationEvent::Registered { service_route, associated } => {
@@ -373,8 +389,7 @@ fn kit() -> Kit {
 }
 
 fn read(bytes: Bytes) -> Request {
-    match decode_datagram(bytes, &WireLimits::default()) {
-        Decoded::Message(Message::Request(request)) => request,
-        other => panic!("{other:?}"),
-    }
+    let decoded = decode_datagram(bytes, &WireLimits::default());
+    let Decoded::Message(Message::Request(request)) = decoded else { panic!("{decoded:?}") };
+    request
 }

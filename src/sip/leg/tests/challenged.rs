@@ -12,7 +12,7 @@ const SERVER: (&str, &str) = (
 const PROXY: (&str, &str) =
     ("Proxy-Authenticate", r#"Digest realm="p.example", nonce="p1", qop="auth""#);
 
-/// Row 23 of the requirements: all but CSeq, branch and credentials stays as it was.
+/// All but CSeq, branch and credentials stays as it was (RFC 3261 section 22.2).
 #[test]
 fn a_challenged_invite_is_sent_again_with_credentials() {
     for transport in [Udp, Tcp] {
@@ -43,7 +43,7 @@ fn a_challenged_invite_is_sent_again_with_credentials() {
     }
 }
 
-/// Row 25 of the requirements; and a proxy and the callee may both ask.
+/// RFC 3261 section 13.2.2.4; and a proxy and the callee may both ask.
 #[test]
 fn the_ack_carries_the_credentials_of_the_invite() {
     let mut stage = armed(Udp);
@@ -71,7 +71,8 @@ fn a_bye_has_credentials_from_the_start_and_answers_a_stale_nonce() {
     stage.leg.bye(stage.now, Some(Reason::sip(200, "Call completed")));
     assert_eq!(stage.drain(), ["BYE 3 > udp:192.0.2.3:5060"]);
     assert!(said(stage.last("BYE"), Asker::Proxy).contains("nc=00000002"));
-    let stale = [("Proxy-Authenticate", r#"Digest realm="p.example", nonce="p2", stale=true"#)];
+    let stale =
+        [("Proxy-Authenticate", r#"Digest realm="p.example", nonce="p2", qop="auth", stale=true"#)];
     assert_eq!(stage.reply("BYE", 407, "p", &stale), ["BYE 4 > udp:192.0.2.3:5060"]);
     let bye = stage.last("BYE");
     assert!(said(bye, Asker::Proxy).contains(r#"nonce="p2""#));
