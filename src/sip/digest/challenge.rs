@@ -100,7 +100,32 @@ const MAX_CHALLENGES: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Whatever is read is written so that it reads the same: nothing breaks out of its quotes.
+        #[test]
+        fn a_challenge_survives_writing_and_reading(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    Just("Digest "), Just("realm="), Just("nonce="), Just("qop="), Just("opaque="),
+                    Just("stale="), Just("algorithm="), Just("MD5"), Just("auth"), Just("true"),
+                    Just("\""), Just("\\"), Just(","), Just(" "), Just("="), Just("<"), Just("x"),
+                    Just(r#"Digest realm="r", nonce="n""#), Just("é"),
+                ],
+                0..24,
+            ),
+        ) {
+            let read = |line: &str| {
+                challenges(&Headers::from_iter([("WWW-Authenticate", line)]), Asker::Server)
+            };
+            for challenge in read(&pieces.concat()) {
+                prop_assert_eq!(read(&challenge.to_string()), [challenge]);
+            }
+        }
+    }
 
     #[test]
     fn several_challenges_in_one_line_and_in_several_are_all_read() {
