@@ -10,7 +10,7 @@ use crate::msrp;
 use crate::net::{MsrpSettings, Neighbours, SipSettings};
 use crate::notify::{self, Retry, TargetPolicy};
 use crate::rest::{self, CallbackDenied, CallbackPolicy, CreatedBody, NotifyUrl};
-use crate::sip::{Hop, Status, Timers, Transport, WireLimits};
+use crate::sip::{Credentials, Hop, Password, Status, Timers, Transport, WireLimits};
 use crate::store::{Bounds, ChannelSettings, CorrelatorLimits, SubscriptionLimits};
 
 /// Where the bridge is reached, once its sockets are bound.
@@ -47,6 +47,7 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
         },
         user_agent,
         next_hop: places.core.map(|core| hop(transport(config), core)),
+        credentials: credentials(config),
         timers: timers(config),
         msrp_host: match &config.msrp.advertise {
             Some(host) => host.clone(),
@@ -213,6 +214,15 @@ fn transport(config: &Config) -> Transport {
         CoreTransport::Udp => Transport::Udp,
         CoreTransport::Tcp => Transport::Tcp,
     }
+}
+
+fn credentials(config: &Config) -> Option<Credentials> {
+    let core = &config.core;
+    Some(Credentials {
+        username: core.username.clone()?,
+        password: Password::Text(core.password.as_ref()?.reveal().to_owned()),
+        realms: core.realms.clone(),
+    })
 }
 
 fn timers(config: &Config) -> Timers {

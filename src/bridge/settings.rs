@@ -6,7 +6,7 @@ use super::delivery::SuccessOn;
 use super::identity::Realm;
 use super::profile::Profile;
 use crate::msrp::Limits;
-use crate::sip::{Hop, Status, Timers};
+use crate::sip::{Credentials, Hop, Status, Timers};
 
 /// How conversations behave.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct Settings {
     pub user_agent: String,
     /// Where requests go first; nowhere means straight to their target.
     pub next_hop: Option<Hop>,
+    /// What the core is told when it challenges our requests.
+    pub credentials: Option<Credentials>,
     /// The timers of RFC 3261 section 17.
     pub timers: Timers,
     /// The host that peers are told to connect their MSRP to.

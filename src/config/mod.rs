@@ -11,7 +11,9 @@ mod values;
 
 pub use fault::{Fault, Faults, Place};
 pub use sections::{Core, ImServer, Limits, Log, Msrp, Notify, Rest, Session, Sip};
-pub use values::{CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, TargetUri};
+pub use values::{
+    CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
+};
 
 use std::env;
 use std::fs;
@@ -103,6 +105,15 @@ impl Config {
         if self.core.mode == CoreMode::Peer && self.core.next_hop.is_none() {
             let what = "is wanted in mode \"peer\": the host:port of the core";
             reader.discord(("core", "next_hop"), ("core", "mode"), what.to_owned());
+        }
+        if self.core.username.is_some() != self.core.password.is_some() {
+            let (wanted, given) = if self.core.username.is_some() {
+                (("core", "password"), ("core", "username"))
+            } else {
+                (("core", "username"), ("core", "password"))
+            };
+            let what = format!("is wanted beside [core] {}", given.1);
+            reader.discord(wanted, given, what);
         }
         if !self.rest.listen.ip().is_loopback() && !self.rest.allow_remote {
             let what = format!(

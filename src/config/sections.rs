@@ -7,8 +7,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::reader::{Reader, Value};
 use super::values::{
-    CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, TargetUri, base_path,
-    header_text, host, server_root,
+    CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
+    base_path, header_text, host, server_root,
 };
 use crate::address::Address;
 use crate::bridge::delivery::SuccessOn;
@@ -103,6 +103,12 @@ pub struct Core {
     pub domain: String,
     /// How a user's number is written in a Request-URI.
     pub target_uri: TargetUri,
+    /// The name under which the core knows us when it challenges (RFC 3261 section 22).
+    pub username: Option<String>,
+    /// The password that goes with it.
+    pub password: Option<Secret>,
+    /// The realms that may challenge us; an empty list is any.
+    pub realms: Vec<String>,
     /// Further hosts whose invitations are taken and whose asserted identities are believed.
     pub trusted_peers: Vec<IpAddr>,
 }
@@ -116,6 +122,11 @@ impl Core {
             transport: keys.choice("transport"),
             domain: keys.text("domain", "example.com", host),
             target_uri: keys.choice("target_uri"),
+            username: keys.optional("username", header_text),
+            password: keys.optional("password", Secret::parse),
+            realms: keys.parsed("realms", Vec::new(), |value| {
+                value.texts()?.into_iter().map(header_text).collect()
+            }),
             trusted_peers: keys.parsed("trusted_peers", Vec::new(), hosts),
         }
     }

@@ -111,6 +111,31 @@ impl Choice for LogFormat {
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
 
+/// A text that no log and no debug print shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text.chars().any(char::is_control) {
+            return Err("holds a control character".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Gives the text to those who must know it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
 /// A host with a port: where the core is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPort {
