@@ -1,11 +1,10 @@
 # The scenarios: who does what, and what exactly is heard of it (README, What the network's answers
 # mean; `chatbridge outcomes` prints the rows).
 
-far_number="+19585559000"
-
 # The bridge as one of two peers, without an IM server.
 peer_scenarios() {
   place="peer $transport, far end $setup:"
+  far_number="+19585559000"
   sip="127.0.0.1:$sip_port"
   scenario invites_and_chats
   scenario is_left
@@ -28,6 +27,8 @@ peer_scenarios() {
 # The far end as a registered user of the embedded IM server.
 embedded_scenarios() {
   place="embedded $transport, far end $setup:"
+  # Calls are forked to every place where a number is registered: one number for each.
+  far_number="+1958555900$([[ $transport == tcp ]] && echo 2 || echo 1)"
   sip="127.0.0.1:$im_server_port"
   scenario registered invites_and_chats
   scenario is_invited_and_chats
@@ -103,7 +104,7 @@ fails() {
 
 cancels() {
   subscribe near
-  far_end uas_is_cancelled
+  far_end uas_is_cancelled -key second_via "$([[ $place == peer* ]] && echo X-No-Via || echo Via)"
   invite near "$far_number"
   sleep 0.3
   end near

@@ -25,7 +25,8 @@ stop_capture() {
 judge_the_wire() {
   : >"$work/faults"
   local odd
-  odd=$(dissect '_ws.malformed or _ws.expert.severity >= "Warning"' \
+  # What TCP itself remarks, such as a segment seen twice, is not ours to answer for.
+  odd=$(dissect '_ws.malformed or (_ws.expert.severity >= "Warning" and not tcp.analysis.flags)' \
     -e frame.number -e _ws.col.Protocol -e _ws.expert.message -e _ws.col.Info)
   [[ -z $odd ]] || blame "tshark finds fault with" "$odd"
   has "a SIP" 'sip.Method == "'{INVITE,ACK,BYE,CANCEL,REGISTER}'"'
