@@ -194,9 +194,12 @@ two_applications_chat() {
   await near Displayed
   say other "$(printf 'y%.0s' {1..5000})"
   await near "message: 5000 characters"
+  acknowledge near Delivered
+  await other MessageSuccess
   end other
 
-  hears near "Accepted: SIP 200 OK" Delivered MessageSuccess Displayed "message: 5000 characters" "SessionEnded: SIP BYE"
+  hears near "Accepted: SIP 200 OK" Delivered MessageSuccess Displayed "message: 5000 characters" \
+    'SessionEnded: SIP BYE; Reason: SIP;cause=200;text="Call completed"'
   hears other "invited by tel:${number[near]} (Near): from the near end" \
     "composing: active" "message: Grüße" Delivered MessageSuccess "SessionEnded: SIP BYE"
 }

@@ -22,41 +22,55 @@ stop_capture() {
   wait "$capture" || true
 }
 
+# Finds fault with packets that tshark cannot dissect or warns of, and misses what should be there.
 judge_the_wire() {
   : >"$work/faults"
+  unfold_msrp
+  demand_faultless "$work/wire.pcapng"
+  demand_faultless "$work/msrp.pcap"
+  demand "$work/wire.pcapng" 'sip.Method == "'{INVITE,ACK,BYE,CANCEL,REGISTER}'"' \
+    'sip.Status-Code == '{100,180,200,404,480,486,487,500,603} 'sdp.media.media == "message"'
+  demand "$work/msrp.pcap" 'msrp.method == "'{SEND,REPORT}'"' 'msrp.status.code == 200' \
+    'msrp.byte.range contains "1-2048/"' 'msrp.content.type contains "message/cpim"' \
+    'frame contains "im-iscomposing+xml"' 'frame contains "imdn.Message-ID"' \
+    'frame contains "<displayed"'
+  verdict "the wire: $(dissect "$work/wire.pcapng" sip -e frame.number | wc -l) SIP packets and $(
+    dissect "$work/msrp.pcap" msrp -e frame.number | wc -l) MSRP frames, dissected by tshark"
+}
+
+# Brings every MSRP frame into a packet of its own.
+unfold_msrp() {
+  dissect "$work/wire.pcapng" "tcp.len > 0 and not tcp.analysis.retransmission and (
+      tcp.port == $bridge_msrp_port or tcp.port == $msrp_port)" \
+    -e tcp.stream -e tcp.srcport -e tcp.payload |
+    "$here/msrp_frames" |
+    text2pcap -q -T "$msrp_port,$msrp_port" - "$work/msrp.pcap" 2>>"$work/tshark.log"
+}
+
+demand_faultless() {
   local odd
   # What TCP itself remarks, such as a segment seen twice, is not ours to answer for.
-  odd=$(dissect '_ws.malformed or (_ws.expert.severity >= "Warning" and not tcp.analysis.flags)' \
+  odd=$(dissect "$1" '_ws.malformed or (_ws.expert.severity >= "Warning" and not tcp.analysis.flags)' \
     -e frame.number -e _ws.col.Protocol -e _ws.expert.message -e _ws.col.Info)
   [[ -z $odd ]] || blame "tshark finds fault with" "$odd"
-  has "a SIP" 'sip.Method == "'{INVITE,ACK,BYE,CANCEL,REGISTER}'"'
-  has "a SIP" 'sip.Status-Code == '{100,180,200,404,480,486,487,500,603}
-  has "an SDP" 'sdp.media.media == "message"'
-  has "an MSRP" 'msrp.method == "'{SEND,REPORT}'"' 'msrp.status.code == 200'
-  has "an MSRP" 'msrp.byte.range contains "1-2048/"' 
-  has "a CPIM" 'msrp.content.type contains "message/cpim"'
-  has "an isComposing" 'msrp and frame contains "im-iscomposing+xml"'
-  has "an IMDN" 'msrp and frame contains "<displayed"'
-  verdict "the wire: $(dissect frame -e frame.number | wc -l) packets as tshark sees them"
 }
 
-# Demands that a packet matches each filter: has WHAT FILTER…
-has() {
+# Demands that a packet matches each filter: demand FILE FILTER…
+demand() {
   local filter
   for filter in "${@:2}"; do
-    [[ -n $(dissect "$filter" -e frame.number) ]] || blame "tshark sees no packet of $1: $filter"
+    [[ -n $(dissect "$1" "$filter" -e frame.number) ]] || blame "tshark sees nothing of: $filter"
   done
 }
 
-# Shows fields of the packets that match a filter: dissect FILTER -e FIELD…
+# Shows fields of the packets that match a filter: dissect FILE FILTER -e FIELD…
 dissect() {
-  local port sip_ports=() msrp_ports=()
+  local port as=()
   for port in "$sip_port" "$im_server_port" "$far_port"; do
-    sip_ports+=(-d "udp.port==$port,sip" -d "tcp.port==$port,sip")
+    as+=(-d "udp.port==$port,sip" -d "tcp.port==$port,sip")
   done
   for port in "$bridge_msrp_port" "$msrp_port"; do
-    msrp_ports+=(-d "tcp.port==$port,msrp")
+    as+=(-d "tcp.port==$port,msrp")
   done
-  tshark -r "$work/wire.pcapng" "${sip_ports[@]}" "${msrp_ports[@]}" -Y "$1" -T fields "${@:2}" \
-    2>>"$work/tshark.log"
+  tshark -r "$1" "${as[@]}" -Y "$2" -T fields "${@:3}" 2>>"$work/tshark.log"
 }
