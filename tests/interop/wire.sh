@@ -50,7 +50,8 @@ unfold_msrp() {
 demand_faultless() {
   local odd
   # What TCP itself remarks, such as a segment seen twice, is not ours to answer for.
-  odd=$(dissect "$1" '_ws.malformed or (_ws.expert.severity >= "Warning" and not tcp.analysis.flags)' \
+  odd=$(dissect "$1" '_ws.malformed or (_ws.expert.severity >= "Warning" and (sip or sdp or msrp)
+      and not tcp.analysis.flags)' \
     -e frame.number -e _ws.col.Protocol -e _ws.expert.message -e _ws.col.Info)
   [[ -z $odd ]] || blame "tshark finds fault with" "$odd"
 }
