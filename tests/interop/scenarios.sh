@@ -145,7 +145,7 @@ is_invited_and_declines() {
   await near "invited by tel:$far_number (Far): from afar"
   answer near Disconnected
   hears near "invited by tel:$far_number (Far): from afar" \
-    "SessionEnded: declined on another client"
+    "SessionEnded: declined by the user"
   far_end_is_content
 }
 
