@@ -14,7 +14,7 @@ mod words;
 pub use words::{Circumstance, Codes, LegEnd, LegNews, Opening, Outcome, Retry};
 
 use words::Codes::{Class, Each, Other};
-use words::Opening::{Bye, Nothing, Words};
+use words::Opening::{Bye, Nothing, Only, Words};
 use words::Outcome::{
     Accepted, Authenticate, Cancelled, Declined, Ended, Progress, Redirect, RetryOnce,
 };
@@ -98,10 +98,10 @@ pub static ROWS: &[Row] = &[
         ("the CANCEL is under way", "RFC 3261 9.1")),
     after_cancel(Class(2), Cancelled, "ACK, BYE",
         ("the 200 crossed the CANCEL: one terminal event, and it is the user's own", "RFC 3261 9.1, 15"))
-        .opened(Words("SIP CANCEL")),
+        .opened(Only("SIP CANCEL")),
     after_cancel(Each(&[487]), Cancelled, "ACK",
         ("the CANCEL took effect; both sides are told", "RFC 3261 21.4.25; TS Chat table 1"))
-        .opened(Words("SIP CANCEL")),
+        .opened(Only("SIP CANCEL")),
     after_cancel(Other, Cancelled, "ACK",
         ("whatever crosses the CANCEL, the user withdrew first, and nothing is tried again", "RFC 3261 9.1")),
 
@@ -175,6 +175,7 @@ impl Row {
         match self.opening {
             Opening::Response | Bye | Nothing => description::response(response),
             Words(words) => format!("{words}; {}", description::response(response)),
+            Only(words) => words.to_owned(),
         }
     }
 
@@ -182,7 +183,7 @@ impl Row {
     #[must_use]
     pub fn describe_end(&self, reasons: &[Reason<'_>]) -> String {
         match self.opening {
-            Words(words) => words.to_owned(),
+            Words(words) | Only(words) => words.to_owned(),
             Bye | Opening::Response | Nothing => description::bye(reasons),
         }
     }
@@ -252,7 +253,7 @@ fn cells(row: &Row) -> [String; 8] {
     let opening = match (row.opening, row.codes) {
         (Opening::Response, _) => "`SIP <code> <phrase>`".to_owned(),
         (Bye, _) => "`SIP BYE[; Reason: …]`".to_owned(),
-        (Words(words), Codes::NONE) => format!("`{words}`"),
+        (Words(words), Codes::NONE) | (Only(words), _) => format!("`{words}`"),
         (Words(words), _) => format!("`{words}; SIP <code> <phrase>`"),
         (Nothing, _) => "–".to_owned(),
     };

@@ -299,8 +299,10 @@ pub enum Opening {
     Response,
     /// With the BYE and its reasons: `SIP BYE; Reason: …`.
     Bye,
-    /// With these words.
+    /// With these words, and the response behind them where there is one.
     Words(&'static str),
+    /// With these words and nothing else.
+    Only(&'static str),
     /// There is none, because no event is told.
     Nothing,
 }
