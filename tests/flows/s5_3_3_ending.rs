@@ -1,0 +1,110 @@
+//! TS Chat 5.3.3: ending a 1-1 chat session.
+
+use chatbridge::chat::{Answer, Command, Refusal, ReportRequest};
+
+use crate::NOTHING;
+use crate::world::World;
+
+#[test]
+fn the_originator_ends_the_session() {
+    let mut world = World::new();
+    let (alices, bobs) = world.connect_users();
+    assert_eq!(world.order(&alices, Command::End), Ok(Answer::Done));
+    assert_eq!(
+        world.told(),
+        [
+            "alice: SessionEnded (SIP BYE)",
+            r#"bob: SessionEnded (SIP BYE; Reason: SIP;cause=200;text="Call completed")"#,
+        ]
+    );
+    assert_eq!(
+        world.sent(),
+        [
+            "bridge > im_server: BYE (SIP;cause=200)",
+            "im_server > bridge: BYE (SIP;cause=200)",
+            "bridge > im_server: 200 BYE",
+            "im_server > bridge: 200 BYE",
+        ]
+    );
+    for session in [&alices, &bobs] {
+        assert_eq!(world.order(session, Command::Describe), Err(Refusal::NoSession));
+        assert_eq!(world.order(session, Command::End), Err(Refusal::NoSession));
+    }
+    world.demand_rest();
+    assert_eq!(world.told(), NOTHING);
+}
+
+#[test]
+fn a_message_right_before_the_end_is_not_lost() {
+    let mut world = World::new();
+    let (alices, _) = world.connect_users();
+    let (message, taken) =
+        world.begin_sending(&alices, "Bye, Bob", ReportRequest { failed: true, ..ASKED });
+    assert_eq!(taken, Ok(Answer::Done));
+    assert_eq!(world.begin_order(&alices, Command::End), Ok(Answer::Done));
+    let late = world.begin_sending(&alices, "and", ReportRequest::default()).1;
+    assert!(matches!(late, Err(Refusal::WrongState { .. })), "{late:?}");
+    world.run();
+    assert_eq!(message.as_str(), "msg001");
+    assert_eq!(
+        world.told(),
+        [
+            "alice: \"Bye, Bob\" from alice (echo)",
+            "bob: \"Bye, Bob\" from alice, wants Delivered",
+            "alice: SessionEnded (SIP BYE)",
+            r#"bob: SessionEnded (SIP BYE; Reason: SIP;cause=200;text="Call completed")"#,
+        ]
+    );
+    world.demand_rest();
+    assert_eq!(world.told(), NOTHING);
+}
+
+#[test]
+fn both_sides_end_the_session_at_the_same_time() {
+    let mut world = World::new();
+    let (alices, bobs) = world.connect_users();
+    for session in [&alices, &bobs] {
+        assert_eq!(world.begin_order(session, Command::End), Ok(Answer::Done));
+    }
+    world.run();
+    assert_eq!(world.told(), ["alice: SessionEnded (SIP BYE)", "bob: SessionEnded (SIP BYE)"]);
+    world.demand_rest();
+    assert_eq!(world.told(), NOTHING);
+}
+
+#[test]
+fn the_bridge_stops() {
+    let mut world = World::new();
+    world.connect_users();
+    world.stop();
+    assert_eq!(
+        world.told(),
+        ["alice: SessionEnded (bridge shutting down)", "bob: SessionEnded (bridge shutting down)"]
+    );
+    assert_eq!(
+        world.sent(),
+        [
+            "bridge > im_server: BYE (SIP;cause=480)",
+            "bridge > im_server: BYE (SIP;cause=480)",
+            "im_server > bridge: BYE (SIP;cause=480)",
+            "im_server > bridge: BYE (SIP;cause=480)",
+            "bridge > im_server: 200 BYE",
+            "bridge > im_server: 200 BYE",
+            "im_server > bridge: 200 BYE",
+            "im_server > bridge: 200 BYE",
+        ]
+    );
+    assert_eq!(world.sessions(), [], "nobody is waited for any longer than for the answer");
+}
+
+#[test]
+fn the_bridge_stops_while_nobody_is_to_be_waited_for() {
+    let mut world = World::facing_far_end();
+    let (_, invite) = world.invite_far_end();
+    world.far_end_answers(&invite, 491, &[], None);
+    world.stop();
+    assert_eq!(world.told(), ["alice: SessionEnded (bridge shutting down)"]);
+    assert_eq!(world.sessions(), [], "between two INVITEs there is nothing to cancel");
+}
+
+const ASKED: ReportRequest = ReportRequest { delivered: true, displayed: false, failed: false };

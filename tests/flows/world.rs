@@ -1,0 +1,507 @@
+//! A world without sockets: conversations, the embedded IM server, a far end that the test plays,
+//! and a clock that only tests move.
+
+mod pipes;
+mod settings;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chatbridge::address::Address;
+use chatbridge::bridge::{Arrival, Conversation, ConversationKit, Input, Output, Settings};
+use chatbridge::chat::{
+    Answer, Command, Invitation, Notice, NoticeKind, OutgoingMessage, Party, Refusal, ReportRequest,
+};
+use chatbridge::clock::Anchor;
+use chatbridge::ids::{MessageId, Random, SessionId};
+use chatbridge::im_server::{self, ImServer};
+use chatbridge::msrp;
+use chatbridge::sip::{
+    Decoded, DialogKey, Hop, Message, Method, Route, Transport, WireLimits, decode_datagram,
+    reply_hop, route, stamp_answer, stray,
+};
+use time::OffsetDateTime;
+
+use self::pipes::Pipe;
+use crate::lines;
+
+/// The two lab users.
+pub(crate) const ALICE: &str = "tel:+19585550100";
+pub(crate) const BOB: &str = "tel:+19585550101";
+
+/// A far end that the test plays itself sits here.
+pub(crate) const FAR_END: u16 = 5090;
+const BRIDGE: u16 = 5080;
+const IM_SERVER: u16 = 5060;
+
+/// All that exists.
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    settings: Arc<Settings>,
+    random: Random,
+    im_server: ImServer,
+    talks: BTreeMap<SessionId, Conversation>,
+    talks_made: usize,
+    /// By our tags.
+    dialogs: BTreeMap<DialogKey, SessionId>,
+    /// By the callers' tags.
+    callers: BTreeMap<DialogKey, SessionId>,
+    clients: BTreeSet<Address>,
+    pipes: Vec<Pipe>,
+    /// SIP on the wire: from port, to port, bytes.
+    wire: VecDeque<(u16, u16, Bytes)>,
+    /// What SIP messages suffer on their way; a calm network where there is none.
+    pub(crate) weather: Option<Weather>,
+    /// What the far end has received.
+    pub(crate) far_end: VecDeque<Message>,
+    /// What the far end has received over MSRP.
+    pub(crate) far_frames: VecDeque<msrp::Frame>,
+    /// Where it came from.
+    pub(crate) far_frames_from: Option<msrp::Path>,
+    /// What the far end answers to a SEND with a body; nothing keeps it silent.
+    pub(crate) far_msrp_code: Option<u16>,
+    /// Whether the far end lets nobody connect.
+    pub(crate) far_msrp_closed: bool,
+    far_frames_made: usize,
+    notices: Vec<Notice>,
+    answers: Vec<Result<Answer, Refusal>>,
+    ladder: Vec<String>,
+    /// Every byte string that the bridge has put on a wire.
+    pub(crate) written: Vec<Bytes>,
+    next_message: u32,
+}
+
+/// A network that loses, repeats and reorders datagrams.
+pub(crate) struct Weather {
+    pub(crate) chance: Random,
+    pub(crate) loss_percent: u64,
+    pub(crate) repeat_percent: u64,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// Builds a world whose settings are changed first.
+    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::seeded(1, change)
+    }
+
+    /// Builds a world whose IM server knows other users.
+    pub(crate) fn with_im_server(change: impl FnOnce(&mut im_server::Settings)) -> Self {
+        let mut world = Self::new();
+        let mut settings = settings::of_im_server();
+        change(&mut settings);
+        world.im_server = ImServer::new(settings, world.random.fork());
+        world
+    }
+
+    /// As [`Self::with`], with other randomness.
+    pub(crate) fn seeded(seed: u64, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut random = Random::seeded(seed);
+        let mut settings = settings::of_bridge();
+        change(&mut settings);
+        let im_server = ImServer::new(settings::of_im_server(), random.fork());
+        Self {
+            now: Instant::now(),
+            settings: Arc::new(settings),
+            random,
+            im_server,
+            talks: BTreeMap::new(),
+            talks_made: 0,
+            dialogs: BTreeMap::new(),
+            callers: BTreeMap::new(),
+            clients: [ALICE, BOB].map(address).into_iter().collect(),
+            pipes: Vec::new(),
+            wire: VecDeque::new(),
+            weather: None,
+            far_end: VecDeque::new(),
+            far_frames: VecDeque::new(),
+            far_frames_from: None,
+            far_msrp_code: Some(200),
+            far_msrp_closed: false,
+            far_frames_made: 0,
+            notices: Vec::new(),
+            answers: Vec::new(),
+            ladder: Vec::new(),
+            written: Vec::new(),
+            next_message: 0,
+        }
+    }
+
+    /// Lets no SIP message through from now on.
+    pub(crate) fn lose_all_sip(&mut self) {
+        let chance = self.random.fork();
+        self.weather = Some(Weather { chance, loss_percent: 100, repeat_percent: 0 });
+    }
+
+    /// Takes the user's applications away: nobody is subscribed.
+    pub(crate) fn unsubscribe(&mut self, user: &str) {
+        self.clients.remove(&address(user));
+    }
+
+    /// POST /sessions.
+    pub(crate) fn invite(&mut self, from: &str, to: &str, subject: &str) -> SessionId {
+        let session = self.begin_inviting(party(from), party(to), subject);
+        self.run();
+        session.expect("a good invitation")
+    }
+
+    /// POST /sessions, before anything has moved.
+    pub(crate) fn begin_inviting(
+        &mut self,
+        originator: Party,
+        terminating: Party,
+        subject: &str,
+    ) -> Result<SessionId, Refusal> {
+        let session = self.next_session();
+        let invitation = Invitation {
+            session: session.clone(),
+            user: originator.address.clone(),
+            subject: subject.to_owned(),
+            originator,
+            terminating,
+            client_correlator: None,
+        };
+        let kit = self.kit();
+        let talk = Conversation::originate(self.now, kit, invitation)?;
+        self.talks.insert(session.clone(), talk);
+        self.drain(&session);
+        Ok(session)
+    }
+
+    /// The session of the invitation that a user was told of last.
+    pub(crate) fn invited(&self, user: &str) -> SessionId {
+        let invited = self.notices.iter().rev().find(|notice| {
+            notice.user == address(user) && matches!(notice.kind, NoticeKind::Invited { .. })
+        });
+        invited.expect("an invitation").session.clone()
+    }
+
+    /// The message that a user was told of last.
+    pub(crate) fn received(&self, user: &str) -> MessageId {
+        let mut ids = self.notices.iter().rev().filter_map(|notice| match &notice.kind {
+            NoticeKind::Message { id, echo: false, .. } if notice.user == address(user) => {
+                Some(id.clone())
+            }
+            NoticeKind::Message { .. }
+            | NoticeKind::Invited { .. }
+            | NoticeKind::Event { .. }
+            | NoticeKind::Composing { .. }
+            | NoticeKind::Delivery { .. } => None,
+        });
+        ids.next().expect("a message")
+    }
+
+    /// Gives an order to a session and runs until all is quiet.
+    pub(crate) fn order(
+        &mut self,
+        session: &SessionId,
+        command: Command,
+    ) -> Result<Answer, Refusal> {
+        let answer = self.begin_order(session, command);
+        self.run();
+        answer
+    }
+
+    /// Gives an order to a session, before anything has moved.
+    pub(crate) fn begin_order(
+        &mut self,
+        session: &SessionId,
+        command: Command,
+    ) -> Result<Answer, Refusal> {
+        self.feed(session, Input::Command(command));
+        // A session that is forgotten is not in the directory any more.
+        self.answers.pop().unwrap_or(Err(Refusal::NoSession))
+    }
+
+    /// POST /messages.
+    pub(crate) fn send(
+        &mut self,
+        session: &SessionId,
+        text: &str,
+        reports: ReportRequest,
+    ) -> MessageId {
+        let (id, answer) = self.begin_sending(session, text, reports);
+        self.run();
+        answer.expect("the message was taken");
+        id
+    }
+
+    /// POST /messages, before anything has moved.
+    pub(crate) fn begin_sending(
+        &mut self,
+        session: &SessionId,
+        text: &str,
+        reports: ReportRequest,
+    ) -> (MessageId, Result<Answer, Refusal>) {
+        self.next_message += 1;
+        let id = MessageId::new(format!("msg{:03}", self.next_message));
+        let message = OutgoingMessage { id: id.clone(), text: text.to_owned(), reports };
+        (id, self.begin_order(session, Command::Send(message)))
+    }
+
+    /// Brings a running session between Alice and Bob about, and gives both sides of it.
+    pub(crate) fn connect_users(&mut self) -> (SessionId, SessionId) {
+        let alices = self.invite(ALICE, BOB, "Hi");
+        let bobs = self.invited(BOB);
+        self.order(&bobs, Command::Accept).expect("accepted");
+        assert_eq!(self.told(), ["bob: invited by alice \"Hi\"", "alice: Accepted (SIP 200 OK)"]);
+        self.sent();
+        (alices, bobs)
+    }
+
+    /// Sends a message from the far end to the bridge.
+    pub(crate) fn far_end_sends(&mut self, message: &Message) {
+        self.wire.push_back((FAR_END, BRIDGE, message.encode()));
+        self.run();
+    }
+
+    pub(crate) fn far_frames_made(&mut self) -> usize {
+        self.far_frames_made += 1;
+        self.far_frames_made
+    }
+
+    pub(crate) fn dialogs_made(&self) -> usize {
+        self.talks_made
+    }
+
+    /// Lets time pass, waking all machines when they asked for it.
+    pub(crate) fn wait(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        self.run();
+        for _ in 0..100_000 {
+            let Some(next) = self.next_timeout().filter(|next| *next <= until) else {
+                self.now = until;
+                return;
+            };
+            self.now = self.now.max(next);
+            self.wake();
+            self.run();
+        }
+        panic!("a timer never comes to rest");
+    }
+
+    /// Wakes all machines whose time has come.
+    pub(crate) fn wake(&mut self) {
+        if self.im_server.next_timeout().is_some_and(|next| next <= self.now) {
+            self.im_server.handle(self.now, im_server::Input::Timeout);
+        }
+        let due = |talk: &Conversation| talk.next_timeout().is_some_and(|next| next <= self.now);
+        let due: Vec<SessionId> =
+            self.talks.iter().filter(|(_, talk)| due(talk)).map(|(id, _)| id.clone()).collect();
+        for session in due {
+            self.feed(&session, Input::Timeout);
+        }
+    }
+
+    /// Takes what the applications were told, as lines: `user: what`.
+    pub(crate) fn told(&mut self) -> Vec<String> {
+        self.take_notices().iter().map(lines::notice).collect()
+    }
+
+    /// Shows what the applications were told, and keeps it.
+    pub(crate) fn told_but_kept(&self) -> Vec<String> {
+        self.notices.iter().map(lines::notice).collect()
+    }
+
+    /// Takes what the applications were told.
+    pub(crate) fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Takes the ladder of what was sent.
+    pub(crate) fn sent(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.ladder)
+    }
+
+    /// Tells whether every machine has come to rest.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.talks.is_empty() && self.next_timeout().is_none() && self.wire.is_empty()
+    }
+
+    /// The sessions that are not yet forgotten.
+    pub(crate) fn sessions(&self) -> Vec<SessionId> {
+        self.talks.keys().cloned().collect()
+    }
+
+    /// The server stops.
+    pub(crate) fn stop(&mut self) {
+        for session in self.sessions() {
+            self.feed(&session, Input::Stop);
+        }
+        self.run();
+    }
+
+    /// The hop to which the bridge sends cannot be reached.
+    pub(crate) fn fail_sip(&mut self, session: &SessionId) {
+        let hop = self.settings.next_hop.clone().expect("a next hop");
+        self.wire.retain(|(_, to, _)| *to != hop.port);
+        self.feed(session, Input::SipFailed { hop });
+        self.run();
+    }
+
+    /// Gives the instant at which the next machine wants to be woken.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        let talks = self.talks.values().filter_map(Conversation::next_timeout);
+        talks.chain(self.im_server.next_timeout()).min()
+    }
+
+    /// Moves what is on its way until nothing moves.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..100_000 {
+            if !self.step() {
+                return;
+            }
+        }
+        panic!("the machines never come to rest");
+    }
+
+    /// Moves one thing; tells whether there was one.
+    pub(crate) fn step(&mut self) -> bool {
+        let sip_first = self.weather.as_mut().is_some_and(|weather| weather.chance.below(2) == 0);
+        (sip_first && self.move_sip()) || self.move_msrp() || self.move_sip()
+    }
+
+    fn move_sip(&mut self) -> bool {
+        let Some(weather) = &mut self.weather else {
+            let Some((from, to, bytes)) = self.wire.pop_front() else { return false };
+            self.carry(from, to, bytes);
+            return true;
+        };
+        if self.wire.is_empty() {
+            return false;
+        }
+        let index = weather.chance.below(self.wire.len().min(3) as u64) as usize;
+        let lost = weather.chance.below(100) < weather.loss_percent;
+        let repeated = weather.chance.below(100) < weather.repeat_percent;
+        let (from, to, bytes) = self.wire.remove(index).expect("an index below the length");
+        if repeated {
+            self.wire.push_back((from, to, bytes.clone()));
+        }
+        if !lost {
+            self.carry(from, to, bytes);
+        }
+        true
+    }
+
+    fn carry(&mut self, from: u16, to: u16, bytes: Bytes) {
+        let decoded = decode_datagram(bytes, &WireLimits::default());
+        let Decoded::Message(message) = decoded else {
+            panic!("an element has written what is no SIP: {decoded:?}");
+        };
+        self.ladder.push(format!("{} > {}: {}", name(from), name(to), lines::sip(&message)));
+        let source = hop(from);
+        match to {
+            BRIDGE => self.switch(message, source),
+            IM_SERVER => {
+                self.im_server.handle(self.now, im_server::Input::Message { message, source });
+                self.drain_im_server();
+            }
+            FAR_END => self.far_end.push_back(message),
+            // Nobody lives there.
+            _ => {}
+        }
+    }
+
+    /// Does what the switch of `net` does.
+    fn switch(&mut self, message: Message, source: Hop) {
+        let (known, caller) = match route(&message) {
+            Route::Response(key) | Route::InDialog(key) => (self.dialogs.get(&key), None),
+            Route::Initial(key) => (self.callers.get(&key), Some(key)),
+            Route::Malformed => panic!("a message without identity"),
+        };
+        if let Some(session) = known.cloned() {
+            self.feed(&session, Input::Sip { message, source });
+            return;
+        }
+        let Message::Request(request) = message else { return };
+        if let Some(key) = caller.filter(|_| request.method == Method::Invite) {
+            let session = self.next_session();
+            let arrival =
+                Arrival { session: session.clone(), invite: request, source, trusted: true };
+            let (kit, clients) = (self.kit(), self.clients.clone());
+            let has_client = |user: &Address| clients.contains(user);
+            let talk = Conversation::incoming(self.now, kit, arrival, &has_client);
+            self.talks.insert(session.clone(), talk);
+            self.callers.insert(key, session.clone());
+            self.drain(&session);
+        } else if let Some(mut answer) = stray(&request) {
+            stamp_answer(&mut answer, &source);
+            let hop = answer.via().map_or(source.clone(), |via| reply_hop(&via, &source));
+            self.wire.push_back((BRIDGE, hop.port, answer.encode()));
+        }
+    }
+
+    fn feed(&mut self, session: &SessionId, input: Input) {
+        if let Some(talk) = self.talks.get_mut(session) {
+            talk.handle(self.now, input);
+            self.drain(session);
+        }
+    }
+
+    fn drain(&mut self, session: &SessionId) {
+        while let Some(output) = self.talks.get_mut(session).and_then(Conversation::poll) {
+            match output {
+                Output::Sip { bytes, hop } => {
+                    self.written.push(bytes.clone());
+                    self.wire.push_back((BRIDGE, hop.port, bytes));
+                }
+                Output::Route(key) => drop(self.dialogs.insert(key, session.clone())),
+                Output::MsrpConnect { port, .. } => self.connect(session, port),
+                Output::MsrpWrite(bytes) => {
+                    self.written.push(bytes.clone());
+                    self.write_msrp(session, &bytes);
+                }
+                Output::MsrpClose => self.close_msrp(session),
+                Output::Notice(notice) => self.notices.push(notice),
+                Output::Answer(answer) => self.answers.push(answer),
+            }
+        }
+        if self.talks.get(session).is_some_and(Conversation::is_finished) {
+            self.talks.remove(session);
+            self.dialogs.retain(|_, owner| owner != session);
+            self.callers.retain(|_, owner| owner != session);
+        }
+    }
+
+    fn drain_im_server(&mut self) {
+        while let Some(im_server::Output::Send { bytes, hop }) = self.im_server.poll() {
+            self.wire.push_back((IM_SERVER, hop.port, bytes));
+        }
+    }
+
+    fn next_session(&mut self) -> SessionId {
+        self.talks_made += 1;
+        SessionId::new(format!("sess{:03}", self.talks_made))
+    }
+
+    fn kit(&mut self) -> ConversationKit {
+        let anchor = Anchor::new(self.now, OffsetDateTime::UNIX_EPOCH);
+        ConversationKit { settings: Arc::clone(&self.settings), anchor, random: self.random.fork() }
+    }
+}
+
+pub(crate) fn address(text: &str) -> Address {
+    Address::parse(text).expect("a good address")
+}
+
+pub(crate) fn party(text: &str) -> Party {
+    Party { address: address(text), name: None }
+}
+
+fn hop(port: u16) -> Hop {
+    Hop::new(Transport::Udp, "127.0.0.1", port)
+}
+
+fn name(port: u16) -> String {
+    match port {
+        BRIDGE => "bridge".to_owned(),
+        IM_SERVER => "im_server".to_owned(),
+        FAR_END => "far_end".to_owned(),
+        other => format!("port {other}"),
+    }
+}

@@ -1,0 +1,159 @@
+//! The MSRP connections of the world: who is at their ends, and what is on its way.
+
+use bytes::{Bytes, BytesMut};
+use chatbridge::bridge::Input;
+use chatbridge::ids::SessionId;
+use chatbridge::msrp;
+
+use super::World;
+use crate::far_end::is_binding;
+use crate::lines;
+
+/// An MSRP connection, opened by a session of the bridge.
+pub(super) struct Pipe {
+    from: SessionId,
+    /// Known from the first frame on.
+    to: Option<End>,
+    forth: Lane,
+    back: Lane,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum End {
+    Talk(SessionId),
+    FarEnd,
+}
+
+/// One direction of a connection.
+struct Lane {
+    parser: msrp::Parser,
+    bytes: BytesMut,
+}
+
+impl Lane {
+    fn new() -> Self {
+        Self { parser: msrp::Parser::new(msrp::Limits::default()), bytes: BytesMut::new() }
+    }
+
+    fn next(&mut self) -> Option<msrp::Frame> {
+        self.parser.next(&mut self.bytes).expect("well-formed MSRP")
+    }
+}
+
+impl World {
+    /// Writes to the far end's MSRP connection.
+    pub(crate) fn far_end_writes_bytes(&mut self, bytes: &[u8]) {
+        let mut pipes = self.pipes.iter_mut();
+        let pipe = pipes.find(|pipe| pipe.to == Some(End::FarEnd)).expect("a connection");
+        pipe.back.bytes.extend_from_slice(bytes);
+        self.run();
+    }
+
+    /// Drops the MSRP connections, as a network does.
+    pub(crate) fn cut_msrp(&mut self) {
+        for pipe in std::mem::take(&mut self.pipes) {
+            self.feed(&pipe.from, Input::MsrpClosed);
+            if let Some(End::Talk(to)) = pipe.to {
+                self.feed(&to, Input::MsrpClosed);
+            }
+        }
+    }
+
+    pub(super) fn connect(&mut self, session: &SessionId, port: u16) {
+        if self.far_msrp_closed && port == FAR_MSRP {
+            self.feed(session, Input::MsrpClosed);
+            return;
+        }
+        let (forth, back) = (Lane::new(), Lane::new());
+        self.pipes.push(Pipe { from: session.clone(), to: None, forth, back });
+        self.feed(session, Input::MsrpConnected);
+    }
+
+    pub(super) fn write_msrp(&mut self, session: &SessionId, bytes: &Bytes) {
+        for pipe in &mut self.pipes {
+            if pipe.from == *session {
+                pipe.forth.bytes.extend_from_slice(bytes);
+            } else if pipe.to == Some(End::Talk(session.clone())) {
+                pipe.back.bytes.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    pub(super) fn close_msrp(&mut self, session: &SessionId) {
+        // What was written before still arrives.
+        while self.move_msrp() {}
+        let ours = End::Talk(session.clone());
+        let closed = |pipe: &Pipe| pipe.from == *session || pipe.to.as_ref() == Some(&ours);
+        let (gone, kept): (Vec<Pipe>, Vec<Pipe>) =
+            std::mem::take(&mut self.pipes).into_iter().partition(closed);
+        self.pipes = kept;
+        for pipe in gone {
+            let other = if pipe.from == *session { pipe.to } else { Some(End::Talk(pipe.from)) };
+            if let Some(End::Talk(other)) = other {
+                self.feed(&other, Input::MsrpClosed);
+            }
+        }
+    }
+
+    /// Moves one frame, and tells whether there was one.
+    pub(super) fn move_msrp(&mut self) -> bool {
+        for index in 0..self.pipes.len() {
+            let pipe = &mut self.pipes[index];
+            if let Some(frame) = pipe.forth.next() {
+                let from = End::Talk(pipe.from.clone());
+                let to = pipe.to.clone();
+                let to = to.unwrap_or_else(|| self.introduce(index, &frame));
+                self.hand_over(index, &from, &to, frame);
+                return true;
+            }
+            if let Some(frame) = pipe.back.next() {
+                let to = End::Talk(pipe.from.clone());
+                let from = pipe.to.clone().expect("the first frame goes forth");
+                self.hand_over(index, &from, &to, frame);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn hand_over(&mut self, index: usize, from: &End, to: &End, frame: msrp::Frame) {
+        let (from, whom) = (self.end_name(from), self.end_name(to));
+        self.ladder.push(format!("msrp {from} > {whom}: {}", lines::msrp(&frame)));
+        match to {
+            End::Talk(session) => self.feed(session, Input::MsrpFrame(frame)),
+            End::FarEnd => {
+                let code = if is_binding(&frame) { Some(200) } else { self.far_msrp_code };
+                if let Some(answer) = code.and_then(|code| frame.answer(code)) {
+                    answer.write(&mut self.pipes[index].back.bytes);
+                }
+                self.far_frames_from = Some(frame.from_path.clone());
+                self.far_frames.push_back(frame);
+            }
+        }
+    }
+
+    /// Finds whom a new connection is for, as the MSRP listener does.
+    fn introduce(&mut self, index: usize, frame: &msrp::Frame) -> End {
+        let named = frame.to_path.first().session_id().unwrap_or_default().to_owned();
+        let found = self.talks.iter().find(|(_, talk)| talk.msrp_session_id() == named);
+        let end = found.map_or(End::FarEnd, |(id, _)| End::Talk(id.clone()));
+        self.pipes[index].to = Some(end.clone());
+        if let End::Talk(session) = &end {
+            self.feed(session, Input::MsrpConnected);
+        }
+        end
+    }
+
+    fn end_name(&self, end: &End) -> String {
+        match end {
+            End::Talk(session) => match self.talks.get(session) {
+                Some(talk) => lines::user(talk.user().spelling()).to_owned(),
+                None => "nobody".to_owned(),
+            },
+            End::FarEnd => "far_end".to_owned(),
+        }
+    }
+}
+
+/// The port of the far end's MSRP URI.
+const FAR_MSRP: u16 = 2900;

@@ -1,0 +1,51 @@
+//! How the bridge and the IM server of the world behave.
+
+use std::time::Duration;
+
+use chatbridge::bridge::delivery::SuccessOn;
+use chatbridge::bridge::{PROFILES, Realm, Settings, TargetUri};
+use chatbridge::im_server;
+use chatbridge::msrp;
+use chatbridge::sip::{Status, Timers};
+
+use super::{ALICE, BOB, BRIDGE, IM_SERVER, address, hop};
+
+/// How the bridge behaves: the defaults of its configuration.
+pub(super) fn of_bridge() -> Settings {
+    Settings {
+        realm: Realm { domain: "example.com".into(), target_uri: TargetUri::SipPhone },
+        profile: &PROFILES[0],
+        local: hop(BRIDGE),
+        user_agent: "chatbridge".into(),
+        next_hop: Some(hop(IM_SERVER)),
+        credentials: None,
+        timers: Timers::default(),
+        msrp_host: "127.0.0.1".into(),
+        msrp_port: 2855,
+        msrp_limits: msrp::Limits::default(),
+        invitation_timeout: Duration::from_secs(180),
+        msrp_connect_timeout: Duration::from_secs(10),
+        msrp_grace: Duration::from_secs(5),
+        leave_wait: Duration::from_secs(2),
+        linger: Duration::from_secs(60),
+        no_client_code: Status::TEMPORARILY_UNAVAILABLE,
+        decline_code: Status::TEMPORARILY_UNAVAILABLE,
+        no_answer_code: Status::TEMPORARILY_UNAVAILABLE,
+        success_on: SuccessOn::Report,
+        echo: true,
+        tracked_messages: 100,
+        redirects: 5,
+    }
+}
+
+/// Who lives where: everybody at the bridge.
+pub(super) fn of_im_server() -> im_server::Settings {
+    im_server::Settings {
+        domain: "example.com".into(),
+        local: hop(IM_SERVER),
+        users: vec![address(ALICE), address(BOB)],
+        create_users: true,
+        home: Some(hop(BRIDGE)),
+        ..im_server::Settings::default()
+    }
+}
