@@ -42,7 +42,7 @@ pub(super) fn call(
         }
     }
     if !invitation.subject.is_empty() {
-        add("Subject", invitation.subject.clone());
+        add("Subject", one_line(&invitation.subject));
     }
     let own = Party { address: invitation.user.clone(), name: invitation.originator.name.clone() };
     Ok(Call {
@@ -55,6 +55,11 @@ pub(super) fn call(
         contact_params: profile.contact_params.to_owned(),
         body: sdp,
     })
+}
+
+/// Makes controls to spaces: peers refuse an INVITE with any of them in a header field.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// What an incoming INVITE says of the session that it opens.

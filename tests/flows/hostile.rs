@@ -14,7 +14,8 @@ use chatbridge::sip::Method;
 use crate::far_end::offer_sdp;
 use crate::world::{ALICE, BOB, World, address};
 
-const BREAKS: [&str; 7] = ["\r\n", "\n", "\r", "\r\n\r\n", "\n\r", "\0\r\n", "\r\n "];
+const BREAKS: [&str; 9] =
+    ["\r\n", "\n", "\r", "\r\n\r\n", "\n\r", "\0\r\n", "\u{b}\n", "\u{7f}\r", "\r\n "];
 
 #[test]
 fn names_subjects_and_ids_add_no_line() {
