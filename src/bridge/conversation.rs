@@ -416,6 +416,10 @@ impl Conversation {
         match command {
             Command::Accept => self.chat.accept().map(|step| self.take(now, step)),
             Command::Decline => self.chat.decline().map(|step| self.take(now, step)),
+            // For the application, a session is over from the first DELETE on.
+            Command::End | Command::Describe if self.timers.leave.is_some() => {
+                Err(Refusal::NoSession)
+            }
             Command::End => self.chat.end().map(|step| self.take(now, step)),
             Command::Describe => self.chat.describe().map(Answer::Session),
             Command::Send(message) => self.send(now, message),

@@ -1,9 +1,9 @@
 //! TS Chat 5.3.3: ending a 1-1 chat session.
 
-use chatbridge::chat::{Answer, Command, Refusal, ReportRequest};
+use chatbridge::chat::{Answer, Command, Composing, ReceivedStatus, Refusal, ReportRequest};
 
 use crate::NOTHING;
-use crate::world::World;
+use crate::world::{ALICE, World};
 
 #[test]
 fn the_originator_ends_the_session() {
@@ -105,6 +105,26 @@ fn the_bridge_stops_while_nobody_is_to_be_waited_for() {
     world.stop();
     assert_eq!(world.told(), ["alice: SessionEnded (bridge shutting down)"]);
     assert_eq!(world.sessions(), [], "between two INVITEs there is nothing to cancel");
+}
+
+#[test]
+fn a_session_that_is_being_left_is_not_there_any_more() {
+    let mut world = World::facing_far_end();
+    let (session, _) = world.talk_to_far_end();
+    world.far_end_says("text/plain", "Hello", true);
+    let message = world.received(ALICE);
+    world.far_msrp_code = None;
+    world.send(&session, "unanswered", ASKED);
+    assert_eq!(world.order(&session, Command::End), Ok(Answer::Done));
+    for command in [Command::End, Command::Describe] {
+        assert_eq!(world.order(&session, command), Err(Refusal::NoSession));
+    }
+    let status = ReceivedStatus::Delivered;
+    for command in [Command::Compose(Composing::idle()), Command::Report { message, status }] {
+        let refused = world.order(&session, command);
+        assert!(matches!(refused, Err(Refusal::WrongState { .. })), "{refused:?}");
+    }
+    world.demand_rest();
 }
 
 const ASKED: ReportRequest = ReportRequest { delivered: true, displayed: false, failed: false };
