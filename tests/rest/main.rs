@@ -1,0 +1,10 @@
+//! The API over real sockets: HTTP in, SIP and MSRP through the embedded IM server, HTTP out.
+//!
+//! Every server listens on port 0. Long polls and callbacks are what a test waits for, each within
+//! [`world::LIMIT`]; where nothing must come, a later event is awaited that would come behind it.
+#![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+
+mod document;
+mod ears;
+mod flows;
+mod world;

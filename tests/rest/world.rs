@@ -1,0 +1,269 @@
+//! A running server, the users of its API, and how long a test waits at most.
+
+use std::time::Duration;
+
+use chatbridge::app::Running;
+use chatbridge::config::Config;
+use reqwest::{Client, Method, RequestBuilder};
+use tokio::time::timeout;
+
+use super::document::{Format, Node, write};
+use super::ears::{Ears, Way};
+
+/// The longest that a test waits for anything.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+pub(crate) const ALICE: &str = "tel:+19585550100";
+pub(crate) const BOB: &str = "tel:+19585550101";
+pub(crate) const CAROL: &str = "tel:+19585550102";
+
+/// Waits, but not for ever.
+pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    timeout(LIMIT, work).await.unwrap_or_else(|_| panic!("no end after {LIMIT:?}: {what}"))
+}
+
+/// A server with its clients.
+pub(crate) struct World {
+    running: Running,
+    http: Client,
+    pub(crate) root: String,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// Starts a server that is set in its own way; its ports are chosen by the system.
+    pub(crate) async fn with(set: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        let anywhere = "127.0.0.1:0".parse().unwrap();
+        config.rest.listen = anywhere;
+        config.sip.listen = anywhere;
+        config.im_server.listen = anywhere;
+        config.msrp.listen = anywhere;
+        config.msrp.ports = 1;
+        set(&mut config);
+        let running = within("start", Running::start(&config)).await.unwrap();
+        let root = format!("http://{}{}", running.rest(), config.rest.base_path);
+        let redirect = reqwest::redirect::Policy::none();
+        let http = Client::builder().no_proxy().redirect(redirect).build().unwrap();
+        Self { running, http, root }
+    }
+
+    pub(crate) fn running(&self) -> &Running {
+        &self.running
+    }
+
+    pub(crate) fn user(&self, address: &str, format: Format) -> User {
+        let (http, root) = (self.http.clone(), self.root.clone());
+        User { http, root, address: address.to_owned(), format }
+    }
+
+    /// Says goodbye to all sessions and closes all sockets.
+    pub(crate) async fn stop(self) {
+        within("stop", self.running.stop(Duration::from_secs(5))).await;
+    }
+}
+
+/// One user's client.
+#[derive(Clone)]
+pub(crate) struct User {
+    http: Client,
+    pub(crate) root: String,
+    pub(crate) address: String,
+    pub(crate) format: Format,
+}
+
+impl User {
+    /// Gives `{serverRoot}/{apiVersion}/chat/{userId}` with `rest` behind it.
+    pub(crate) fn url(&self, rest: &str) -> String {
+        format!("{}/1/chat/{}{rest}", self.root, escaped(&self.address))
+    }
+
+    /// Gives the URL of the user's channels.
+    pub(crate) fn channels(&self) -> String {
+        format!("{}/1/notificationchannel/{}/channels", self.root, escaped(&self.address))
+    }
+
+    pub(crate) async fn get(&self, url: &str) -> Seen {
+        self.send(self.request(Method::GET, url)).await
+    }
+
+    pub(crate) async fn delete(&self, url: &str) -> Seen {
+        self.send(self.request(Method::DELETE, url)).await
+    }
+
+    /// Posts a document of the user's format.
+    pub(crate) async fn post(&self, url: &str, root: &str, fields: &[(&str, &str)]) -> Seen {
+        self.post_raw(url, self.format.media_type(), &write(self.format, root, fields)).await
+    }
+
+    pub(crate) async fn post_raw(&self, url: &str, media_type: &str, body: &str) -> Seen {
+        let request = self.request(Method::POST, url).header("content-type", media_type);
+        self.send(request.body(body.to_owned())).await
+    }
+
+    pub(crate) fn request(&self, method: Method, url: &str) -> RequestBuilder {
+        self.http.request(method, url).header("accept", self.format.media_type())
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Seen {
+        let request = request.build().unwrap();
+        let what = format!("{} {}", request.method(), request.url());
+        within(&what, async {
+            let response = self.http.execute(request).await;
+            let response = response.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            let body = response.text().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            Seen { what: what.clone(), status, headers, body }
+        })
+        .await
+    }
+
+    /// Subscribes to everything; what comes is in the user's format and carries `data`.
+    pub(crate) async fn listen(&self, way: Way, data: &str) -> Ears {
+        Ears::open(self, way, data, "").await
+    }
+
+    /// Opens a session and gives its URL.
+    pub(crate) async fn invite(&self, whom: &str, subject: &str) -> String {
+        let fields = [
+            ("subject", subject),
+            ("originatorAddress", &self.address),
+            ("tParticipantAddress", whom),
+        ];
+        let seen = self.post(&self.url("/sessions"), "chatSessionInformation", &fields).await;
+        seen.shows(201).header("location").to_owned()
+    }
+
+    /// Answers an invitation: `Connected` or `Disconnected`.
+    pub(crate) async fn answer(&self, session: &str, status: &str) -> Seen {
+        let url = format!("{session}/status");
+        self.post(&url, "participantSessionStatus", &[("status", status)]).await
+    }
+
+    /// Sends a message.
+    pub(crate) async fn say(&self, session: &str, text: &str, reports: &[&str]) -> Seen {
+        let mut fields = vec![("text", text)];
+        fields.extend(reports.iter().map(|report| ("reportRequest", *report)));
+        self.post(&format!("{session}/messages"), "chatMessage", &fields).await
+    }
+
+    /// Reports on a message that was received.
+    pub(crate) async fn report(&self, status_url: &str, status: &str) -> Seen {
+        let fields = [("status", status), ("userId", &self.address)];
+        self.post(status_url, "messageDeliveryStatus", &fields).await
+    }
+}
+
+/// Two users with one ear each.
+pub(crate) struct Pair {
+    pub(crate) alice: User,
+    pub(crate) bob: User,
+    pub(crate) alice_hears: Ears,
+    pub(crate) bob_hears: Ears,
+}
+
+/// The two ends of a running session, as URLs.
+pub(crate) struct Ends {
+    pub(crate) alice: String,
+    pub(crate) bob: String,
+}
+
+impl Pair {
+    /// Lets Alice speak XML and Bob JSON, both at channels.
+    pub(crate) async fn polling(world: &World) -> Self {
+        Self::open(world, (Format::Xml, Format::Json), Way::Poll).await
+    }
+
+    pub(crate) async fn open(world: &World, formats: (Format, Format), way: Way) -> Self {
+        let (alice, bob) = (world.user(ALICE, formats.0), world.user(BOB, formats.1));
+        let alice_hears = alice.listen(way, "for Alice").await;
+        let bob_hears = bob.listen(way, "for Bob").await;
+        Self { alice, bob, alice_hears, bob_hears }
+    }
+
+    /// Lets Alice invite Bob, who is told but has not answered.
+    pub(crate) async fn invited(&mut self, subject: &str) -> Ends {
+        let alice = self.alice.invite(&self.bob.address, subject).await;
+        let told = self.bob_hears.next().await;
+        assert_eq!(told.name, "sessionInvitationNotification", "{told:?}");
+        assert_eq!(told.text("subject"), subject);
+        Ends { alice, bob: told.link("ChatSessionInformation").to_owned() }
+    }
+
+    /// Lets Alice and Bob begin to chat.
+    pub(crate) async fn connected(&mut self, subject: &str) -> Ends {
+        let ends = self.invited(subject).await;
+        self.bob.answer(&ends.bob, "Connected").await.shows(200);
+        self.alice_hears.event("Accepted").await;
+        ends
+    }
+
+    /// Shows that nothing else is on its way: what both are told next is that Carol invites them.
+    pub(crate) async fn hear_nothing_else(&mut self, world: &World) {
+        let carol = world.user(CAROL, Format::Json);
+        for (user, ears) in
+            [(&self.alice, &mut self.alice_hears), (&self.bob, &mut self.bob_hears)]
+        {
+            carol.invite(&user.address, "nothing else").await;
+            let told = ears.next().await;
+            assert_eq!(told.name, "sessionInvitationNotification", "{told:?}");
+            assert_eq!(told.text("subject"), "nothing else");
+        }
+    }
+}
+
+/// A response.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    what: String,
+    pub(crate) status: u16,
+    headers: reqwest::header::HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Seen {
+    /// Demands a status.
+    pub(crate) fn shows(&self, status: u16) -> &Self {
+        assert_eq!(self.status, status, "{}: {}", self.what, self.body);
+        self
+    }
+
+    /// Demands a `requestError` with a status, a code, and a variable that has `part` in it.
+    pub(crate) fn fails(&self, status: u16, id: &str, part: &str) -> &Self {
+        self.shows(status);
+        let error = self.document();
+        assert_eq!(error.name, "requestError", "{}", self.body);
+        let kind = if id.starts_with("POL") { "policyException" } else { "serviceException" };
+        let exception = error.find(kind).unwrap_or_else(|| panic!("{}: {}", self.what, self.body));
+        assert_eq!(exception.text("messageId"), id, "{}: {}", self.what, self.body);
+        assert!(!exception.text("text").is_empty(), "{}", self.body);
+        let variables = exception.all("variables");
+        let named = variables.iter().any(|variable| variable.text.contains(part));
+        assert!(named, "{}: no {part} in {}", self.what, self.body);
+        self
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        match self.header("content-type") {
+            "application/xml" => Format::Xml,
+            "application/json" => Format::Json,
+            other => panic!("{}: {other:?} is none of ours", self.what),
+        }
+    }
+
+    pub(crate) fn document(&self) -> Node {
+        Node::read(self.format(), &self.body)
+    }
+}
+
+/// Escapes an address for a path segment.
+pub(crate) fn escaped(address: &str) -> String {
+    percent_encoding::utf8_percent_encode(address, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
