@@ -201,11 +201,12 @@ async fn f5_3_9_sending_a_message() {
         // The user's own clients are told too, before anything that comes of the message.
         let echo = pair.alice_hears.message(text).await;
         assert_eq!((echo.text("senderAdress"), echo.link("ChatMessage")), (ALICE, &*url));
-        pair.alice_hears.delivered(&url).await;
 
         let told = pair.bob_hears.message(text).await;
         assert_eq!(told.text("senderAdress"), ALICE);
         assert!(told.link("ChatMessage").starts_with(&format!("{}/messages/", ends.bob)));
+        pair.bob.report(told.link("MessageDeliveryStatus"), "Delivered").await.shows(204);
+        pair.alice_hears.delivered(&url).await;
         pair.hear_nothing_else(&world).await;
         forget(&pair).await;
     }
@@ -221,7 +222,6 @@ async fn f5_3_10_receiving_a_message_and_confirming_it() {
         let sent = pair.alice.say(&ends.alice, "Read me", &["Delivered", "Displayed"]).await;
         let url = sent.shows(201).header("location").to_owned();
         pair.alice_hears.message("Read me").await;
-        pair.alice_hears.delivered(&url).await;
 
         let told = pair.bob_hears.message("Read me").await;
         let wanted: Vec<_> = told
@@ -231,6 +231,8 @@ async fn f5_3_10_receiving_a_message_and_confirming_it() {
         assert_eq!(wanted, ["Delivered", "Displayed"]);
         let status = told.link("MessageDeliveryStatus").to_owned();
         assert_eq!(pair.bob.report(&status, "Displayed").await.shows(204).body, "");
+        // What is displayed was delivered, too.
+        pair.alice_hears.delivered(&url).await;
         pair.alice_hears.status("Displayed", &url).await;
         pair.hear_nothing_else(&world).await;
         forget(&pair).await;
