@@ -71,9 +71,8 @@ impl Node {
     }
 
     pub(crate) fn find(&self, path: &str) -> Option<&Self> {
-        path.split('/').try_fold(self, |node, name| {
-            node.children.iter().find(|child| child.name == name)
-        })
+        path.split('/')
+            .try_fold(self, |node, name| node.children.iter().find(|child| child.name == name))
     }
 
     /// Gives the target of the link with that relation.

@@ -238,4 +238,3 @@ async fn serve(stream: TcpStream, posts: mpsc::Sender<Post>) {
         }
     }
 }
-

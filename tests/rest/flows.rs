@@ -95,8 +95,7 @@ async fn f5_3_3_ending_a_chat() {
         let mut pair = Pair::open(&world, formats, way).await;
         let ends = pair.connected("Hello").await;
         assert_eq!(pair.alice.delete(&ends.alice).await.shows(204).body, "");
-        for (ears, url) in
-            [(&mut pair.alice_hears, &ends.alice), (&mut pair.bob_hears, &ends.bob)]
+        for (ears, url) in [(&mut pair.alice_hears, &ends.alice), (&mut pair.bob_hears, &ends.bob)]
         {
             let ended = ears.event("SessionEnded").await;
             assert!(ended.text("eventDescription").starts_with("SIP BYE"), "{ended:?}");
@@ -119,8 +118,7 @@ async fn f5_3_6_cancelling_an_invitation_is_told_on_both_sides() {
         let mut pair = Pair::open(&world, formats, way).await;
         let ends = pair.invited("Hello").await;
         pair.alice.delete(&ends.alice).await.shows(204);
-        for (ears, url) in
-            [(&mut pair.alice_hears, &ends.alice), (&mut pair.bob_hears, &ends.bob)]
+        for (ears, url) in [(&mut pair.alice_hears, &ends.alice), (&mut pair.bob_hears, &ends.bob)]
         {
             let cancelled = ears.event("SessionCancelled").await;
             assert_eq!(cancelled.link("ChatSessionInformation"), url);

@@ -4,7 +4,16 @@
 //! [`world::LIMIT`]; where nothing must come, a later event is awaited that would come behind it.
 #![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+mod channels;
 mod document;
 mod ears;
 mod flows;
+mod forms;
+mod many;
+mod message_status;
+mod messages;
+mod order;
+mod session_status;
+mod sessions;
+mod subscriptions;
 mod world;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chatbridge::app::Running;
 use chatbridge::config::Config;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, RequestBuilder};
 use tokio::time::timeout;
 
@@ -204,8 +205,7 @@ impl Pair {
     /// Shows that nothing else is on its way: what both are told next is that Carol invites them.
     pub(crate) async fn hear_nothing_else(&mut self, world: &World) {
         let carol = world.user(CAROL, Format::Json);
-        for (user, ears) in
-            [(&self.alice, &mut self.alice_hears), (&self.bob, &mut self.bob_hears)]
+        for (user, ears) in [(&self.alice, &mut self.alice_hears), (&self.bob, &mut self.bob_hears)]
         {
             carol.invite(&user.address, "nothing else").await;
             let told = ears.next().await;
@@ -265,5 +265,8 @@ impl Seen {
 
 /// Escapes an address for a path segment.
 pub(crate) fn escaped(address: &str) -> String {
-    percent_encoding::utf8_percent_encode(address, percent_encoding::NON_ALPHANUMERIC).to_string()
+    /// All but the unreserved characters of RFC 3986 section 2.3.
+    const RESERVED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(address, RESERVED).to_string()
 }

@@ -1,0 +1,176 @@
+//! `…/notificationchannel/{userId}/channels` and the URL that is polled.
+
+use reqwest::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::document::{Format, Node, write};
+use super::ears::{Way, open_channel, subscribe};
+use super::world::{ALICE, BOB, Pair, World, within};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_poll_is_served_and_the_older_released() {
+    let world = World::start().await;
+    let mut pair = Pair::polling(&world).await;
+    let url = pair.bob_hears.channel().to_owned();
+    let older = tokio::spawn({
+        let (bob, url) = (pair.bob.clone(), url.clone());
+        async move { bob.get(&url).await }
+    });
+    // Whichever of the two comes later releases the other; the invitation is told once.
+    let newer = tokio::spawn({
+        let (bob, url) = (pair.bob.clone(), url.clone());
+        async move { bob.send(bob.request(Method::POST, &url)).await }
+    });
+    let (mut older, mut newer) = (older, newer);
+    let (released, kept) = within("one is released", async {
+        tokio::select! {
+            seen = &mut older => (seen.unwrap(), newer),
+            seen = &mut newer => (seen.unwrap(), older),
+        }
+    })
+    .await;
+    assert_eq!(released.shows(200).body, "{\"notificationList\":null}");
+    let session = pair.alice.invite(BOB, "Hello").await;
+    let told = kept.await.unwrap().shows(200).document();
+    assert_eq!(told.children.len(), 1, "{told:?}");
+    assert_eq!(told.text("sessionInvitationNotification/subject"), "Hello");
+    pair.alice.delete(&session).await.shows(204);
+    pair.bob_hears.event("SessionCancelled").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_has_lost_comes_again_with_the_same_id() {
+    let world = World::start().await;
+    let mut pair = Pair::polling(&world).await;
+    let channel = pair.bob_hears.channel().to_owned();
+    // A client that hangs up while it waits takes nothing with it.
+    let authority = channel.strip_prefix("http://").unwrap().split('/').next().unwrap();
+    let mut stream = TcpStream::connect(authority).await.unwrap();
+    let request = format!("GET {channel} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    drop(stream);
+    pair.alice.invite(BOB, "one").await;
+    let first = pair.bob_hears.next().await;
+    assert_eq!(first.text("subject"), "one");
+    pair.alice.invite(BOB, "two").await;
+    let second = pair.bob_hears.next().await;
+    assert_ne!(first.text("id"), second.text("id"));
+    // A response that was written but never read is asked for again.
+    let again = pair.bob.get(&format!("{channel}?since={}", first.text("id"))).await;
+    let list = again.shows(200).document();
+    assert_eq!(list.children, [second]);
+    assert_eq!(again.header("cache-control"), "no-store");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_no_larger_than_was_wished() {
+    let world = World::start().await;
+    let (alice, bob) = (world.user(ALICE, Format::Json), world.user(BOB, Format::Xml));
+    let fields = [("channelType", "longpolling"), ("channelData/maxNotifications", "2")];
+    let seen = bob.post(&bob.channels(), "notificationChannel", &fields).await;
+    let channel = seen.shows(201).document();
+    assert_eq!(channel.text("channelType"), "longpolling");
+    assert_eq!(channel.text("channelData/maxNotifications"), "2");
+    assert_eq!(channel.text("channelData/type"), "nc:LongPollingData");
+    // The second subscription is told last: then all waits in the channel.
+    subscribe(&bob, channel.text("callbackURL"), "one", "").await;
+    let mut last = bob.listen(Way::Callback, "last").await;
+    for subject in ["a", "b", "c"] {
+        alice.invite(BOB, subject).await;
+        last.next().await;
+    }
+    let mut subjects = Vec::new();
+    for wanted in [2, 1] {
+        let list = bob.get(channel.text("channelData/channelURL")).await.shows(200).document();
+        assert_eq!(list.children.len(), wanted);
+        subjects.extend(list.children.iter().map(|told| told.text("subject").to_owned()));
+    }
+    assert_eq!(subjects, ["a", "b", "c"]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_channel_ends_its_poll_and_its_subscriptions() {
+    let world = World::start().await;
+    for format in [Format::Xml, Format::Json] {
+        let (alice, bob) = (world.user(ALICE, format), world.user(BOB, format));
+        let channel = open_channel(&alice).await;
+        let subscription = subscribe(&alice, &channel.callback, "x", "").await;
+        let list = alice.get(&alice.channels()).await.shows(200).document();
+        assert_eq!(list.name, "notificationChannelList");
+        assert_eq!(list.all("notificationChannel").len(), 1);
+        bob.get(&channel.url.replace("550100", "550101")).await.fails(404, "SVC0004", "Request");
+
+        let lifetime = format!("{}/channelLifetime", channel.url);
+        let body = write(format, "notificationChannelLifetime", &[("channelLifetime", "600")]);
+        let request = alice.request(Method::PUT, &lifetime).body(body);
+        let request = request.header("content-type", format.media_type());
+        let renewed = alice.send(request).await.shows(200).document();
+        assert_eq!(renewed.text("channelLifetime"), "600");
+        assert_eq!(renewed.text("resourceURL"), lifetime);
+
+        let poll = tokio::spawn({
+            let (alice, url) = (alice.clone(), channel.poll.clone());
+            async move { alice.get(&url).await }
+        });
+        alice.delete(&channel.url).await.shows(204);
+        let seen = poll.await.unwrap();
+        // The poll was released, or came when the channel was gone.
+        match seen.status {
+            200 => assert_eq!(seen.document().children, [] as [Node; 0]),
+            _ => drop(seen.fails(404, "SVC0004", "Request-URI")),
+        }
+        for url in [&channel.url, &channel.poll, &subscription, &lifetime] {
+            alice.get(url).await.fails(404, "SVC0004", "Request-URI");
+        }
+        alice.delete(&channel.url).await.fails(404, "SVC0004", "Request-URI");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_wrong_field_is_named() {
+    let world = World::start().await;
+    for format in [Format::Xml, Format::Json] {
+        let alice = world.user(ALICE, format);
+        let at = alice.channels();
+        let post = |fields: Vec<(&'static str, &'static str)>| {
+            let (alice, at) = (alice.clone(), at.clone());
+            async move { alice.post(&at, "notificationChannel", &fields).await }
+        };
+        post(vec![("channelType", "SMS")]).await.fails(400, "SVC0003", "channelType");
+        post(vec![]).await.fails(400, "SVC0002", "channelType");
+        post(vec![("channelType", "LongPolling"), ("channelLifetime", "-1")]).await.fails(
+            400,
+            "SVC0002",
+            "channelLifetime",
+        );
+        let one = post(vec![("channelType", "LongPolling"), ("clientCorrelator", "c")]).await;
+        let two = post(vec![("channelType", "LongPolling"), ("clientCorrelator", "c")]).await;
+        assert_eq!(one.shows(201).header("location"), two.shows(201).header("location"));
+        alice.delete(one.header("location")).await.shows(204);
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_list_shows_itself_in_either_format() {
+    let world = World::with(|config| config.notify.poll = std::time::Duration::from_secs(1)).await;
+    let alice = world.user(ALICE, Format::Xml);
+    let url = open_channel(&alice).await.poll;
+    let json = alice.get(&format!("{url}?resFormat=JSON")).await;
+    assert_eq!(json.shows(200).body, "{\"notificationList\":null}");
+    let xml = alice.get(&url).await.shows(200).document();
+    assert_eq!((&*xml.name, xml.children.len()), ("notificationList", 0));
+    let mut stream = TcpStream::connect(world.running().rest()).await.unwrap();
+    let path = url.strip_prefix(&world.root).unwrap();
+    let head = format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    within("HEAD", stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    world.stop().await;
+}
