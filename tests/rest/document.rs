@@ -34,7 +34,7 @@ impl Format {
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) text: String,
-    pub(crate) children: Vec<Node>,
+    pub(crate) children: Vec<Self>,
 }
 
 impl Node {

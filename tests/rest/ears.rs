@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::document::{Format, Node};
+use super::document::Node;
 use super::world::{User, within};
 
 /// The way of notifications to a client.
@@ -114,12 +114,6 @@ impl Ears {
             Source::Channel(url) => url,
             Source::Callback(_) => panic!("a callback has no channel"),
         }
-    }
-
-    /// Polls the channel once and gives what came; nothing when the poll was in vain.
-    pub(crate) async fn poll(&mut self) -> Vec<Node> {
-        self.fetch().await;
-        self.waiting.drain(..).collect()
     }
 
     async fn fetch(&mut self) {

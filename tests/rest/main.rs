@@ -7,13 +7,17 @@
 mod channels;
 mod document;
 mod ears;
+mod end_of_process;
+mod faults;
 mod flows;
 mod forms;
 mod many;
 mod message_status;
 mod messages;
 mod order;
+mod peer;
 mod session_status;
 mod sessions;
 mod subscriptions;
+mod wire;
 mod world;

@@ -63,7 +63,12 @@ impl World {
 
     /// Says goodbye to all sessions and closes all sockets.
     pub(crate) async fn stop(self) {
-        within("stop", self.running.stop(Duration::from_secs(5))).await;
+        self.stop_after(Duration::from_secs(5)).await;
+    }
+
+    /// Stops, and waits no longer than `drain` for the sessions.
+    pub(crate) async fn stop_after(self, drain: Duration) {
+        within("stop", self.running.stop(drain)).await;
     }
 }
 

@@ -1,0 +1,118 @@
+//! A SIP peer in place of the IM server, which shows what the bridge puts on the wire.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+use chatbridge::config::{Config, CoreMode, HostPort};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+
+use super::world::within;
+
+/// The peer: SIP over UDP, MSRP over TCP.
+pub(crate) struct Peer {
+    sip: UdpSocket,
+    msrp: TcpListener,
+    seen: HashSet<String>,
+}
+
+/// A SIP request as it was on the wire.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) text: String,
+    from: SocketAddr,
+}
+
+impl Request {
+    pub(crate) fn method(&self) -> &str {
+        self.text.split(' ').next().unwrap()
+    }
+
+    /// Gives the lines of the head that have that name.
+    pub(crate) fn lines(&self, name: &str) -> Vec<&str> {
+        let head = self.text.split("\r\n\r\n").next().unwrap();
+        head.split("\r\n").filter(|line| line.starts_with(&format!("{name}:"))).collect()
+    }
+}
+
+impl Peer {
+    pub(crate) async fn start() -> Self {
+        let sip = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let msrp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self { sip, msrp, seen: HashSet::new() }
+    }
+
+    /// Makes the peer the core of a bridge.
+    pub(crate) fn carry(&self, config: &mut Config) {
+        let port = self.sip.local_addr().unwrap().port();
+        config.core.mode = CoreMode::Peer;
+        config.core.next_hop = Some(HostPort { host: "127.0.0.1".into(), port });
+    }
+
+    /// Waits for a request with that method that is no retransmission.
+    pub(crate) async fn request(&mut self, method: &str) -> Request {
+        within(method, async {
+            let mut datagram = vec![0; 65_536];
+            loop {
+                let (length, from) = self.sip.recv_from(&mut datagram).await.unwrap();
+                let text = String::from_utf8(datagram[..length].to_vec()).unwrap();
+                let request = Request { text, from };
+                if request.method() != method {
+                    continue;
+                }
+                let key = format!("{method} {:?}", request.lines("Via"));
+                if self.seen.insert(key) {
+                    return request;
+                }
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn answer(&self, request: &Request, status: &str, body: &str) {
+        let mut answer = format!("SIP/2.0 {status}\r\n");
+        for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
+            for line in request.lines(name) {
+                let tag = if name == "To" && !line.contains(";tag=") { ";tag=peer" } else { "" };
+                answer.push_str(&format!("{line}{tag}\r\n"));
+            }
+        }
+        let contact = self.sip.local_addr().unwrap();
+        answer.push_str(&format!("Contact: <sip:{contact}>\r\n"));
+        if !body.is_empty() {
+            answer.push_str("Content-Type: application/sdp\r\n");
+        }
+        answer.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        self.sip.send_to(answer.as_bytes(), request.from).await.unwrap();
+    }
+
+    /// Accepts an invitation and gives the MSRP connection that follows.
+    pub(crate) async fn accept(&mut self, invite: &Request) -> TcpStream {
+        let port = self.msrp.local_addr().unwrap().port();
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=message {port} TCP/MSRP *\r\na=accept-types:message/cpim\r\n\
+             a=accept-wrapped-types:*\r\na=setup:passive\r\n\
+             a=path:msrp://127.0.0.1:{port}/peer-session;tcp\r\n"
+        );
+        self.answer(invite, "200 OK", &sdp).await;
+        self.request("ACK").await;
+        within("the MSRP connection", self.msrp.accept()).await.unwrap().0
+    }
+}
+
+/// Reads MSRP until a text has come by, and gives all of it.
+pub(crate) async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut bytes = Vec::new();
+    within(end, async {
+        loop {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            if text.contains(end) && text.ends_with("$\r\n") {
+                return text;
+            }
+            let read = stream.read_buf(&mut bytes).await.unwrap();
+            assert_ne!(read, 0, "the end of {text}");
+        }
+    })
+    .await
+}

@@ -1,0 +1,168 @@
+//! What reaches the wire, seen by a SIP peer (H4 and H7 of the catalogue of bad input).
+
+use super::document::{Format, Node, write};
+use super::ears::Way;
+use super::peer::{Peer, read_until};
+use super::world::{ALICE, BOB, User, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn line_breaks_reach_no_header() {
+    let mut peer = Peer::start().await;
+    let world = World::with(|config| peer.carry(config)).await;
+    let alice = world.user(ALICE, Format::Json);
+    let breaks = ["\r\n", "\n", "\r", "\u{0}", "\u{b}", "\u{85}", "\u{2028}", "\u{2029}"];
+    for part in ["subject", "originatorName", "tParticipantName", "tParticipantAddress"] {
+        for line_break in breaks {
+            let evil = match part {
+                "tParticipantAddress" => format!("{BOB}{line_break}Evil: x"),
+                _ => format!("a{line_break}Evil: x"),
+            };
+            for format in [Format::Json, Format::Xml] {
+                if format == Format::Xml && line_break == "\u{0}" {
+                    continue;
+                }
+                let user = world.user(ALICE, format);
+                let seen = invite(&user, part, &evil).await;
+                assert_eq!(seen.status, 400, "{part} {line_break:?} {format:?}: {}", seen.body);
+                seen.fails(400, "SVC0002", "");
+            }
+        }
+    }
+    for evil in [
+        "sip:b@h?Route=x",
+        "sip:b@h;method=BYE\r\n",
+        "sip:b@h>\r\nEvil: x",
+        "<sip:b@h>",
+        "sip:b@h, sip:c@h",
+    ] {
+        invite(&alice, "tParticipantAddress", evil).await.fails(
+            400,
+            "SVC0002",
+            "tParticipantAddress",
+        );
+    }
+    // The first that the peer gets is what came after all of them.
+    let name = "A \"quoted\" <name>; tag=x, \\ and %0d%0a \u{e9}\u{1f600}";
+    invite(&alice, "originatorName", name).await.shows(201);
+    let first = peer.request("INVITE").await;
+    assert!(!first.text.contains("Evil"), "{}", first.text);
+    for line in ["From", "To", "Subject", "Contact", "Call-ID", "CSeq"] {
+        assert!(first.lines(line).len() <= 1, "{}", first.text);
+    }
+    let from = first.lines("From")[0];
+    assert_eq!(from.matches(";tag=").count(), 1, "{from}");
+    assert!(from.contains("\\\"quoted\\\" <name>; tag=x, \\\\ and %0d%0a"), "{from}");
+    peer.answer(&first, "480 Temporarily Unavailable", "").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_stays_within_its_message() {
+    let mut peer = Peer::start().await;
+    let world = World::with(|config| peer.carry(config)).await;
+    let alice = world.user(ALICE, Format::Json);
+    let mut hears = alice.listen(Way::Poll, "Alice").await;
+    let name = "A \"quoted\" <sip:evil@h> name";
+    let seen = invite(&alice, "originatorName", name).await;
+    let session = seen.shows(201).header("location").to_owned();
+    let call = peer.request("INVITE").await;
+    let mut stream = peer.accept(&call).await;
+    hears.event("Accepted").await;
+    let text = "first\r\n\r\n-------fake$\r\nMSRP fake SEND\r\nTo-Path: msrp://evil\r\n\r\nthe end";
+    alice.say(&session, text, &["Delivered"]).await.shows(201);
+    let wire = read_until(&mut stream, "the end").await;
+    let start = wire.find("Content-Type: message/cpim").expect("a CPIM message");
+    let mut blocks = wire[start..].splitn(4, "\r\n\r\n");
+    let (_, cpim, mime) = (blocks.next(), blocks.next().unwrap(), blocks.next().unwrap());
+    let body = blocks.next().unwrap();
+    for header in ["From: ", "To: ", "DateTime: "] {
+        let lines = cpim.split("\r\n").filter(|line| line.starts_with(header));
+        assert_eq!(lines.count(), 1, "{cpim}");
+    }
+    let from = cpim.split("\r\n").find(|line| line.starts_with("From: ")).unwrap();
+    assert_eq!((from.matches('<').count(), from.matches("19585550100").count()), (1, 1), "{from}");
+    assert!(mime.contains("text/plain"), "{mime}");
+    // The end-line of the frame is the one that its first line announced.
+    let frame = &wire[wire[..start].rfind("MSRP ").unwrap()..];
+    let transaction = frame.split(' ').nth(1).unwrap();
+    assert!(!text.contains(transaction));
+    assert_eq!(body, format!("{text}\r\n-------{transaction}$\r\n"));
+    // The peer is gone: the session ends, and its user is told.
+    hears.message(text).await;
+    drop(stream);
+    let bye = peer.request("BYE").await;
+    peer.answer(&bye, "200 OK", "").await;
+    loop {
+        let told: Node = hears.next().await;
+        if told.name == "chatEventNotification" && told.text("eventType") == "SessionEnded" {
+            break;
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_makes_one_invite() {
+    let mut peer = Peer::start().await;
+    let world = World::with(|config| peer.carry(config)).await;
+    let alice = world.user(ALICE, Format::Xml);
+    let (one, two) = tokio::join!(
+        invite(&alice, "clientCorrelator", "c1"),
+        invite(&alice, "clientCorrelator", "c1")
+    );
+    assert_eq!(one.shows(201).header("location"), two.shows(201).header("location"));
+    invite(&alice, "clientCorrelator", "c1").await.shows(201);
+    invite(&alice, "clientCorrelator", "c2").await.shows(201);
+    let (first, second) = (peer.request("INVITE").await, peer.request("INVITE").await);
+    assert_ne!(first.lines("Call-ID"), second.lines("Call-ID"));
+    for call in [first, second] {
+        peer.answer(&call, "486 Busy Here", "").await;
+    }
+    invite(&alice, "clientCorrelator", "c3").await.shows(201);
+    // A third call would be the first one of all again, were c1 invited twice.
+    let third = peer.request("INVITE").await;
+    peer.answer(&third, "480 Temporarily Unavailable", "").await;
+    assert_eq!(world.running().sessions(), 3);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_core_answers_is_told_once() {
+    let mut peer = Peer::start().await;
+    let world = World::with(|config| peer.carry(config)).await;
+    let alice = world.user(ALICE, Format::Json);
+    let mut hears = alice.listen(Way::Callback, "Alice").await;
+    for (status, event) in [
+        ("480 Temporarily Unavailable", "Declined"),
+        ("486 Busy Here", "Declined"),
+        ("603 Decline", "Declined"),
+        ("404 Not Found", "SessionEnded"),
+        ("503 Service Unavailable", "SessionEnded"),
+    ] {
+        let session = alice.invite(BOB, "Hello").await;
+        let call = peer.request("INVITE").await;
+        peer.answer(&call, "180 Ringing", "").await;
+        peer.answer(&call, status, "").await;
+        peer.answer(&call, status, "").await;
+        let told = hears.event(event).await;
+        assert_eq!(told.link("ChatSessionInformation"), session);
+        assert!(told.text("eventDescription").starts_with(&format!("SIP {status}")), "{told:?}");
+    }
+    world.stop().await;
+}
+
+/// Opens a session in which one part has another value.
+async fn invite(user: &User, part: &str, value: &str) -> super::world::Seen {
+    let mut fields = vec![
+        ("subject", "Hello"),
+        ("originatorAddress", ALICE),
+        ("tParticipantAddress", BOB),
+        (part, value),
+    ];
+    let at = fields.iter().position(|field| field.0 == part).unwrap();
+    if at < 3 {
+        fields.swap_remove(at);
+    }
+    let body = write(user.format, "chatSessionInformation", &fields);
+    user.post_raw(&user.url("/sessions"), user.format.media_type(), &body).await
+}
