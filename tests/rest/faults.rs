@@ -1,5 +1,7 @@
 //! Bad requests: each is answered in its own way, nothing breaks, and the next one works.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -73,9 +75,6 @@ async fn what_is_in_no_format_of_ours_or_too_large_is_refused_everywhere() {
         }
         let large = format!("{{\"a\":\"{}\"}}", "x".repeat(2000));
         user.post_raw(&url, "application/json", &large).await.fails(413, "SVC0002", "body");
-        let accept = user.request(Method::POST, &url).header("accept", "image/png");
-        // `request` asks for the user's own format; only what is asked for alone is refused.
-        user.send(accept.header("content-type", "application/json").body("{}")).await.shows(400);
     }
     pair.alice.delete(&ends.alice).await.shows(204);
     pair.bob_hears.event("SessionCancelled").await;
@@ -227,6 +226,41 @@ async fn what_is_not_clearly_one_request_is_refused_and_nothing_behind_it_is_ser
     }
     alice.invite(BOB, "after all that").await;
     assert_eq!(bob_hears.next().await.text("subject"), "after all that");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_without_end_is_cut_off() {
+    let world = World::with(|config| {
+        config.rest.max_body = 1024;
+        config.rest.body_timeout = Duration::from_secs(1);
+    })
+    .await;
+    let alice = world.user(ALICE, Format::Json);
+    let path = alice.url("/sessions").strip_prefix(&world.root).unwrap().to_owned();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n");
+    let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
+    for (body, status) in [
+        (format!("Transfer-Encoding: chunked\r\n\r\n{chunk}{chunk}"), "413 "),
+        ("Content-Length: 5000\r\n\r\n".to_owned(), "413 "),
+        ("Content-Length: 100\r\n\r\n{".to_owned(), "400 "),
+    ] {
+        let mut stream = TcpStream::connect(world.running().rest()).await.unwrap();
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        within("an answer", async {
+            while !answer.ends_with(b"}}") {
+                if stream.read_buf(&mut answer).await.unwrap() == 0 {
+                    break;
+                }
+            }
+        })
+        .await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        assert!(answer.contains("SVC0002"), "{answer}");
+    }
+    alice.invite(BOB, "Hello").await;
     world.stop().await;
 }
 

@@ -1,7 +1,10 @@
 //! `…/sessions` and `…/sessions/{sessionId}` (TS Chat 6.3 and 6.4).
 
+use chatbridge::config::CreateAnswer;
+
 use super::document::Format;
 use super::ears::Way;
+use super::peer::{Peer, read_until};
 use super::world::{ALICE, BOB, CAROL, Pair, User, World, escaped};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,6 +175,73 @@ async fn who_has_no_client_cannot_be_invited() {
     let declined = hears.event("Declined").await;
     assert_eq!(declined.link("ChatSessionInformation"), session);
     assert!(declined.text("eventDescription").starts_with("SIP 480 "), "{declined:?}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn urls_begin_as_configured_and_a_create_may_answer_with_a_reference() {
+    let world = World::with(|config| {
+        config.rest.base_path = "/exampleAPI".to_owned();
+        config.rest.answer = CreateAnswer::Reference;
+    })
+    .await;
+    for format in [Format::Xml, Format::Json] {
+        let (alice, bob) = (world.user(ALICE, format), world.user(BOB, format));
+        let notify_url = [("callbackReference/notifyURL", "http://127.0.0.1:9/")];
+        let at = bob.url("/subscriptions");
+        let subscribed = bob.post(&at, "chatNotificationSubscription", &notify_url).await;
+        let opened = open(&alice, "Hello", format.name()).await;
+        for (seen, base) in [(&subscribed, &at), (&opened, &alice.url("/sessions"))] {
+            let shown = seen.shows(201).document();
+            assert_eq!((&*shown.name, shown.children.len()), ("resourceReference", 1));
+            assert_eq!(shown.text("resourceURL"), seen.header("location"));
+            assert!(seen.header("location").starts_with(&format!("{base}/")), "{seen:?}");
+        }
+        assert!(opened.header("location").contains("/exampleAPI/1/chat/"), "{opened:?}");
+        alice.delete(opened.header("location")).await.shows(204);
+        bob.delete(subscribed.header("location")).await.shows(204);
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_sessions_than_there_is_room_for_are_sent_away() {
+    let mut peer = Peer::start().await;
+    let world = World::with(|config| {
+        peer.carry(config);
+        config.session.max_sessions = 1;
+    })
+    .await;
+    let alice = world.user(ALICE, Format::Json);
+    let session = open(&alice, "one", "c1").await;
+    let call = peer.request("INVITE").await;
+    let seen = open(&alice, "two", "c2").await;
+    seen.fails(503, "SVC2001", "");
+    assert_ne!(seen.header("retry-after"), "");
+    alice.get(session.shows(201).header("location")).await.shows(200);
+    peer.answer(&call, "486 Busy Here", "").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a leaving session still answers as if it ran, until its last message is answered"]
+async fn a_session_is_gone_with_the_first_delete_though_a_message_is_under_way() {
+    let mut peer = Peer::start().await;
+    let world = World::with(|config| peer.carry(config)).await;
+    let alice = world.user(ALICE, Format::Json);
+    let session = alice.invite(BOB, "Hello").await;
+    let call = peer.request("INVITE").await;
+    let mut stream = peer.accept(&call).await;
+    alice.say(&session, "unanswered", &[]).await.shows(201);
+    read_until(&mut stream, "unanswered").await;
+    alice.delete(&session).await.shows(204);
+    alice.delete(&session).await.fails(404, "SVC0004", "Request-URI");
+    alice.get(&session).await.fails(404, "SVC0004", "Request-URI");
+    alice.say(&session, "too late", &[]).await.fails(409, "POL3001", "Ended");
+    let (at, idle) = (format!("{session}/messages"), [("state", "idle")]);
+    alice.post(&at, "isComposing", &idle).await.fails(409, "POL3001", "Ended");
+    let bye = peer.request("BYE").await;
+    peer.answer(&bye, "200 OK", "").await;
     world.stop().await;
 }
 

@@ -43,9 +43,12 @@ async fn a_dead_application_delays_nobody() {
     // It takes connections and never answers; nobody is at home at the other one.
     let dead = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut dead_ones = Vec::new();
     for place in [dead.local_addr().unwrap(), gone] {
-        subscribe(&pair.alice, &format!("http://{place}/"), "dead", "").await;
-        subscribe(&pair.bob, &format!("http://{place}/"), "dead", "").await;
+        for user in [&pair.alice, &pair.bob] {
+            let url = subscribe(user, &format!("http://{place}/"), "dead", "").await;
+            dead_ones.push((user.clone(), url));
+        }
     }
     let begin = Instant::now();
     let ends = pair.connected("Hello").await;
@@ -55,6 +58,10 @@ async fn a_dead_application_delays_nobody() {
         pair.bob_hears.message(text).await;
     }
     assert!(begin.elapsed().as_secs() < 5, "{:?}", begin.elapsed());
+    // Nor does it delay the end, once nobody subscribes for it any more.
+    for (user, url) in dead_ones {
+        user.delete(&url).await.shows(204);
+    }
     world.stop().await;
 }
 
@@ -141,5 +148,22 @@ async fn a_repeated_correlator_subscribes_once() {
     alice.delete(one.header("location")).await.shows(204);
     let three = post("http://127.0.0.1:10/").await;
     assert_ne!(three.shows(201).header("location"), one.header("location"));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_subscribes_too_often_is_told_to_wait() {
+    let world = World::with(|config| config.notify.max_subscriptions = 2).await;
+    let (alice, bob) = (world.user(ALICE, Format::Json), world.user(BOB, Format::Xml));
+    let one = subscribe(&alice, "http://127.0.0.1:9/", "one", "").await;
+    subscribe(&alice, "http://127.0.0.1:9/", "two", "").await;
+    let fields = [("callbackReference/notifyURL", "http://127.0.0.1:9/")];
+    let at = alice.url("/subscriptions");
+    let seen = alice.post(&at, "chatNotificationSubscription", &fields).await;
+    seen.fails(429, "POL3002", "subscriptions");
+    assert_ne!(seen.header("retry-after"), "");
+    subscribe(&bob, "http://127.0.0.1:9/", "mine", "").await;
+    alice.delete(&one).await.shows(204);
+    subscribe(&alice, "http://127.0.0.1:9/", "three", "").await;
     world.stop().await;
 }
