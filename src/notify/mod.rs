@@ -273,7 +273,9 @@ impl Desk {
     }
 
     /// Answers the polls and gives the callbacks that are under way a little time.
-    async fn close(self) {
+    async fn close(mut self) {
+        // Nobody waits for callbacks whose subscription has ended since the last sweep.
+        self.sweep(now());
         self.outlets.channels.close();
         self.tasks.close();
         if timeout(self.outlets.settings.farewell, self.tasks.wait()).await.is_err() {

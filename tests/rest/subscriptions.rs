@@ -63,6 +63,7 @@ async fn a_dead_application_delays_nobody() {
         user.delete(&url).await.shows(204);
     }
     world.stop().await;
+    assert!(begin.elapsed().as_secs() < 5, "{:?}", begin.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
