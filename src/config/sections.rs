@@ -235,7 +235,7 @@ impl Session {
             msrp_connect_timeout: keys.seconds("msrp_connect_timeout_s", 10, 1..=300),
             no_client_code: keys.parsed("no_client_code", 480, refusal),
             decline_code: keys.parsed("decline_code", 480, decline),
-            no_answer_code: keys.parsed("no_answer_code", 480, refusal),
+            no_answer_code: keys.parsed("no_answer_code", 408, refusal),
             max_sessions: keys.count("max_sessions", 10_000, 1..=10_000_000),
             success_on: keys.choice("success_on"),
             echo: keys.flag("echo", true),

@@ -196,7 +196,7 @@ fn safe_header(name: &str, value: &str) -> Option<Header> {
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         return None;
     }
-    let tame = value.replace(['\r', '\n', '\0'], " ");
+    let tame = value.replace(|c: char| c.is_control() && c != '\t', " ");
     Some(build(long_name(name), trimmed(&tame).to_owned()))
 }
 

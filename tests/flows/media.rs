@@ -103,6 +103,8 @@ fn an_msrp_481_ends_the_session_after_the_final_status() {
         let (session, _) = world.talk_to_far_end();
         world.far_msrp_code = Some(code);
         world.send(&session, "Hello", DELIVERED);
+        // A BYE that explains it has its time.
+        world.wait(Duration::from_secs(6));
         assert_eq!(
             world.told(),
             [

@@ -238,9 +238,9 @@ async fn f5_3_10_receiving_a_message_and_confirming_it() {
     world.stop().await;
 }
 
-/// Whoever declines has other clients that must stop to offer the invitation.
+/// No request tells which client has declined: all of the user's stop offering the invitation.
 fn declined_is_told_to_the_other_clients(told: &Node) {
-    assert_eq!(told.text("eventDescription"), "declined on another client");
+    assert_eq!(told.text("eventDescription"), "declined by the user");
 }
 
 /// Cancels the subscriptions, so that the next stage has the users for itself.

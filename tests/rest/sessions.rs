@@ -224,7 +224,6 @@ async fn more_sessions_than_there_is_room_for_are_sent_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a leaving session still answers as if it ran, until its last message is answered"]
 async fn a_session_is_gone_with_the_first_delete_though_a_message_is_under_way() {
     let mut peer = Peer::start().await;
     let world = World::with(|config| peer.carry(config)).await;

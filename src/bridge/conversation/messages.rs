@@ -197,14 +197,18 @@ impl Conversation {
             msrp::Broken::ConnectFailed | msrp::Broken::BindTimeout => {
                 self.media_failed(now, LegEnd::MsrpConnectFailed);
             }
-            // A peer that leaves may close its connection before its BYE has found its way.
-            msrp::Broken::Lost => {
-                self.timers.media = Some(now + self.settings.msrp_grace);
-            }
-            msrp::Broken::PeerMisbehaved | msrp::Broken::Refused { .. } => {
+            // A peer that leaves may close its connection, or forget the session, before its BYE
+            // has found its way.
+            msrp::Broken::Lost | msrp::Broken::Refused { .. } => self.await_explanation(now),
+            msrp::Broken::PeerMisbehaved => {
                 self.media_failed(now, LegEnd::MsrpLost);
             }
         }
+    }
+
+    /// Gives the BYE that explains a useless MSRP session its time, once.
+    fn await_explanation(&mut self, now: Instant) {
+        self.timers.media.get_or_insert(now + self.settings.msrp_grace);
     }
 
     /// Tells a first message that came with the invitation.
@@ -274,7 +278,7 @@ impl Conversation {
             self.cpim = false;
         }
         if row.closes_leg() && self.chat.state() == State::Connected {
-            self.media_failed(now, LegEnd::MsrpLost);
+            self.await_explanation(now);
         }
     }
 
