@@ -13,6 +13,7 @@ use super::msrp::{LinkEvent, MsrpLink, MsrpSettings};
 use super::sip_outbound::SipOutbound;
 use crate::bridge::{Conversation, Input, Output};
 use crate::chat::{Answer, Notice, NoticeKind, Refusal};
+use crate::ids::MessageId;
 use crate::sip::DialogKey;
 use crate::store::connections::OnFailure;
 use crate::store::{Inbox, Letter, MsrpArrival, Sessions, Ticket};
@@ -296,12 +297,12 @@ fn log(notice: &Notice) {
             info!(%session, %user, from = %originator.address, "invitation");
         }
         NoticeKind::Event { event, description, message } => {
-            let description = description.as_deref().unwrap_or_default();
-            let message = message.as_ref().map(|id| id.as_str()).unwrap_or_default();
-            info!(%session, %user, event = event.as_str(), message, description, "event");
+            let description = description.as_deref();
+            let about = message.as_ref().map(MessageId::as_str);
+            info!(%session, %user, event = event.as_str(), about, description, "event");
         }
         NoticeKind::Delivery { message, status, error_code, .. } => {
-            let code = error_code.as_deref().unwrap_or_default();
+            let code = error_code.as_deref();
             debug!(%session, %user, %message, status = status.as_str(), code, "delivery");
         }
         NoticeKind::Message { id, echo, .. } => debug!(%session, %user, %id, echo, "message"),
