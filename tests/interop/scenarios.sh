@@ -151,7 +151,7 @@ is_invited_and_declines() {
 
 is_invited_and_does_not_react() {
   subscribe near
-  far_end uac_is_refused -key near "${number[near]}" -key far "$far_number"
+  far_end uac_is_refused 's/response="480"/response="408"/' -key near "${number[near]}" -key far "$far_number"
   hears near "invited by tel:$far_number (Far): from afar" "SessionEnded: timeout invitation"
   far_end_is_content
 }
