@@ -196,7 +196,7 @@ fn safe_header(name: &str, value: &str) -> Option<Header> {
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         return None;
     }
-    let tame = value.replace(|c: char| c.is_control() && c != '\t', " ");
+    let tame = value.replace(|c: char| c.is_ascii_control() && c != '\t', " ");
     Some(build(long_name(name), trimmed(&tame).to_owned()))
 }
 
@@ -278,6 +278,13 @@ vocabulary! {
 #[cfg(test)]
 mod tests {
     use super::Headers;
+
+    #[test]
+    fn what_a_peer_wrote_beyond_ascii_is_written_as_it_came() {
+        let mut headers = Headers::default();
+        headers.push("Subject", "caf\u{e9} \u{85}\u{7f}\u{1}");
+        assert_eq!(headers.get("Subject"), Some("caf\u{e9} \u{85}"));
+    }
 
     #[test]
     fn names_are_found_in_any_case_and_in_compact_form() {
