@@ -99,6 +99,11 @@ impl Dialog {
         self.remote_cseq = remote_cseq;
     }
 
+    /// Continues our own numbering of an early dialog that this one confirms.
+    pub fn outrun(&mut self, early: &Self) {
+        self.local_cseq = self.local_cseq.max(early.local_cseq);
+    }
+
     /// Takes note of a request of the peer: its tags must be ours, its CSeq higher than the last;
     /// gaps are fine (section 12.2.2). Neither ACK nor CANCEL, which repeat a number, come here.
     pub fn admit(&mut self, request: &Request) -> Result<(), DialogError> {

@@ -103,7 +103,7 @@ pub(super) fn unsupported(
 }
 
 /// The methods that a leg understands.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK";
 
 /// The bodies that a leg understands.
 pub(super) const ACCEPT: &str = "application/sdp, multipart/mixed";

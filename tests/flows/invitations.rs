@@ -183,11 +183,11 @@ fn an_invite_that_is_no_chat_is_refused_and_nobody_hears_of_it() {
 #[test]
 fn an_invite_that_requires_what_we_lack_is_refused_and_nobody_hears_of_it() {
     let mut world = World::new();
-    world.far_end_invites_with(&[("Require", "100rel")], "application/sdp", &offer_sdp());
+    world.far_end_invites_with(&[("Require", "recipient-list-invite")], "application/sdp", &offer_sdp());
     let refusal = world.far_end_heard(&Method::Invite);
     assert_eq!(
         (refusal.status, refusal.headers.get("Unsupported")),
-        (Status::BAD_EXTENSION, Some("100rel"))
+        (Status::BAD_EXTENSION, Some("recipient-list-invite"))
     );
     world.demand_rest();
     assert_eq!(world.told(), NOTHING);

@@ -40,7 +40,7 @@ const REFUSALS: &[Refused] = &[
     (416, &[], "SessionEnded (SIP 416 Unsupported URI Scheme)"),
     (420, &[("Unsupported", "x")], "SessionEnded (SIP 420 Bad Extension)"),
     (421, &[("Require", "x")], "SessionEnded (SIP 421 Extension Required)"),
-    (422, &[("Min-SE", "90")], "SessionEnded (SIP 422 Session Interval Too Small)"),
+    (422, &[], "SessionEnded (SIP 422 Session Interval Too Small)"),
     (423, &[("Min-Expires", "90")], "SessionEnded (SIP 423 Interval Too Brief)"),
     (480, &[], "Declined (SIP 480 Temporarily Unavailable)"),
     (481, &[], "SessionEnded (SIP 481 Call/Transaction Does Not Exist)"),

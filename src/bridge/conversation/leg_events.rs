@@ -68,13 +68,18 @@ impl Conversation {
 
     fn leg_event(&mut self, now: Instant, event: LegEvent) {
         match &event {
-            LegEvent::Progress(_) | LegEvent::Confirmed | LegEvent::Offer { .. } => {}
+            LegEvent::Progress(_)
+            | LegEvent::Confirmed
+            | LegEvent::Offer { .. }
+            | LegEvent::Answer { .. }
+            | LegEvent::OfferRefused { .. } => {}
             LegEvent::Established { .. }
             | LegEvent::Refused { .. }
             | LegEvent::NoAnswer(_)
             | LegEvent::Cancelled
             | LegEvent::CancelledByPeer { .. }
             | LegEvent::NoAck
+            | LegEvent::SessionExpired
             | LegEvent::Ended { .. }
             | LegEvent::Lost { .. }
             | LegEvent::ByeDone => self.farewell_answered(),
@@ -93,9 +98,12 @@ impl Conversation {
                 let reasons = described(&reasons);
                 self.end_by(now, LegEnd::of_cancel(&reasons), &reasons);
             }
-            LegEvent::Confirmed | LegEvent::ByeDone => {}
+            // The bridge offers nothing that it must have: a refused offer changes nothing.
+            LegEvent::Confirmed | LegEvent::OfferRefused { .. } | LegEvent::ByeDone => {}
             LegEvent::NoAck => self.end_by(now, LegEnd::NoAck, &[]),
+            LegEvent::SessionExpired => self.end_by(now, LegEnd::SessionTimeout, &[]),
             LegEvent::Offer { body } => self.offered(now, body.as_ref()),
+            LegEvent::Answer { body } => self.answered(now, body.as_ref()),
             LegEvent::Ended { reasons } => {
                 self.end_by(now, LegEnd::LeftByPeer, &described(&reasons));
             }
@@ -327,6 +335,25 @@ impl Conversation {
             // (RFC 3261 section 14.2).
             Ok(_) | Err(_) => self.leg.answer_offer(now, Err(Status::NOT_ACCEPTABLE_HERE)),
         }
+    }
+
+    /// Judges the answer to an offer within the session, which offered what there was already: the
+    /// stream stays as it is, or the session ends.
+    fn answered(&mut self, now: Instant, body: Option<&Body>) {
+        let (sdp, _) = match body {
+            Some(body) => media::parts(Some(&body.content_type), &body.bytes),
+            None => (None, None),
+        };
+        let end = match media::judge(sdp.as_deref()) {
+            Ok(peer) if self.peer.as_ref().is_some_and(|known| known.path == peer.path) => {
+                self.peer = Some(peer);
+                return;
+            }
+            Err(Unusable::Removed(_)) => LegEnd::MediaRemoved,
+            Ok(_) | Err(_) => LegEnd::UnusableAnswer,
+        };
+        self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
+        self.end_by(now, end, &[]);
     }
 
     fn describe_media(&mut self, setup: Setup) -> Body {

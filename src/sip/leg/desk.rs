@@ -24,6 +24,8 @@ pub(super) struct Desk {
     /// The value of our Contact.
     pub(super) contact: String,
     pub(super) outputs: VecDeque<LegOutput>,
+    /// The head of our last INVITE within the dialog: its ACK has the same credentials.
+    pub(super) reinvite: Headers,
     /// Answers those who ask who we are, if we have something to answer.
     digest: Option<DigestClient>,
     clients: Vec<(Purpose, ClientTransaction)>,
@@ -41,8 +43,12 @@ pub(super) enum Purpose {
     Bye,
     /// To end a dialog beside ours that a fork of the INVITE made.
     ForkBye,
-    /// What another INVITE or BYE, with credentials, has taken the place of.
-    Challenged,
+    /// What another one has taken the place of: with credentials, or with a longer interval.
+    Superseded,
+    /// To change or to refresh the session.
+    Renew,
+    /// To acknowledge a reliable provisional response.
+    Prack,
 }
 
 /// What became of a request of ours.
@@ -72,6 +78,7 @@ impl Desk {
             local_tag,
             contact: String::new(),
             outputs: VecDeque::new(),
+            reinvite: Headers::new(),
             digest,
             clients: Vec::new(),
             servers: Vec::new(),
@@ -148,22 +155,25 @@ impl Desk {
         }
     }
 
-    /// Takes a 401 or 407; tells whether the request `purpose` is to be sent anew, which then has
-    /// its place to itself.
-    pub(super) fn accepts_challenge(&mut self, response: &Response, purpose: Purpose) -> bool {
+    /// Takes a refusal; tells whether the request is to be sent anew, with credentials. What is
+    /// neither 401 nor 407 has got through with those that it had.
+    pub(super) fn accepts_challenge(&mut self, response: &Response) -> bool {
         let asks = [Status::UNAUTHORIZED, Status::PROXY_AUTHENTICATION_REQUIRED];
-        let Some(digest) = self.digest.as_mut().filter(|_| asks.contains(&response.status)) else {
-            return false;
-        };
-        if digest.learn(&mut self.kit.random, response).is_err() {
+        let Some(digest) = &mut self.digest else { return false };
+        if !asks.contains(&response.status) {
+            digest.settle();
             return false;
         }
-        let clients = self.clients.iter_mut().filter(|(known, _)| *known == purpose);
-        clients.for_each(|(known, _)| *known = Purpose::Challenged);
-        true
+        digest.learn(&mut self.kit.random, response).is_ok()
     }
 
-    /// Takes note that a request was accepted with the credentials that it had.
+    /// Gives a request that is sent anew the place of what was sent before for this purpose.
+    pub(super) fn supersede(&mut self, purpose: Purpose) {
+        let clients = self.clients.iter_mut().filter(|(known, _)| *known == purpose);
+        clients.for_each(|(known, _)| *known = Purpose::Superseded);
+    }
+
+    /// Takes note that a request got through with the credentials that it had.
     pub(super) fn settle_credentials(&mut self, response: &Response) {
         if let Some(digest) = &mut self.digest {
             digest.settle();
@@ -243,6 +253,16 @@ impl Desk {
     /// Drops the transaction of our INVITE: what comes now comes too late (section 9.1).
     pub(super) fn drop_invite(&mut self) {
         self.clients.retain(|(purpose, _)| *purpose != Purpose::Invite);
+    }
+
+    /// Drops the transactions of our re-INVITEs and UPDATEs.
+    pub(super) fn drop_renewals(&mut self) {
+        self.clients.retain(|(purpose, _)| *purpose != Purpose::Renew);
+    }
+
+    /// Tells whether a request for this purpose may still be answered.
+    pub(super) fn has(&self, purpose: Purpose) -> bool {
+        self.clients.iter().any(|(known, _)| *known == purpose)
     }
 
     /// Gives the next report of a request of ours; sendings go to the outputs.

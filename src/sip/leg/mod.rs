@@ -27,7 +27,11 @@
 //! transaction is. What a leg does not expect it answers with a status, and stays as it is.
 
 mod desk;
+mod fate;
+mod reliable;
+mod renew;
 mod session;
+mod timer;
 mod uac;
 mod uas;
 
@@ -88,19 +92,27 @@ pub struct Local {
     pub contact_params: String,
     /// What we answer to a 401 or 407; without, such a response is a refusal like any other.
     pub credentials: Option<Credentials>,
+    /// The session interval that we ask for (RFC 4028). Without one we still serve a timer that
+    /// the peer asks for, as long as `timer` is supported.
+    pub session_expires: Option<Duration>,
+    /// The shortest session interval that we tolerate, at least 90 s.
+    pub min_se: Duration,
 }
 
 impl Local {
-    /// Describes a user agent that is reached at `hop` and supports no options.
+    /// Describes a user agent that is reached at `hop`, supports what a leg does, and asks for no
+    /// session timer.
     #[must_use]
     pub fn new(hop: Hop, user_agent: impl Into<String>) -> Self {
         Self {
             hop,
             user_agent: user_agent.into(),
             allow: ALLOW.to_owned(),
-            supported: Vec::new(),
+            supported: OPTIONS.map(str::to_owned).to_vec(),
             contact_params: String::new(),
             credentials: None,
+            session_expires: None,
+            min_se: Duration::from_secs(timer::LEAST.into()),
         }
     }
 }
@@ -204,6 +216,19 @@ pub enum LegEvent {
     },
     /// The ACK for our 2xx has come.
     Confirmed,
+    /// The answer to an offer of ours within the session: in the ACK of a 2xx that offered, or in
+    /// the 2xx to a re-INVITE of ours.
+    Answer {
+        /// The answer; absent where the peer owes it.
+        body: Option<Body>,
+    },
+    /// What [`Leg::offer`] offered was refused; the session is as it was.
+    OfferRefused {
+        /// The status; absent where the offer could not be brought to the peer.
+        status: Option<Status>,
+    },
+    /// Nobody has refreshed the session in time (RFC 4028); the leg says BYE of itself.
+    SessionExpired,
     /// No ACK came in 64\*T1; the leg says BYE of itself.
     NoAck,
     /// A re-INVITE or an UPDATE, to be answered with [`Leg::answer_offer`].
@@ -217,7 +242,8 @@ pub enum LegEvent {
         reasons: Vec<Reason>,
     },
     /// The dialog could not be had: a 2xx without Contact, or an INVITE that the leg itself
-    /// refused with this status. The leg closes of itself.
+    /// refused with this status. Or it is gone: a request of ours within it was refused with this
+    /// status, or not answered at all. The leg closes of itself.
     Lost {
         /// The status, where there is one.
         status: Option<Status>,
@@ -260,6 +286,14 @@ enum Wait {
     Ring,
     /// Until the INVITE of the peer expires (section 13.3.1).
     Expires,
+    /// For the next attempt after a glare: up to 4 s (section 14.1).
+    Glare,
+    /// For the final response to a re-INVITE of ours.
+    Renewal,
+    /// Until the session is to be refreshed: half of its interval (RFC 4028 section 7.2).
+    Refresh,
+    /// Until the session ends for want of a refresh (RFC 4028 section 10).
+    SessionEnd,
 }
 
 impl Leg {
@@ -302,7 +336,8 @@ impl Leg {
     pub fn next_timeout(&self) -> Option<Instant> {
         let answers = match &self.state {
             State::Talking(session) => session.next_timeout(),
-            State::Calling(_) | State::Deciding(_) | State::Closing(_) | State::Over => None,
+            State::Deciding(deciding) => deciding.reliable.next_timeout(),
+            State::Calling(_) | State::Closing(_) | State::Over => None,
         };
         [self.desk.next_timeout(), self.waits.next_timeout(), answers].into_iter().flatten().min()
     }
@@ -372,9 +407,15 @@ impl Leg {
                 Wait::LateAnswer => self.placed = None,
                 Wait::Ring => self.ring(now),
                 Wait::Expires => self.expire(now),
+                // What waits goes out with `settle`.
+                Wait::Glare => {}
+                Wait::Renewal => self.give_up_renewal(now),
+                Wait::Refresh => self.plan_refresh(),
+                Wait::SessionEnd => self.expire_session(now),
             }
         }
         self.repeat_answers(now);
+        self.repeat_ringing(now);
     }
 
     /// Serves the reports of the transactions until none is left.
@@ -392,15 +433,22 @@ impl Leg {
                 (Purpose::Bye, Report::Failed(_)) => self.finish_bye(),
                 // Whether a CANCEL is answered changes nothing (RFC 3261 section 9.1), nor does
                 // the answer of a fork that we never wanted, nor what is done with.
-                (Purpose::Cancel | Purpose::ForkBye | Purpose::Challenged, _)
+                (Purpose::Cancel | Purpose::ForkBye | Purpose::Superseded, _)
                 | (Purpose::Bye, _) => {}
+                (Purpose::Renew, report) => self.handle_renewal(now, report),
+                // Whoever does not take a PRACK repeats the response, which changes nothing.
+                (Purpose::Prack, _) => {}
             }
         }
         while let Some(ack) = self.desk.poll_server() {
             self.handle_ack(now, &ack);
         }
+        self.change_session(now);
     }
 }
+
+/// The option tags of what every leg does.
+const OPTIONS: [&str; 2] = [reliable::REL100, timer::TIMER];
 
 /// How often a ringing callee says so again (RFC 3261 section 13.3.1.1).
 const RING_AGAIN: Duration = Duration::from_secs(60);

@@ -7,18 +7,25 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::desk::{Inbound, Purpose};
+use super::reliable::Reliable;
+use super::renew::Renewal;
+use super::timer::Policy;
 use super::{Body, Leg, LegEvent, State};
 use crate::sip::dialog::{Dialog, DialogError};
 use crate::sip::endpoint::{ACCEPT, unsupported};
 use crate::sip::transaction::TransactionKey;
-use crate::sip::{Hop, Method, Reason, Request, Response, Status, response_to};
+use crate::sip::{Headers, Hop, Method, Reason, Request, Response, Status, response_to};
 
 /// A dialog whose INVITE was accepted.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) dialog: Dialog,
     /// Where the first INVITE went to or came from, for want of a better hop.
-    fallback: Hop,
+    pub(super) fallback: Hop,
+    /// Our own changes, and the session timer.
+    pub(super) renewal: Renewal,
+    /// A ringing of ours whose PRACK was overtaken by our 2xx.
+    pub(super) reliable: Reliable,
     /// Our 2xx that wait for their ACK.
     answers: Vec<Answer>,
     /// The re-INVITE or UPDATE that waits for `answer_offer`.
@@ -70,8 +77,29 @@ pub(super) struct Closing {
 }
 
 impl Session {
-    pub(super) fn new(dialog: Dialog, fallback: Hop) -> Self {
-        Self { dialog, fallback, answers: Vec::new(), offer: None, hang_up: HangUp::NotAsked }
+    pub(super) fn new(dialog: Dialog, fallback: Hop, renewal: Renewal) -> Self {
+        Self {
+            dialog,
+            fallback,
+            renewal,
+            reliable: Reliable::default(),
+            answers: Vec::new(),
+            offer: None,
+            hang_up: HangUp::NotAsked,
+        }
+    }
+
+    /// Tells whether no offer and no INVITE is under way, and none of ours is unwelcome.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.answers.is_empty()
+            && self.offer.is_none()
+            && self.renewal.is_quiet()
+            && !self.is_hanging_up()
+    }
+
+    /// Tells whether a BYE waits.
+    pub(super) fn is_hanging_up(&self) -> bool {
+        matches!(self.hang_up, HangUp::AfterAck(_))
     }
 
     /// Takes the offer out, if it is the one that came with this transaction.
@@ -85,15 +113,22 @@ impl Session {
 
     /// Tells whether an offer of ours waits for its answer.
     fn has_offered(&self) -> bool {
-        self.answers.iter().any(|answer| match answer.answered {
-            Answered::Invitation { offered } | Answered::Offer { offered } => offered,
-        })
+        let mut answers = self.answers.iter();
+        answers.any(|answer| answer.answered.has_offered()) || self.renewal.has_offered()
     }
 
     /// Tells whether the callee may not say BYE yet (section 15).
     fn is_unconfirmed(&self) -> bool {
         let mut answers = self.answers.iter();
         answers.any(|answer| matches!(answer.answered, Answered::Invitation { .. }))
+    }
+}
+
+impl Answered {
+    fn has_offered(self) -> bool {
+        match self {
+            Self::Invitation { offered } | Self::Offer { offered } => offered,
+        }
     }
 }
 
@@ -120,25 +155,31 @@ impl Leg {
     pub fn answer_offer(&mut self, now: Instant, answer: Result<Body, Status>) {
         let state = mem::replace(&mut self.state, State::Over);
         let State::Talking(mut session) = state else { return self.state = state };
+        let mut is_renewed = false;
         if let Some(Offer { inbound: offer, is_ours }) = session.offer.take() {
             match answer {
                 Ok(body) if offer.request.method == Method::Invite => {
                     let answered = Answered::Offer { offered: is_ours };
                     session.dialog.refresh_target(&offer.request.headers);
                     self.answer_invite(now, &mut session, &offer, (body, answered));
+                    is_renewed = true;
                 }
                 Ok(body) => {
                     session.dialog.refresh_target(&offer.request.headers);
                     let mut response = self.dialog_response(&offer.request, Status::OK);
-                    response.headers.push("Content-Type", &body.content_type);
-                    response.body = body.bytes;
+                    self.settle_timer(&mut session, &offer.request, &mut response);
+                    describe(&mut session, &mut response, body);
                     self.desk.answer(now, &offer.key, &response);
+                    is_renewed = true;
                 }
                 Err(status) if status.class() > 2 => self.refuse(now, &offer, status),
                 Err(_) => self.refuse(now, &offer, Status::NOT_ACCEPTABLE_HERE),
             }
         }
         self.state = State::Talking(session);
+        if is_renewed {
+            self.watch_session(now);
+        }
         self.settle(now);
     }
 
@@ -151,8 +192,8 @@ impl Leg {
         (body, answered): (Body, Answered),
     ) {
         let mut response = self.dialog_response(&invite.request, Status::OK);
-        response.headers.push("Content-Type", &body.content_type);
-        response.body = body.bytes;
+        self.settle_timer(session, &invite.request, &mut response);
+        describe(session, &mut response, body);
         let Some(hop) = self.desk.answer(now, &invite.key, &response) else { return };
         let timers = self.desk.kit.timers;
         session.answers.push(Answer {
@@ -175,12 +216,18 @@ impl Leg {
         }
         let confirmed = session.answers.iter().position(|answer| answer.number == cseq.number);
         let Some(at) = confirmed else { return };
-        match (session.answers.remove(at).answered, &session.hang_up) {
+        let answered = session.answers.remove(at).answered;
+        match (answered, &session.hang_up) {
             (Answered::Invitation { .. }, HangUp::NotAsked) => {
                 self.desk.event(LegEvent::Confirmed);
             }
-            (Answered::Invitation { .. }, HangUp::AfterAck(_)) => self.hang_up_session(now, None),
+            (Answered::Invitation { .. }, HangUp::AfterAck(_)) => {
+                return self.hang_up_session(now, None);
+            }
             (Answered::Offer { .. }, _) => {}
+        }
+        if answered.has_offered() {
+            self.desk.event(LegEvent::Answer { body: body_of(&ack.headers, &ack.body) });
         }
     }
 
@@ -209,6 +256,7 @@ impl Leg {
         match request.method {
             Method::Bye => self.handle_bye(now, &inbound),
             Method::Invite | Method::Update => self.handle_offer(now, inbound),
+            Method::Prack => self.handle_prack(now, &inbound),
             Method::Ack
             | Method::Cancel
             | Method::Options
@@ -218,7 +266,6 @@ impl Leg {
             | Method::Refer
             | Method::Message
             | Method::Info
-            | Method::Prack
             | Method::Publish
             | Method::Other(_) => self.answer_plainly(now, &inbound),
         }
@@ -227,7 +274,8 @@ impl Leg {
     /// Takes the final answer to our BYE; a challenge may ask for another one.
     pub(super) fn handle_bye_answer(&mut self, now: Instant, response: &Response) {
         match &mut self.state {
-            State::Closing(closing) if self.desk.accepts_challenge(response, Purpose::Bye) => {
+            State::Closing(closing) if self.desk.accepts_challenge(response) => {
+                self.desk.supersede(Purpose::Bye);
                 self.desk.bye(now, closing, Purpose::Bye);
             }
             State::Closing(_)
@@ -275,16 +323,23 @@ impl Leg {
                 answer.repeat_at = now + answer.interval;
             }
         }
-        if !session.answers.iter().any(|answer| answer.give_up_at <= now) {
-            return;
+        if session.answers.iter().any(|answer| answer.give_up_at <= now) {
+            let reason = Reason::sip(408, "ACK missing");
+            self.fall_apart(now, LegEvent::NoAck, Some(reason));
         }
+    }
+
+    /// Ends the session of the leg's own accord; the owner hears `event`, unless he has asked for
+    /// the end before.
+    pub(super) fn fall_apart(&mut self, now: Instant, event: LegEvent, reason: Option<Reason>) {
+        let State::Talking(session) = &self.state else { return };
         match session.hang_up {
             HangUp::AfterAck(_) => self.hang_up_session(now, None),
             HangUp::NotAsked => {
-                self.desk.event(LegEvent::NoAck);
+                self.desk.event(event);
                 let Some(session) = self.end_session(now) else { return };
-                let reason = Reason::sip(408, "ACK missing");
-                self.hang_up(now, Closing::unasked(session.dialog, session.fallback, Some(reason)));
+                let closing = Closing::unasked(session.dialog, session.fallback, reason);
+                self.hang_up(now, closing);
             }
         }
     }
@@ -313,6 +368,10 @@ impl Leg {
     /// Takes a re-INVITE or an UPDATE. One offer at a time: ours first (491), else one by one (500
     /// with Retry-After; RFC 3261 section 14.2, RFC 3311 section 5.2).
     fn handle_offer(&mut self, now: Instant, mut inbound: Inbound) {
+        if let Some(refusal) = self.interval_refusal(&inbound.request) {
+            self.desk.answer(now, &inbound.key, &refusal);
+            return;
+        }
         let request = &inbound.request;
         let only_refreshes = request.method == Method::Update && request.body.is_empty();
         match &mut self.state {
@@ -344,15 +403,34 @@ impl Leg {
                 return self.refuse(now, &inbound, Status::CALL_DOES_NOT_EXIST);
             }
         }
-        let done = self.dialog_response(&inbound.request, Status::OK);
+        let mut done = self.dialog_response(&inbound.request, Status::OK);
+        if let State::Talking(session) = &mut self.state {
+            let policy = Policy::of(&self.desk.kit.local);
+            session.renewal.settle(policy, &inbound.request.headers, &mut done.headers);
+            self.watch_session(now);
+        }
         self.desk.answer(now, &inbound.key, &done);
+    }
+
+    /// Gives the 422 for a session interval that is too short (RFC 4028 section 9).
+    pub(super) fn interval_refusal(&self, request: &Request) -> Option<Response> {
+        let least = Policy::of(&self.desk.kit.local).objects(request)?;
+        let mut refusal = self.desk.response(request, Status::SESSION_INTERVAL_TOO_SMALL);
+        refusal.headers.push("Min-SE", &least.to_string());
+        Some(refusal)
+    }
+
+    /// Settles the session timer in our 2xx; `watch_session` starts it.
+    fn settle_timer(&self, session: &mut Session, request: &Request, answer: &mut Response) {
+        let policy = Policy::of(&self.desk.kit.local);
+        session.renewal.settle(policy, &request.headers, &mut answer.headers);
     }
 
     /// Answers what changes nothing here.
     fn answer_plainly(&mut self, now: Instant, inbound: &Inbound) {
         let status = match inbound.request.method {
             _ if matches!(self.state, State::Closing(_)) => Status::CALL_DOES_NOT_EXIST,
-            Method::Options | Method::Prack => Status::OK,
+            Method::Options => Status::OK,
             Method::Refer => Status::FORBIDDEN,
             Method::Subscribe | Method::Notify => Status::BAD_EVENT,
             Method::Other(_) => Status::NOT_IMPLEMENTED,
@@ -361,6 +439,7 @@ impl Leg {
             | Method::Bye
             | Method::Cancel
             | Method::Update
+            | Method::Prack
             | Method::Register
             | Method::Message
             | Method::Info
@@ -403,14 +482,27 @@ impl Leg {
         if let Some(offer) = session.offer.take() {
             self.refuse(now, &offer.inbound, Status::REQUEST_TERMINATED);
         }
+        self.stop_renewal(now, &session.renewal);
         Some(*session)
     }
 }
 
+/// Puts our description into a response, and keeps it for refreshes.
+fn describe(session: &mut Session, response: &mut Response, body: Body) {
+    response.headers.push("Content-Type", &body.content_type);
+    response.body = body.bytes.clone();
+    session.renewal.description = Some(body);
+}
+
 fn take_body(request: &mut Request) -> Option<Body> {
     let bytes = mem::take(&mut request.body);
-    let content_type = request.content_type().unwrap_or("application/sdp").to_owned();
-    (!bytes.is_empty()).then_some(Body { content_type, bytes })
+    body_of(&request.headers, &bytes)
+}
+
+/// Gives the body of a message, if it has one.
+pub(super) fn body_of(headers: &Headers, bytes: &Bytes) -> Option<Body> {
+    let content_type = headers.content_type().unwrap_or("application/sdp").to_owned();
+    (!bytes.is_empty()).then(|| Body { content_type, bytes: bytes.clone() })
 }
 
 /// More unconfirmed 2xx at a time than any honest peer waits for.

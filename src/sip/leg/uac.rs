@@ -7,8 +7,11 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::desk::{Desk, Purpose, preloaded_route};
+use super::reliable::Early;
+use super::renew::Renewal;
 use super::session::{Closing, Session};
-use super::{Call, Kit, Leg, LegEvent, NoAnswer, State, Wait};
+use super::timer::{Policy, min_se};
+use super::{Body, Call, Kit, Leg, LegEvent, NoAnswer, State, Wait};
 use crate::sip::dialog::{Dialog, DialogError, admit_number, contact_of};
 use crate::sip::timers::Deadlines;
 use crate::sip::{Headers, Hop, Method, Reason, Request, Response, Status};
@@ -29,20 +32,24 @@ pub(super) enum Calling {
 /// An INVITE of ours to which a 2xx may still arrive.
 #[derive(Debug)]
 pub(super) struct Placed {
-    /// With its body, until it is accepted: a challenge may ask for it again.
-    request: Request,
-    hop: Hop,
-    /// The forks that have answered provisionally: their tags, and the CSeq of their requests.
-    early: BTreeMap<String, Option<u32>>,
+    /// With its body, until it is accepted: it may have to be made anew.
+    pub(super) request: Request,
+    pub(super) hop: Hop,
+    /// The forks that have answered provisionally, by their tags.
+    pub(super) early: BTreeMap<String, Early>,
     /// The ACKs of the forks that have accepted.
     acks: Vec<SentAck>,
+    /// The session interval that it asks for, in seconds (RFC 4028).
+    interval: Option<u32>,
+    /// Whether it was already made anew with a longer one.
+    is_longer: bool,
 }
 
 #[derive(Debug)]
-struct SentAck {
-    remote_tag: String,
-    bytes: Bytes,
-    hop: Hop,
+pub(super) struct SentAck {
+    pub(super) remote_tag: String,
+    pub(super) bytes: Bytes,
+    pub(super) hop: Hop,
 }
 
 impl Leg {
@@ -55,9 +62,16 @@ impl Leg {
             desk.event(LegEvent::NoAnswer(NoAnswer::Transport));
             return Self { desk, state: State::Over, placed: None, waits };
         };
-        let request = invite(&mut desk, &call, &hop);
+        let (request, interval) = invite(&mut desk, &call, &hop);
         desk.request(now, &request, hop.clone(), Purpose::Invite);
-        let placed = Placed { request, hop, early: BTreeMap::new(), acks: Vec::new() };
+        let placed = Placed {
+            request,
+            hop,
+            early: BTreeMap::new(),
+            acks: Vec::new(),
+            interval,
+            is_longer: false,
+        };
         let state = State::Calling(Calling::Silent);
         Self { desk, state, placed: Some(Box::new(placed)), waits }
     }
@@ -86,27 +100,51 @@ impl Leg {
         match response.status.class() {
             1 => self.handle_progress(now, &response),
             2 => self.handle_success(now, response),
-            _ if self.accepts_challenge(&response) => self.call_again(now),
+            _ if self.accepts_challenge(&response) || self.accepts_longer(&response) => {
+                self.call_again(now);
+            }
             _ => self.handle_refusal(response),
         }
     }
 
     /// Tells whether a refusal asks for credentials that we have, for a call that is still wanted.
     fn accepts_challenge(&mut self, response: &Response) -> bool {
-        matches!(self.state, State::Calling(Calling::Silent | Calling::Proceeding))
-            && self.desk.accepts_challenge(response, Purpose::Invite)
+        self.is_wanted() && self.desk.accepts_challenge(response)
     }
 
-    /// Sends the INVITE with credentials: the next number and another branch, all else as it was
-    /// (RFC 3261 section 22.2). The forks of the first one are gone with it.
+    /// Tells whether a refusal is a 422 to a call that is still wanted, and its interval one that
+    /// we have not offered; once only (RFC 4028 section 7.3). The INVITE asks for it from then on.
+    fn accepts_longer(&mut self, response: &Response) -> bool {
+        let is_wanted = self.is_wanted() && response.status == Status::SESSION_INTERVAL_TOO_SMALL;
+        let Some(placed) = self.placed.as_mut().filter(|placed| is_wanted && !placed.is_longer)
+        else {
+            return false;
+        };
+        let Some(least) = min_se(&response.headers).filter(|it| Some(*it) > placed.interval) else {
+            return false;
+        };
+        let policy = Policy::of(&self.desk.kit.local);
+        placed.interval = policy.ask(&mut placed.request.headers, None, Some(least));
+        placed.is_longer = true;
+        true
+    }
+
+    fn is_wanted(&self) -> bool {
+        matches!(self.state, State::Calling(Calling::Silent | Calling::Proceeding))
+    }
+
+    /// Sends the INVITE anew, with the credentials or the interval that its refusal asked for: the
+    /// next number and another branch, all else as it was (RFC 3261 section 22.2, RFC 4028 section
+    /// 7.3). The forks of the first one are gone with it.
     fn call_again(&mut self, now: Instant) {
         let Some(placed) = &mut self.placed else { return };
-        let number = placed.number() + 1;
+        let number = placed.number().saturating_add(1);
         let via = self.desk.via(placed.hop.transport);
         placed.request.headers.set("Via", &via);
         placed.request.headers.set("CSeq", &format!("{number} INVITE"));
         placed.early.clear();
         self.desk.authorize(&mut placed.request);
+        self.desk.supersede(Purpose::Invite);
         self.desk.request(now, &placed.request, placed.hop.clone(), Purpose::Invite);
         self.state = State::Calling(Calling::Silent);
     }
@@ -159,7 +197,8 @@ impl Leg {
         }
         let cseq = request.cseq().map_err(|_| DialogError::NoCSeq)?;
         let early = self.placed.as_mut().and_then(|placed| placed.early.get_mut(&tag));
-        admit_number(early.ok_or(DialogError::OtherDialog)?, &cseq)
+        let early = early.ok_or(DialogError::OtherDialog)?;
+        admit_number(&mut early.remote_cseq, &cseq)
     }
 
     fn handle_progress(&mut self, now: Instant, response: &Response) {
@@ -167,6 +206,9 @@ impl Leg {
             && placed.early.len() < MAX_FORKS
         {
             placed.early.entry(tag).or_default();
+        }
+        if !self.acknowledge_progress(now, response) {
+            return;
         }
         match mem::replace(&mut self.state, State::Over) {
             State::Calling(Calling::Silent | Calling::Proceeding) => {
@@ -184,7 +226,7 @@ impl Leg {
 
     /// ACKs a 2xx. The first one decides the call; whoever accepts later, or too late, or cannot
     /// be reached for want of a Contact, is hung up on (section 13.2.2.4).
-    fn handle_success(&mut self, now: Instant, response: Response) {
+    fn handle_success(&mut self, now: Instant, mut response: Response) {
         let Some(placed) = &mut self.placed else { return };
         let tag = response.to_tag().unwrap_or_default();
         if let Some(ack) = placed.acks.iter().find(|ack| ack.remote_tag == tag) {
@@ -194,17 +236,28 @@ impl Leg {
             return;
         }
         self.desk.settle_credentials(&response);
-        placed.request.body = Bytes::new();
         let mut dialog = Dialog::of_caller(&placed.request, &response);
-        dialog.resume(placed.early.remove(&tag).flatten());
+        let early = placed.early.remove(&tag).unwrap_or_default();
+        dialog.resume(early.remote_cseq);
+        if let Some(heard) = early.heard {
+            dialog.outrun(&heard.dialog);
+            if let Some(answer) = heard.answer.filter(|_| response.body.is_empty()) {
+                response.headers.set("Content-Type", &answer.content_type);
+                response.body = answer.bytes;
+            }
+        }
         let ack = placed.ack(&mut self.desk, &dialog);
         self.desk.send(ack.bytes.clone(), ack.hop.clone());
         let hop = placed.hop.clone();
         placed.acks.push(ack);
+        let asked = (placed.take_description(), placed.interval);
         match mem::replace(&mut self.state, State::Over) {
             State::Calling(Calling::Silent | Calling::Proceeding) => {
                 if contact_of(&response.headers).is_some() {
-                    self.state = State::Talking(Box::new(Session::new(dialog, hop)));
+                    let policy = Policy::of(&self.desk.kit.local);
+                    let renewal = Renewal::of_caller(policy, asked, &response.headers);
+                    self.state = State::Talking(Box::new(Session::new(dialog, hop, renewal)));
+                    self.watch_session(now);
                     self.desk.event(LegEvent::Established { response });
                 } else {
                     self.desk.event(LegEvent::Lost { status: None });
@@ -266,20 +319,39 @@ impl Placed {
         self.request.cseq().map_or(INVITE_CSEQ, |cseq| cseq.number)
     }
 
-    /// Builds the ACK for a 2xx: a branch of its own, and the credentials of the INVITE (section
-    /// 13.2.2.4). We always offer in the INVITE, so it has no body.
     fn ack(&self, desk: &mut Desk, dialog: &Dialog) -> SentAck {
-        let hop = dialog.next_hop().unwrap_or_else(|| self.hop.clone());
-        let mut ack = dialog.ack(self.number());
-        ack.headers.push_front("Via", &desk.via(hop.transport));
-        for name in ["Authorization", "Proxy-Authorization"] {
-            ack.headers.copy(name, &self.request.headers);
-        }
-        SentAck { remote_tag: dialog.remote_tag().to_owned(), bytes: ack.encode(), hop }
+        SentAck::new(desk, dialog, &self.hop, (self.number(), &self.request.headers))
+    }
+
+    /// Gives the offer, which is not needed for another INVITE any more.
+    fn take_description(&mut self) -> Body {
+        let content_type = self.request.content_type().unwrap_or_default().to_owned();
+        Body { content_type, bytes: mem::take(&mut self.request.body) }
     }
 }
 
-fn invite(desk: &mut Desk, call: &Call, hop: &Hop) -> Request {
+impl SentAck {
+    /// Builds the ACK for a 2xx: a branch of its own, and the number and the credentials of the
+    /// INVITE, be it the first or a later one (section 13.2.2.4). We always offer in the INVITE,
+    /// so it has no body.
+    pub(super) fn new(
+        desk: &mut Desk,
+        dialog: &Dialog,
+        fallback: &Hop,
+        (number, invite): (u32, &Headers),
+    ) -> Self {
+        let hop = dialog.next_hop().unwrap_or_else(|| fallback.clone());
+        let mut ack = dialog.ack(number);
+        ack.headers.push_front("Via", &desk.via(hop.transport));
+        for name in CREDENTIALS {
+            ack.headers.copy(name, invite);
+        }
+        Self { remote_tag: dialog.remote_tag().to_owned(), bytes: ack.encode(), hop }
+    }
+}
+
+/// Builds the INVITE; also tells the session interval that it asks for.
+fn invite(desk: &mut Desk, call: &Call, hop: &Hop) -> (Request, Option<u32>) {
     desk.set_contact(call.target.is_secure(), call.contact_user.as_deref(), &call.contact_params);
     let mut headers = Headers::new();
     headers.push("Via", &desk.via(hop.transport));
@@ -293,14 +365,19 @@ fn invite(desk: &mut Desk, call: &Call, hop: &Hop) -> Request {
     headers.push("CSeq", &format!("{INVITE_CSEQ} INVITE"));
     headers.push("Contact", &desk.contact);
     desk.push_abilities(&mut headers);
+    let interval = Policy::of(&desk.kit.local).ask(&mut headers, None, None);
     headers.push("User-Agent", &desk.kit.local.user_agent);
     for (name, value) in &call.headers {
         headers.push(name, value);
     }
     headers.push("Content-Type", &call.body.content_type);
     let uri = call.target.without_headers();
-    Request { method: Method::Invite, uri, headers, body: call.body.bytes.clone() }
+    let body = call.body.bytes.clone();
+    (Request { method: Method::Invite, uri, headers, body }, interval)
 }
+
+/// What an ACK takes over from its INVITE, because nobody can ask for it (section 22.1).
+const CREDENTIALS: [&str; 2] = ["Authorization", "Proxy-Authorization"];
 
 /// The first number of a dialog; any below 2^31 will do (RFC 3261 section 8.1.1.5).
 const INVITE_CSEQ: u32 = 1;

@@ -4,8 +4,10 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::desk::{Desk, Inbound};
+use super::reliable::Reliable;
+use super::renew::Renewal;
 use super::session::{Answered, Session};
-use super::{Body, Kit, Leg, LegEvent, RING_AGAIN, State, Wait};
+use super::{Body, Kit, Leg, LegEvent, State, Wait};
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{stray, unsupported};
 use crate::sip::timers::Deadlines;
@@ -17,6 +19,8 @@ use crate::sip::{Hop, Method, Reason, Request, Response, Status, response_to, st
 pub(super) struct Deciding {
     pub(super) dialog: Dialog,
     pub(super) invite: Inbound,
+    /// Our reliable responses.
+    pub(super) reliable: Reliable,
 }
 
 impl Leg {
@@ -39,7 +43,9 @@ impl Leg {
                 if let Some(expires) = expires(&inbound.request) {
                     leg.waits.set(Wait::Expires, now + expires);
                 }
-                leg.state = State::Deciding(Box::new(Deciding { dialog, invite: inbound }));
+                let reliable = Reliable::default();
+                let deciding = Deciding { dialog, invite: inbound, reliable };
+                leg.state = State::Deciding(Box::new(deciding));
             }
             Err(refusal) => {
                 leg.desk.answer(now, &inbound.key, &refusal);
@@ -49,26 +55,18 @@ impl Leg {
         leg
     }
 
-    /// Tells the caller that the invitation is shown (180); the leg repeats it every minute.
-    pub fn ring(&mut self, now: Instant) {
-        let State::Deciding(deciding) = &self.state else { return };
-        let ringing = self.dialog_response(&deciding.invite.request, Status::RINGING);
-        let key = deciding.invite.key.clone();
-        self.desk.answer(now, &key, &ringing);
-        self.waits.set(Wait::Ring, now + RING_AGAIN);
-        self.settle(now);
-    }
-
     /// Accepts the invitation: 200 with `body`, repeated until the ACK comes.
     pub fn accept(&mut self, now: Instant, body: Body) {
         let state = mem::replace(&mut self.state, State::Over);
         let State::Deciding(deciding) = state else { return self.state = state };
         self.waits.stop_all();
-        let Deciding { dialog, invite } = *deciding;
-        let mut session = Session::new(dialog, invite.source.clone());
+        let Deciding { dialog, invite, reliable } = *deciding;
+        let mut session = Session::new(dialog, invite.source.clone(), Renewal::of_callee());
+        session.reliable = reliable.hush();
         let offered = invite.request.body.is_empty();
         self.answer_invite(now, &mut session, &invite, (body, Answered::Invitation { offered }));
         self.state = State::Talking(Box::new(session));
+        self.watch_session(now);
         self.settle(now);
     }
 
@@ -164,6 +162,9 @@ impl Leg {
     fn objection(&self, invite: &Request) -> Result<Dialog, Response> {
         let Desk { kit, local_tag, .. } = &self.desk;
         if let Some(refusal) = unsupported(invite, &kit.local.supported, local_tag) {
+            return Err(refusal);
+        }
+        if let Some(refusal) = self.interval_refusal(invite) {
             return Err(refusal);
         }
         Dialog::of_callee(invite, local_tag)

@@ -185,7 +185,7 @@ fn an_option_that_nobody_knows_is_refused_by_name() {
     assert_eq!(stage.sent.len(), 2);
     let refusal = stage.last_response();
     assert_eq!(refusal.status, Status::BAD_EXTENSION);
-    assert_eq!(refusal.headers.get("Unsupported"), Some("100rel, recipient-list-invite"));
+    assert_eq!(refusal.headers.get("Unsupported"), Some("recipient-list-invite"));
     assert!(refusal.to_tag().is_some());
     stage.leg.accept(stage.now, body("answer"));
     assert_eq!(stage.drain(), [""; 0]);

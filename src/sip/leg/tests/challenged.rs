@@ -159,6 +159,58 @@ fn a_call_taken_back_is_not_placed_again_and_its_cancel_has_the_right_number() {
     stage.assert_fades();
 }
 
+/// Both ask for another INVITE, and neither undoes what the other has asked for.
+#[test]
+fn a_422_and_a_challenge_share_one_way_of_calling_again() {
+    let mut stage = armed(Udp);
+    stage.reply("INVITE", 407, "p", &[PROXY]);
+    let lines = stage.reply("INVITE", 422, "b", &[("Min-SE", "1800")]);
+    assert_eq!(lines[1..], ["INVITE 3 > udp:192.0.2.2:5060"]);
+    assert!(said(stage.last("INVITE"), Asker::Proxy).contains("nc=00000002"));
+    // What got through once may be asked for anew.
+    let anew = [("Proxy-Authenticate", r#"Digest realm="p.example", nonce="p2", qop="auth""#)];
+    let lines = stage.reply("INVITE", 407, "p", &anew);
+    assert_eq!(lines[1..], ["INVITE 4 > udp:192.0.2.2:5060"]);
+    let invite = stage.last("INVITE").clone();
+    assert_eq!(invite.headers.get("Min-SE"), Some("1800"));
+    assert_eq!(invite.body, "offer");
+    stage.leg.cancel(stage.now, None);
+    assert_eq!(stage.reply("INVITE", 100, "", &[]), ["CANCEL 4 > udp:192.0.2.2:5060"]);
+    let lines = stage.reply("INVITE", 200, "b", &[CONTACT]);
+    assert_eq!(lines[0], "ACK 4 > udp:192.0.2.3:5060");
+    assert_eq!(said(stage.last("ACK"), Asker::Proxy), said(&invite, Asker::Proxy));
+}
+
+#[test]
+fn a_change_of_the_session_answers_its_challenge_and_its_ack_repeats_the_answer() {
+    let mut stage = armed(Udp);
+    stage.reply("INVITE", 200, "b", &[CONTACT]);
+    stage.leg.offer(stage.now, body("other"));
+    assert_eq!(stage.drain(), ["INVITE 2 > udp:192.0.2.3:5060"]);
+    let lines = stage.reply("INVITE", 407, "b", &[PROXY]);
+    assert_eq!(lines[1..], ["INVITE 3 > udp:192.0.2.3:5060"]);
+    let invite = stage.last("INVITE").clone();
+    assert_eq!(invite.body, "other");
+    let lines = stage.reply("INVITE", 200, "b", &[CONTACT]);
+    assert_eq!(lines, ["ACK 3 > udp:192.0.2.3:5060", "Answer"]);
+    assert_eq!(said(stage.last("ACK"), Asker::Proxy), said(&invite, Asker::Proxy));
+    // Whoever has asked is answered from the start from then on.
+    stage.leg.offer(stage.now, body("third"));
+    stage.drain();
+    assert!(said(stage.last("INVITE"), Asker::Proxy).contains("nc=00000002"));
+    let again = [("Proxy-Authenticate", r#"Digest realm="p.example", nonce="p1", qop="auth""#)];
+    assert_eq!(stage.reply("INVITE", 407, "b", &again)[1..], ["OfferRefused 407"]);
+}
+
+#[test]
+fn a_prack_has_credentials_from_the_start() {
+    let mut stage = armed(Udp);
+    stage.reply("INVITE", 407, "p", &[PROXY]);
+    let reliable = [CONTACT, ("Require", "100rel"), ("RSeq", "1")];
+    stage.reply("INVITE", 180, "b", &reliable);
+    assert!(said(stage.last("PRACK"), Asker::Proxy).contains("nc=00000002"));
+}
+
 fn armed(transport: Transport) -> Stage {
     let peer = Hop::new(transport, "192.0.2.2", 5060);
     let start = Instant::now();

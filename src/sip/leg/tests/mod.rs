@@ -6,6 +6,9 @@ mod caller;
 mod challenged;
 mod established;
 mod network;
+mod reliable;
+mod renewal;
+mod timer;
 
 use std::time::{Duration, Instant};
 
@@ -254,6 +257,12 @@ fn name(event: LegEvent) -> String {
         let texts: Vec<_> = reasons.iter().map(ToString::to_string).collect();
         texts.join(" & ")
     };
+    let text = |body: Option<Body>| {
+        let text = body.map(|body| String::from_utf8_lossy(&body.bytes).into_owned());
+        text.unwrap_or_default()
+    };
+    let code =
+        |status: Option<Status>| status.map(|status| status.code().to_string()).unwrap_or_default();
     let line = match event {
         LegEvent::Progress(status) => format!("Progress {}", status.code()),
         LegEvent::Established { response } => format!("Established {}", response.status.code()),
@@ -264,15 +273,12 @@ fn name(event: LegEvent) -> String {
         LegEvent::CancelledByPeer { reasons } => format!("CancelledByPeer {}", joined(reasons)),
         LegEvent::Confirmed => "Confirmed".to_owned(),
         LegEvent::NoAck => "NoAck".to_owned(),
-        LegEvent::Offer { body } => {
-            let text = body.map(|body| String::from_utf8_lossy(&body.bytes).into_owned());
-            format!("Offer {}", text.unwrap_or_default())
-        }
+        LegEvent::SessionExpired => "SessionExpired".to_owned(),
+        LegEvent::Answer { body } => format!("Answer {}", text(body)),
+        LegEvent::OfferRefused { status } => format!("OfferRefused {}", code(status)),
+        LegEvent::Offer { body } => format!("Offer {}", text(body)),
         LegEvent::Ended { reasons } => format!("Ended {}", joined(reasons)),
-        LegEvent::Lost { status } => {
-            let code = status.map(|status| status.code().to_string());
-            format!("Lost {}", code.unwrap_or_default())
-        }
+        LegEvent::Lost { status } => format!("Lost {}", code(status)),
         LegEvent::ByeDone => "ByeDone".to_owned(),
     };
     line.trim_end().to_owned()

@@ -285,12 +285,15 @@ fn is_end(event: &LegEvent) -> bool {
         LegEvent::Progress(_)
         | LegEvent::Established { .. }
         | LegEvent::Confirmed
-        | LegEvent::Offer { .. } => false,
+        | LegEvent::Offer { .. }
+        | LegEvent::Answer { .. }
+        | LegEvent::OfferRefused { .. } => false,
         LegEvent::Refused { .. }
         | LegEvent::NoAnswer(_)
         | LegEvent::Cancelled
         | LegEvent::CancelledByPeer { .. }
         | LegEvent::NoAck
+        | LegEvent::SessionExpired
         | LegEvent::Ended { .. }
         | LegEvent::Lost { .. }
         | LegEvent::ByeDone => true,
