@@ -246,6 +246,7 @@ impl Conversation {
     ) -> Self {
         let Arrival { session, invite, source, trusted } = arrival;
         let read = invite::read(&kit.settings, &invite, trusted);
+        let is_offerless = invite.body.is_empty();
         let leg = Leg::answering(now, invite, source, leg_kit(&kit.settings, &mut kit.random));
         let msrp = new_msrp(&mut kit);
         let origin = media::Origin::new(&kit.anchor, now);
@@ -270,14 +271,20 @@ impl Conversation {
         if this.chat.state() == State::Ended {
             return this;
         }
-        match media::judge(sdp.as_deref()) {
+        let peer = match media::judge(sdp.as_deref()) {
+            Ok(peer) => Ok(Some(peer)),
+            // The offer is ours to make, in the 200; the ACK brings the answer.
+            Err(_) if is_offerless => Ok(None),
+            Err(why) => Err(why),
+        };
+        match peer {
             Err(why) => this.refuse_unheard(now, Status::NOT_ACCEPTABLE_HERE, why.warning()),
             Ok(_) if !known => {
                 let code = this.settings.no_client_code;
                 this.refuse_unheard(now, code, Vec::new());
             }
             Ok(peer) => {
-                this.peer = Some(peer);
+                this.peer = peer;
                 this.timers.invitation = Some(now + this.settings.invitation_timeout);
                 this.leg.ring(now);
                 this.tell_invitation(now);

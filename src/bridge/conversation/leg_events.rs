@@ -273,10 +273,19 @@ impl Conversation {
     /// Accepts the invitation towards the caller, and opens the MSRP session.
     pub(super) fn accept(&mut self, now: Instant) {
         self.timers.invitation = None;
-        let setup = self.peer.as_ref().map_or(Setup::Active, media::Peer::our_setup_as_answerer);
-        let body = self.describe_media(setup);
-        self.leg.accept(now, body);
-        self.open_msrp(now, setup);
+        match &self.peer {
+            Some(peer) => {
+                let setup = peer.our_setup_as_answerer();
+                let body = self.describe_media(setup);
+                self.leg.accept(now, body);
+                self.open_msrp(now, setup);
+            }
+            // The caller left the offer to us; the ACK brings its answer.
+            None => {
+                let offer = self.offer_media();
+                self.leg.accept(now, offer);
+            }
+        }
         self.tell_first_message(now);
     }
 
@@ -312,7 +321,7 @@ impl Conversation {
     /// Answers a re-INVITE or UPDATE: the stream stays as it is, or goes.
     fn offered(&mut self, now: Instant, body: Option<&Body>) {
         let Some(body) = body else {
-            let offer = media::offer(&self.settings, self.msrp.local(), &mut self.origin);
+            let offer = self.offer_media();
             self.leg.answer_offer(now, Ok(offer));
             return;
         };
@@ -337,8 +346,8 @@ impl Conversation {
         }
     }
 
-    /// Judges the answer to an offer within the session, which offered what there was already: the
-    /// stream stays as it is, or the session ends.
+    /// Judges the answer to an offer of ours. The first one opens the stream; later ones answer an
+    /// offer of what there is already: the stream stays as it is, or the session ends.
     fn answered(&mut self, now: Instant, body: Option<&Body>) {
         let (sdp, _) = match body {
             Some(body) => media::parts(Some(&body.content_type), &body.bytes),
@@ -349,11 +358,22 @@ impl Conversation {
                 self.peer = Some(peer);
                 return;
             }
-            Err(Unusable::Removed(_)) => LegEnd::MediaRemoved,
+            Ok(peer) if self.peer.is_none() => {
+                let setup = peer.our_setup_as_offerer();
+                self.peer = Some(peer);
+                self.open_msrp(now, setup);
+                self.send_waiting(now);
+                return;
+            }
+            Err(Unusable::Removed(_)) if self.peer.is_some() => LegEnd::MediaRemoved,
             Ok(_) | Err(_) => LegEnd::UnusableAnswer,
         };
         self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
         self.end_by(now, end, &[]);
+    }
+
+    fn offer_media(&mut self) -> Body {
+        media::offer(&self.settings, self.msrp.local(), &mut self.origin)
     }
 
     fn describe_media(&mut self, setup: Setup) -> Body {

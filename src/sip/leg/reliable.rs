@@ -112,6 +112,8 @@ impl Leg {
     /// comes the invitation fails (RFC 3262 section 3).
     pub fn ring(&mut self, now: Instant) {
         let State::Deciding(deciding) = &self.state else { return };
+        self.waits.set(Wait::Ring, now + RING_AGAIN);
+        // One at a time: the one that is out still rings (section 3).
         if deciding.reliable.waiting.is_some() {
             return;
         }
@@ -132,7 +134,6 @@ impl Leg {
             let timers = &self.desk.kit.timers;
             deciding.reliable.wait(now, rack, (ringing.encode(), hop), timers);
         }
-        self.waits.set(Wait::Ring, now + RING_AGAIN);
         self.settle(now);
     }
 

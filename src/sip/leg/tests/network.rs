@@ -38,6 +38,20 @@ fn nothing_lost_means_nothing_untold() {
 }
 
 #[test]
+fn the_stories_have_all_that_a_session_may_see() {
+    let mut told = String::new();
+    for seed in 0..100 {
+        let mut network = Network::new(seed, Transport::Udp, 10);
+        network.run();
+        told.push_str(&network.story.join("\n"));
+    }
+    for needle in [" PRACK ", " UPDATE ", " INVITE 2 ", " 491 INVITE ", " Offer ", " Answer answer"]
+    {
+        assert!(told.contains(needle), "{needle}");
+    }
+}
+
+#[test]
 fn the_same_seed_is_the_same_story() {
     let story = |seed| {
         let mut network = Network::new(seed, Transport::Udp, 33);
@@ -73,6 +87,8 @@ enum Decision {
     Accept,
     Reject,
     Cancel,
+    Offer,
+    Answer,
     Bye,
 }
 
@@ -110,6 +126,9 @@ impl Network {
     fn run(&mut self) -> [String; 2] {
         let mut call = call(Some(self.hosts[1].hop.clone()));
         call.target = Uri::parse("sip:bob@192.0.2.2").unwrap();
+        if self.chance.below(2) == 0 {
+            call.headers.push(("Require".to_owned(), "100rel".to_owned()));
+        }
         let kit = self.kit(0);
         self.hosts[0].leg = Some(Leg::call(self.now, call, kit));
         self.script();
@@ -134,6 +153,10 @@ impl Network {
         if self.chance.below(3) == 0 {
             self.decide(0, Decision::Cancel, early);
         }
+        let first = self.chance.below(40_000);
+        let second = first + self.chance.below(400);
+        self.decide(0, Decision::Offer, first);
+        self.decide(1, Decision::Offer, second);
         let first = 10_000 + self.chance.below(20_000) + late;
         self.decide(0, Decision::Bye, first);
         let second = first + self.chance.below(500);
@@ -181,6 +204,8 @@ impl Network {
             Decision::Accept => leg.accept(now, body("answer")),
             Decision::Reject => leg.reject(now, Status::BUSY_HERE, Vec::new()),
             Decision::Cancel => leg.cancel(now, None),
+            Decision::Offer => leg.offer(now, body("offer")),
+            Decision::Answer => leg.answer_offer(now, Ok(body("answer"))),
             Decision::Bye if ended => {}
             Decision::Bye => leg.bye(now, None),
         }
@@ -245,6 +270,10 @@ impl Network {
                 }
                 LegOutput::Event(event) => {
                     let is_end = is_end(&event);
+                    if matches!(event, LegEvent::Offer { .. }) {
+                        let wait = self.chance.below(2_000);
+                        self.decide(at, Decision::Answer, wait);
+                    }
                     let line = name(event);
                     self.tell(at, &line);
                     if is_end {
@@ -275,6 +304,8 @@ impl Network {
     fn kit(&mut self, at: usize) -> Kit {
         let mut kit = kit(&self.hosts[at].hop.host.clone(), self.transport, 0);
         kit.random = self.chance.fork();
+        // Short enough to be refreshed once or twice before somebody hangs up.
+        kit.local.session_expires = Some(Duration::from_secs(90));
         kit
     }
 }
