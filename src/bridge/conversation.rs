@@ -622,3 +622,6 @@ fn leg_kit(settings: &Settings, random: &mut Random) -> Kit {
     local.contact_params = settings.profile.contact_params.to_owned();
     Kit { local, timers: settings.timers, random: random.fork() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -313,12 +313,18 @@ impl Leg {
     }
 
     /// Hangs up. A call without final response is cancelled; an invitation not yet answered is
-    /// refused with 480, without a further event. A callee's BYE waits for the ACK of its 2xx
+    /// refused with 480, without a further event unless it was accepted already. A callee's BYE waits for the ACK of its 2xx
     /// (RFC 3261 section 15).
     pub fn bye(&mut self, now: Instant, reason: Option<Reason>) {
         match &mut self.state {
             State::Calling(_) => self.cancel(now, reason),
-            State::Deciding(_) => self.reject(now, Status::TEMPORARILY_UNAVAILABLE, Vec::new()),
+            State::Deciding(deciding) => {
+                let was_accepted = deciding.reliable.is_holding();
+                self.reject(now, Status::TEMPORARILY_UNAVAILABLE, Vec::new());
+                if was_accepted {
+                    self.desk.event(LegEvent::ByeDone);
+                }
+            }
             State::Talking(_) => self.hang_up_when_permitted(now, reason),
             State::Closing(closing) => closing.ask(),
             State::Over => {}

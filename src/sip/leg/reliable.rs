@@ -38,11 +38,17 @@ pub(super) struct Reliable {
     rseq: Option<u32>,
     /// The one that waits for its PRACK.
     waiting: Option<Waiting>,
+    /// The answer that one of them bore; the 2xx has none then (RFC 6337 section 3.1.1).
+    pub(super) description: Option<Body>,
+    /// The owner has accepted, but the answer is not acknowledged yet.
+    held: Option<Body>,
 }
 
 #[derive(Debug)]
 struct Waiting {
     rack: Rack,
+    /// Whether it bears the answer, so that a 2xx must wait for its PRACK.
+    describes: bool,
     /// Absent once the final response is sent, after which nothing is repeated.
     repetition: Option<Repetition>,
 }
@@ -78,11 +84,32 @@ impl Reliable {
         self
     }
 
+    /// Keeps a body for the 2xx that may not be sent yet, or gives it back: a 2xx waits for the
+    /// PRACK of a response with a description, and of no other (section 3).
+    pub(super) fn hold(&mut self, body: Body) -> Option<Body> {
+        match &self.waiting {
+            Some(Waiting { describes: true, .. }) => self.held = Some(body),
+            Some(_) | None => return Some(body),
+        }
+        None
+    }
+
+    /// Tells whether a 2xx waits.
+    pub(super) fn is_holding(&self) -> bool {
+        self.held.is_some()
+    }
+
     fn take(&mut self, rack: Rack) -> bool {
         self.waiting.take_if(|waiting| waiting.rack == rack).is_some()
     }
 
-    fn wait(&mut self, now: Instant, rack: Rack, (bytes, hop): (Bytes, Hop), timers: &Timers) {
+    fn wait(
+        &mut self,
+        now: Instant,
+        (rack, describes): (Rack, bool),
+        (bytes, hop): (Bytes, Hop),
+        timers: &Timers,
+    ) {
         let interval = timers.first_interval();
         let repetition = Repetition {
             bytes,
@@ -92,7 +119,7 @@ impl Reliable {
             give_up_at: now + timers.give_up(),
         };
         self.rseq = Some(rack.rseq);
-        self.waiting = Some(Waiting { rack, repetition: Some(repetition) });
+        self.waiting = Some(Waiting { rack, describes, repetition: Some(repetition) });
     }
 }
 
@@ -117,24 +144,54 @@ impl Leg {
         if deciding.reliable.waiting.is_some() {
             return;
         }
+        self.send_progress(now, Status::RINGING, None);
+        self.settle(now);
+    }
+
+    /// Answers the caller's offer before the invitation is accepted (183), reliably where the
+    /// caller understands it. The 200 repeats the answer then only if this one was not reliable.
+    /// Without an offer, or while another response waits for its PRACK, nothing happens.
+    pub fn progress(&mut self, now: Instant, answer: Body) {
+        let State::Deciding(deciding) = &self.state else { return };
+        let Reliable { waiting, description, .. } = &deciding.reliable;
+        let has_offer = !deciding.invite.request.body.is_empty();
+        if has_offer && waiting.is_none() && description.is_none() {
+            self.send_progress(now, Status::SESSION_PROGRESS, Some(answer));
+        }
+        self.settle(now);
+    }
+
+    /// Sends a provisional response, reliably where the caller requires it, or where there is a
+    /// description to be sure of.
+    fn send_progress(&mut self, now: Instant, status: Status, body: Option<Body>) {
+        let State::Deciding(deciding) = &self.state else { return };
         let (key, request) = (deciding.invite.key.clone(), &deciding.invite.request);
-        let mut ringing = self.dialog_response(request, Status::RINGING);
+        let understood = self.desk.kit.local.supported.iter().any(|option| option == REL100);
+        let is_reliable = request.headers.lists("Require", REL100)
+            || (body.is_some() && understood && request.headers.lists("Supported", REL100));
+        let mut response = self.dialog_response(request, status);
+        if let Some(body) = &body {
+            response.headers.push("Content-Type", &body.content_type);
+            response.body = body.bytes.clone();
+        }
         let mut rack = None;
-        if request.headers.lists("Require", REL100) {
+        if is_reliable {
             let rseq = match deciding.reliable.rseq {
                 Some(last) => last.saturating_add(1),
                 None => first_rseq(self.desk.kit.random.below(FIRST_RSEQS)),
             };
-            ringing.headers.push("Require", REL100);
-            ringing.headers.push("RSeq", &rseq.to_string());
-            rack = ringing.cseq().ok().map(|cseq| Rack { rseq, cseq: cseq.number });
+            response.headers.push("Require", REL100);
+            response.headers.push("RSeq", &rseq.to_string());
+            rack = response.cseq().ok().map(|cseq| Rack { rseq, cseq: cseq.number });
         }
-        let hop = self.desk.answer(now, &key, &ringing);
+        let hop = self.desk.answer(now, &key, &response);
         if let (State::Deciding(deciding), Some(rack), Some(hop)) = (&mut self.state, rack, hop) {
+            let describes = body.is_some();
+            deciding.reliable.description = deciding.reliable.description.take().or(body);
             let timers = &self.desk.kit.timers;
-            deciding.reliable.wait(now, rack, (ringing.encode(), hop), timers);
+            let sent = (response.encode(), hop);
+            deciding.reliable.wait(now, (rack, describes), sent, timers);
         }
-        self.settle(now);
     }
 
     /// Sends a reliable response again that is due: after T1, and then at doubled intervals
@@ -172,7 +229,14 @@ impl Leg {
             true => Status::NOT_ACCEPTABLE_HERE,
             false => Status::CALL_DOES_NOT_EXIST,
         };
-        self.refuse(now, inbound, status);
+        let response = self.desk.response(&inbound.request, status);
+        self.desk.answer(now, &inbound.key, &response);
+        if let State::Deciding(deciding) = &mut self.state
+            && is_awaited
+            && let Some(body) = deciding.reliable.held.take()
+        {
+            self.accept(now, body);
+        }
     }
 
     /// Acknowledges a provisional response to our INVITE, if it is reliable. Tells whether it is

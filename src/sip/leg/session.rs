@@ -161,7 +161,7 @@ impl Leg {
                 Ok(body) if offer.request.method == Method::Invite => {
                     let answered = Answered::Offer { offered: is_ours };
                     session.dialog.refresh_target(&offer.request.headers);
-                    self.answer_invite(now, &mut session, &offer, (body, answered));
+                    self.answer_invite(now, &mut session, &offer, (Some(body), answered));
                     is_renewed = true;
                 }
                 Ok(body) => {
@@ -189,11 +189,13 @@ impl Leg {
         now: Instant,
         session: &mut Session,
         invite: &Inbound,
-        (body, answered): (Body, Answered),
+        (body, answered): (Option<Body>, Answered),
     ) {
         let mut response = self.dialog_response(&invite.request, Status::OK);
         self.settle_timer(session, &invite.request, &mut response);
-        describe(session, &mut response, body);
+        if let Some(body) = body {
+            describe(session, &mut response, body);
+        }
         let Some(hop) = self.desk.answer(now, &invite.key, &response) else { return };
         let timers = self.desk.kit.timers;
         session.answers.push(Answer {

@@ -55,14 +55,20 @@ impl Leg {
         leg
     }
 
-    /// Accepts the invitation: 200 with `body`, repeated until the ACK comes.
+    /// Accepts the invitation: 200 with `body`, repeated until the ACK comes. The 200 waits for the
+    /// PRACK of a reliable answer, and leaves `body` out then (RFC 3262 section 3).
     pub fn accept(&mut self, now: Instant, body: Body) {
         let state = mem::replace(&mut self.state, State::Over);
-        let State::Deciding(deciding) = state else { return self.state = state };
+        let State::Deciding(mut deciding) = state else { return self.state = state };
         self.waits.stop_all();
-        let Deciding { dialog, invite, reliable } = *deciding;
+        let Some(body) = deciding.reliable.hold(body) else {
+            return self.state = State::Deciding(deciding);
+        };
+        let Deciding { dialog, invite, mut reliable } = *deciding;
         let mut session = Session::new(dialog, invite.source.clone(), Renewal::of_callee());
+        session.renewal.description = reliable.description.take();
         session.reliable = reliable.hush();
+        let body = if session.renewal.description.is_some() { None } else { Some(body) };
         let offered = invite.request.body.is_empty();
         self.answer_invite(now, &mut session, &invite, (body, Answered::Invitation { offered }));
         self.state = State::Talking(Box::new(session));

@@ -157,6 +157,50 @@ fn who_only_supports_it_is_rung_as_everybody() {
 }
 
 #[test]
+fn a_2xx_waits_until_the_reliable_answer_is_acknowledged() {
+    let mut stage = Stage::called(Udp, &[("Supported", "100rel")]);
+    stage.leg.progress(stage.now, body("answer"));
+    assert_eq!(stage.drain(), ["183 INVITE 1"]);
+    assert_eq!(stage.last_response().body, "answer");
+    let rseq = stage.last_response().headers.get("RSeq").unwrap().to_owned();
+    stage.leg.accept(stage.now, body("another answer"));
+    assert_eq!(stage.drain(), [""; 0]);
+    assert_eq!(stage.wait(Duration::from_secs(1)), ["500 183 INVITE 1"]);
+    let rack = format!("{rseq} 1 INVITE");
+    let lines = stage.ask("PRACK", 2, &[("RAck", &rack)]);
+    assert_eq!(lines, ["200 PRACK 2", "200 INVITE 1"]);
+    assert!(stage.last_response().body.is_empty());
+    assert!(!stage.last_response().headers.has("Content-Type"));
+    assert_eq!(stage.ask("ACK", 1, &[]), ["Confirmed"]);
+}
+
+#[test]
+fn a_2xx_that_waits_in_vain_is_none() {
+    let mut stage = Stage::called(Udp, &[REQUIRE]);
+    stage.leg.progress(stage.now, body("answer"));
+    stage.leg.accept(stage.now, body("answer"));
+    let lines = stage.wait(Duration::from_secs(32));
+    assert_eq!(lines[lines.len() - 2..], ["32000 500 INVITE 1", "32000 Lost 500"]);
+
+    let mut stage = Stage::called(Udp, &[REQUIRE]);
+    stage.leg.progress(stage.now, body("answer"));
+    stage.leg.accept(stage.now, body("answer"));
+    stage.leg.bye(stage.now, None);
+    assert_eq!(stage.drain()[1..], ["480 INVITE 1", "ByeDone"]);
+}
+
+#[test]
+fn an_answer_that_was_not_reliable_is_repeated_in_the_2xx() {
+    let mut stage = Stage::called(Udp, &[]);
+    stage.leg.progress(stage.now, body("answer"));
+    assert_eq!(stage.drain(), ["183 INVITE 1"]);
+    assert!(!stage.last_response().headers.has("RSeq"));
+    stage.leg.accept(stage.now, body("answer"));
+    assert_eq!(stage.drain(), ["200 INVITE 1"]);
+    assert_eq!(stage.last_response().body, "answer");
+}
+
+#[test]
 fn a_re_invite_that_rings_reliably_is_acknowledged_too() {
     let mut stage = Stage::established(Udp);
     stage.leg.offer(stage.now, body("more"));

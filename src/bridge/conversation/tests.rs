@@ -1,0 +1,166 @@
+//! Conversations whose caller leaves the offer to us (RFC 3261 section 13.2.1).
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::super::TargetUri;
+use super::super::delivery::SuccessOn;
+use super::super::identity::Realm;
+use super::super::profile::Profile;
+use super::*;
+use crate::sip::{Decoded, Timers, Transport, WireLimits, decode_datagram};
+
+#[test]
+fn the_stream_opens_when_the_ack_has_brought_the_answer() {
+    let mut stage = Stage::accepted();
+    let (from, to) = (stage.sent("200 INVITE").from().unwrap(), stage.sent("200 INVITE").to());
+    let offer = String::from_utf8_lossy(stage.body("200 INVITE")).into_owned();
+    assert!(offer.contains("a=setup:actpass"), "{offer}");
+    let ack = format!(
+        "ACK sip:x@192.0.2.1 SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKack\n\
+         From: {from}\nTo: {}\nCall-ID: one\nCSeq: 1 ACK\nContent-Type: application/sdp\n\n",
+        to.unwrap()
+    );
+    let opened = stage.give(&ack, ANSWER);
+    assert_eq!(opened, [Output::MsrpConnect { host: "192.0.2.9".to_owned(), port: 2855 }]);
+}
+
+#[test]
+fn without_an_answer_in_the_ack_the_session_ends() {
+    let mut stage = Stage::accepted();
+    let (from, to) = (stage.sent("200 INVITE").from().unwrap(), stage.sent("200 INVITE").to());
+    let ack = format!(
+        "ACK sip:x@192.0.2.1 SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKack\n\
+         From: {from}\nTo: {}\nCall-ID: one\nCSeq: 1 ACK\n\n",
+        to.unwrap()
+    );
+    let outputs = stage.give(&ack, "");
+    assert!(!outputs.iter().any(|output| matches!(output, Output::MsrpConnect { .. })));
+    assert!(outputs.iter().any(|output| matches!(output, Output::Notice(_))), "{outputs:?}");
+    assert!(stage.sent.iter().any(|message| line(message).starts_with("BYE")));
+}
+
+struct Stage {
+    conversation: Conversation,
+    now: Instant,
+    sent: Vec<Message>,
+}
+
+impl Stage {
+    /// A conversation that its user has accepted, though the INVITE offered nothing.
+    fn accepted() -> Self {
+        let now = Instant::now();
+        let kit = ConversationKit {
+            settings: Arc::new(settings()),
+            anchor: Anchor::new(now, OffsetDateTime::UNIX_EPOCH),
+            random: Random::seeded(1),
+        };
+        let invite = "INVITE sip:+19585550101@example.com SIP/2.0\n\
+                      Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKinv\nMax-Forwards: 70\n\
+                      From: <sip:+19585550100@example.com>;tag=a\n\
+                      To: <sip:+19585550101@example.com>\nCall-ID: one\nCSeq: 1 INVITE\n\
+                      Contact: <sip:a@192.0.2.9>\n\n";
+        let Message::Request(invite) = read(invite.replace('\n', "\r\n").into()) else { panic!() };
+        let arrival = Arrival {
+            session: SessionId::new("s1"),
+            invite,
+            source: Hop::new(Transport::Udp, "192.0.2.9", 5060),
+            trusted: true,
+        };
+        let conversation = Conversation::incoming(now, kit, arrival, &|_| true);
+        let mut stage = Self { conversation, now, sent: Vec::new() };
+        stage.drain();
+        assert_eq!(stage.lines(), ["100 INVITE", "180 INVITE"]);
+        stage.conversation.handle(now, Input::Command(Command::Accept));
+        let outputs = stage.drain();
+        assert!(!outputs.iter().any(|output| matches!(output, Output::MsrpConnect { .. })));
+        assert_eq!(stage.lines(), ["100 INVITE", "180 INVITE", "200 INVITE"]);
+        stage
+    }
+
+    /// Gives a message of the caller; all but SIP and routes is given back.
+    fn give(&mut self, head: &str, body: &str) -> Vec<Output> {
+        let body = body.replace('\n', "\r\n");
+        let text = head.replace('\n', "\r\n") + &body;
+        let source = Hop::new(Transport::Udp, "192.0.2.9", 5060);
+        let message = read(text.into());
+        self.conversation.handle(self.now, Input::Sip { message, source });
+        self.drain()
+    }
+
+    fn drain(&mut self) -> Vec<Output> {
+        let mut others = Vec::new();
+        while let Some(output) = self.conversation.poll() {
+            match output {
+                Output::Sip { bytes, .. } => self.sent.push(read(bytes)),
+                Output::Route(_) => {}
+                other => others.push(other),
+            }
+        }
+        others
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.sent.iter().map(line).collect()
+    }
+
+    fn sent(&self, wanted: &str) -> &Message {
+        self.sent.iter().find(|message| line(message) == wanted).unwrap()
+    }
+
+    fn body(&self, wanted: &str) -> &[u8] {
+        match self.sent(wanted) {
+            Message::Request(request) => &request.body,
+            Message::Response(response) => &response.body,
+        }
+    }
+}
+
+fn line(message: &Message) -> String {
+    let method = message.cseq().unwrap().method;
+    match message {
+        Message::Request(_) => method.to_string(),
+        Message::Response(response) => format!("{} {method}", response.status.code()),
+    }
+}
+
+fn read(bytes: Bytes) -> Message {
+    let decoded = decode_datagram(bytes, &WireLimits::default());
+    let Decoded::Message(message) = decoded else { panic!("{decoded:?}") };
+    message
+}
+
+fn settings() -> Settings {
+    Settings {
+        realm: Realm { domain: "example.com".to_owned(), target_uri: TargetUri::SipPhone },
+        profile: Profile::plain(),
+        local: Hop::new(Transport::Udp, "192.0.2.1", 5060),
+        user_agent: "bridge/1".to_owned(),
+        next_hop: None,
+        credentials: None,
+        timers: Timers::default(),
+        msrp_host: "192.0.2.1".to_owned(),
+        msrp_port: 2855,
+        msrp_limits: msrp::Limits::default(),
+        invitation_timeout: MINUTE,
+        msrp_connect_timeout: MINUTE,
+        msrp_grace: MINUTE,
+        leave_wait: MINUTE,
+        linger: MINUTE,
+        no_client_code: Status::TEMPORARILY_UNAVAILABLE,
+        decline_code: Status::DECLINE,
+        no_answer_code: Status::TEMPORARILY_UNAVAILABLE,
+        success_on: SuccessOn::Hop,
+        echo: false,
+        tracked_messages: 8,
+        redirects: 0,
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+const ANSWER: &str = "v=0\no=- 1 1 IN IP4 192.0.2.9\ns=-\nc=IN IP4 192.0.2.9\nt=0 0\n\
+                      m=message 2855 TCP/MSRP *\na=accept-types:message/cpim text/plain\n\
+                      a=path:msrp://192.0.2.9:2855/abc;tcp\na=setup:passive\n";
