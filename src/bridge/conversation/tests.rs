@@ -96,7 +96,11 @@ impl Stage {
             match output {
                 Output::Sip { bytes, .. } => self.sent.push(read(bytes)),
                 Output::Route(_) => {}
-                other => others.push(other),
+                other @ (Output::MsrpConnect { .. }
+                | Output::MsrpWrite(_)
+                | Output::MsrpClose
+                | Output::Notice(_)
+                | Output::Answer(_)) => others.push(other),
             }
         }
         others

@@ -262,7 +262,12 @@ impl Desk {
 
     /// Tells whether a request for this purpose may still be answered.
     pub(super) fn has(&self, purpose: Purpose) -> bool {
-        self.clients.iter().any(|(known, _)| *known == purpose)
+        self.count(purpose) > 0
+    }
+
+    /// Counts the requests for this purpose that may still be answered.
+    pub(super) fn count(&self, purpose: Purpose) -> usize {
+        self.clients.iter().filter(|(known, _)| *known == purpose).count()
     }
 
     /// Gives the next report of a request of ours; sendings go to the outputs.

@@ -10,9 +10,9 @@
 //!   └──┬───┬──┘                                  └────┬─────┘
 //!      │   │ 2xx: ACK                                 │ accept(): 200, again until ACK
 //!      │   └───────────────┐       ┌──────────────────┘
-//!      │ 2xx after         ▼       ▼   re-INVITE, UPDATE: Offer
+//!      │ 2xx after         ▼       ▼   re-INVITE, UPDATE: Offer; offer(): re-INVITE
 //!      │ cancel():      ┌────────────┐ second 2xx from another tag: ACK, BYE
-//!      │ ACK            │  Talking   │
+//!      │ ACK            │  Talking   │ session timer: UPDATE, re-INVITE, at last BYE
 //!      │                └──┬──────┬──┘
 //!      │    bye(), no ACK  │      │ BYE: 200
 //!      ▼                   ▼      ▼
@@ -21,7 +21,11 @@
 //!   └─────────────────────────┘
 //! ```
 //!
-//! A 401 or 407 to INVITE or BYE is answered with our credentials, and moves no state (section 22).
+//! A 401 or 407 is answered with our credentials, and a 422 with its interval: INVITE, BYE and our
+//! changes to the session are sent anew, which moves no state (section 22, RFC 4028 section 7.3).
+//! Reliable provisional responses are acknowledged, and sent, while calling and deciding
+//! (`reliable`); `renew` makes our own changes to the session, `timer` says when it must be
+//! refreshed, and `fate` what a refusal leaves of it.
 //!
 //! A leg that is `Over` may still have to absorb repetitions; it is finished when its last
 //! transaction is. What a leg does not expect it answers with a status, and stays as it is.
@@ -313,8 +317,8 @@ impl Leg {
     }
 
     /// Hangs up. A call without final response is cancelled; an invitation not yet answered is
-    /// refused with 480, without a further event unless it was accepted already. A callee's BYE waits for the ACK of its 2xx
-    /// (RFC 3261 section 15).
+    /// refused with 480, without a further event unless it was accepted already. A callee's BYE
+    /// waits for the ACK of its 2xx (RFC 3261 section 15).
     pub fn bye(&mut self, now: Instant, reason: Option<Reason>) {
         match &mut self.state {
             State::Calling(_) => self.cancel(now, reason),

@@ -277,10 +277,11 @@ impl Leg {
 }
 
 /// Gives the RSeq of a reliable provisional response (section 7.1); nobody may answer reliably
-/// whom we have not told that we understand it.
+/// whom we have not told that we understand it. A flood of them is not acknowledged.
 fn reliable_number(desk: &Desk, response: &Response) -> Option<u32> {
     let understood = desk.kit.local.supported.iter().any(|option| option == REL100);
     let is_reliable = understood
+        && desk.count(Purpose::Prack) < MAX_PRACKS
         && response.status.is_provisional()
         && response.status != Status::TRYING
         && response.headers.lists("Require", REL100);
@@ -314,3 +315,6 @@ fn first_rseq(drawn: u64) -> u32 {
 pub(super) const REL100: &str = "100rel";
 
 const FIRST_RSEQS: u64 = (1 << 31) - 1;
+
+/// More PRACKs at a time than any honest peer makes us send.
+const MAX_PRACKS: usize = 16;

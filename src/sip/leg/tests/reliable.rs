@@ -49,6 +49,17 @@ fn repetitions_and_what_comes_before_its_turn_are_not_acknowledged() {
 }
 
 #[test]
+fn a_flood_of_reliable_responses_does_not_make_the_leg_grow() {
+    let mut stage = Stage::calling(Udp);
+    let pracks = (1..1000_u32).flat_map(|rseq| {
+        let rseq = rseq.to_string();
+        let headers = [REQUIRE, ("RSeq", &rseq), ("Contact", "<sip:bob@192.0.2.3>")];
+        stage.reply("INVITE", 180, "b", &headers)
+    });
+    assert_eq!(pracks.filter(|line| line.starts_with("PRACK")).count(), 16);
+}
+
+#[test]
 fn every_fork_counts_for_itself() {
     let mut stage = Stage::calling(Udp);
     let ringing = |contact| [REQUIRE, ("RSeq", "1"), ("Contact", contact)];
