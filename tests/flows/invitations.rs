@@ -183,7 +183,11 @@ fn an_invite_that_is_no_chat_is_refused_and_nobody_hears_of_it() {
 #[test]
 fn an_invite_that_requires_what_we_lack_is_refused_and_nobody_hears_of_it() {
     let mut world = World::new();
-    world.far_end_invites_with(&[("Require", "recipient-list-invite")], "application/sdp", &offer_sdp());
+    world.far_end_invites_with(
+        &[("Require", "recipient-list-invite")],
+        "application/sdp",
+        &offer_sdp(),
+    );
     let refusal = world.far_end_heard(&Method::Invite);
     assert_eq!(
         (refusal.status, refusal.headers.get("Unsupported")),
@@ -218,12 +222,12 @@ fn a_trusted_core_names_the_caller() {
 }
 
 #[test]
-fn an_invite_that_expires_is_a_cancelled_one() {
+fn an_invite_that_expires_has_met_no_reaction() {
     let mut world = World::new();
     world.far_end_invites_with(&[("Expires", "20")], "application/sdp", &offer_sdp());
     world.told();
     world.wait(Duration::from_secs(20));
-    assert_eq!(world.told(), ["bob: SessionCancelled (SIP CANCEL)"]);
+    assert_eq!(world.told(), ["bob: SessionEnded (timeout invitation)"]);
     world.demand_rest();
     assert_eq!(world.told(), NOTHING);
 }

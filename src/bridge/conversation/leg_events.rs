@@ -78,6 +78,7 @@ impl Conversation {
             | LegEvent::NoAnswer(_)
             | LegEvent::Cancelled
             | LegEvent::CancelledByPeer { .. }
+            | LegEvent::Expired
             | LegEvent::NoAck
             | LegEvent::SessionExpired
             | LegEvent::Ended { .. }
@@ -98,6 +99,7 @@ impl Conversation {
                 let reasons = described(&reasons);
                 self.end_by(now, LegEnd::of_cancel(&reasons), &reasons);
             }
+            LegEvent::Expired => self.end_by(now, LegEnd::NoReaction, &[]),
             // The bridge offers nothing that it must have: a refused offer changes nothing.
             LegEvent::Confirmed | LegEvent::OfferRefused { .. } | LegEvent::ByeDone => {}
             LegEvent::NoAck => self.end_by(now, LegEnd::NoAck, &[]),
@@ -222,7 +224,8 @@ impl Conversation {
                 self.timers.retry = Some(now + Duration::from_millis(wait));
                 true
             }
-            // Our INVITE requires nothing, names no interval and has no other security to offer.
+            // Our INVITE requires nothing and has no other security to offer; the leg has taken a
+            // longer interval already, where one was named.
             Retry::WithoutOption
             | Retry::WithOption
             | Retry::LongerTimer

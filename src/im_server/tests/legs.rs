@@ -137,6 +137,7 @@ fn say(event: &LegEvent) -> String {
         LegEvent::NoAnswer(_) => "NoAnswer".to_owned(),
         LegEvent::Cancelled => "Cancelled".to_owned(),
         LegEvent::CancelledByPeer { .. } => "CancelledByPeer".to_owned(),
+        LegEvent::Expired => "Expired".to_owned(),
         LegEvent::Confirmed => "Confirmed".to_owned(),
         LegEvent::NoAck => "NoAck".to_owned(),
         LegEvent::SessionExpired => "SessionExpired".to_owned(),

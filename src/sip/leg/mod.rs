@@ -218,6 +218,8 @@ pub enum LegEvent {
         /// Why, if the caller told.
         reasons: Vec<Reason>,
     },
+    /// The INVITE's own Expires ran out before we decided; 487 has been sent.
+    Expired,
     /// The ACK for our 2xx has come.
     Confirmed,
     /// The answer to an offer of ours within the session: in the ACK of a 2xx that offered, or in

@@ -355,7 +355,10 @@ impl Leg {
         let done = self.desk.response(&inbound.request, Status::OK);
         self.desk.answer(now, &inbound.key, &done);
         match &self.state {
-            State::Deciding(_) => self.terminate(now, inbound.request.reasons()),
+            State::Deciding(_) => {
+                let reasons = inbound.request.reasons();
+                self.terminate(now, LegEvent::CancelledByPeer { reasons });
+            }
             State::Talking(_) => {
                 let Some(session) = self.end_session(now) else { return };
                 self.desk.event(match session.hang_up {

@@ -12,7 +12,7 @@ use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{stray, unsupported};
 use crate::sip::timers::Deadlines;
 use crate::sip::transaction::TransactionKey;
-use crate::sip::{Hop, Method, Reason, Request, Response, Status, response_to, stamp_source};
+use crate::sip::{Hop, Method, Request, Response, Status, response_to, stamp_source};
 
 /// An INVITE of the peer without final response.
 #[derive(Debug)]
@@ -102,7 +102,8 @@ impl Leg {
         self.desk.answer_stateless(cancel, &done);
         match &mut self.state {
             State::Deciding(deciding) if deciding.invite.key == target => {
-                self.terminate(now, cancel.request.reasons());
+                let reasons = cancel.request.reasons();
+                self.terminate(now, LegEvent::CancelledByPeer { reasons });
             }
             State::Talking(session) => {
                 if let Some(offer) = session.take_offer(&target) {
@@ -114,17 +115,17 @@ impl Leg {
     }
 
     /// Ends an invitation that the caller does not wait for any more: 487.
-    pub(super) fn terminate(&mut self, now: Instant, reasons: Vec<Reason>) {
+    pub(super) fn terminate(&mut self, now: Instant, event: LegEvent) {
         let state = mem::replace(&mut self.state, State::Over);
         let State::Deciding(deciding) = state else { return self.state = state };
         self.waits.stop_all();
         self.refuse(now, &deciding.invite, Status::REQUEST_TERMINATED);
-        self.desk.event(LegEvent::CancelledByPeer { reasons });
+        self.desk.event(event);
     }
 
     /// Takes the end of the time that the INVITE gave us (section 13.3.1).
     pub(super) fn expire(&mut self, now: Instant) {
-        self.terminate(now, Vec::new());
+        self.terminate(now, LegEvent::Expired);
     }
 
     /// Answers what came outside of any dialog and is no repetition: our INVITE by another way

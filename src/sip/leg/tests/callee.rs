@@ -173,10 +173,7 @@ fn a_bye_before_the_decision_ends_the_invitation() {
 #[test]
 fn an_invitation_expires() {
     let mut stage = Stage::called(Tcp, &[("Expires", "10")]);
-    assert_eq!(
-        stage.wait(Duration::from_secs(20)),
-        ["10000 487 INVITE 1", "10000 CancelledByPeer"]
-    );
+    assert_eq!(stage.wait(Duration::from_secs(20)), ["10000 487 INVITE 1", "10000 Expired"]);
 }
 
 #[test]

@@ -270,6 +270,7 @@ fn name(event: LegEvent) -> String {
         LegEvent::NoAnswer(NoAnswer::Timeout) => "NoAnswer Timeout".to_owned(),
         LegEvent::NoAnswer(NoAnswer::Transport) => "NoAnswer Transport".to_owned(),
         LegEvent::Cancelled => "Cancelled".to_owned(),
+        LegEvent::Expired => "Expired".to_owned(),
         LegEvent::CancelledByPeer { reasons } => format!("CancelledByPeer {}", joined(reasons)),
         LegEvent::Confirmed => "Confirmed".to_owned(),
         LegEvent::NoAck => "NoAck".to_owned(),

@@ -323,6 +323,7 @@ fn is_end(event: &LegEvent) -> bool {
         | LegEvent::NoAnswer(_)
         | LegEvent::Cancelled
         | LegEvent::CancelledByPeer { .. }
+        | LegEvent::Expired
         | LegEvent::NoAck
         | LegEvent::SessionExpired
         | LegEvent::Ended { .. }
