@@ -49,6 +49,7 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
         next_hop: places.core.map(|core| hop(transport(config), core)),
         credentials: credentials(config),
         timers: timers(config),
+        session_timer: session.timer,
         msrp_host: match &config.msrp.advertise {
             Some(host) => host.clone(),
             None => places.msrp.ip().to_string(),

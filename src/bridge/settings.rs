@@ -25,6 +25,8 @@ pub struct Settings {
     pub credentials: Option<Credentials>,
     /// The timers of RFC 3261 section 17.
     pub timers: Timers,
+    /// The session interval that is asked for (RFC 4028); without one it is left to the peers.
+    pub session_timer: Option<Duration>,
     /// The host that peers are told to connect their MSRP to.
     pub msrp_host: String,
     /// The port that peers are told to connect their MSRP to.

@@ -286,7 +286,7 @@ mod tests {
              [core]\nmode = \"peer\"\nnext_hop = \"core.example.com:5060\"\ntransport = \"tcp\"\n\
              [sip]\nprofile = \"cpm\"\nt1_ms = 0x64\n\
              [im_server]\nusers = [\"sip:alice@example.com\"]\ncreate_users = false\n\
-             [session]\ndecline_code = 603\nsuccess_on = \"hop\"\n",
+             [session]\ntimer_s = 90\ndecline_code = 603\nsuccess_on = \"hop\"\n",
             [],
         );
         let config = config.expect("a good file");
@@ -297,6 +297,7 @@ mod tests {
         assert_eq!(config.sip.profile.as_str(), "cpm");
         assert_eq!(config.sip.t1, Duration::from_millis(100));
         assert_eq!(config.im_server.users.len(), 1);
+        assert_eq!(config.session.timer, Some(Duration::from_secs(90)));
         assert_eq!(config.session.decline_code, 603);
     }
 
@@ -305,7 +306,7 @@ mod tests {
         assert_eq!(
             faults(
                 "[rest]\nlisten = \"localhost\"\nlisen = 1\n\n[sip]\nt1_ms = \"fast\"\nt2_ms = -1\n\
-                 profile = \"cmp\"\n[smtp]\nx = 1\n[session]\ndecline_code = 200\n"
+                 profile = \"cmp\"\n[smtp]\nx = 1\n[session]\ndecline_code = 200\ntimer_s = 89\n"
             ),
             [
                 "line 2: [rest] listen: \"localhost\" is no IP address with a port, such as 127.0.0.1:8080",
@@ -315,6 +316,7 @@ mod tests {
                 "line 8: [sip] profile: \"cmp\" is none of plain, simple-im, rcs-e, cpm, cpm-cmcc; did you mean cpm?",
                 "line 9: [smtp]: unknown section; did you mean msrp?",
                 "line 12: [session] decline_code: 200 is none of 480, 486, 603",
+                "line 13: [session] timer_s: 89 is neither 0 nor 90 to 86400",
             ]
         );
     }

@@ -201,6 +201,8 @@ impl Msrp {
 pub struct Session {
     /// How long an invitation may stay unanswered.
     pub invitation_timeout: Duration,
+    /// The session interval that is asked for (RFC 4028), if any.
+    pub timer: Option<Duration>,
     /// How long the MSRP session may take to stand after the acceptance.
     pub msrp_connect_timeout: Duration,
     /// How an invitation is refused whose user has no client.
@@ -232,6 +234,7 @@ impl Session {
         let mut keys = reader.section("session");
         Self {
             invitation_timeout: keys.seconds("invitation_timeout_s", 180, 1..=3600),
+            timer: keys.parsed("timer_s", None, session_interval),
             msrp_connect_timeout: keys.seconds("msrp_connect_timeout_s", 10, 1..=300),
             no_client_code: keys.parsed("no_client_code", 480, refusal),
             decline_code: keys.parsed("decline_code", 480, decline),
@@ -379,6 +382,16 @@ fn refusal(value: &Value) -> Result<u16, String> {
     let code = value.integer()?;
     let fits = u16::try_from(code).ok().filter(|code| (400..=699).contains(code));
     fits.ok_or_else(|| format!("{code} is no SIP code that refuses: 400 to 699"))
+}
+
+/// No interval is shorter than 90 s (RFC 4028 section 4).
+fn session_interval(value: &Value) -> Result<Option<Duration>, String> {
+    let seconds = value.integer()?;
+    match u64::try_from(seconds) {
+        Ok(0) => Ok(None),
+        Ok(interval @ 90..=86_400) => Ok(Some(Duration::from_secs(interval))),
+        Ok(_) | Err(_) => Err(format!("{seconds} is neither 0 nor 90 to 86400")),
+    }
 }
 
 fn filter(text: &str) -> Result<String, String> {

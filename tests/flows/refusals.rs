@@ -5,7 +5,7 @@ use std::time::Duration;
 use chatbridge::sip::Method;
 
 use crate::NOTHING;
-use crate::far_end::{answer_sdp, sdp};
+use crate::far_end::{answer_sdp, far_hop, sdp};
 use crate::world::World;
 
 /// Code, reason phrase, further headers, and what the originator is told.
@@ -109,6 +109,33 @@ fn every_code_from_300_to_699_is_exactly_one_terminal_event() {
         world.demand_rest();
         assert_eq!(world.told(), NOTHING, "{code}");
     }
+}
+
+#[test]
+fn a_422_is_answered_once_with_the_interval_that_it_names() {
+    let mut world = World::with(|settings| {
+        settings.next_hop = Some(far_hop());
+        settings.session_timer = Some(Duration::from_secs(600));
+    });
+    let (_, invite) = world.invite_far_end();
+    assert_eq!(invite.headers.get("Session-Expires"), Some("600"));
+    world.far_end_answers(&invite, 422, &[("Min-SE", "1800")], None);
+    let second = world.far_end_got(&Method::Invite);
+    assert_eq!(second.headers.get("Session-Expires"), Some("1800"));
+    assert_eq!(second.headers.get("Min-SE"), Some("1800"));
+    assert_eq!(second.call_id(), invite.call_id());
+    assert_eq!(world.told(), NOTHING);
+    world.far_end_answers(&second, 422, &[("Min-SE", "3600")], None);
+    assert_eq!(world.told(), ["alice: SessionEnded (SIP 422 Session Interval Too Small)"]);
+    world.demand_rest();
+}
+
+#[test]
+fn no_session_timer_is_asked_for_unless_configured() {
+    let mut world = World::facing_far_end();
+    let (_, invite) = world.invite_far_end();
+    assert!(!invite.headers.has("Session-Expires"));
+    assert!(invite.headers.list("Supported").any(|option| option == "timer"));
 }
 
 #[test]

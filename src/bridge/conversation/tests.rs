@@ -145,6 +145,7 @@ fn settings() -> Settings {
         next_hop: None,
         credentials: None,
         timers: Timers::default(),
+        session_timer: None,
         msrp_host: "192.0.2.1".to_owned(),
         msrp_port: 2855,
         msrp_limits: msrp::Limits::default(),

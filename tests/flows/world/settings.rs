@@ -20,6 +20,7 @@ pub(super) fn of_bridge() -> Settings {
         next_hop: Some(hop(IM_SERVER)),
         credentials: None,
         timers: Timers::default(),
+        session_timer: None,
         msrp_host: "127.0.0.1".into(),
         msrp_port: 2855,
         msrp_limits: msrp::Limits::default(),
