@@ -449,7 +449,7 @@ impl Conversation {
                 self.attempt.targets.clear();
                 if self.timers.retry.take().is_some() {
                     // Between two INVITEs there is nothing to cancel on the wire.
-                    self.end(now, EventType::SessionCancelled, "SIP CANCEL".to_owned());
+                    self.end_withdrawn(now);
                 } else {
                     self.leg.cancel(now, None);
                 }

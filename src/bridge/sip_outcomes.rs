@@ -427,6 +427,13 @@ mod tests {
         assert_eq!(LegEnd::of_cancel(&[reason(600), reason(200)]), LegEnd::AnsweredElsewhere);
         let other = Reason { protocol: "Q.850", cause: Some(200), text: None };
         assert_eq!(LegEnd::of_cancel(&[other]), LegEnd::CancelledByPeer);
+        let texts = [
+            ("Call completed elsewhere", LegEnd::AnsweredElsewhere),
+            ("Call completed", LegEnd::CancelledByPeer),
+        ];
+        for (text, end) in texts {
+            assert_eq!(LegEnd::of_cancel(&[Reason { text: Some(text), ..reason(200) }]), end);
+        }
     }
 
     #[test]

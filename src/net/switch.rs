@@ -87,6 +87,10 @@ pub async fn run(
 
 impl Switch {
     fn start(&mut self, invitation: Invitation, reply: StartReply) {
+        // Who has stopped waiting was told of a failure: no INVITE may follow it.
+        if reply.is_closed() {
+            return;
+        }
         if let Err(refusal) = self.kit.sessions.admit() {
             drop(reply.send(Ticket::new(Err(refusal)).0));
             return;

@@ -218,6 +218,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn f5_3_1_who_subscribes_is_told_until_the_subscription_is_cancelled() {
+        let world = World::with(plain(), ChannelSettings::default());
+        let channel = world.channel();
+        world.tell(["before"]).await;
+        assert_eq!(channel.waiting(), 0, "nobody has subscribed");
+
+        let subscription = world.subscribe("sub001", &channel.callback_url);
+        world.tell(["during"]).await;
+        let batch = poll(&channel, None, WAIT).await;
+        assert_eq!(texts(&batch), ["during"]);
+        batch.written();
+
+        world.subscriptions.remove(&alice(), &subscription.id).expect("the subscription");
+        world.tell(["after"]).await;
+        assert_eq!(channel.waiting(), 0, "the subscription is cancelled");
+        world.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_ended_subscription_leaves_nothing_behind() {
         let (world, channel) = open();
         world.tell(["1"]).await;

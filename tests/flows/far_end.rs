@@ -219,7 +219,7 @@ impl World {
         let number = self.far_frames_made();
         let mut frame = self.far_frame(MsrpMethod::Send, number);
         let size = body.len() as u64;
-        frame.message_id = Some(Text::new(&format!("farm{number}")));
+        frame.message_id = Some(Text::new(&format!("far-m{number}")));
         frame.byte_range = Some(ByteRange { start: 1, end: Some(size), total: Some(size) });
         frame.success_report = success_report.then_some(true);
         frame.failure_report = Some(FailureReport::Yes);

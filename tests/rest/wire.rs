@@ -1,4 +1,4 @@
-//! What reaches the wire, seen by a SIP peer (H4 and H7 of the catalogue of bad input).
+//! What reaches the wire, seen by a SIP peer.
 
 use super::document::{Format, Node, write};
 use super::ears::Way;

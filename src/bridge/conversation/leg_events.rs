@@ -93,7 +93,7 @@ impl Conversation {
             LegEvent::NoAnswer(NoAnswer::Transport) => self.no_answer(now, LegEnd::Unreachable),
             LegEvent::Cancelled => match self.cancel {
                 Some(end) => self.end_by(now, end, &[]),
-                None => self.end(now, EventType::SessionCancelled, "SIP CANCEL".to_owned()),
+                None => self.end_withdrawn(now),
             },
             LegEvent::CancelledByPeer { reasons } => {
                 let reasons = described(&reasons);
@@ -131,12 +131,16 @@ impl Conversation {
 
     fn established(&mut self, now: Instant, response: &Response) {
         self.timers.invitation = None;
+        if self.chat.state() == State::Cancelling {
+            self.leg.bye(now, None);
+            self.end_withdrawn(now);
+            return;
+        }
         let (sdp, _) = media::parts(response.content_type(), &response.body);
         match media::judge(sdp.as_deref()) {
             Ok(peer) => {
                 if !self.chat.peer_accepted() {
                     self.leg.bye(now, None);
-                    self.end(now, EventType::SessionCancelled, "SIP CANCEL".to_owned());
                     return;
                 }
                 let row = sip_outcomes::final_response(response.status.code(), false);
@@ -152,6 +156,14 @@ impl Conversation {
                 self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
                 self.end_by(now, LegEnd::UnusableAnswer, &[]);
             }
+        }
+    }
+
+    /// Ends the session that our user has withdrawn, as the table says of a 487 after CANCEL.
+    pub(super) fn end_withdrawn(&mut self, now: Instant) {
+        let row = sip_outcomes::final_response(487, true);
+        if let Some(event) = row.outcome.event() {
+            self.end(now, event, row.describe_end(&[]));
         }
     }
 
@@ -252,7 +264,7 @@ impl Conversation {
         if let Some(end) = self.cancel {
             self.end_by(now, end, &[]);
         } else if self.chat.state() == State::Cancelling {
-            self.end(now, EventType::SessionCancelled, "SIP CANCEL".to_owned());
+            self.end_withdrawn(now);
         } else if !self.call_next_target(now) {
             self.end_by(now, end, &[]);
         }

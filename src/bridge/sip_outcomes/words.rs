@@ -83,11 +83,15 @@ impl LegEnd {
     ];
 
     /// Tells whether a CANCEL with these reasons says that another device took the call
-    /// (RFC 3326 section 2).
+    /// (RFC 3326 section 2); clients that withdraw their invitation give a cause of 200 as well,
+    /// with another text.
     #[must_use]
     pub fn of_cancel(reasons: &[Reason<'_>]) -> Self {
         let elsewhere = |reason: &Reason<'_>| {
-            reason.protocol.eq_ignore_ascii_case("SIP") && reason.cause == Some(200)
+            let text = reason.text.map(str::to_ascii_lowercase);
+            reason.protocol.eq_ignore_ascii_case("SIP")
+                && reason.cause == Some(200)
+                && text.is_none_or(|text| text.contains("elsewhere"))
         };
         if reasons.iter().any(elsewhere) { Self::AnsweredElsewhere } else { Self::CancelledByPeer }
     }
@@ -100,7 +104,7 @@ impl LegEnd {
             Self::MsrpConnectFailed => "2xx, but no MSRP connection",
             Self::DeclinedByUser => "the invited user declines",
             Self::CancelledByPeer => "CANCEL received",
-            Self::AnsweredElsewhere => "CANCEL, Reason cause=200",
+            Self::AnsweredElsewhere => "CANCEL, Reason \"… elsewhere\"",
             Self::NoReaction => "the invited user does not react",
             Self::NoClient => "the invited user has no client",
             Self::NoAck => "no ACK to the 200",
