@@ -75,8 +75,8 @@ async fn post(user: &User, url: &str, body: String) -> TcpStream {
 /// How often an order is tried.
 ///
 /// A client cannot see when a server writes, only when the kernel hands it over: on a machine under
-/// load one connection may be served behind another now and then. Without the hold, about every
-/// second answer is late.
+/// load one connection may be served behind another now and then. That the notices wait for the
+/// flush is shown by the tests of the response's body; here, that nothing on the way undoes it.
 const TURNS: u32 = 50;
 
 /// Reads the answer, and counts it where it is not there already.
