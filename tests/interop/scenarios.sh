@@ -211,4 +211,6 @@ one_application_declines() {
   await other "invited by tel:${number[near]} (Near): from the near end"
   end other
   hears near "Declined: SIP 480 Temporarily Unavailable"
+  hears other "invited by tel:${number[near]} (Near): from the near end" \
+    "SessionEnded: declined by the user"
 }
