@@ -309,3 +309,120 @@ fn log(notice: &Notice) {
         NoticeKind::Composing { echo, .. } => debug!(%session, %user, echo, "composing"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use time::OffsetDateTime;
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::address::Address;
+    use crate::bridge::delivery::SuccessOn;
+    use crate::bridge::{ConversationKit, Profile, Realm, Settings, TargetUri};
+    use crate::chat::{Command, Invitation, OutgoingMessage, Party, ReportRequest};
+    use crate::clock::Anchor;
+    use crate::ids::{Random, SessionId};
+    use crate::msrp::Limits;
+    use crate::net::{SipSettings, bind_sip};
+    use crate::sip::{Hop, Status, Timers, Transport};
+    use crate::store::Bounds;
+
+    #[tokio::test(start_paused = true)]
+    async fn notices_wait_until_the_answer_before_them_has_left() {
+        let (inbox, mut notices) = start().await;
+        let Ticket { value, flushed } = say(&inbox, "one").await;
+        assert_eq!(value, Ok(Answer::Done));
+        let almost = FLUSH_WAIT - Duration::from_millis(1);
+        assert!(timeout(almost, notices.recv()).await.is_err(), "the answer has not left");
+        let released = Tick::now();
+        drop(flushed);
+        assert!(matches!(notices.recv().await.unwrap().kind, NoticeKind::Message { .. }));
+        assert_eq!(Tick::now(), released);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_never_leaves_holds_nothing_up_for_long() {
+        let (inbox, mut notices) = start().await;
+        let asked = Tick::now();
+        let _unread = say(&inbox, "one").await;
+        assert!(notices.recv().await.unwrap().kind.is_echo());
+        assert!(Tick::now() - asked >= FLUSH_WAIT);
+    }
+
+    async fn say(inbox: &Inbox, text: &str) -> Ticket<Result<Answer, Refusal>> {
+        let (id, text) = (MessageId::new(text), text.to_owned());
+        let message = OutgoingMessage { id, text, reports: ReportRequest::default() };
+        let (reply, answer) = oneshot::channel();
+        let letter = Letter::Command { command: Command::Send(message), reply };
+        assert!(inbox.offer(letter).is_ok());
+        answer.await.unwrap()
+    }
+
+    /// Starts a conversation that invites somebody behind a port where nobody listens.
+    async fn start() -> (Inbox, mpsc::Receiver<Notice>) {
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let sockets = bind_sip(listen, SipSettings::default(), stop, tasks).await.unwrap();
+        let (sessions, _) = Sessions::new(Bounds::default());
+        sessions.admit().unwrap();
+        let (notices, told) = mpsc::channel(8);
+        let kit = DriverKit {
+            sessions: Arc::new(sessions),
+            outbound: sockets.outbound,
+            notices,
+            msrp: MsrpSettings::default(),
+        };
+        let conversation = Conversation::originate(now(), conversation_kit(), invitation());
+        let (inbox, letters) = Inbox::new(8);
+        let driver = Driver::new(kit, conversation.unwrap(), (inbox.clone(), letters), None);
+        tokio::spawn(driver.run(None));
+        (inbox, told)
+    }
+
+    fn invitation() -> Invitation {
+        let party = |text| Party { address: Address::parse(text).unwrap(), name: None };
+        Invitation {
+            session: SessionId::new("sess001"),
+            user: party("tel:+19585550100").address,
+            subject: "Hello".into(),
+            originator: party("tel:+19585550100"),
+            terminating: party("tel:+19585550101"),
+            client_correlator: None,
+        }
+    }
+
+    fn conversation_kit() -> ConversationKit {
+        let hop = Hop::new(Transport::Udp, "127.0.0.1", 9);
+        let settings = Settings {
+            realm: Realm { domain: "example.com".into(), target_uri: TargetUri::SipPhone },
+            profile: Profile::plain(),
+            local: hop.clone(),
+            user_agent: "chatbridge".into(),
+            next_hop: Some(hop),
+            credentials: None,
+            session_timer: None,
+            timers: Timers::default(),
+            msrp_host: "127.0.0.1".into(),
+            msrp_port: 2855,
+            msrp_limits: Limits::default(),
+            invitation_timeout: Duration::from_secs(180),
+            msrp_connect_timeout: Duration::from_secs(10),
+            msrp_grace: Duration::from_secs(3),
+            leave_wait: Duration::from_secs(2),
+            linger: Duration::from_secs(32),
+            no_client_code: Status::TEMPORARILY_UNAVAILABLE,
+            decline_code: Status::TEMPORARILY_UNAVAILABLE,
+            no_answer_code: Status::TEMPORARILY_UNAVAILABLE,
+            success_on: SuccessOn::Report,
+            echo: true,
+            tracked_messages: 8,
+            redirects: 0,
+        };
+        let anchor = Anchor::new(now(), OffsetDateTime::UNIX_EPOCH);
+        ConversationKit { settings: Arc::new(settings), anchor, random: Random::seeded(1) }
+    }
+}

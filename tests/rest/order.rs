@@ -76,7 +76,8 @@ async fn post(user: &User, url: &str, body: String) -> TcpStream {
 ///
 /// A client cannot see when a server writes, only when the kernel hands it over: on a machine under
 /// load one connection may be served behind another now and then. That the notices wait for the
-/// flush is shown by the tests of the response's body; here, that nothing on the way undoes it.
+/// flush is shown on a paused clock by the driver and by the response's body; here, that the pieces
+/// stand together.
 const TURNS: u32 = 50;
 
 /// Reads the answer, and counts it where it is not there already.
