@@ -16,6 +16,9 @@ pub(super) fn show(running: &Running, config: &Config) -> io::Result<()> {
     let mut text = format!("chatbridge {} is ready\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&format!("  REST       {root}/1/chat/{{userId}}\n"));
     text.push_str(&format!("  SIP        {} (UDP and TCP)\n", running.sip()));
+    if let Some(tls) = running.tls() {
+        text.push_str(&format!("  SIP        {tls} (TLS)\n"));
+    }
     text.push_str(&format!("  MSRP       {} (TCP)\n", running.msrp()));
     match (running.im_server(), &config.core.next_hop) {
         (Some(server), _) => {

@@ -87,14 +87,16 @@ impl Running {
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let mut random = Random::new(seed());
         let (stop_net, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let bind = |what: &'static str, listen| {
+        let bind = |what: &'static str, listen, settings| {
             let (stop, tasks) = (stop_net.clone(), tasks.clone());
-            let settings = settings::sip(config);
             async move { named(what, listen, bind_sip(listen, settings, stop, tasks).await) }
         };
-        let sip = bind("[sip] listen", config.sip.listen).await?;
+        let sip = bind("[sip] listen", config.sip.listen, settings::sip(config)).await?;
         let im_server = match config.core.mode {
-            CoreMode::Embedded => Some(bind("[im_server] listen", config.im_server.listen).await?),
+            CoreMode::Embedded => {
+                let plain = settings::plain_sip(config);
+                Some(bind("[im_server] listen", config.im_server.listen, plain).await?)
+            }
             CoreMode::Peer => None,
         };
         let (listen, ports) = (config.msrp.listen, config.msrp.ports);
@@ -104,6 +106,7 @@ impl Running {
         let im_server_place = im_server.as_ref().map(|sockets| sockets.local);
         let places = Places {
             sip: sip.local,
+            tls: sip.tls,
             msrp: msrp.local_addr()?,
             im_server: im_server_place,
             core: im_server_place.or_else(|| peers.first().copied()),
@@ -191,6 +194,12 @@ impl Running {
     #[must_use]
     pub fn sip(&self) -> SocketAddr {
         self.places.sip
+    }
+
+    /// Gives the address that takes SIP under TLS.
+    #[must_use]
+    pub fn tls(&self) -> Option<SocketAddr> {
+        self.places.tls
     }
 
     /// Gives the address of the MSRP listener.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::bridge;
-use crate::config::{Config, CoreTransport, CreateAnswer, TargetUri};
+use crate::config::{Config, CoreMode, CoreTransport, CreateAnswer, TargetUri};
 use crate::im_server;
 use crate::msrp;
 use crate::net::{MsrpSettings, Neighbours, SipSettings};
@@ -17,6 +17,8 @@ use crate::store::{Bounds, ChannelSettings, CorrelatorLimits, SubscriptionLimits
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Places {
     pub(super) sip: SocketAddr,
+    /// Where SIP under TLS is listened for, if it is.
+    pub(super) tls: Option<SocketAddr>,
     pub(super) msrp: SocketAddr,
     pub(super) im_server: Option<SocketAddr>,
     /// Where requests go first: the embedded IM server or the peer.
@@ -45,8 +47,9 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
             Some(host) => Hop::new(transport(config), host, places.sip.port()),
             None => hop(transport(config), places.sip),
         },
+        tls_port: places.tls.map(|tls| tls.port()),
         user_agent,
-        next_hop: places.core.map(|core| hop(transport(config), core)),
+        next_hop: next_hop(config, places),
         credentials: credentials(config),
         timers: timers(config),
         session_timer: session.timer,
@@ -69,6 +72,16 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
         tracked_messages: session.tracked_messages,
         redirects: session.redirects,
     })
+}
+
+/// Where requests go first. A peer under TLS keeps its name, which its certificate must show.
+fn next_hop(config: &Config, places: Places) -> Option<Hop> {
+    match (transport(config), config.core.mode, &config.core.next_hop) {
+        (Transport::Tls, CoreMode::Peer, Some(core)) => {
+            Some(Hop::new(Transport::Tls, &core.host, core.port))
+        }
+        (transport, _, _) => places.core.map(|core| hop(transport, core)),
+    }
 }
 
 /// From whom invitations are taken: the embedded IM server shares its host with others, a peer core
@@ -95,15 +108,28 @@ pub(super) fn im_server(
     }
 }
 
-/// The SIP sockets.
+/// The SIP sockets of the bridge.
 pub(super) fn sip(config: &Config) -> SipSettings {
+    SipSettings { tls: config.tls(), ..plain_sip(config) }
+}
+
+/// The SIP sockets of the embedded IM server, which takes no TLS.
+pub(super) fn plain_sip(config: &Config) -> SipSettings {
     SipSettings {
         wire: WireLimits {
             message: config.limits.sip_message,
             headers: config.limits.sip_headers,
             ..WireLimits::default()
         },
+        receive_buffer: config.sip.receive_buffer,
+        inbound_queue: config.limits.sip_inbound,
+        writer_queue: config.limits.sip_outbound,
         connections: config.limits.connections,
+        connect_timeout: config.sip.connect_timeout,
+        write_timeout: config.sip.write_timeout,
+        idle_timeout: config.sip.idle_timeout,
+        ping: config.sip.ping,
+        tcp_alias: config.sip.tcp_alias,
         ..SipSettings::default()
     }
 }
@@ -214,6 +240,7 @@ fn transport(config: &Config) -> Transport {
     match config.core.transport {
         CoreTransport::Udp => Transport::Udp,
         CoreTransport::Tcp => Transport::Tcp,
+        CoreTransport::Tls => Transport::Tls,
     }
 }
 

@@ -618,6 +618,7 @@ fn new_msrp(kit: &mut ConversationKit) -> msrp::Session {
 
 fn leg_kit(settings: &Settings, random: &mut Random) -> Kit {
     let mut local = Local::new(settings.local.clone(), settings.user_agent.clone());
+    local.tls_port = settings.tls_port;
     local.credentials = settings.credentials.clone();
     local.session_expires = settings.session_timer;
     local.contact_params = settings.profile.contact_params.to_owned();

@@ -17,6 +17,8 @@ pub struct Settings {
     pub profile: &'static Profile,
     /// Where the core reaches us.
     pub local: Hop,
+    /// The port at which the core reaches us under TLS.
+    pub tls_port: Option<u16>,
     /// The User-Agent and Server header.
     pub user_agent: String,
     /// Where requests go first; nowhere means straight to their target.

@@ -7,6 +7,7 @@
 mod fault;
 mod reader;
 mod sections;
+mod tls;
 mod values;
 
 pub use fault::{Fault, Faults, Place};
@@ -153,6 +154,7 @@ impl Config {
             reader.discord(keys.0, keys.1, what.to_owned());
         }
         self.check_reachable(reader);
+        self.check_tls(reader);
         if self.core.mode == CoreMode::Embedded {
             self.check_embedded(reader);
         }

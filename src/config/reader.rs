@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Place, did_you_mean};
+use super::values::socket;
 
 /// How the variables that override keys begin.
 pub(super) const PREFIX: &str = "CHATBRIDGE_";
@@ -218,12 +219,7 @@ impl Section<'_, '_> {
         let (host, port) = default;
         let default = host.parse().map(|ip| SocketAddr::new(ip, port));
         let default = default.expect("the default address is an IP literal");
-        self.parsed(key, default, |value| {
-            let text = value.text()?;
-            text.parse().map_err(|_| {
-                format!("{text:?} is no IP address with a port, such as 127.0.0.1:8080")
-            })
-        })
+        self.parsed(key, default, |value| socket(value.text()?))
     }
 
     /// Reads a whole number.

@@ -1,6 +1,7 @@
 //! The sections of the file: each key with its type, its default and its bounds.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -8,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::reader::{Reader, Value};
 use super::values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
-    base_path, header_text, host, server_root,
+    base_path, file, header_text, host, server_root, socket,
 };
 use crate::address::Address;
 use crate::bridge::delivery::SuccessOn;
@@ -63,6 +64,32 @@ pub struct Sip {
     pub listen: SocketAddr,
     /// The host that peers are told to send to, where it is not that of `listen`.
     pub advertise: Option<String>,
+    /// Where SIP under TLS is listened for.
+    pub tls_listen: Option<SocketAddr>,
+    /// Our certificate and those that vouch for it, a file of PEM.
+    pub certificate: Option<PathBuf>,
+    /// The key of the certificate, a file of PEM.
+    pub private_key: Option<PathBuf>,
+    /// Who vouches for those who connect under TLS; with it, each must show a certificate.
+    pub client_ca: Option<PathBuf>,
+    /// Who vouches for those whom we connect to under TLS; else the platform says.
+    pub ca: Option<PathBuf>,
+    /// How often the files of TLS are looked at.
+    pub reload: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long opening a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a peer may take to read one message.
+    pub write_timeout: Duration,
+    /// How long a connection may be silent before it is closed.
+    pub idle_timeout: Duration,
+    /// The longest pause between two pings of ours (RFC 5626 section 4.4.1), if there are any.
+    pub ping: Option<Duration>,
+    /// Whether a TCP connection may be reused as its opener asks with `alias` (RFC 5923).
+    pub tcp_alias: bool,
+    /// How many bytes of datagrams the system keeps for us, where it permits.
+    pub receive_buffer: usize,
     /// The family of cores that INVITEs are written for.
     pub profile: Profile,
     /// The User-Agent and Server header.
@@ -81,6 +108,19 @@ impl Sip {
         Self {
             listen: keys.socket("listen", ("127.0.0.1", 5080)),
             advertise: keys.optional("advertise", host),
+            tls_listen: keys.optional("tls_listen", socket),
+            certificate: keys.optional("certificate", file),
+            private_key: keys.optional("private_key", file),
+            client_ca: keys.optional("client_ca", file),
+            ca: keys.optional("ca", file),
+            reload: keys.seconds("reload_s", 10, 1..=86_400),
+            handshake_timeout: keys.seconds("handshake_timeout_s", 5, 1..=60),
+            connect_timeout: keys.seconds("connect_timeout_s", 5, 1..=60),
+            write_timeout: keys.seconds("write_timeout_s", 10, 1..=600),
+            idle_timeout: keys.seconds("idle_timeout_s", 900, 10..=86_400),
+            ping: keys.parsed("ping_s", Some(Duration::from_secs(120)), pause),
+            tcp_alias: keys.flag("tcp_alias", false),
+            receive_buffer: keys.count("receive_buffer", 4_194_304, 4096..=268_435_456),
             profile: keys.choice("profile"),
             user_agent: keys.text("user_agent", "chatbridge", header_text),
             t1: keys.millis("t1_ms", 500, 10..=10_000),
@@ -308,7 +348,11 @@ pub struct Limits {
     pub sip_message: usize,
     /// How many header fields a SIP message may have.
     pub sip_headers: usize,
-    /// How many connections are accepted, SIP and MSRP each.
+    /// How many SIP messages wait behind the sockets to be handed on.
+    pub sip_inbound: usize,
+    /// How many SIP messages wait for one connection to be written.
+    pub sip_outbound: usize,
+    /// How many connections are accepted, SIP and MSRP each; as many SIP connections are opened.
     pub connections: usize,
     /// How many subscriptions there may be in total.
     pub subscriptions: usize,
@@ -326,6 +370,8 @@ impl Limits {
             notices: keys.count("notices", 4096, 1..=1_000_000),
             sip_message: keys.count("sip_message", 65_536, 2048..=1_048_576),
             sip_headers: keys.count("sip_headers", 128, 16..=4096),
+            sip_inbound: keys.count("sip_inbound", 4096, 1..=1_000_000),
+            sip_outbound: keys.count("sip_outbound", 256, 1..=65_536),
             connections: keys.count("connections", 1024, 1..=1_000_000),
             subscriptions: keys.count("subscriptions", 100_000, 1..=10_000_000),
             channels: keys.count("channels", 100_000, 1..=10_000_000),
@@ -382,6 +428,16 @@ fn refusal(value: &Value) -> Result<u16, String> {
     let code = value.integer()?;
     let fits = u16::try_from(code).ok().filter(|code| (400..=699).contains(code));
     fits.ok_or_else(|| format!("{code} is no SIP code that refuses: 400 to 699"))
+}
+
+/// The longest pause between pings; 0 is none at all.
+fn pause(value: &Value) -> Result<Option<Duration>, String> {
+    let seconds = value.integer()?;
+    match u64::try_from(seconds) {
+        Ok(0) => Ok(None),
+        Ok(pause @ 1..=86_400) => Ok(Some(Duration::from_secs(pause))),
+        Ok(_) | Err(_) => Err(format!("{seconds} is out of range: 0 to 86400")),
+    }
 }
 
 /// No interval is shorter than 90 s (RFC 4028 section 4).

@@ -1,7 +1,8 @@
 //! The values that only configuration knows: vocabularies, hosts, paths.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use super::reader::Choice;
 use crate::bridge::delivery::SuccessOn;
@@ -54,6 +55,8 @@ pub enum CoreTransport {
     Udp,
     /// TCP.
     Tcp,
+    /// TLS.
+    Tls,
 }
 
 /// How a user's number is written in a Request-URI.
@@ -95,7 +98,8 @@ impl Choice for CoreMode {
 }
 
 impl Choice for CoreTransport {
-    const WORDS: &'static [(&'static str, Self)] = &[("udp", Self::Udp), ("tcp", Self::Tcp)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("udp", Self::Udp), ("tcp", Self::Tcp), ("tls", Self::Tls)];
 }
 
 impl Choice for TargetUri {
@@ -165,6 +169,20 @@ impl fmt::Display for HostPort {
             Err(_) => write!(f, "{}:{}", self.host, self.port),
         }
     }
+}
+
+/// Takes an IP address with a port.
+pub(super) fn socket(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is no IP address with a port, such as 127.0.0.1:8080"))
+}
+
+/// Takes the name of a file.
+pub(super) fn file(text: &str) -> Result<PathBuf, String> {
+    if text.chars().any(char::is_control) {
+        return Err(format!("{text:?} is no name of a file"));
+    }
+    Ok(PathBuf::from(text))
 }
 
 /// Takes a host name or an IP literal, whose IPv6 may stand in brackets.

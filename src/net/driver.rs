@@ -400,6 +400,7 @@ mod tests {
         let settings = Settings {
             realm: Realm { domain: "example.com".into(), target_uri: TargetUri::SipPhone },
             profile: Profile::plain(),
+            tls_port: None,
             local: hop.clone(),
             user_agent: "chatbridge".into(),
             next_hop: Some(hop),

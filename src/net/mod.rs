@@ -1,13 +1,18 @@
 //! Sockets and timers: the hands that drive the machines below.
 
 mod driver;
+mod heartbeat;
 mod im_server_driver;
 mod msrp;
 mod sip;
 mod sip_outbound;
+mod sip_stream;
 mod sip_tcp;
 mod sip_udp;
 mod switch;
+mod tls;
+mod tls_identity;
+mod unanswered;
 
 pub use driver::DriverKit;
 pub use im_server_driver::run as run_im_server;
@@ -15,3 +20,5 @@ pub use msrp::{MsrpListener, MsrpSettings};
 pub use sip::{SipSockets, bind as bind_sip};
 pub use sip_outbound::{Inbound, SipOutbound, SipSettings};
 pub use switch::{Neighbours, Switch, run as run_switch};
+pub use tls::{TlsFault, TlsSettings};
+pub use tls_identity::CoreNames;

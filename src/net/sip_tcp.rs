@@ -1,179 +1,193 @@
-//! Streams of SIP: accepted or opened, framed by Content-Length, one reader and one writer each.
+//! Connections of SIP over TCP and TLS: accepted, or opened as they are needed.
 
-use std::net::SocketAddr;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, split};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 use tracing::{debug, warn};
 
-use super::sip_outbound::{Inbound, Shared, stateless};
-use crate::sip::{Decoded, Hop, KeepAlive, StreamDecoder, Transport};
-use crate::store::connections::{OnFailure, Outgoing};
+use super::sip_outbound::Shared;
+use super::sip_stream::{self, Connection, Opener, fail_all};
+use super::tls_identity::PeerProof;
+use crate::sip::Transport;
+use crate::store::connections::{Line, Outgoing, Place, Proof, Way};
 
 /// Accepts connections until the server stops.
-pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener, transport: Transport) {
     loop {
         let accepted = tokio::select! {
             () = shared.stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        match accepted {
-            Ok((stream, peer)) if shared.connections.count() < shared.settings.connections => {
-                let (queue, waiting) = mpsc::channel(shared.settings.writer_queue.max(1));
-                shared.connections.replace(peer, queue);
-                run(Arc::clone(&shared), stream, peer, waiting);
-            }
-            Ok((_, peer)) => warn!(%peer, "too many SIP connections, closed"),
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             // Out of file descriptors: let some be given back before the next try.
             Err(error) => {
                 warn!(%error, "accepting a SIP connection failed");
-                sleep(Duration::from_millis(100)).await;
+                sleep(PAUSE).await;
+                continue;
             }
-        }
+        };
+        let Ok(permit) = Arc::clone(&shared.accepted).try_acquire_owned() else {
+            warn!(%peer, "too many SIP connections, closed");
+            continue;
+        };
+        let (shared, place) = (Arc::clone(&shared), Place::new(transport, peer));
+        let tasks = shared.tasks.clone();
+        tasks.spawn(async move { welcome(shared, stream, place, permit).await });
     }
 }
 
-/// Queues a message for `peer`, on a new connection where there is none.
-pub(super) fn send(shared: &Arc<Shared>, outgoing: Outgoing, peer: SocketAddr) {
-    let Err(outgoing) = shared.connections.queue(peer, outgoing) else { return };
-    let (queue, mut waiting) = mpsc::channel(shared.settings.writer_queue.max(1));
-    if queue.try_send(outgoing).is_err() {
-        // The queue has at least one place, and nobody else holds it yet.
-        return;
-    }
-    if !shared.connections.enter(peer, queue) {
-        // Somebody else has just opened one: use theirs.
-        if let Ok(outgoing) = waiting.try_recv()
-            && let Err(outgoing) = shared.connections.queue(peer, outgoing)
-        {
-            outgoing.on_failure.call();
-        }
-        return;
-    }
-    let shared = Arc::clone(shared);
-    shared.tasks.clone().spawn(async move { connect(shared, peer, waiting).await });
-}
+/// How long accepting rests when the system has nothing left to give.
+const PAUSE: Duration = Duration::from_millis(100);
 
-async fn connect(shared: Arc<Shared>, peer: SocketAddr, mut waiting: mpsc::Receiver<Outgoing>) {
-    match timeout(shared.settings.connect_timeout, TcpStream::connect(peer)).await {
-        Ok(Ok(stream)) => run(shared, stream, peer, waiting),
-        failed => {
-            debug!(%peer, ?failed, "no SIP connection");
-            fail_all(&mut waiting);
-            shared.connections.leave(peer);
-        }
-    }
-}
-
-fn run(
+/// Takes an accepted connection, and its handshake where there is one.
+async fn welcome(
     shared: Arc<Shared>,
     stream: TcpStream,
-    peer: SocketAddr,
-    waiting: mpsc::Receiver<Outgoing>,
+    place: Place,
+    permit: OwnedSemaphorePermit,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
-        debug!(%peer, %error, "TCP_NODELAY refused");
+        return debug!(peer = %place.peer, %error, "TCP_NODELAY refused");
     }
-    let (reader, writer) = stream.into_split();
-    let (pongs, pong_orders) = mpsc::channel(4);
-    let tasks = shared.tasks.clone();
-    let reading = Arc::clone(&shared);
-    let closed = shared.stop.child_token();
-    let end_other = closed.clone();
-    tasks.spawn(async move {
-        tokio::select! {
-            () = end_other.cancelled() => {}
-            () = read(&reading, reader, peer, pongs) => end_other.cancel(),
+    match place.transport {
+        Transport::Udp | Transport::Tcp => {
+            take(shared, stream.into_split(), (place, None), permit).await;
         }
-    });
-    tasks.spawn(async move {
-        let mut waiting = waiting;
-        let deadline = shared.settings.write_timeout;
-        tokio::select! {
-            () = closed.cancelled() => {}
-            () = write(writer, deadline, &mut waiting, pong_orders) => closed.cancel(),
-        }
-        fail_all(&mut waiting);
-        shared.connections.leave(peer);
-    });
-}
-
-/// Gives back what waits for a connection that is gone, so that its senders can try another.
-fn fail_all(waiting: &mut mpsc::Receiver<Outgoing>) {
-    waiting.close();
-    while let Ok(outgoing) = waiting.try_recv() {
-        outgoing.on_failure.call();
-    }
-}
-
-async fn write(
-    mut writer: OwnedWriteHalf,
-    deadline: Duration,
-    waiting: &mut mpsc::Receiver<Outgoing>,
-    mut pongs: mpsc::Receiver<Bytes>,
-) {
-    loop {
-        let outgoing = tokio::select! {
-            outgoing = waiting.recv() => outgoing,
-            Some(bytes) = pongs.recv() => Some(Outgoing { bytes, on_failure: OnFailure::ignore() }),
-        };
-        let Some(outgoing) = outgoing else { return };
-        if !matches!(timeout(deadline, writer.write_all(&outgoing.bytes)).await, Ok(Ok(()))) {
-            outgoing.on_failure.call();
-            return;
-        }
-    }
-}
-
-async fn read(
-    shared: &Shared,
-    mut reader: OwnedReadHalf,
-    peer: SocketAddr,
-    pongs: mpsc::Sender<Bytes>,
-) {
-    let source = Hop::new(Transport::Tcp, &peer.ip().to_string(), peer.port());
-    let mut decoder = StreamDecoder::new(shared.settings.wire);
-    let mut buffer = BytesMut::new();
-    loop {
-        while let Some(decoded) = decoder.next(&mut buffer) {
-            match decoded {
-                Decoded::Message(message) => {
-                    let inbound = Inbound { message, source: source.clone() };
-                    // Waiting here is the back-pressure that TCP has.
-                    if shared.inbound.send(inbound).await.is_err() {
-                        return;
-                    }
+        Transport::Tls => {
+            let handshake = timeout(shared.tls.settings().handshake_timeout, meet(&shared, stream));
+            let met = tokio::select! {
+                () = shared.stop.cancelled() => return,
+                met = handshake => met,
+            };
+            match met {
+                Ok(Ok(stream)) => {
+                    let proof = PeerProof::default();
+                    proof.take(stream.get_ref().1.peer_certificates());
+                    take(shared, split(stream), (place, Some(Arc::new(proof))), permit).await;
                 }
-                Decoded::KeepAlive(KeepAlive::Ping) => answer(&pongs, Bytes::from_static(b"\r\n")),
-                Decoded::KeepAlive(KeepAlive::Pong) => {}
-                Decoded::Reject { answer: reply, why } => {
-                    debug!(%source, %why, "SIP message refused");
-                    if let Some(reply) = reply {
-                        answer(&pongs, stateless(reply, &source).0);
-                    }
-                }
-                Decoded::Fatal(why) => {
-                    debug!(%source, %why, "SIP stream closed");
-                    return;
-                }
+                Ok(Err(error)) => debug!(peer = %place.peer, %error, "TLS handshake failed"),
+                Err(_) => debug!(peer = %place.peer, "TLS handshake too slow, closed"),
             }
         }
-        let read = timeout(shared.settings.idle_timeout, reader.read_buf(&mut buffer)).await;
-        if !matches!(read, Ok(Ok(length)) if length > 0) {
-            return;
+    }
+}
+
+async fn meet(shared: &Shared, stream: TcpStream) -> io::Result<server::TlsStream<TcpStream>> {
+    let config = shared.tls.server();
+    let config = config.ok_or_else(|| io::Error::other("there is no certificate"))?;
+    TlsAcceptor::from(config).accept(stream).await
+}
+
+/// Enters an accepted connection in the directory and runs it.
+async fn take(
+    shared: Arc<Shared>,
+    ends: (impl AsyncRead, impl AsyncWrite + Unpin),
+    (place, proof): (Place, Option<Arc<PeerProof>>),
+    permit: OwnedSemaphorePermit,
+) {
+    let (queue, waiting) = mpsc::channel(shared.settings.writer_queue.max(1));
+    let line = Line { queue, proof: proof.clone().map(|proof| proof as Arc<dyn Proof>) };
+    let id = shared.connections.accept(place, line.clone());
+    let opener = Opener::Peer { line, proof };
+    let connection = Connection { shared, place, id, opener, _permit: permit };
+    sip_stream::run(connection, ends, waiting).await;
+}
+
+/// Queues a message for `place`, on a new connection where there is none and one may be opened.
+pub(super) fn send(shared: &Arc<Shared>, outgoing: Outgoing, place: Place) {
+    let Err(outgoing) = shared.connections.queue(place, outgoing) else { return };
+    let Way::To(host) = outgoing.way.clone() else { return outgoing.on_failure.call() };
+    let Ok(permit) = Arc::clone(&shared.opened).try_acquire_owned() else {
+        warn!(peer = %place.peer, "too many SIP connections, none opened");
+        return outgoing.on_failure.call();
+    };
+    let proof = matches!(place.transport, Transport::Tls).then(|| PeerProof::of(&host));
+    let (queue, mut waiting) = mpsc::channel(shared.settings.writer_queue.max(1));
+    let line =
+        Line { queue: queue.clone(), proof: proof.clone().map(|proof| proof as Arc<dyn Proof>) };
+    let Some(id) = shared.connections.enter(place, line, &outgoing.way) else {
+        // Somebody else has just opened one: use theirs.
+        if let Err(outgoing) = shared.connections.queue(place, outgoing) {
+            outgoing.on_failure.call();
+        }
+        return;
+    };
+    let first = queue.try_send(outgoing);
+    let shared = Arc::clone(shared);
+    let tasks = shared.tasks.clone();
+    tasks.spawn(async move {
+        // The queue has at least one place; where others were faster, the first has to try again.
+        if let Err(mpsc::error::TrySendError::Full(outgoing)) = first {
+            outgoing.on_failure.call();
+        }
+        let opened = tokio::select! {
+            () = shared.stop.cancelled() => Err(io::ErrorKind::Interrupted.into()),
+            opened = open(&shared, place, (&host, proof.as_deref())) => opened,
+        };
+        let connection = Connection { shared, place, id, opener: Opener::Us, _permit: permit };
+        match opened {
+            Ok(Opened::Plain(stream)) => {
+                sip_stream::run(connection, stream.into_split(), waiting).await;
+            }
+            Ok(Opened::Secure(stream)) => {
+                sip_stream::run(connection, split(*stream), waiting).await;
+            }
+            Err(error) => {
+                debug!(peer = %place.peer, transport = %place.transport, %error, "no SIP connection");
+                connection.shared.connections.leave(place, id, None);
+                fail_all(&mut waiting);
+            }
+        }
+    });
+}
+
+/// A connection that we have opened.
+enum Opened {
+    Plain(TcpStream),
+    Secure(Box<client::TlsStream<TcpStream>>),
+}
+
+async fn open(
+    shared: &Arc<Shared>,
+    place: Place,
+    (host, proof): (&str, Option<&PeerProof>),
+) -> io::Result<Opened> {
+    let stream = timeout(shared.settings.connect_timeout, TcpStream::connect(place.peer)).await??;
+    stream.set_nodelay(true)?;
+    let Some(proof) = proof else { return Ok(Opened::Plain(stream)) };
+    let handshake = timeout(shared.tls.settings().handshake_timeout, secure(shared, host, stream));
+    match handshake.await.map_err(io::Error::from).flatten() {
+        Ok(stream) => {
+            proof.take(stream.get_ref().1.peer_certificates());
+            Ok(Opened::Secure(Box::new(stream)))
+        }
+        Err(error) => {
+            warn!(peer = %place.peer, host, %error, "a SIP peer is not reached under TLS");
+            Err(error)
         }
     }
 }
 
-/// Queues a reply that the connection itself owes; a peer that does not read goes without.
-fn answer(replies: &mpsc::Sender<Bytes>, bytes: Bytes) {
-    if replies.try_send(bytes).is_err() {
-        debug!("a SIP peer does not read its replies");
-    }
+async fn secure(
+    shared: &Arc<Shared>,
+    host: &str,
+    stream: TcpStream,
+) -> io::Result<client::TlsStream<TcpStream>> {
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let ours = Arc::clone(shared);
+    // The first time it reads files.
+    let config = spawn_blocking(move || ours.tls.client()).await.map_err(io::Error::other)?;
+    let config = config.map_err(|faults| {
+        io::Error::other(faults.first().map_or_else(String::new, ToString::to_string))
+    })?;
+    TlsConnector::from(config).connect(name, stream).await
 }

@@ -1,10 +1,14 @@
 //! Datagrams in: read, decode, hand on; what cannot be a message is answered at once.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
+use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::sip_outbound::{Inbound, Shared, stateless};
@@ -13,27 +17,59 @@ use crate::sip::{Decoded, Hop, KeepAlive, Message, Transport, decode_datagram};
 /// The largest datagram that UDP carries.
 const MAX_DATAGRAM: usize = 65_535;
 
+/// How many datagrams are taken before others have their turn.
+const BATCH: usize = 64;
+
+/// How long reading rests after a failure, lest one that stays keep a core busy.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Reads datagrams until the server stops.
 pub(super) async fn receive(shared: Arc<Shared>) {
     let mut buffer = vec![0_u8; MAX_DATAGRAM];
     loop {
-        let received = tokio::select! {
+        let ready = tokio::select! {
             () = shared.stop.cancelled() => return,
-            received = shared.udp.recv_from(&mut buffer) => received,
+            ready = shared.udp.readable() => ready,
         };
-        match received {
-            Ok((length, peer)) => {
-                let bytes = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
-                take(&shared, bytes, peer);
-            }
+        match ready.and_then(|()| drain(&shared, &mut buffer)) {
+            Ok(Drained::Dry) => {}
+            Ok(Drained::More) => yield_now().await,
             // An ICMP error of an earlier datagram surfaces here: transactions time out by themselves.
-            Err(error) => debug!(%error, "UDP receive failed"),
+            Err(error) => {
+                debug!(%error, "UDP receive failed");
+                sleep(PAUSE).await;
+            }
         }
     }
 }
 
+/// What a batch has left.
+enum Drained {
+    /// Nothing.
+    Dry,
+    /// Perhaps more.
+    More,
+}
+
+/// Takes a batch of datagrams. Each is copied out of the one large buffer in its own size, for a
+/// message that is kept must not keep 64 KiB with it.
+fn drain(shared: &Shared, buffer: &mut [u8]) -> io::Result<Drained> {
+    for _ in 0..BATCH {
+        match shared.udp.try_recv_from(buffer) {
+            Ok((length, peer)) => {
+                let bytes = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
+                take(shared, bytes, peer);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained::Dry),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Drained::More)
+}
+
 fn take(shared: &Shared, bytes: Bytes, peer: SocketAddr) {
-    let source = Hop::new(Transport::Udp, &peer.ip().to_string(), peer.port());
+    // A socket for both families shows IPv4 peers as mapped addresses, which nobody else knows.
+    let source = Hop::new(Transport::Udp, &peer.ip().to_canonical().to_string(), peer.port());
     match decode_datagram(bytes, &shared.settings.wire) {
         Decoded::Message(message) => hand_on(shared, message, source),
         Decoded::KeepAlive(KeepAlive::Ping) => send(shared, b"\r\n", peer),

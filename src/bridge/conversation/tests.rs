@@ -141,6 +141,7 @@ fn settings() -> Settings {
         realm: Realm { domain: "example.com".to_owned(), target_uri: TargetUri::SipPhone },
         profile: Profile::plain(),
         local: Hop::new(Transport::Udp, "192.0.2.1", 5060),
+        tls_port: None,
         user_agent: "bridge/1".to_owned(),
         next_hop: None,
         credentials: None,

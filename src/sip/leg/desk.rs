@@ -206,14 +206,25 @@ impl Desk {
         self.kit.via(transport)
     }
 
-    /// Settles our Contact: our address, with the user part that the peer knows or shall know.
-    pub(super) fn set_contact(&mut self, secure: bool, user: Option<&str>, params: &str) {
-        let hop = &self.kit.local.hop;
+    /// Settles our Contact in what travels over `transport`: our address there, with the user part
+    /// that the peer knows or shall know.
+    pub(super) fn set_contact(
+        &mut self,
+        (transport, secure): (Transport, bool),
+        user: Option<&str>,
+        params: &str,
+    ) {
+        let hop = self.kit.local.contact(transport);
         let authority = hop.authority();
         let uri = Uri::sip(user, &authority).map_or_else(|_| authority, |uri| uri.to_string());
         let uri = uri.strip_prefix("sip:").unwrap_or(&uri);
-        let scheme = if secure { "sips" } else { "sip" };
-        self.contact = format!("<{scheme}:{uri}{}>{params}", transport_param(hop.transport));
+        // The scheme `sips` says TLS by itself (RFC 3261 section 26.2.2).
+        let (scheme, param) = match (secure, hop.transport) {
+            (true, Transport::Tls) => ("sips", String::new()),
+            (true, Transport::Udp | Transport::Tcp) => ("sips", transport_param(hop.transport)),
+            (false, transport) => ("sip", transport_param(transport)),
+        };
+        self.contact = format!("<{scheme}:{uri}{param}>{params}");
     }
 
     /// Hands a response to its transaction; gives it back where there is none.

@@ -84,8 +84,11 @@ pub struct Kit {
 /// Who we are on the wire.
 #[derive(Debug, Clone)]
 pub struct Local {
-    /// The address at which we are reached: sent-by of Via, host of Contact.
+    /// The address at which we are reached: sent-by of Via, host of Contact. Its transport is the
+    /// one that we prefer, its port that of UDP and TCP.
     pub hop: Hop,
+    /// The port at which TLS is listened for, if it is.
+    pub tls_port: Option<u16>,
     /// The product name for User-Agent and Server.
     pub user_agent: String,
     /// The methods for Allow.
@@ -110,6 +113,7 @@ impl Local {
     pub fn new(hop: Hop, user_agent: impl Into<String>) -> Self {
         Self {
             hop,
+            tls_port: None,
             user_agent: user_agent.into(),
             allow: ALLOW.to_owned(),
             supported: OPTIONS.map(str::to_owned).to_vec(),
@@ -119,14 +123,37 @@ impl Local {
             min_se: Duration::from_secs(timer::LEAST.into()),
         }
     }
+
+    /// Gives the address at which we are reached over `transport`.
+    #[must_use]
+    pub fn sent_by(&self, transport: Transport) -> Hop {
+        let port = match transport {
+            Transport::Udp | Transport::Tcp => self.hop.port,
+            Transport::Tls => self.tls_port.unwrap_or(self.hop.port),
+        };
+        Hop { transport, host: self.hop.host.clone(), port }
+    }
+
+    /// Gives the address that a Contact names in a message that travels over `transport`: the one
+    /// we prefer, but TLS for what travels under TLS, and only for that.
+    #[must_use]
+    pub fn contact(&self, transport: Transport) -> Hop {
+        let is_tls = |transport| matches!(transport, Transport::Tls);
+        let fits = is_tls(transport) == is_tls(self.hop.transport);
+        self.sent_by(if fits { self.hop.transport } else { transport })
+    }
 }
 
 impl Kit {
-    /// Writes a Via with a fresh branch.
+    /// Writes a Via with a fresh branch. Under TLS the peer is invited to send its own requests on
+    /// the same connection (RFC 5923 section 8.1).
     pub(super) fn via(&mut self, transport: Transport) -> String {
         let branch = format!("{BRANCH_COOKIE}{}", self.random.token());
-        let sent_by = Hop { transport, ..self.local.hop.clone() };
-        Via::new(&sent_by, &branch).to_string()
+        let mut via = Via::new(&self.local.sent_by(transport), &branch);
+        if transport == Transport::Tls && self.local.tls_port.is_some() {
+            via.set_param("alias", None);
+        }
+        via.to_string()
     }
 }
 

@@ -352,7 +352,8 @@ impl SentAck {
 
 /// Builds the INVITE; also tells the session interval that it asks for.
 fn invite(desk: &mut Desk, call: &Call, hop: &Hop) -> (Request, Option<u32>) {
-    desk.set_contact(call.target.is_secure(), call.contact_user.as_deref(), &call.contact_params);
+    let security = (hop.transport, call.target.is_secure());
+    desk.set_contact(security, call.contact_user.as_deref(), &call.contact_params);
     let mut headers = Headers::new();
     headers.push("Via", &desk.via(hop.transport));
     headers.push("Max-Forwards", "70");

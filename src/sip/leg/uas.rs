@@ -32,7 +32,8 @@ impl Leg {
         let mut desk = Desk::new(kit, invite.call_id());
         let params = desk.kit.local.contact_params.clone();
         let user = invite.uri.user_unescaped();
-        desk.set_contact(invite.uri.is_secure(), user.as_deref(), &params);
+        let security = (source.transport, invite.uri.is_secure());
+        desk.set_contact(security, user.as_deref(), &params);
         let key = TransactionKey::of_request(&invite);
         let inbound = Inbound { request: invite, source, key };
         desk.open(now, &inbound);

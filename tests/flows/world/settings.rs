@@ -16,6 +16,7 @@ pub(super) fn of_bridge() -> Settings {
         realm: Realm { domain: "example.com".into(), target_uri: TargetUri::SipPhone },
         profile: &PROFILES[0],
         local: hop(BRIDGE),
+        tls_port: None,
         user_agent: "chatbridge".into(),
         next_hop: Some(hop(IM_SERVER)),
         credentials: None,

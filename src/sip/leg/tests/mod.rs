@@ -8,6 +8,7 @@ mod established;
 mod network;
 mod reliable;
 mod renewal;
+mod secure;
 mod timer;
 
 use std::time::{Duration, Instant};

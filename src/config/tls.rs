@@ -1,0 +1,118 @@
+//! TLS in the configuration: which keys go together, and whether the files hold what they should.
+
+use std::net::IpAddr;
+
+use super::reader::Reader;
+use super::{Config, CoreMode, CoreTransport};
+use crate::net::{CoreNames, TlsSettings};
+
+impl Config {
+    /// Gives what the SIP sockets are to know of TLS.
+    #[must_use]
+    pub fn tls(&self) -> TlsSettings {
+        let (sip, core) = (&self.sip, &self.core);
+        let next_hop = core.next_hop.as_ref().filter(|_| core.mode == CoreMode::Peer);
+        TlsSettings {
+            listen: sip.tls_listen,
+            certificate: sip.certificate.clone(),
+            private_key: sip.private_key.clone(),
+            client_ca: sip.client_ca.clone(),
+            ca: sip.ca.clone(),
+            core: next_hop
+                .map(|hop| CoreNames { host: hop.host.clone(), domain: core.domain.clone() }),
+            handshake_timeout: sip.handshake_timeout,
+            reload: sip.reload,
+        }
+    }
+
+    /// Finds keys of TLS that do not go together, and files that are not what they are named as.
+    pub(super) fn check_tls(&self, reader: &mut Reader<'_>) {
+        let sip = &self.sip;
+        let mut want = |key, because, what: &str| {
+            reader.discord(("sip", key), because, what.to_owned());
+        };
+        if sip.certificate.is_some() != sip.private_key.is_some() {
+            let (wanted, given) = match &sip.certificate {
+                Some(_) => ("private_key", "certificate"),
+                None => ("certificate", "private_key"),
+            };
+            want(wanted, ("sip", given), &format!("is wanted beside [sip] {given}"));
+        } else if sip.tls_listen.is_some() && sip.certificate.is_none() {
+            want("certificate", ("sip", "tls_listen"), "is wanted beside [sip] tls_listen");
+        }
+        if sip.client_ca.is_some() && sip.tls_listen.is_none() {
+            let what = "is wanted beside [sip] client_ca: nobody connects under TLS without";
+            want("tls_listen", ("sip", "client_ca"), what);
+        }
+        let is_tls = self.core.mode == CoreMode::Peer && self.core.transport == CoreTransport::Tls;
+        if is_tls && sip.tls_listen.is_none() {
+            let what = "is wanted where [core] transport is \"tls\": the core connects to us, too";
+            want("tls_listen", ("core", "transport"), what);
+        }
+        if let Some(tls) = sip.tls_listen {
+            if tls == sip.listen && tls.port() != 0 {
+                let what = format!("{tls} is also [sip] listen: the two need a port each");
+                want("tls_listen", ("sip", "listen"), &what);
+            }
+            if sip.advertise.is_none() && host(tls.ip()) != host(sip.listen.ip()) {
+                let what = "is wanted where tls_listen and listen have not the same address";
+                want("advertise", ("sip", "tls_listen"), what);
+            }
+        }
+        for fault in self.tls().faults() {
+            want(fault.key, ("sip", fault.key), &fault.what);
+        }
+    }
+}
+
+fn host(ip: IpAddr) -> IpAddr {
+    ip.to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Fault};
+
+    fn faults(text: &str) -> Vec<String> {
+        match Config::read(text, []) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.iter().map(Fault::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn keys_of_tls_that_do_not_go_together_are_told() {
+        assert_eq!(
+            faults("[sip]\ntls_listen = \"127.0.0.1:5061\"\n"),
+            ["line 2: [sip] certificate: is wanted beside [sip] tls_listen"]
+        );
+        assert_eq!(
+            faults(
+                "[core]\nmode = \"peer\"\nnext_hop = \"core.example:5061\"\ntransport = \"tls\"\n"
+            ),
+            ["line 4: [sip] tls_listen: is wanted where [core] transport is \"tls\": the core \
+              connects to us, too"]
+        );
+        let found = faults(
+            "[sip]\nlisten = \"127.0.0.1:5061\"\ntls_listen = \"127.0.0.1:5061\"\n\
+             certificate = \"/nowhere/a.pem\"\nclient_ca = \"/nowhere/b.pem\"\n",
+        );
+        assert_eq!(
+            found,
+            [
+                "line 3: [sip] tls_listen: 127.0.0.1:5061 is also [sip] listen: the two need a port \
+                 each",
+                "line 4: [sip] private_key: is wanted beside [sip] certificate",
+                "line 4: [sip] certificate: /nowhere/a.pem cannot be read: No such file or \
+                 directory (os error 2)",
+                "line 5: [sip] client_ca: /nowhere/b.pem cannot be read: No such file or \
+                 directory (os error 2)",
+            ]
+        );
+        assert_eq!(
+            faults("[sip]\ntls_listen = \"127.0.0.2:5061\"\ncertificate = \"\"\n").len(),
+            2,
+            "another address, and no certificate"
+        );
+    }
+}
