@@ -45,6 +45,9 @@ pub async fn bind(
     if let Err(error) = SockRef::from(&udp).set_recv_buffer_size(settings.receive_buffer) {
         debug!(%error, "the receive buffer stays as it is");
     }
+    // Until it is asked once, the socket does not know that it can be written, and would lose the
+    // first datagram.
+    udp.writable().await?;
     let local = udp.local_addr()?;
     let secure = match settings.tls.listen {
         Some(listen) => Some(TcpListener::bind(listen).await.map_err(|error| {
