@@ -19,7 +19,7 @@ use super::sip_outbound::{Inbound, Shared, stateless};
 use super::tls_identity::PeerProof;
 use super::unanswered::Unanswered;
 use crate::sip::{Decoded, Hop, KeepAlive, Message, Request, StreamDecoder, Transport};
-use crate::store::connections::{Line, LineId, OnFailure, Outgoing, Place};
+use crate::store::connections::{Failure, Line, LineId, OnFailure, Outgoing, Place};
 
 /// A connection that stands, with its place in the directory.
 pub(super) struct Connection {
@@ -86,7 +86,8 @@ pub(super) async fn run(
     flow.leave();
     fail_all(&mut waiting);
     writing.into_iter().for_each(OnFailure::call);
-    lock(&flow.unanswered).take().for_each(OnFailure::call);
+    let unanswered = lock(&flow.unanswered).take();
+    unanswered.for_each(|it| it.tell(Failure::Unanswered));
     // Whether the peer hears it changes nothing.
     drop(timeout(FAREWELL, writer.shutdown()).await);
 }

@@ -87,7 +87,7 @@ const BRANCH: &[u8] = b";branch=";
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};

@@ -30,12 +30,27 @@ pub enum Way {
     To(Box<str>),
 }
 
+/// How a message has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// It has not left, or not as a whole: it may be sent elsewhere.
+    Unsent,
+    /// It has left, and its connection has died before the final response: nobody knows whether it
+    /// has arrived.
+    Unanswered,
+}
+
 /// What is to be done when a message cannot be sent.
-pub struct OnFailure(Box<dyn FnOnce() + Send>);
+pub struct OnFailure(Box<dyn FnOnce(Failure) + Send>);
 
 impl OnFailure {
-    /// Wraps what is to be done.
+    /// Wraps what is to be done, however the message has failed.
     pub fn new(act: impl FnOnce() + Send + 'static) -> Self {
+        Self::told(|_| act())
+    }
+
+    /// Wraps what is to be done.
+    pub fn told(act: impl FnOnce(Failure) + Send + 'static) -> Self {
         Self(Box::new(act))
     }
 
@@ -45,9 +60,14 @@ impl OnFailure {
         Self::new(|| {})
     }
 
-    /// Does it.
+    /// Does it for a message that has not left.
     pub fn call(self) {
-        (self.0)();
+        self.tell(Failure::Unsent);
+    }
+
+    /// Does it.
+    pub fn tell(self, failure: Failure) {
+        (self.0)(failure);
     }
 }
 

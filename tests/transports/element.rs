@@ -9,7 +9,7 @@ use chatbridge::net::{Inbound, SipOutbound, SipSettings, SipSockets, TlsSettings
 use chatbridge::sip::{
     Hop, Message, Request, Response, Status, Transport, response_to, stamp_source,
 };
-use chatbridge::store::connections::OnFailure;
+use chatbridge::store::connections::{Failure, OnFailure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -63,11 +63,11 @@ impl Element {
     }
 
     /// Sends; the receiver is told if it fails, and closed when that cannot come any more.
-    pub(crate) fn send(&self, bytes: impl Into<Bytes>, hop: &Hop) -> oneshot::Receiver<()> {
+    pub(crate) fn send(&self, bytes: impl Into<Bytes>, hop: &Hop) -> oneshot::Receiver<Failure> {
         let (failed, told) = oneshot::channel();
-        let tell = OnFailure::new(move || {
+        let tell = OnFailure::told(move |failure| {
             // A test that does not care has dropped the other end.
-            let _unheard = failed.send(());
+            let _unheard = failed.send(failure);
         });
         self.outbound().send(bytes.into(), hop, tell);
         told

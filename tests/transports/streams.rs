@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chatbridge::net::SipSettings;
 use chatbridge::sip::Transport;
+use chatbridge::store::connections::Failure;
 
 use crate::element::{Element, Listener, Peer, call_id, ok, options, soon};
 
@@ -54,7 +55,7 @@ async fn requests_without_an_answer_fail_with_their_connection_and_the_next_open
     let pending = element.send(options(&ours, 2, ""), &theirs);
     peer.hear("\r\n\r\n").await;
     peer.die();
-    assert!(soon(pending).await.is_ok(), "told at once");
+    assert_eq!(soon(pending).await, Ok(Failure::Unanswered), "told at once");
     assert!(soon(answered).await.is_err(), "what was answered is none of its business");
     let _told = element.send(options(&ours, 3, ""), &theirs);
     let heard = listener.accept().await.hear("\r\n\r\n").await;
@@ -67,7 +68,8 @@ async fn nobody_there_is_told_at_once() {
     let listener = Listener::new().await;
     let gone = listener.hop();
     drop(listener);
-    assert!(soon(element.send(options(&element.hop(Transport::Tcp), 1, ""), &gone)).await.is_ok());
+    let told = element.send(options(&element.hop(Transport::Tcp), 1, ""), &gone);
+    assert_eq!(soon(told).await, Ok(Failure::Unsent));
 }
 
 /// RFC 3261 section 18.2.2: a new connection to the sent-by of the request, and only to that.
