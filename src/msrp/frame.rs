@@ -123,7 +123,7 @@ impl TransactionId {
     }
 
     pub(super) fn read(bytes: Bytes) -> Option<Self> {
-        if Self::fits(&bytes) { Text::read(bytes).map(Self) } else { None }
+        Self::fits(&bytes).then(|| Self(Text::plain(bytes)))
     }
 
     fn fits(bytes: &[u8]) -> bool {

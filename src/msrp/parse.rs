@@ -23,6 +23,7 @@ use super::uri::{Path, PathError, Uri};
 pub struct Parser {
     limits: Limits,
     end_lines: Finder<'static>,
+    empty_lines: Finder<'static>,
     stage: Stage,
 }
 
@@ -142,7 +143,12 @@ impl Parser {
     /// Starts at the beginning of a stream.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, end_lines: Finder::new(END_LINE), stage: Stage::Between }
+        Self {
+            limits,
+            end_lines: Finder::new(END_LINE),
+            empty_lines: Finder::new(EMPTY_LINE),
+            stage: Stage::Between,
+        }
     }
 
     /// Takes the next frame out of `buffer`; `None` asks for more bytes.
@@ -221,8 +227,9 @@ impl Parser {
         let tid = inside.read_tid(&frame)?;
         // The line break before the hyphens ends the last header field if there is no body.
         let head_end = end.at + LINE_BREAK;
-        let mut head = self.head(&frame, head_end);
-        let body = match head.body_at {
+        let body_at = inside.body_at.or_else(|| self.body_at(&frame, head_end));
+        let mut head = self.head(&frame, inside, body_at, head_end);
+        let body = match body_at {
             // After an empty line the hyphens may follow at once, without a break of their own.
             Some(body_at) => Some(frame.slice(body_at.min(end.at)..end.at)),
             None if head_end > self.limits.max_header_bytes => {
@@ -245,25 +252,33 @@ impl Parser {
             self.stage = Stage::Inside(inside);
             return Ok(None);
         }
+        let body_at = self.body_at(buffer, buffer.len());
+        if let Some(body_at) = body_at.filter(|body_at| fits(*body_at)) {
+            self.stage = Stage::Inside(Inside { body_at: Some(body_at), ..inside });
+            return Ok(None);
+        }
+        let fault =
+            if body_at.is_some() { FrameFault::BodyTooLarge } else { FrameFault::HeadTooLong };
         let seen = buffer.get(..self.limits.max_header_bytes).unwrap_or(buffer);
         let seen = Bytes::copy_from_slice(seen);
-        let head = self.head(&seen, seen.len());
-        let fault = match head.body_at {
-            Some(body_at) if fits(body_at) => {
-                self.stage = Stage::Inside(Inside { body_at: Some(body_at), ..inside });
-                return Ok(None);
-            }
-            Some(_) => FrameFault::BodyTooLarge,
-            None => FrameFault::HeadTooLong,
-        };
+        let head = self.head(&seen, inside, body_at, seen.len());
         let tid = inside.read_tid(&seen)?;
         buffer.advance(inside.searched);
         self.stage = Stage::Skipping { tid: tid.clone(), left: self.limits.max_message };
         Err(head.refuse(tid, fault))
     }
 
-    fn head(&self, frame: &Bytes, end: usize) -> Head {
-        Head::read(frame, end.min(self.limits.max_header_bytes), self.limits.max_headers)
+    /// Finds the end of the header section, as far as that may be.
+    fn body_at(&self, frame: &[u8], end: usize) -> Option<usize> {
+        let section = frame.get(..end.min(self.limits.max_header_bytes))?;
+        self.empty_lines.find(section).map(|at| at + EMPTY_LINE.len())
+    }
+
+    /// Reads the header section up to the body, or up to `end` where there is none.
+    fn head(&self, frame: &Bytes, inside: Inside, body_at: Option<usize>, end: usize) -> Head {
+        let end = body_at.map_or(end, |body_at| body_at - LINE_BREAK);
+        let end = end.min(self.limits.max_header_bytes);
+        Head::read(frame, inside.tid_end + 1, end, self.limits.max_headers)
     }
 }
 
@@ -364,6 +379,7 @@ fn flag_after(tail: &[u8], tid: &[u8]) -> Flag {
 }
 
 const END_LINE: &[u8] = b"\r\n-------";
+const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 const LINE_BREAK: usize = 2;
 const FLAG_AND_BREAK: usize = 3;
 const TID_AT: usize = 5;
