@@ -473,7 +473,11 @@ mod tests {
             ("msrp://[::ffff:192.0.2.1]:9/s;tcp", "::ffff:192.0.2.1", Some(9)),
         ] {
             let uri = uri(text);
-            assert_eq!((uri.host(), uri.port(), uri.session_id()), (host, port, Some("s")), "{text}");
+            assert_eq!(
+                (uri.host(), uri.port(), uri.session_id()),
+                (host, port, Some("s")),
+                "{text}"
+            );
         }
     }
 

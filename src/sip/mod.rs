@@ -4,7 +4,8 @@
 //! and `message` the whole, with `views` upon them; `wire` and `head` bring bytes in, `message`
 //! brings them out, `build` writes anew. Upon these stand the machines: `transaction` (with
 //! `timers`), `dialog`, `leg`, the INVITE usage of one dialog, and `registration`, the REGISTER
-//! usage; `digest` proves who we are, and asks others to; `endpoint` says whose a message is.
+//! usage; `digest` proves who we are, and asks others to, with the arithmetic of
+//! [`crate::digest`]; `endpoint` says whose a message is.
 //! `rsip` lends the vocabulary of header fields to `headers`; all parsing is ours.
 
 mod build;
@@ -29,12 +30,12 @@ mod via;
 mod views;
 mod wire;
 
+pub use crate::digest::{
+    Algorithm, Answer, AnswerProtection, Challenge, Credentials, Password, Qop,
+};
 pub use build::{RequestBuilder, response_to, stamp_answer, stamp_source};
 pub use dialog::{Dialog, DialogError};
-pub use digest::{
-    Algorithm, Answer, AnswerProtection, Asker, Challenge, Credentials, DigestClient, DigestServer,
-    DigestSettings, GiveUp, Password, Qop, Verdict, challenges,
-};
+pub use digest::{Asker, DigestClient, DigestServer, DigestSettings, GiveUp, Verdict, challenges};
 pub use endpoint::{ALLOW, DialogKey, Route, route, stray};
 pub use grammar::BadParams;
 pub use headers::Headers;

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::answer::{Answer, AnswerProtection, answers};
-use super::challenge::Challenge;
-use super::{Algorithm, Asker, Password, Qop, hexadecimal};
+use super::{Asker, answers, hexadecimal};
+use crate::digest::{Algorithm, Answer, AnswerProtection, Challenge, Password, Qop};
 use crate::ids::Random;
 use crate::sip::grammar::unquoted;
 use crate::sip::{Request, Response, Uri};
@@ -236,8 +235,9 @@ fn same(left: &[u8], right: &[u8]) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::{Credentials, DigestClient};
+    use super::super::DigestClient;
     use super::*;
+    use crate::digest::Credentials;
     use crate::sip::{Method, RequestBuilder, Status};
 
     /// A server of the realm `r` and alice, who is its user.
