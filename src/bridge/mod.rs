@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod description;
 pub mod sip_outcomes;
 
+mod anchor;
 mod conversation;
 mod identity;
 mod invite;
@@ -18,4 +19,4 @@ mod table;
 pub use conversation::{Arrival, Conversation, ConversationKit, Input, Output};
 pub use identity::{Realm, TargetUri};
 pub use profile::{PROFILES, Profile};
-pub use settings::Settings;
+pub use settings::{Contradiction, MsrpRules, Settings};

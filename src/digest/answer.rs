@@ -15,7 +15,7 @@ pub struct Answer {
     pub realm: String,
     /// The nonce of the challenge.
     pub nonce: String,
-    /// The Request-URI that was hashed.
+    /// The Request-URI that was hashed; not written where it is empty.
     pub uri: String,
     /// The hash.
     pub response: String,
@@ -117,7 +117,10 @@ impl Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Digest username=\"{}\", realm=\"{}\"", self.username, self.realm)?;
-        write!(f, ", nonce=\"{}\", uri=\"{}\"", self.nonce, self.uri)?;
+        write!(f, ", nonce=\"{}\"", self.nonce)?;
+        if !self.uri.is_empty() {
+            write!(f, ", uri=\"{}\"", self.uri)?;
+        }
         write!(f, ", response=\"{}\"", self.response)?;
         if let Some(algorithm) = self.algorithm {
             write!(f, ", algorithm={}", algorithm.token())?;

@@ -395,7 +395,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_byte_by_byte_is_the_message_in_one_read() {
+    fn m01_a_message_byte_by_byte_is_the_message_in_one_read() {
         let stream =
             send("tid1", "Byte-Range: 1-*/*\r\nContent-Type: text/plain\r\n\r\nhello", '$');
         let whole = read(&stream).remove(0).unwrap();
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn hyphens_that_are_not_the_end_line_belong_to_the_body() {
+    fn m02_hyphens_that_are_not_the_end_line_belong_to_the_body() {
         for body in [
             "a\r\n-------other$\r\nb",
             "a\r\n-------tid$\r\nb",
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_come_in_any_order_and_case_with_any_number_of_spaces() {
+    fn m07_headers_come_in_any_order_and_case_with_any_number_of_spaces() {
         let stream = "MSRP 1469695661 SEND\r\ncontent-type:text/plain\r\nX-New:  1 \r\n\
             FROM-PATH:   msrp://a:1/x;tcp\r\nbyte-range:\t1-*/5\r\nfailure-report: PARTIAL\r\n\
             to-path:msrp://b:2/y;tcp\r\nsuccess-report: YES\r\n\r\nhello\r\n-------1469695661$\r\n";
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn quirk_nio_end_line_after_blank_line() {
+    fn quirk_01_nio_end_line_after_blank_line() {
         let stream = "MSRP g06SVy6 SEND\r\nTo-Path: msrp://b:2/y;tcp\r\n\
             From-Path: msrp://a:1/x;tcp\r\nContent-Type: empty/empty\r\n\r\n-------g06SVy6$\r\n";
         for size in [1, 1000] {
@@ -468,7 +468,18 @@ mod tests {
     }
 
     #[test]
-    fn quirk_msrp_java_status_lines_without_comment() {
+    fn quirk_16_msrprelay_sends_head_and_body_apart() {
+        let stream = send("tid1", "Content-Type: text/plain\r\n\r\nhello", '$');
+        let (head, body) = stream.split_at(stream.find("hello").unwrap());
+        let (mut parser, mut buffer) = (parser(), BytesMut::from(head));
+        assert_eq!(parser.next(&mut buffer), Ok(None));
+        buffer.extend_from_slice(body.as_bytes());
+        let frame = parser.next(&mut buffer).unwrap().unwrap();
+        assert_eq!(frame.body.as_deref(), Some(b"hello".as_slice()));
+    }
+
+    #[test]
+    fn quirk_08_msrp_java_status_lines_without_comment() {
         for (start, comment) in
             [("200", None), ("200 ", None), ("200 Well  done", Some("Well  done"))]
         {
@@ -482,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn quirk_rcsjta_report_with_a_plus_in_its_tid_and_a_repeated_code() {
+    fn quirk_13_rcsjta_report_with_a_plus_in_its_tid_and_a_repeated_code() {
         let frame = read(&report("Status: 000 413 413\r\nMessage-ID: abcd\r\n")).remove(0).unwrap();
         let status = frame.status.unwrap();
         assert_eq!((status.namespace, status.code), (0, 413));
@@ -490,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn report_ranges_come_in_every_shape() {
+    fn quirk_13_report_ranges_come_in_every_shape() {
         for shape in ["1-11/11", "1-11/*", "1-*/11", "1-*/*", "1-11/0", "1-0/0"] {
             let frame = read(&report(&format!("Byte-Range: {shape}\r\n"))).remove(0).unwrap();
             assert_eq!(frame.byte_range.unwrap().to_string(), shape);
@@ -502,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_methods_and_headers_are_kept() {
+    fn m07_unknown_methods_and_headers_are_kept() {
         let frame = read(&send("tid1", "", '$').replace("SEND", "PING")).remove(0).unwrap();
         assert_eq!(frame.kind, Kind::Request(Method::Other(Text::new("PING"))));
         let fields = "Content-Disposition: attachment; filename=\"a b\"\r\nContent-ID: <1@x>\r\n\
@@ -514,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn m3_a_range_that_is_none_is_refused() {
+    fn m03_a_range_that_is_none_is_refused() {
         for range in ["-1-5/5", "*-*/*", "1-5", "1-2/3/4", "99999999999999999999-1/1", "a-b/c"] {
             let error = only_error(&send("tid1", &format!("Byte-Range: {range}\r\n"), '$'));
             assert_eq!(refusal(&error), (FrameFault::ByteRange, Some(400)), "{range}");
@@ -522,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn m6_a_head_over_its_limits_is_refused_and_skipped() {
+    fn m06_a_head_over_its_limits_is_refused_and_skipped() {
         let long_line = send("tid1", &format!("X: {}\r\n", "x".repeat(20_000)), '$');
         let long_body = send("tid1", &format!("X: {}\r\n\r\nhello", "x".repeat(20_000)), '$');
         let fields = send("tid1", &"X: y\r\n".repeat(70), '$');
@@ -542,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn m6_what_is_no_msrp_ends_the_stream_at_once() {
+    fn m06_what_is_no_msrp_ends_the_stream_at_once() {
         let long_tid = format!("MSRP {} SEND\r\n", "x".repeat(65));
         for stream in
             ["GET / HTTP/1.1\r\n", "\x16\x03\x01", "msrp a SEND", &long_tid, "MSRP  x", "\rM"]
@@ -555,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn m6_a_megabyte_without_newline_is_not_held() {
+    fn m06_a_megabyte_without_newline_is_not_held() {
         let limits = Limits { max_message: 100_000, ..Limits::default() };
         let mut parser = Parser::new(limits);
         let mut buffer = BytesMut::from("MSRP tid1 ");
@@ -591,7 +602,7 @@ mod tests {
     }
 
     #[test]
-    fn m8_paths_that_are_missing_repeated_or_endless_are_refused() {
+    fn m08_paths_that_are_missing_repeated_or_endless_are_refused() {
         let good = send("tid1", "", '$');
         let to_path = "To-Path: msrp://b:2/y;tcp\r\n";
         let from_path = "From-Path: msrp://a:1/x;tcp\r\n";

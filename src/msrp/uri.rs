@@ -226,6 +226,21 @@ impl Path {
         1 + self.rest.len()
     }
 
+    /// Gives the way that goes on with `next` where this one ends.
+    #[must_use]
+    pub fn then(&self, next: &Self) -> Self {
+        let rest = self.rest.iter().chain(next.iter()).cloned().collect();
+        Self { first: self.first.clone(), rest }
+    }
+
+    /// Gives the way back.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        let mut uris = self.rest.iter().rev().chain([&self.first]).cloned();
+        let first = uris.next().unwrap_or_else(|| self.first.clone());
+        Self { first, rest: uris.collect() }
+    }
+
     /// Walks from the next hop to the far end.
     pub fn iter(&self) -> impl Iterator<Item = &Uri> {
         std::iter::once(&self.first).chain(&self.rest)
@@ -559,6 +574,9 @@ mod tests {
         let path = Path::parse("msrp://a:1/x;tcp  msrp://b:2/y;tcp ").unwrap();
         assert_eq!((path.first().host(), path.last().host(), path.hops()), ("a", "b", 2));
         assert_eq!(path.to_string(), "msrp://a:1/x;tcp msrp://b:2/y;tcp");
+        assert_eq!(path.reversed().to_string(), "msrp://b:2/y;tcp msrp://a:1/x;tcp");
+        assert_eq!(path.reversed().then(&path).hops(), 4);
+        assert_eq!(path.then(&path.reversed()).last(), path.first());
         assert_eq!(Path::parse(" "), Err(PathError::Empty));
         assert_eq!(Path::parse("x y"), Err(PathError::Uri(UriError::Scheme)));
         assert_eq!(Path::parse(&"msrp://a:1/x;tcp ".repeat(1000)), Err(PathError::TooLong));

@@ -9,6 +9,7 @@ use super::super::TargetUri;
 use super::super::delivery::SuccessOn;
 use super::super::identity::Realm;
 use super::super::profile::Profile;
+use super::super::settings::MsrpRules;
 use super::*;
 use crate::sip::{Decoded, Timers, Transport, WireLimits, decode_datagram};
 
@@ -25,6 +26,26 @@ fn the_stream_opens_when_the_ack_has_brought_the_answer() {
     );
     let opened = stage.give(&ack, ANSWER);
     assert_eq!(opened, [Output::MsrpConnect { host: "192.0.2.9".to_owned(), port: 2855 }]);
+}
+
+#[test]
+fn a_middlebox_is_connected_to_where_the_answer_names_one() {
+    let anchored = ANSWER.replace("c=IN IP4 192.0.2.9", "c=IN IP4 198.51.100.7");
+    for (answer, host) in
+        [(anchored.clone(), "192.0.2.9"), (format!("{anchored}a=msrp-cema\n"), "198.51.100.7")]
+    {
+        let mut stage = Stage::accepted();
+        let offer = String::from_utf8_lossy(stage.body("200 INVITE")).into_owned();
+        assert!(offer.ends_with("a=msrp-cema\r\n"), "{offer}");
+        let (from, to) = (stage.sent("200 INVITE").from().unwrap(), stage.sent("200 INVITE").to());
+        let ack = format!(
+            "ACK sip:x@192.0.2.1 SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKack\n\
+             From: {from}\nTo: {}\nCall-ID: one\nCSeq: 1 ACK\nContent-Type: application/sdp\n\n",
+            to.unwrap()
+        );
+        let opened = stage.give(&ack, &answer);
+        assert_eq!(opened, [Output::MsrpConnect { host: host.to_owned(), port: 2855 }]);
+    }
 }
 
 #[test]
@@ -149,6 +170,7 @@ fn settings() -> Settings {
         session_timer: None,
         msrp_host: "192.0.2.1".to_owned(),
         msrp_port: 2855,
+        msrp_rules: MsrpRules::default(),
         msrp_limits: msrp::Limits::default(),
         invitation_timeout: MINUTE,
         msrp_connect_timeout: MINUTE,
