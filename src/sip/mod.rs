@@ -4,7 +4,8 @@
 //! and `message` the whole, with `views` upon them; `wire` and `head` bring bytes in, `message`
 //! brings them out, `build` writes anew. Upon these stand the machines: `transaction` (with
 //! `timers`), `dialog`, `leg`, the INVITE usage of one dialog, and `registration`, the REGISTER
-//! usage; `digest` proves who we are, and asks others to; `endpoint` says whose a message is.
+//! usage; `digest` proves who we are, and asks others to; `endpoint` says whose a message is, and
+//! `locate` where one goes.
 //! `rsip` lends the vocabulary of header fields to `headers`; all parsing is ours.
 
 mod build;
@@ -16,6 +17,7 @@ mod head;
 mod headers;
 mod hop;
 mod leg;
+mod locate;
 mod message;
 mod method;
 mod name_addr;
@@ -40,6 +42,7 @@ pub use grammar::BadParams;
 pub use headers::Headers;
 pub use hop::{Hop, Transport, UnknownTransport};
 pub use leg::{Body, Call, Kit, Leg, LegEvent, LegInput, LegOutput, Local, NoAnswer};
+pub use locate::{Destination, Located, Locator, MAX_HOPS, Naptr, Question, Records, Srv};
 pub use message::{Message, Request, Response};
 pub use method::Method;
 pub use name_addr::{NameAddr, NameAddrError};

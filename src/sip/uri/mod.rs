@@ -268,9 +268,10 @@ impl Uri {
         self.rewritten(|known| !known.eq_ignore_ascii_case(name), &added)
     }
 
-    /// Where a request to this SIP URI goes when no name server is asked (RFC 3263 section 4):
-    /// `maddr` before the host, the `transport` parameter, the port or its default. `None` for
-    /// another scheme and for a transport that this stack does not speak.
+    /// Where a request to this SIP URI goes, as far as the URI tells (RFC 3263 section 4): `maddr`
+    /// before the host, the `transport` parameter, the port. An IP literal without port has the
+    /// default port, a name without one leaves it to DNS. `None` for another scheme and for a
+    /// transport that this stack does not speak.
     pub fn hop(&self) -> Option<Hop> {
         let secure = self.sip_parts()?.secure;
         let transport = match self.param("transport") {
@@ -283,7 +284,9 @@ impl Uri {
             },
         };
         let host = self.param("maddr").filter(|host| !host.is_empty()).or(self.host())?;
-        Some(Hop::new(transport, host, self.port().unwrap_or(transport.default_port())))
+        let hop = Hop::new(transport, host, 0);
+        let default = if hop.address().is_some() { transport.default_port() } else { 0 };
+        Some(Hop { port: self.port().unwrap_or(default), ..hop })
     }
 
     fn sip_parts(&self) -> Option<&SipParts> {
@@ -455,10 +458,10 @@ mod tests {
     #[test]
     fn a_hop_follows_transport_maddr_and_port() {
         for (text, hop) in [
-            ("sip:a@h", Some(Hop::new(Transport::Udp, "h", 5060))),
+            ("sip:a@h", Some(Hop::new(Transport::Udp, "h", 0))),
             ("sip:h:5070;transport=TCP", Some(Hop::new(Transport::Tcp, "h", 5070))),
             ("sips:[::1]", Some(Hop::new(Transport::Tls, "::1", 5061))),
-            ("sips:h;transport=tcp", Some(Hop::new(Transport::Tls, "h", 5061))),
+            ("sips:h;transport=tcp", Some(Hop::new(Transport::Tls, "h", 0))),
             ("sip:h;maddr=192.0.2.1", Some(Hop::new(Transport::Udp, "192.0.2.1", 5060))),
             ("sip:h;transport=sctp", None),
             ("sips:h;transport=udp", None),
