@@ -20,7 +20,6 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use rand::Rng;
 use time::OffsetDateTime;
-use tokio::net::lookup_host;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
@@ -34,7 +33,8 @@ use crate::config::{Config, CoreMode, Log, LogFormat};
 use crate::ids::Random;
 use crate::im_server::ImServer;
 use crate::net::{
-    DriverKit, MsrpListener, Neighbours, SipSockets, Switch, bind_sip, run_im_server, run_switch,
+    Core, DriverKit, MsrpListener, SipOutbound, SipSockets, Switch, bind_sip, run_im_server,
+    run_switch,
 };
 use crate::notify::{self, Outlets};
 use crate::rest::{self, Face};
@@ -102,27 +102,26 @@ impl Running {
         let (listen, ports) = (config.msrp.listen, config.msrp.ports);
         let msrp = MsrpListener::bind(listen, ports, settings::msrp(config)).await;
         let msrp = named("[msrp] listen", listen, msrp)?;
-        let peers = find_core(config, sip.local).await?;
         let im_server_place = im_server.as_ref().map(|sockets| sockets.local);
+        let ending = (stop_net.clone(), tasks.clone());
+        let core = find_core(config, &sip.outbound, im_server_place, ending).await?;
         let places = Places {
             sip: sip.local,
             tls: sip.tls,
             msrp: msrp.local_addr()?,
             im_server: im_server_place,
-            core: im_server_place.or_else(|| peers.first().copied()),
         };
         if let Some(sockets) = im_server {
             let settings = settings::im_server(config, sockets.local, places.sip);
             let server = ImServer::new(settings, random.fork());
             tasks.spawn(run_im_server(server, sockets, stop_net.clone()));
         }
-        let neighbours = settings::neighbours(config, places, &peers);
-        Self::start_bridge(config, (sip, msrp, places, neighbours), random, (stop_net, tasks))
+        Self::start_bridge(config, (sip, msrp, places, core), random, (stop_net, tasks))
     }
 
     fn start_bridge(
         config: &Config,
-        (sip, msrp, places, neighbours): (SipSockets, MsrpListener, Places, Neighbours),
+        (sip, msrp, places, core): (SipSockets, MsrpListener, Places, Core),
         mut random: Random,
         (stop_net, tasks): (CancellationToken, TaskTracker),
     ) -> io::Result<Self> {
@@ -133,15 +132,16 @@ impl Running {
         let (notices, waiting) = mpsc::channel(config.limits.notices);
         let conversations = TaskTracker::new();
         let switch = Switch {
+            neighbours: settings::neighbours(config, places, &core),
             kit: DriverKit {
                 sessions: Arc::clone(&sessions),
                 outbound: sip.outbound,
+                core,
                 notices,
                 msrp: settings::msrp(config),
             },
             settings: settings::bridge(config, places),
             subscriptions: Arc::clone(&subscriptions),
-            neighbours,
             patience: Arc::new(Semaphore::new(config.limits.connections)),
             anchor: Anchor::new(Instant::now().into_std(), OffsetDateTime::now_utc()),
             random: random.fork(),
@@ -251,27 +251,22 @@ impl Running {
     }
 }
 
-/// Finds the addresses of the peer core that our socket can send to; they hold until the next
-/// start.
-async fn find_core(config: &Config, local: SocketAddr) -> io::Result<Vec<SocketAddr>> {
-    let (CoreMode::Peer, Some(core)) = (config.core.mode, &config.core.next_hop) else {
-        return Ok(Vec::new());
-    };
-    let failed = |why: String| {
-        let text = format!("[core] next_hop = \"{core}\": {why}");
-        io::Error::new(io::ErrorKind::NotFound, text)
-    };
-    let found = timeout(Duration::from_secs(10), lookup_host((core.host.as_str(), core.port)));
-    let found = match found.await {
-        Ok(found) => found.map_err(|error| failed(error.to_string()))?,
-        Err(_) => return Err(failed("its address could not be found in 10 s".to_owned())),
-    };
-    let found: Vec<SocketAddr> =
-        found.filter(|address| address.is_ipv4() == local.is_ipv4()).collect();
-    if found.is_empty() {
-        return Err(failed(format!("it has no address that [sip] listen ({local}) can reach")));
+/// Finds the way to the core: the embedded IM server, or a peer that may move while we run.
+async fn find_core(
+    config: &Config,
+    outbound: &SipOutbound,
+    im_server: Option<SocketAddr>,
+    ending: (CancellationToken, TaskTracker),
+) -> io::Result<Core> {
+    let finding = settings::finding_core(config);
+    match (im_server, settings::core(config)) {
+        (Some(address), _) => Ok(Core::fixed(settings::im_server_hop(config, address), &finding)),
+        (None, Some(peer)) => Ok(Core::find(peer, outbound, finding, ending).await),
+        (None, None) => {
+            let what = "[core] next_hop is wanted in mode \"peer\"";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+        }
     }
-    Ok(found)
 }
 
 /// Starts the HTTP server, and gives its address and the handle to stop it.

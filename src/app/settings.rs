@@ -1,16 +1,16 @@
 //! The configuration handed out: to each folder the part that it knows.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::bridge;
-use crate::config::{Config, CoreMode, CoreTransport, CreateAnswer, TargetUri};
+use crate::config::{Config, CoreMode, CoreTransport, CreateAnswer, HostPort, TargetUri};
 use crate::im_server;
 use crate::msrp;
-use crate::net::{MsrpSettings, Neighbours, SipSettings};
+use crate::net::{Core, CoreSettings, DnsSettings, MsrpSettings, Neighbours, SipSettings};
 use crate::notify::{self, Retry, TargetPolicy};
 use crate::rest::{self, CallbackDenied, CallbackPolicy, CreatedBody, NotifyUrl};
-use crate::sip::{Credentials, Hop, Password, Status, Timers, Transport, WireLimits};
+use crate::sip::{Credentials, Destination, Hop, Password, Status, Timers, Transport, WireLimits};
 use crate::store::{Bounds, ChannelSettings, CorrelatorLimits, SubscriptionLimits};
 
 /// Where the bridge is reached, once its sockets are bound.
@@ -21,8 +21,6 @@ pub(super) struct Places {
     pub(super) tls: Option<SocketAddr>,
     pub(super) msrp: SocketAddr,
     pub(super) im_server: Option<SocketAddr>,
-    /// Where requests go first: the embedded IM server or the peer.
-    pub(super) core: Option<SocketAddr>,
 }
 
 /// How conversations behave.
@@ -49,7 +47,8 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
         },
         tls_port: places.tls.map(|tls| tls.port()),
         user_agent,
-        next_hop: next_hop(config, places),
+        core: core(config).map(|core| core.hop()),
+        datagram: config.sip.mtu_switch,
         credentials: credentials(config),
         timers: timers(config),
         session_timer: session.timer,
@@ -74,21 +73,37 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
     })
 }
 
-/// Where requests go first. A peer under TLS keeps its name, which its certificate must show.
-fn next_hop(config: &Config, places: Places) -> Option<Hop> {
-    match (transport(config), config.core.mode, &config.core.next_hop) {
-        (Transport::Tls, CoreMode::Peer, Some(core)) => {
-            Some(Hop::new(Transport::Tls, &core.host, core.port))
-        }
-        (transport, _, _) => places.core.map(|core| hop(transport, core)),
-    }
-}
-
 /// From whom invitations are taken: the embedded IM server shares its host with others, a peer core
 /// may send from any of its addresses.
-pub(super) fn neighbours(config: &Config, places: Places, core: &[SocketAddr]) -> Neighbours {
-    let hosts = core.iter().map(SocketAddr::ip).chain(config.core.trusted_peers.iter().copied());
-    Neighbours { hosts: hosts.map(|ip| ip.to_canonical()).collect(), element: places.im_server }
+pub(super) fn neighbours(config: &Config, places: Places, core: &Core) -> Neighbours {
+    let hosts = config.core.trusted_peers.iter().map(IpAddr::to_canonical).collect();
+    let core = places.im_server.is_none().then(|| core.clone());
+    Neighbours { hosts, element: places.im_server, core }
+}
+
+/// Where the peer core is, in mode `peer`.
+pub(super) fn core(config: &Config) -> Option<Destination> {
+    let HostPort { host, port } = match config.core.mode {
+        CoreMode::Peer => config.core.next_hop.clone()?,
+        CoreMode::Embedded => return None,
+    };
+    let transport = match config.core.transport {
+        CoreTransport::Udp => Some(Transport::Udp),
+        CoreTransport::Tcp => Some(Transport::Tcp),
+        CoreTransport::Tls => Some(Transport::Tls),
+        CoreTransport::Dns => None,
+    };
+    Some(Destination { host, port, transport, secure: false })
+}
+
+/// Where the embedded IM server is, to which everything goes in mode `embedded`.
+pub(super) fn im_server_hop(config: &Config, address: SocketAddr) -> Hop {
+    hop(transport(config), address)
+}
+
+/// How the core is found, and how long it may be avoided.
+pub(super) fn finding_core(config: &Config) -> CoreSettings {
+    CoreSettings { stale: config.dns.stale, retry_after_max: config.core.retry_after_max }
 }
 
 /// How the embedded IM server behaves.
@@ -104,6 +119,7 @@ pub(super) fn im_server(
         create_users: config.im_server.create_users,
         home: Some(hop(transport(config), home)),
         timers: timers(config),
+        datagram: config.sip.mtu_switch,
         ..im_server::Settings::default()
     }
 }
@@ -130,6 +146,14 @@ pub(super) fn plain_sip(config: &Config) -> SipSettings {
         idle_timeout: config.sip.idle_timeout,
         ping: config.sip.ping,
         tcp_alias: config.sip.tcp_alias,
+        dns: DnsSettings {
+            servers: config.dns.servers.clone(),
+            budget: config.dns.budget,
+            cache: config.dns.cache,
+            lookups: config.dns.lookups,
+            allow_private: config.dns.allow_private,
+            ..DnsSettings::default()
+        },
         ..SipSettings::default()
     }
 }
@@ -238,7 +262,8 @@ fn hop(transport: Transport, address: SocketAddr) -> Hop {
 
 fn transport(config: &Config) -> Transport {
     match config.core.transport {
-        CoreTransport::Udp => Transport::Udp,
+        // What is named in a Contact must do for all that may call us.
+        CoreTransport::Udp | CoreTransport::Dns => Transport::Udp,
         CoreTransport::Tcp => Transport::Tcp,
         CoreTransport::Tls => Transport::Tls,
     }

@@ -16,7 +16,7 @@ mod messages;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -45,6 +45,8 @@ pub struct ConversationKit {
     pub anchor: Anchor,
     /// Randomness.
     pub random: Random,
+    /// Where our INVITEs go first, best first; nowhere means straight to their target.
+    pub next_hops: Vec<Hop>,
 }
 
 /// An INVITE that nobody knows yet.
@@ -104,6 +106,13 @@ pub enum Output {
         bytes: Bytes,
         /// Where it goes.
         hop: Hop,
+    },
+    /// Let nobody send anything new to a SIP hop for a while: it is overloaded.
+    Spare {
+        /// That hop.
+        hop: Hop,
+        /// How long.
+        wait: Duration,
     },
     /// Bring the messages of this dialog here.
     Route(DialogKey),
@@ -200,6 +209,8 @@ impl Timers {
 struct Attempt {
     /// The invitation, on the originator's side.
     invitation: Option<Invitation>,
+    /// Where it goes first, best first.
+    next_hops: Vec<Hop>,
     /// Targets that a redirection named and that are untried.
     targets: VecDeque<Uri>,
     redirects: u8,
@@ -225,7 +236,8 @@ impl Conversation {
         let msrp = new_msrp(&mut kit);
         let mut origin = media::Origin::new(&kit.anchor, now);
         let offer = media::offer(&kit.settings, msrp.local(), &mut origin);
-        let call = invite::call(&kit.settings, &invitation, None, (offer, &mut kit.random))?;
+        let way = (None, kit.next_hops.clone());
+        let call = invite::call(&kit.settings, &invitation, way, (offer, &mut kit.random))?;
         let leg = Leg::call(now, call, leg_kit(&kit.settings, &mut kit.random));
         let redirects = kit.settings.redirects;
         let mut this = Self::new(kit, (session, user), chat, (leg, msrp, origin));
@@ -379,7 +391,7 @@ impl Conversation {
         chat: Session,
         (leg, msrp, origin): (Leg, msrp::Session, media::Origin),
     ) -> Self {
-        let ConversationKit { settings, anchor, random } = kit;
+        let ConversationKit { settings, anchor, random, next_hops } = kit;
         let mut this = Self {
             id,
             user,
@@ -402,6 +414,7 @@ impl Conversation {
             timers: Timers::default(),
             attempt: Attempt {
                 invitation: None,
+                next_hops,
                 targets: VecDeque::new(),
                 redirects: 0,
                 retried: false,
@@ -621,6 +634,7 @@ fn leg_kit(settings: &Settings, random: &mut Random) -> Kit {
     local.tls_port = settings.tls_port;
     local.credentials = settings.credentials.clone();
     local.session_expires = settings.session_timer;
+    local.datagram = settings.datagram;
     local.contact_params = settings.profile.contact_params.to_owned();
     Kit { local, timers: settings.timers, random: random.fork() }
 }

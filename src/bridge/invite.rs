@@ -6,14 +6,17 @@ use super::settings::Settings;
 use crate::address::Address;
 use crate::chat::{Invitation, Party, Refusal};
 use crate::ids::Random;
-use crate::sip::{Body, Call, NameAddr, Request, Uri};
+use crate::sip::{Body, Call, Hop, NameAddr, Request, Uri};
 
-/// Writes the INVITE of a 1-1 session (TS Chat 6.3.5); `target` overrides the participant's URI
-/// where a redirection named another.
+/// Where an INVITE goes: the URI that a redirection named instead of the participant's, and the hops
+/// of the core, best first.
+pub(super) type Way = (Option<Uri>, Vec<Hop>);
+
+/// Writes the INVITE of a 1-1 session (TS Chat 6.3.5).
 pub(super) fn call(
     settings: &Settings,
     invitation: &Invitation,
-    target: Option<Uri>,
+    (target, next_hops): Way,
     (sdp, random): (Body, &mut Random),
 ) -> Result<Call, Refusal> {
     let realm = &settings.realm;
@@ -49,7 +52,8 @@ pub(super) fn call(
         target,
         from: realm.name_addr(&own)?,
         to,
-        next_hop: settings.next_hop.clone(),
+        next_hops,
+        proxy: settings.core.clone(),
         headers,
         contact_user: None,
         contact_params: profile.contact_params.to_owned(),

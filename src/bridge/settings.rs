@@ -21,8 +21,10 @@ pub struct Settings {
     pub tls_port: Option<u16>,
     /// The User-Agent and Server header.
     pub user_agent: String,
-    /// Where requests go first; nowhere means straight to their target.
-    pub next_hop: Option<Hop>,
+    /// How the Route of our INVITEs names the core, where not by its address.
+    pub core: Option<Hop>,
+    /// The largest request that goes as a datagram, in bytes; `0` is any (RFC 3261 section 18.1.1).
+    pub datagram: usize,
     /// What the core is told when it challenges our requests.
     pub credentials: Option<Credentials>,
     /// The timers of RFC 3261 section 17.

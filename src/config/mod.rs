@@ -11,7 +11,7 @@ mod tls;
 mod values;
 
 pub use fault::{Fault, Faults, Place};
-pub use sections::{Core, ImServer, Limits, Log, Msrp, Notify, Rest, Session, Sip};
+pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Rest, Session, Sip};
 pub use values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
 };
@@ -30,6 +30,8 @@ pub struct Config {
     pub rest: Rest,
     /// SIP as this process speaks it.
     pub sip: Sip,
+    /// How names are turned into addresses.
+    pub dns: Dns,
     /// The core that carries the sessions.
     pub core: Core,
     /// The embedded IM server.
@@ -91,6 +93,7 @@ impl Config {
         Self {
             rest: Rest::read(reader),
             sip: Sip::read(reader),
+            dns: Dns::read(reader),
             core: Core::read(reader),
             im_server: ImServer::read(reader),
             msrp: Msrp::read(reader),
@@ -104,7 +107,7 @@ impl Config {
     /// Finds what single keys cannot show: keys that do not go together.
     fn check_relations(&self, reader: &mut Reader<'_>) {
         if self.core.mode == CoreMode::Peer && self.core.next_hop.is_none() {
-            let what = "is wanted in mode \"peer\": the host:port of the core";
+            let what = "is wanted in mode \"peer\": the host of the core, with or without a port";
             reader.discord(("core", "next_hop"), ("core", "mode"), what.to_owned());
         }
         if self.core.username.is_some() != self.core.password.is_some() {
@@ -387,7 +390,10 @@ mod tests {
             found.concat()
         };
         assert!(one("[core]\nmode = \"peer\"\n").starts_with("line 2: [core] next_hop: is wanted"));
-        assert!(one("[core]\nmode = \"peer\"\nnext_hop = \"x\"\n").contains("no host:port"));
+        assert!(one("[core]\nmode = \"peer\"\nnext_hop = \"x:0\"\n").contains("no host:port"));
+        assert_eq!(faults("[core]\nmode = \"peer\"\nnext_hop = \"core.example.com\"\n"), [""; 0]);
+        assert_eq!(faults("[core]\nmode = \"peer\"\nnext_hop = \"[2001:db8::1]\"\n"), [""; 0]);
+        assert!(one("[dns]\nservers = [\"resolver\"]\n").starts_with("line 2: [dns] servers: "));
         assert!(one("[rest]\nlisten = \"0.0.0.0:8080\"\n").starts_with("line 2: [rest] listen: "));
         assert_eq!(faults("[rest]\nlisten = \"0.0.0.0:8080\"\nallow_remote = true\n"), [""; 0]);
         assert!(one("[msrp]\nlisten = \"127.0.0.1:65530\"\n").contains("end above 65535"));

@@ -100,6 +100,8 @@ pub struct Sip {
     pub t2: Duration,
     /// T4 of RFC 3261 section 17.1.2.2: how long a message stays in the network.
     pub t4: Duration,
+    /// The largest request that goes as a datagram, in bytes; `0` is any (RFC 3261 section 18.1.1).
+    pub mtu_switch: usize,
 }
 
 impl Sip {
@@ -126,6 +128,38 @@ impl Sip {
             t1: keys.millis("t1_ms", 500, 10..=10_000),
             t2: keys.millis("t2_ms", 4000, 100..=60_000),
             t4: keys.millis("t4_ms", 5000, 100..=60_000),
+            mtu_switch: keys.count("mtu_switch", 1300, 0..=65_535),
+        }
+    }
+}
+
+/// `[dns]`: how names are turned into addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// The servers that are asked; without any, those of the system.
+    pub servers: Vec<SocketAddr>,
+    /// How long finding one destination may take, all questions together.
+    pub budget: Duration,
+    /// How many answers are remembered.
+    pub cache: usize,
+    /// How many destinations are looked for at a time.
+    pub lookups: usize,
+    /// How long the addresses of the core serve on while DNS gives no answer at all.
+    pub stale: Duration,
+    /// Whether a name may stand for a private or loopback address.
+    pub allow_private: bool,
+}
+
+impl Dns {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let mut keys = reader.section("dns");
+        Self {
+            servers: keys.parsed("servers", Vec::new(), name_servers),
+            budget: keys.seconds("budget_s", 5, 1..=60),
+            cache: keys.count("cache", 1024, 0..=1_000_000),
+            lookups: keys.count("lookups", 256, 1..=65_536),
+            stale: keys.seconds("stale_s", 3600, 0..=604_800),
+            allow_private: keys.flag("allow_private", true),
         }
     }
 }
@@ -139,6 +173,8 @@ pub struct Core {
     pub next_hop: Option<HostPort>,
     /// How SIP travels there.
     pub transport: CoreTransport,
+    /// The longest pause that the core may ask for with a 503; none is kept if this is zero.
+    pub retry_after_max: Duration,
     /// The domain of the users.
     pub domain: String,
     /// How a user's number is written in a Request-URI.
@@ -160,6 +196,7 @@ impl Core {
             mode: keys.choice("mode"),
             next_hop: keys.optional("next_hop", HostPort::parse),
             transport: keys.choice("transport"),
+            retry_after_max: keys.seconds("retry_after_max_s", 300, 0..=86_400),
             domain: keys.text("domain", "example.com", host),
             target_uri: keys.choice("target_uri"),
             username: keys.optional("username", header_text),
@@ -414,6 +451,15 @@ fn addresses(value: &Value) -> Result<Vec<Address>, String> {
 fn hosts(value: &Value) -> Result<Vec<IpAddr>, String> {
     let parse = |text: &str| {
         text.parse().map_err(|_| format!("{text:?} is no IP address, such as 192.0.2.1"))
+    };
+    value.texts()?.into_iter().map(parse).collect()
+}
+
+fn name_servers(value: &Value) -> Result<Vec<SocketAddr>, String> {
+    let parse = |text: &str| {
+        let with_port = text.parse::<SocketAddr>();
+        let found = with_port.or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)));
+        found.map_err(|_| format!("{text:?} is no IP address, such as 192.0.2.1 or 192.0.2.1:53"))
     };
     value.texts()?.into_iter().map(parse).collect()
 }

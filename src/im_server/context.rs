@@ -105,7 +105,7 @@ impl Context {
     /// Takes the news that `hop` cannot be reached. Where a response got lost nothing is done, or
     /// a client could make calls fail through its Via (RFC 3261 section 16.9).
     pub(super) fn handle_transport_error(&mut self, now: Instant, hop: &Hop, desk: &mut Desk) {
-        self.branches.iter_mut().for_each(|branch| branch.handle_transport_error(hop));
+        self.branches.iter_mut().for_each(|branch| branch.handle_transport_error(now, hop));
         self.drain(now, desk);
     }
 

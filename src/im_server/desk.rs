@@ -17,6 +17,8 @@ pub(super) struct Desk {
     pub(super) clerk: Clerk,
     pub(super) home: Option<Hop>,
     pub(super) timers: Timers,
+    /// The largest request that goes as a datagram, in bytes; `0` is any.
+    pub(super) datagram: usize,
     pub(super) random: Random,
     pub(super) outputs: VecDeque<Output>,
 }

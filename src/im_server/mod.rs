@@ -105,6 +105,7 @@ impl ImServer {
             clerk,
             home: settings.home,
             timers: settings.timers,
+            datagram: settings.datagram,
             random,
             outputs: VecDeque::new(),
         };

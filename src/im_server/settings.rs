@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::sip::{Hop, Timers, Transport};
+use crate::sip::{DATAGRAM, Hop, Timers, Transport};
 
 /// Who lives where, and how much a peer may make the server hold.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct Settings {
     pub home: Option<Hop>,
     /// The timers of every transaction.
     pub timers: Timers,
+    /// The largest request that goes as a datagram, in bytes; `0` is any (RFC 3261 section 18.1.1).
+    pub datagram: usize,
     /// How many users may have contacts at a time, beside those of [`Settings::users`].
     pub max_users: usize,
     /// How many contacts a user may have.
@@ -45,6 +47,7 @@ impl Default for Settings {
             create_users: true,
             home: None,
             timers: Timers::default(),
+            datagram: DATAGRAM,
             max_users: 10_000,
             max_contacts: 10,
             max_transactions: 10_000,

@@ -108,7 +108,7 @@ impl Table {
             for key in branch.keys() {
                 self.by_client_key.insert(key.clone(), number);
             }
-            self.by_hop.insert((branch.hop().clone(), number));
+            self.by_hop.extend(branch.ways().map(|way| (way.clone(), number)));
         }
         entry.indexed = entry.context.branches().len();
         let deadline = entry.context.next_timeout();
@@ -130,7 +130,9 @@ impl Table {
             for key in branch.keys() {
                 self.by_client_key.remove(key);
             }
-            self.by_hop.remove(&(branch.hop().clone(), number));
+            for way in branch.ways() {
+                self.by_hop.remove(&(way.clone(), number));
+            }
         }
         if let Some(at) = entry.deadline {
             self.deadlines.remove(&(at, number));

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant as Tick, sleep_until};
 use tracing::{debug, info};
 
+use super::core::Core;
 use super::msrp::{LinkEvent, MsrpLink, MsrpSettings};
 use super::sip_outbound::SipOutbound;
 use crate::bridge::{Conversation, Input, Output};
@@ -25,6 +26,8 @@ pub struct DriverKit {
     pub sessions: Arc<Sessions>,
     /// The way out to SIP peers.
     pub outbound: SipOutbound,
+    /// The way to the core.
+    pub core: Core,
     /// The way to the applications.
     pub notices: mpsc::Sender<Notice>,
     /// The MSRP sockets.
@@ -236,6 +239,7 @@ impl Driver {
                 });
                 self.kit.outbound.send(bytes, &hop, tell);
             }
+            Output::Spare { hop, wait } => self.kit.core.spare(now(), hop, wait),
             Output::Route(key) => {
                 self.kit.sessions.route_dialog(key.clone(), self.inbox.clone());
                 self.dialogs.push(key);
@@ -327,8 +331,8 @@ mod tests {
     use crate::clock::Anchor;
     use crate::ids::{Random, SessionId};
     use crate::msrp::Limits;
-    use crate::net::{SipSettings, bind_sip};
-    use crate::sip::{Hop, Status, Timers, Transport};
+    use crate::net::{CoreSettings, SipSettings, bind_sip};
+    use crate::sip::{DATAGRAM, Hop, Status, Timers, Transport};
     use crate::store::Bounds;
 
     #[tokio::test(start_paused = true)]
@@ -373,6 +377,7 @@ mod tests {
         let kit = DriverKit {
             sessions: Arc::new(sessions),
             outbound: sockets.outbound,
+            core: Core::fixed(hop(), &CoreSettings::default()),
             notices,
             msrp: MsrpSettings::default(),
         };
@@ -395,15 +400,19 @@ mod tests {
         }
     }
 
+    fn hop() -> Hop {
+        Hop::new(Transport::Udp, "127.0.0.1", 9)
+    }
+
     fn conversation_kit() -> ConversationKit {
-        let hop = Hop::new(Transport::Udp, "127.0.0.1", 9);
         let settings = Settings {
             realm: Realm { domain: "example.com".into(), target_uri: TargetUri::SipPhone },
             profile: Profile::plain(),
             tls_port: None,
-            local: hop.clone(),
+            local: hop(),
             user_agent: "chatbridge".into(),
-            next_hop: Some(hop),
+            core: None,
+            datagram: DATAGRAM,
             credentials: None,
             session_timer: None,
             timers: Timers::default(),
@@ -424,6 +433,7 @@ mod tests {
             redirects: 0,
         };
         let anchor = Anchor::new(now(), OffsetDateTime::UNIX_EPOCH);
-        ConversationKit { settings: Arc::new(settings), anchor, random: Random::seeded(1) }
+        let (settings, random) = (Arc::new(settings), Random::seeded(1));
+        ConversationKit { settings, anchor, random, next_hops: vec![hop()] }
     }
 }

@@ -1,5 +1,7 @@
 //! Sockets and timers: the hands that drive the machines below.
 
+mod core;
+mod dns;
 mod driver;
 mod heartbeat;
 mod im_server_driver;
@@ -14,6 +16,8 @@ mod tls;
 mod tls_identity;
 mod unanswered;
 
+pub use self::core::{Core, CoreSettings};
+pub use dns::DnsSettings;
 pub use driver::DriverKit;
 pub use im_server_driver::run as run_im_server;
 pub use msrp::{MsrpListener, MsrpSettings};

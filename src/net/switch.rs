@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use super::core::Core;
 use super::driver::{Driver, DriverKit, StartReply, now};
 use super::sip_outbound::{Inbound, stateless};
 use crate::bridge::{Arrival, Conversation, ConversationKit, Settings};
@@ -53,6 +54,8 @@ pub struct Neighbours {
     pub hosts: BTreeSet<IpAddr>,
     /// An element that shares its host with others: over UDP, its port counts.
     pub element: Option<SocketAddr>,
+    /// The core, whose addresses may change while we run.
+    pub core: Option<Core>,
 }
 
 impl Neighbours {
@@ -64,7 +67,8 @@ impl Neighbours {
         let element = self.element.is_some_and(|element| {
             element.ip() == ip && (source.transport.is_reliable() || element.port() == source.port)
         });
-        element || self.hosts.contains(&ip)
+        let lives_in_core = self.core.as_ref().is_some_and(|core| core.lives_at(ip));
+        element || lives_in_core || self.hosts.contains(&ip)
     }
 }
 
@@ -91,11 +95,15 @@ impl Switch {
         if reply.is_closed() {
             return;
         }
-        if let Err(refusal) = self.kit.sessions.admit() {
-            drop(reply.send(Ticket::new(Err(refusal)).0));
-            return;
-        }
-        match Conversation::originate(now(), self.conversation_kit(), invitation) {
+        let hops = self.kit.core.hops(now(), &mut self.random);
+        let hops = match hops.and_then(|hops| self.kit.sessions.admit().map(|()| hops)) {
+            Ok(hops) => hops,
+            Err(refusal) => {
+                drop(reply.send(Ticket::new(Err(refusal)).0));
+                return;
+            }
+        };
+        match Conversation::originate(now(), self.conversation_kit(hops), invitation) {
             Ok(conversation) => {
                 info!(session = %conversation.id(), user = %conversation.user(), "session opened");
                 self.spawn(
@@ -187,7 +195,7 @@ impl Switch {
         let arrival = Arrival { session, invite, source, trusted: true };
         let subscriptions = Arc::clone(&self.subscriptions);
         let has_client = |user: &_| !subscriptions.of(user).is_empty();
-        let kit = self.conversation_kit();
+        let kit = self.conversation_kit(Vec::new());
         let conversation = Conversation::incoming(now(), kit, arrival, &has_client);
         let (inbox, letters) = Inbox::new(self.kit.sessions.inbox_size());
         self.kit.sessions.route_caller(key.clone(), cseq, inbox.clone());
@@ -238,11 +246,12 @@ impl Switch {
         self.kit.outbound.send(bytes, &hop, OnFailure::ignore());
     }
 
-    fn conversation_kit(&mut self) -> ConversationKit {
+    fn conversation_kit(&mut self, next_hops: Vec<Hop>) -> ConversationKit {
         ConversationKit {
             settings: Arc::clone(&self.settings),
             anchor: self.anchor,
             random: self.random.fork(),
+            next_hops,
         }
     }
 }
@@ -257,6 +266,7 @@ mod tests {
         let neighbours = Neighbours {
             hosts: [IpAddr::from([192, 0, 2, 1])].into(),
             element: Some(SocketAddr::from(([127, 0, 0, 1], 5060))),
+            core: None,
         };
         let from =
             |transport, host: &str, port| neighbours.include(&Hop::new(transport, host, port));

@@ -41,7 +41,7 @@ pub use endpoint::{ALLOW, DialogKey, Route, route, stray};
 pub use grammar::BadParams;
 pub use headers::Headers;
 pub use hop::{Hop, Transport, UnknownTransport};
-pub use leg::{Body, Call, Kit, Leg, LegEvent, LegInput, LegOutput, Local, NoAnswer};
+pub use leg::{Body, Call, DATAGRAM, Kit, Leg, LegEvent, LegInput, LegOutput, Local, NoAnswer};
 pub use locate::{Destination, Located, Locator, MAX_HOPS, Naptr, Question, Records, Srv};
 pub use message::{Message, Request, Response};
 pub use method::Method;
@@ -57,6 +57,6 @@ pub use transaction::{
     ClientOutput, ClientTransaction, ServerOutput, ServerTransaction, TransactionKey,
 };
 pub use uri::{MAX_URI, Scheme, Uri, UriError};
-pub use via::{BRANCH_COOKIE, Via, ViaError, ViaTransport, reply_fallback, reply_hop};
+pub use via::{BRANCH_COOKIE, Via, ViaError, ViaTransport, readdress, reply_fallback, reply_hop};
 pub use views::{CSeq, Contacts, ViewError};
 pub use wire::{Decoded, KeepAlive, StreamDecoder, WireError, WireLimits, decode_datagram};

@@ -219,7 +219,7 @@ impl Registration {
             RegistrationInput::Timeout => self.handle_timeout(now),
             RegistrationInput::TransportFailed { hop } => {
                 if let Some(attempt) = self.attempt().filter(|it| *it.client.hop() == hop) {
-                    attempt.client.handle_transport_error();
+                    attempt.client.handle_transport_error(now);
                 }
             }
         }
@@ -520,7 +520,8 @@ impl Registration {
         if let Some(digest) = &mut self.digest {
             digest.authorize(&mut request);
         }
-        ClientTransaction::new(now, &request, self.hop.clone(), self.kit.timers)
+        let sizes = (self.kit.timers, self.kit.local.datagram);
+        ClientTransaction::fitting(now, &request, self.hop.clone(), sizes)
     }
 
     fn attempt(&mut self) -> Option<&mut Attempt> {
@@ -564,7 +565,7 @@ fn granted(enrolment: &Enrolment, headers: &Headers) -> u32 {
 }
 
 /// Gives the time that Retry-After names, without comment and parameters (RFC 3261 section 20.33).
-fn retry_after(headers: &Headers) -> Option<Duration> {
+pub(super) fn retry_after(headers: &Headers) -> Option<Duration> {
     let value = headers.get("Retry-After")?;
     let digits = value.bytes().take_while(u8::is_ascii_digit).count();
     let seconds = parse_number(&value[..digits])?;

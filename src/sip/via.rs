@@ -10,7 +10,7 @@ use super::grammar::{
 };
 use super::hop::{Bracketed, unbracketed};
 use super::uri::split_port;
-use super::{Hop, Transport};
+use super::{Headers, Hop, Transport};
 
 /// The magic cookie of a branch that is unique by RFC 3261 section 8.1.1.7.
 pub const BRANCH_COOKIE: &str = "z9hG4bK";
@@ -183,6 +183,16 @@ impl fmt::Display for ViaTransport {
             Self::Known(transport) => f.write_str(transport.via_token()),
             Self::Other(token) => f.write_str(token),
         }
+    }
+}
+
+/// Rewrites the topmost Via for another transport; branch and sent-by stay (RFC 3261 section
+/// 18.1.1).
+pub fn readdress(headers: &mut Headers, transport: Transport) {
+    let Some(via) = headers.list("Via").next().and_then(|top| Via::parse(top).ok()) else { return };
+    if via.transport != transport {
+        headers.take_first("Via");
+        headers.push_front("Via", &Via { transport: transport.into(), ..via }.to_string());
     }
 }
 

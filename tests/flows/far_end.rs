@@ -42,7 +42,7 @@ pub(crate) fn offer_sdp() -> String {
 impl World {
     /// A bridge whose only neighbour is the far end.
     pub(crate) fn facing_far_end() -> Self {
-        Self::with(|settings| settings.next_hop = Some(far_hop()))
+        Self::with(|settings| settings.core = Some(far_hop()))
     }
 
     /// Alice invites Bob, who lives at the far end: gives the session and the INVITE.

@@ -338,7 +338,7 @@ impl World {
 
     /// The hop to which the bridge sends cannot be reached.
     pub(crate) fn fail_sip(&mut self, session: &SessionId) {
-        let hop = self.settings.next_hop.clone().expect("a next hop");
+        let hop = self.settings.core.clone().expect("a next hop");
         self.wire.retain(|(_, to, _)| *to != hop.port);
         self.feed(session, Input::SipFailed { hop });
         self.run();
@@ -450,6 +450,8 @@ impl World {
                     self.written.push(bytes.clone());
                     self.wire.push_back((BRIDGE, hop.port, bytes));
                 }
+                // The world has one core: there is nobody else to call.
+                Output::Spare { .. } => {}
                 Output::Route(key) => drop(self.dialogs.insert(key, session.clone())),
                 Output::MsrpConnect { port, .. } => self.connect(session, port),
                 Output::MsrpWrite(bytes) => {
@@ -481,7 +483,12 @@ impl World {
 
     fn kit(&mut self) -> ConversationKit {
         let anchor = Anchor::new(self.now, OffsetDateTime::UNIX_EPOCH);
-        ConversationKit { settings: Arc::clone(&self.settings), anchor, random: self.random.fork() }
+        ConversationKit {
+            settings: Arc::clone(&self.settings),
+            anchor,
+            random: self.random.fork(),
+            next_hops: self.settings.core.iter().cloned().collect(),
+        }
     }
 }
 

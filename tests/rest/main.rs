@@ -5,6 +5,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
 mod channels;
+mod core;
 mod document;
 mod ears;
 mod end_of_process;

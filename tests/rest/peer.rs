@@ -46,7 +46,7 @@ impl Peer {
     pub(crate) fn carry(&self, config: &mut Config) {
         let port = self.sip.local_addr().unwrap().port();
         config.core.mode = CoreMode::Peer;
-        config.core.next_hop = Some(HostPort { host: "127.0.0.1".into(), port });
+        config.core.next_hop = Some(HostPort { host: "127.0.0.1".into(), port: Some(port) });
     }
 
     /// Waits for a request with that method that is no retransmission.

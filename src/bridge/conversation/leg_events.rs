@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Conversation, Output, leg_kit};
+use super::{Attempt, Conversation, Output, leg_kit};
 use crate::bridge::media::{self, Unusable};
 use crate::bridge::sip_outcomes::{self, LegEnd, Outcome, Retry, Row};
 use crate::bridge::{description, invite};
 use crate::chat::{EventType, Role, State};
 use crate::msrp::Setup;
 use crate::sip::{
-    Body, DialogKey, Leg, LegEvent, LegOutput, Message, NameAddr, NoAnswer, Reason, Response,
+    Body, DialogKey, Hop, Leg, LegEvent, LegOutput, Message, NameAddr, NoAnswer, Reason, Response,
     Status, Uri,
 };
 
@@ -46,8 +46,14 @@ impl Conversation {
             // A leg that was given up has nothing to say to the chat.
             while let Some(output) = leg.poll() {
                 busy = true;
-                if let LegOutput::Send { bytes, hop } = output {
-                    self.outputs.push_back(Output::Sip { bytes, hop });
+                match output {
+                    LegOutput::Send { bytes, hop } => {
+                        self.outputs.push_back(Output::Sip { bytes, hop });
+                    }
+                    LegOutput::Spare { hop, wait } => {
+                        self.outputs.push_back(Output::Spare { hop, wait });
+                    }
+                    LegOutput::Event(_) => {}
                 }
             }
         }
@@ -56,6 +62,10 @@ impl Conversation {
             match output {
                 LegOutput::Send { bytes, hop } => {
                     self.outputs.push_back(Output::Sip { bytes, hop })
+                }
+                LegOutput::Spare { hop, wait } => {
+                    self.attempt.spare(&hop);
+                    self.outputs.push_back(Output::Spare { hop, wait });
                 }
                 LegOutput::Event(event) => events.push_back(event),
             }
@@ -250,7 +260,8 @@ impl Conversation {
     pub(super) fn call_again(&mut self, now: Instant, target: Option<Uri>) {
         let Some(invitation) = self.attempt.invitation.clone() else { return };
         let offer = media::offer(&self.settings, self.msrp.local(), &mut self.origin);
-        match invite::call(&self.settings, &invitation, target, (offer, &mut self.random)) {
+        let way = (target, self.attempt.next_hops.clone());
+        match invite::call(&self.settings, &invitation, way, (offer, &mut self.random)) {
             Ok(call) => {
                 let leg = Leg::call(now, call, leg_kit(&self.settings, &mut self.random));
                 self.retired.push(std::mem::replace(&mut self.leg, leg));
@@ -402,6 +413,13 @@ impl Conversation {
             Role::Originator => peer.map_or(Setup::Passive, media::Peer::our_setup_as_offerer),
             Role::Terminating => peer.map_or(Setup::Active, media::Peer::our_setup_as_answerer),
         }
+    }
+}
+
+impl Attempt {
+    /// Puts a hop that is overloaded behind the others.
+    fn spare(&mut self, hop: &Hop) {
+        self.next_hops.sort_by_key(|known| known == hop);
     }
 }
 

@@ -10,7 +10,7 @@ use super::super::delivery::SuccessOn;
 use super::super::identity::Realm;
 use super::super::profile::Profile;
 use super::*;
-use crate::sip::{Decoded, Timers, Transport, WireLimits, decode_datagram};
+use crate::sip::{DATAGRAM, Decoded, Timers, Transport, WireLimits, decode_datagram};
 
 #[test]
 fn the_stream_opens_when_the_ack_has_brought_the_answer() {
@@ -56,6 +56,7 @@ impl Stage {
             settings: Arc::new(settings()),
             anchor: Anchor::new(now, OffsetDateTime::UNIX_EPOCH),
             random: Random::seeded(1),
+            next_hops: Vec::new(),
         };
         let invite = "INVITE sip:+19585550101@example.com SIP/2.0\n\
                       Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKinv\nMax-Forwards: 70\n\
@@ -96,7 +97,8 @@ impl Stage {
             match output {
                 Output::Sip { bytes, .. } => self.sent.push(read(bytes)),
                 Output::Route(_) => {}
-                other @ (Output::MsrpConnect { .. }
+                other @ (Output::Spare { .. }
+                | Output::MsrpConnect { .. }
                 | Output::MsrpWrite(_)
                 | Output::MsrpClose
                 | Output::Notice(_)
@@ -143,7 +145,8 @@ fn settings() -> Settings {
         local: Hop::new(Transport::Udp, "192.0.2.1", 5060),
         tls_port: None,
         user_agent: "bridge/1".to_owned(),
-        next_hop: None,
+        core: None,
+        datagram: DATAGRAM,
         credentials: None,
         timers: Timers::default(),
         session_timer: None,

@@ -42,6 +42,39 @@ fn an_invite_goes_home_and_its_dialog_follows_the_record_route() {
 }
 
 #[test]
+fn what_is_too_large_for_a_datagram_goes_by_tcp_and_where_that_fails_by_udp() {
+    const BY_TCP: &str = "tcp:192.0.2.20:5070";
+    for falls_back in [false, true] {
+        let mut world = World::new();
+        let mut call = invite("sip:bob@example.com");
+        call.headers.push("Subject", &"long ".repeat(250));
+        let lines = world.give(call, ALICE);
+        assert_eq!(lines[1], format!("{BY_TCP} INVITE sip:bob@example.com"));
+        let mut way = BY_TCP;
+        if falls_back {
+            assert_eq!(world.fail(BY_TCP), [format!("{HOME} INVITE sip:bob@example.com")]);
+            way = HOME;
+        }
+        let forwarded = world.request();
+        let token = if falls_back { "SIP/2.0/UDP" } else { "SIP/2.0/TCP" };
+        assert!(forwarded.headers.get("Via").unwrap().starts_with(token));
+        assert_eq!(forwarded.vias().unwrap().len(), 2);
+        world.answer(&forwarded, 180);
+        let lines = world.give(request("CANCEL", "sip:bob@example.com", &[]), ALICE);
+        assert!(lines.contains(&format!("{way} CANCEL sip:bob@example.com")), "{lines:?}");
+        let cancel = world.request();
+        let top = |request: &Request| request.vias().unwrap()[0].clone();
+        assert_eq!(top(&cancel), top(&forwarded));
+        world.answer(&cancel, 200);
+        world.answer(&forwarded, 487);
+        let refusal = world.response();
+        world.give(ack_of(&invite("sip:bob@example.com"), &refusal), ALICE);
+        world.wait(100_000);
+        assert_eq!(world.server.table.len(), 0);
+    }
+}
+
+#[test]
 fn the_callee_ends_the_call_against_the_stream() {
     let mut world = World::new();
     world.give(invite("sip:bob@example.com"), ALICE);

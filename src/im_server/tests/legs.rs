@@ -61,7 +61,8 @@ impl Pair {
             target: Uri::parse("sip:+19585550101@example.com;user=phone").unwrap(),
             from: NameAddr::parse("<sip:alice@example.com>").unwrap(),
             to: NameAddr::parse("<sip:+19585550101@example.com;user=phone>").unwrap(),
-            next_hop: Some(hop("udp:192.0.2.1:5060")),
+            next_hops: vec![hop("udp:192.0.2.1:5060")],
+            proxy: None,
             headers: Vec::new(),
             contact_user: None,
             contact_params: String::new(),
@@ -84,6 +85,7 @@ impl Pair {
                             assert_eq!(to, hop("udp:192.0.2.1:5060"));
                             bytes_out.push(bytes);
                         }
+                        LegOutput::Spare { .. } => panic!("nobody is overloaded"),
                         LegOutput::Event(event) => reports.push(format!("{name} {}", say(&event))),
                     }
                 }

@@ -93,9 +93,10 @@ impl Desk {
         self.outputs.push_back(LegOutput::Send { bytes, hop });
     }
 
-    /// Sends a request in a transaction of its own.
+    /// Sends a request in a transaction of its own; what is too large for a datagram goes by TCP.
     pub(super) fn request(&mut self, now: Instant, request: &Request, hop: Hop, purpose: Purpose) {
-        let mut client = ClientTransaction::new(now, request, hop, self.kit.timers);
+        let sizes = (self.kit.timers, self.kit.local.datagram);
+        let mut client = ClientTransaction::fitting(now, request, hop, sizes);
         if let Some(ClientOutput::Send { bytes, hop }) = client.poll() {
             self.send(bytes, hop);
         }
@@ -256,9 +257,15 @@ impl Desk {
         self.servers.iter_mut().for_each(|server| server.handle_timeout(now));
     }
 
-    pub(super) fn handle_transport_failure(&mut self, hop: &Hop) {
+    pub(super) fn handle_transport_failure(&mut self, now: Instant, hop: &Hop) {
         let clients = self.clients.iter_mut().map(|(_, client)| client);
-        clients.filter(|client| client.hop() == hop).for_each(|it| it.handle_transport_error());
+        clients.filter(|client| client.hop() == hop).for_each(|it| it.handle_transport_error(now));
+    }
+
+    /// Gives where the last request for this purpose went, by the transport that it went by.
+    pub(super) fn way_of(&self, purpose: Purpose) -> Option<Hop> {
+        let mut clients = self.clients.iter().rev();
+        clients.find(|(known, _)| *known == purpose).map(|(_, client)| client.hop().clone())
     }
 
     /// Drops the transaction of our INVITE: what comes now comes too late (section 9.1).

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!      call()                                        answering()
-//!        │ INVITE                                       │ 100
+//!        │ INVITE, hop by hop                           │ 100
 //!        ▼                                              ▼
 //!   ┌─────────┐ 3xx-6xx, timeout, transport      ┌──────────┐ reject(), CANCEL, BYE, Expires
 //!   │ Calling │───────────────────▶ Over         │ Deciding │──────────────────▶ Over
@@ -23,6 +23,8 @@
 //!
 //! A 401 or 407 is answered with our credentials, and a 422 with its interval: INVITE, BYE and our
 //! changes to the session are sent anew, which moves no state (section 22, RFC 4028 section 7.3).
+//! An INVITE whose hop cannot be reached, does not answer or is overloaded goes to the next hop, the
+//! same but for its branch (RFC 3263 section 4.3).
 //! Reliable provisional responses are acknowledged, and sent, while calling and deciding
 //! (`reliable`); `renew` makes our own changes to the session, `timer` says when it must be
 //! refreshed, and `fate` what a refusal leaves of it.
@@ -104,6 +106,8 @@ pub struct Local {
     pub session_expires: Option<Duration>,
     /// The shortest session interval that we tolerate, at least 90 s.
     pub min_se: Duration,
+    /// The largest request that goes as a datagram, in bytes; `0` is any (RFC 3261 section 18.1.1).
+    pub datagram: usize,
 }
 
 impl Local {
@@ -121,6 +125,7 @@ impl Local {
             credentials: None,
             session_expires: None,
             min_se: Duration::from_secs(timer::LEAST.into()),
+            datagram: DATAGRAM,
         }
     }
 
@@ -175,8 +180,11 @@ pub struct Call {
     pub from: NameAddr,
     /// Who is called.
     pub to: NameAddr,
-    /// The outbound proxy, which becomes a pre-loaded Route; without it the target names the hop.
-    pub next_hop: Option<Hop>,
+    /// Where the outbound proxy is reached, best first: each hop that fails gives way to the next
+    /// (RFC 3263 section 4.3). Without any, the target names the hop.
+    pub next_hops: Vec<Hop>,
+    /// How the pre-loaded Route names the outbound proxy, where not by its first hop.
+    pub proxy: Option<Hop>,
     /// Further headers, as they stand.
     pub headers: Vec<(String, String)>,
     /// The user part of our Contact.
@@ -219,6 +227,14 @@ pub enum LegOutput {
     },
     /// Something to know.
     Event(LegEvent),
+    /// A hop is overloaded: nobody should send it anything new before that time has gone by (503
+    /// with Retry-After, RFC 3261 section 21.5.4).
+    Spare {
+        /// That hop.
+        hop: Hop,
+        /// How long.
+        wait: Duration,
+    },
 }
 
 /// What has become of the call.
@@ -340,7 +356,7 @@ impl Leg {
                 self.handle_request(now, request, source);
             }
             LegInput::Timeout => self.handle_timeout(now),
-            LegInput::TransportFailed { hop } => self.desk.handle_transport_failure(&hop),
+            LegInput::TransportFailed { hop } => self.desk.handle_transport_failure(now, &hop),
         }
         self.settle(now);
     }
@@ -488,6 +504,10 @@ impl Leg {
 
 /// The option tags of what every leg does.
 const OPTIONS: [&str; 2] = [reliable::REL100, timer::TIMER];
+
+/// The largest request that goes as a datagram where the path is not known (RFC 3261 section
+/// 18.1.1).
+pub const DATAGRAM: usize = 1300;
 
 /// How often a ringing callee says so again (RFC 3261 section 13.3.1.1).
 const RING_AGAIN: Duration = Duration::from_secs(60);

@@ -6,7 +6,7 @@ use chatbridge::bridge::delivery::SuccessOn;
 use chatbridge::bridge::{PROFILES, Realm, Settings, TargetUri};
 use chatbridge::im_server;
 use chatbridge::msrp;
-use chatbridge::sip::{Status, Timers};
+use chatbridge::sip::{DATAGRAM, Status, Timers};
 
 use super::{ALICE, BOB, BRIDGE, IM_SERVER, address, hop};
 
@@ -18,7 +18,8 @@ pub(super) fn of_bridge() -> Settings {
         local: hop(BRIDGE),
         tls_port: None,
         user_agent: "chatbridge".into(),
-        next_hop: Some(hop(IM_SERVER)),
+        core: Some(hop(IM_SERVER)),
+        datagram: DATAGRAM,
         credentials: None,
         timers: Timers::default(),
         session_timer: None,

@@ -5,6 +5,7 @@ mod callee;
 mod caller;
 mod challenged;
 mod established;
+mod failover;
 mod network;
 mod reliable;
 mod renewal;
@@ -41,6 +42,12 @@ impl Stage {
         let mut stage = Self { leg, start, now: start, sent: Vec::new(), peer };
         assert_eq!(stage.drain(), [format!("INVITE 1 > {}", stage.peer)]);
         stage
+    }
+
+    /// A leg that has just been made.
+    fn of(leg: Leg) -> Self {
+        let (peer, now) = (Hop::new(Transport::Udp, "192.0.2.2", 5060), Instant::now());
+        Self { leg, start: now, now, sent: Vec::new(), peer }
     }
 
     /// A leg of ours whose call bob has accepted.
@@ -160,6 +167,7 @@ impl Stage {
                     line
                 }
                 LegOutput::Event(event) => name(event),
+                LegOutput::Spare { hop, wait } => format!("Spare {hop} {}", wait.as_secs()),
             });
         }
         lines
@@ -195,7 +203,8 @@ fn call(next_hop: Option<Hop>) -> Call {
         target: Uri::parse("sip:bob@b.example").unwrap(),
         from: NameAddr::parse("Alice <sip:alice@a.example>").unwrap(),
         to: NameAddr::parse("<sip:bob@b.example>").unwrap(),
-        next_hop,
+        next_hops: next_hop.into_iter().collect(),
+        proxy: None,
         headers: vec![("Subject".to_owned(), "hi\r\nEvil: yes".to_owned())],
         contact_user: Some("alice".to_owned()),
         contact_params: ";+g.oma.sip-im".to_owned(),

@@ -268,6 +268,7 @@ impl Network {
                     assert_eq!(hop, self.hosts[1 - at].hop);
                     self.send(at, bytes);
                 }
+                LegOutput::Spare { .. } => panic!("nobody is overloaded"),
                 LegOutput::Event(event) => {
                     let is_end = is_end(&event);
                     if matches!(event, LegEvent::Offer { .. }) {
