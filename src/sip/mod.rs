@@ -4,8 +4,8 @@
 //! and `message` the whole, with `views` upon them; `wire` and `head` bring bytes in, `message`
 //! brings them out, `build` writes anew. Upon these stand the machines: `transaction` (with
 //! `timers`), `dialog`, `leg`, the INVITE usage of one dialog, and `registration`, the REGISTER
-//! usage; `digest` proves who we are, and asks others to; `endpoint` says whose a message is, and
-//! `locate` where one goes.
+//! usage; `digest` proves who we are, and asks others to; `instance` names us as a device;
+//! `endpoint` says whose a message is, and `locate` where one goes.
 //! `rsip` lends the vocabulary of header fields to `headers`; all parsing is ours.
 
 mod build;
@@ -16,6 +16,7 @@ mod grammar;
 mod head;
 mod headers;
 mod hop;
+mod instance;
 mod leg;
 mod locate;
 mod message;
@@ -41,6 +42,7 @@ pub use endpoint::{ALLOW, DialogKey, Route, route, stray};
 pub use grammar::BadParams;
 pub use headers::Headers;
 pub use hop::{Hop, Transport, UnknownTransport};
+pub use instance::instance_urn;
 pub use leg::{Body, Call, DATAGRAM, Kit, Leg, LegEvent, LegInput, LegOutput, Local, NoAnswer};
 pub use locate::{Destination, Located, Locator, MAX_HOPS, Naptr, Question, Records, Srv};
 pub use message::{Message, Request, Response};
@@ -48,7 +50,7 @@ pub use method::Method;
 pub use name_addr::{NameAddr, NameAddrError};
 pub use reason::Reason;
 pub use registration::{
-    Enrolment, Registration, RegistrationEvent, RegistrationFailure, RegistrationInput,
+    Enrolment, Grant, Registration, RegistrationEvent, RegistrationFailure, RegistrationInput,
     RegistrationOutput,
 };
 pub use status::Status;

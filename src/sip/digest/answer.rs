@@ -54,6 +54,12 @@ impl Answer {
         self.algorithm.unwrap_or(Algorithm::Md5)
     }
 
+    /// Whether this answers no challenge, but only says who asks (3GPP TS 24.229 section
+    /// 5.1.1.2.1).
+    pub(super) fn is_introduction(&self) -> bool {
+        self.nonce.is_empty() && self.response.is_empty()
+    }
+
     /// Computes what the response must be (RFC 7616 section 3.4.1).
     pub(super) fn expected(&self, method: &str, body: &[u8], password: &Password) -> String {
         let hash = |parts: &[&[u8]]| self.algorithm().hash(parts);

@@ -105,6 +105,26 @@ impl DigestClient {
         }
     }
 
+    /// Says who we are where nobody has asked yet (3GPP TS 24.229 section 5.1.1.2.1): an answer to
+    /// no challenge, which proves nothing.
+    pub fn introduce(&self, request: &mut Request) {
+        if self.pledges.iter().any(|pledge| pledge.asker == Asker::Server) {
+            return;
+        }
+        let realm = request.uri.host().unwrap_or_default().to_owned();
+        let introduction = Answer {
+            username: in_quotes(&self.credentials.username),
+            realm,
+            nonce: String::new(),
+            uri: request.uri.to_string(),
+            response: String::new(),
+            algorithm: None,
+            opaque: None,
+            protection: None,
+        };
+        request.headers.push(Asker::Server.answer_header(), &introduction.to_string());
+    }
+
     /// Takes note that a request is done with, and not for want of credentials: whoever asks from
     /// now on asks anew.
     pub fn settle(&mut self) {

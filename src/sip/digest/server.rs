@@ -126,7 +126,8 @@ impl DigestServer {
         password_of: impl FnOnce(&str, Algorithm) -> Option<Password>,
     ) -> Verdict {
         let mut answers = answers(&request.headers, asker).into_iter();
-        let Some(answer) = answers.find(|answer| answer.realm == self.settings.realm) else {
+        let ours = |it: &Answer| it.realm == self.settings.realm && !it.is_introduction();
+        let Some(answer) = answers.find(ours) else {
             return Verdict::Missing;
         };
         let Some(protection) = self.acceptable(&answer, request) else { return Verdict::Denied };
@@ -259,6 +260,23 @@ mod tests {
         world.client.authorize(&mut request);
         assert_eq!(world.verify(&request), granted());
         world.client.authorize(&mut request);
+        assert_eq!(world.verify(&request), granted());
+    }
+
+    #[test]
+    fn who_only_says_his_name_is_asked_for_the_rest() {
+        let mut world = World::new(DigestSettings::new("r"));
+        let mut request = request("sip:r");
+        world.client.introduce(&mut request);
+        assert_eq!(
+            request.headers.get("Authorization"),
+            Some(r#"Digest username="alice", realm="r", nonce="", uri="sip:r", response="""#)
+        );
+        assert_eq!(world.verify(&request), Verdict::Missing);
+        world.challenge(false);
+        world.client.authorize(&mut request);
+        world.client.introduce(&mut request);
+        assert_eq!(request.headers.all("Authorization").count(), 1);
         assert_eq!(world.verify(&request), granted());
     }
 

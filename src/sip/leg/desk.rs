@@ -207,14 +207,19 @@ impl Desk {
         self.kit.via(transport)
     }
 
-    /// Settles our Contact in what travels over `transport`: our address there, with the user part
-    /// that the peer knows or shall know.
+    /// Settles our Contact in what travels over `transport`: our GRUU, or else our address there,
+    /// with the user part that the peer knows or shall know.
     pub(super) fn set_contact(
         &mut self,
         (transport, secure): (Transport, bool),
         user: Option<&str>,
         params: &str,
     ) {
+        if let Some(gruu) = self.kit.local.gruu.as_ref().filter(|gruu| gruu.is_secure() || !secure)
+        {
+            self.contact = format!("<{gruu}>{params}");
+            return;
+        }
         let hop = self.kit.local.contact(transport);
         let authority = hop.authority();
         let uri = Uri::sip(user, &authority).map_or_else(|_| authority, |uri| uri.to_string());
@@ -343,9 +348,9 @@ impl Desk {
     }
 }
 
-/// Writes the Route through an outbound proxy.
-pub(in crate::sip) fn preloaded_route(proxy: &Hop) -> String {
-    format!("<sip:{};lr{}>", proxy.authority(), transport_param(proxy.transport))
+/// Writes the Route through an outbound proxy; `params`, each with its semicolon, are for it alone.
+pub(in crate::sip) fn preloaded_route(proxy: &Hop, params: &str) -> String {
+    format!("<sip:{};lr{}{params}>", proxy.authority(), transport_param(proxy.transport))
 }
 
 /// Names the transport in a URI; UDP is what everybody expects without.

@@ -99,6 +99,12 @@ pub struct Local {
     pub supported: Vec<String>,
     /// The parameters, each with its semicolon, of the Contact with which we answer an INVITE.
     pub contact_params: String,
+    /// The user part of the Contact with which we answer an INVITE; without one, that of its
+    /// Request-URI.
+    pub contact_user: Option<String>,
+    /// Our Contact, where a registrar has made one that all the world can reach (RFC 5627 section
+    /// 4.4); without one, our address.
+    pub gruu: Option<Uri>,
     /// What we answer to a 401 or 407; without, such a response is a refusal like any other.
     pub credentials: Option<Credentials>,
     /// The session interval that we ask for (RFC 4028). Without one we still serve a timer that
@@ -122,6 +128,8 @@ impl Local {
             allow: ALLOW.to_owned(),
             supported: OPTIONS.map(str::to_owned).to_vec(),
             contact_params: String::new(),
+            contact_user: None,
+            gruu: None,
             credentials: None,
             session_expires: None,
             min_se: Duration::from_secs(timer::LEAST.into()),
@@ -185,6 +193,11 @@ pub struct Call {
     pub next_hops: Vec<Hop>,
     /// How the pre-loaded Route names the outbound proxy, where not by its first hop.
     pub proxy: Option<Hop>,
+    /// The Route behind the outbound proxy, verbatim and in order (RFC 3608 section 5).
+    pub route: Vec<NameAddr>,
+    /// Whether the outbound proxy is to serve the caller, not the callee (`orig` in its Route, 3GPP
+    /// TS 24.229 section 5.7.3).
+    pub orig: bool,
     /// Further headers, as they stand.
     pub headers: Vec<(String, String)>,
     /// The user part of our Contact.
@@ -193,6 +206,8 @@ pub struct Call {
     pub contact_params: String,
     /// The offer.
     pub body: Body,
+    /// What the INVITE carries in place of the bare offer: a multipart body with the offer in it.
+    pub letter: Option<Body>,
 }
 
 /// What a leg is fed.

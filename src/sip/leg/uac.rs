@@ -35,6 +35,7 @@ pub(super) enum Calling {
 pub(super) struct Placed {
     /// With its body, until it is accepted: it may have to be made anew.
     pub(super) request: Request,
+    offer: Body,
     pub(super) hop: Hop,
     /// The hops that are left to try.
     others: VecDeque<Hop>,
@@ -64,7 +65,7 @@ impl Leg {
         let mut desk = Desk::new(kit, None);
         let waits = Deadlines::default();
         let mut hops = VecDeque::from(call.next_hops.clone());
-        let Some(hop) = hops.pop_front().or_else(|| call.target.hop()) else {
+        let Some(hop) = hops.pop_front().or_else(|| routed_hop(&call)) else {
             desk.event(LegEvent::NoAnswer(NoAnswer::Transport));
             return Self { desk, state: State::Over, placed: None, waits };
         };
@@ -72,6 +73,7 @@ impl Leg {
         desk.request(now, &request, hop.clone(), Purpose::Invite);
         let placed = Placed {
             request,
+            offer: call.body,
             hop,
             others: hops,
             former: Vec::new(),
@@ -394,10 +396,10 @@ impl Placed {
         SentAck::new(desk, dialog, &self.hop, (self.number(), &self.request.headers))
     }
 
-    /// Gives the offer, which is not needed for another INVITE any more.
+    /// Gives the offer; the body is not needed for another INVITE any more.
     fn take_description(&mut self) -> Body {
-        let content_type = self.request.content_type().unwrap_or_default().to_owned();
-        Body { content_type, bytes: mem::take(&mut self.request.body) }
+        self.request.body = Bytes::new();
+        self.offer.clone()
     }
 }
 
@@ -421,6 +423,12 @@ impl SentAck {
     }
 }
 
+/// Finds where an INVITE goes that has no outbound proxy: to the head of its Route, else to its
+/// target.
+fn routed_hop(call: &Call) -> Option<Hop> {
+    call.route.first().map_or(&call.target, |proxy| &proxy.uri).hop()
+}
+
 /// Builds the INVITE; also tells the session interval that it asks for.
 fn invite(desk: &mut Desk, call: &Call, hop: &Hop) -> (Request, Option<u32>) {
     let security = (hop.transport, call.target.is_secure());
@@ -429,7 +437,11 @@ fn invite(desk: &mut Desk, call: &Call, hop: &Hop) -> (Request, Option<u32>) {
     headers.push("Via", &desk.via(hop.transport));
     headers.push("Max-Forwards", "70");
     if let Some(proxy) = call.proxy.as_ref().or(call.next_hops.first()) {
-        headers.push("Route", &preloaded_route(proxy));
+        let orig = if call.orig { ";orig" } else { "" };
+        headers.push("Route", &preloaded_route(proxy, orig));
+    }
+    for proxy in &call.route {
+        headers.push("Route", &proxy.to_string());
     }
     headers.push("From", &call.from.clone().with_tag(&desk.local_tag).to_string());
     headers.push("To", &call.to.to_string());
@@ -442,9 +454,9 @@ fn invite(desk: &mut Desk, call: &Call, hop: &Hop) -> (Request, Option<u32>) {
     for (name, value) in &call.headers {
         headers.push(name, value);
     }
-    headers.push("Content-Type", &call.body.content_type);
+    let Body { content_type, bytes: body } = call.letter.as_ref().unwrap_or(&call.body).clone();
+    headers.push("Content-Type", &content_type);
     let uri = call.target.without_headers();
-    let body = call.body.bytes.clone();
     (Request { method: Method::Invite, uri, headers, body }, interval)
 }
 

@@ -31,7 +31,8 @@ impl Leg {
         stamp_source(&mut invite, &source);
         let mut desk = Desk::new(kit, invite.call_id());
         let params = desk.kit.local.contact_params.clone();
-        let user = invite.uri.user_unescaped();
+        let own_user = desk.kit.local.contact_user.clone();
+        let user = own_user.or_else(|| invite.uri.user_unescaped());
         let security = (source.transport, invite.uri.is_secure());
         desk.set_contact(security, user.as_deref(), &params);
         let key = TransactionKey::of_request(&invite);
