@@ -40,6 +40,7 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
                 TargetUri::Tel => bridge::TargetUri::Tel,
             },
         },
+        standing: bridge::Standing::default(),
         profile,
         local: match &config.sip.advertise {
             Some(host) => Hop::new(transport(config), host, places.sip.port()),

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::access::Access;
 use super::media::{self, Peer};
 use super::settings::Settings;
 use super::sip_outcomes::{self, LegEnd};
@@ -32,15 +33,15 @@ use crate::chat::{
 use crate::clock::Anchor;
 use crate::ids::{MessageId, Random, SessionId};
 use crate::msrp;
-use crate::sip::{
-    DialogKey, Hop, Kit, Leg, LegInput, Local, Message, Reason, Request, Status, Uri,
-};
+use crate::sip::{DialogKey, Hop, Leg, LegInput, Message, Reason, Request, Status, Uri};
 
 /// What a conversation works with.
 #[derive(Debug)]
 pub struct ConversationKit {
     /// How conversations behave.
     pub settings: Arc<Settings>,
+    /// How the user's requests reach the core.
+    pub access: Arc<Access>,
     /// Wall time.
     pub anchor: Anchor,
     /// Randomness.
@@ -139,6 +140,7 @@ pub struct Conversation {
     id: SessionId,
     user: Address,
     settings: Arc<Settings>,
+    access: Arc<Access>,
     anchor: Anchor,
     random: Random,
     chat: Session,
@@ -207,9 +209,9 @@ impl Timers {
 /// What is needed to send the INVITE again, and how often that may still be done.
 #[derive(Debug)]
 struct Attempt {
-    /// The invitation, on the originator's side.
-    invitation: Option<Invitation>,
-    /// Where it goes first, best first.
+    /// What all INVITEs have in common, on the originator's side.
+    draft: Option<invite::Draft>,
+    /// Where they go first, best first.
     next_hops: Vec<Hop>,
     /// Targets that a redirection named and that are untried.
     targets: VecDeque<Uri>,
@@ -229,19 +231,23 @@ impl Conversation {
         mut kit: ConversationKit,
         invitation: Invitation,
     ) -> Result<Self, Refusal> {
+        let draft = {
+            let date_time = kit.anchor.wall(now);
+            invite::Draft::new(&kit.settings, invitation.clone(), date_time, &mut kit.random)
+        };
         let Invitation { session, user, subject, originator, terminating, client_correlator } =
-            invitation.clone();
+            invitation;
         let chat = Session::new(Role::Originator, subject, originator, terminating)
             .with_correlator(client_correlator);
         let msrp = new_msrp(&mut kit);
         let mut origin = media::Origin::new(&kit.anchor, now);
         let offer = media::offer(&kit.settings, msrp.local(), &mut origin);
         let way = (None, kit.next_hops.clone());
-        let call = invite::call(&kit.settings, &invitation, way, (offer, &mut kit.random))?;
-        let leg = Leg::call(now, call, leg_kit(&kit.settings, &mut kit.random));
+        let call = draft.call((&kit.settings, &kit.access), way, offer)?;
+        let leg = Leg::call(now, call, kit.access.kit(&kit.settings, kit.random.fork()));
         let redirects = kit.settings.redirects;
         let mut this = Self::new(kit, (session, user), chat, (leg, msrp, origin));
-        this.attempt.invitation = Some(invitation);
+        this.attempt.draft = Some(draft);
         this.attempt.redirects = redirects;
         this.timers.invitation = Some(now + this.settings.invitation_timeout);
         this.settle(now);
@@ -257,9 +263,10 @@ impl Conversation {
         has_client: &dyn Fn(&Address) -> bool,
     ) -> Self {
         let Arrival { session, invite, source, trusted } = arrival;
-        let read = invite::read(&kit.settings, &invite, trusted);
+        let read = invite::read((&kit.settings, &kit.access), (&invite, trusted), has_client);
         let is_offerless = invite.body.is_empty();
-        let leg = Leg::answering(now, invite, source, leg_kit(&kit.settings, &mut kit.random));
+        let leg_kit = kit.access.kit(&kit.settings, kit.random.fork());
+        let leg = Leg::answering(now, invite, source, leg_kit);
         let msrp = new_msrp(&mut kit);
         let origin = media::Origin::new(&kit.anchor, now);
         let Some(incoming) = read else {
@@ -391,12 +398,13 @@ impl Conversation {
         chat: Session,
         (leg, msrp, origin): (Leg, msrp::Session, media::Origin),
     ) -> Self {
-        let ConversationKit { settings, anchor, random, next_hops } = kit;
+        let ConversationKit { settings, access, anchor, random, next_hops } = kit;
         let mut this = Self {
             id,
             user,
             book: MessageBook::new(settings.tracked_messages),
             settings,
+            access,
             anchor,
             random,
             chat,
@@ -413,7 +421,7 @@ impl Conversation {
             composing: ComposingWatch::default(),
             timers: Timers::default(),
             attempt: Attempt {
-                invitation: None,
+                draft: None,
                 next_hops,
                 targets: VecDeque::new(),
                 redirects: 0,
@@ -627,16 +635,6 @@ fn new_msrp(kit: &mut ConversationKit) -> msrp::Session {
     let mut msrp = msrp::Session::new(local, kit.settings.msrp_limits, kit.random.fork());
     msrp.set_accept_types(media::accept_types());
     msrp
-}
-
-fn leg_kit(settings: &Settings, random: &mut Random) -> Kit {
-    let mut local = Local::new(settings.local.clone(), settings.user_agent.clone());
-    local.tls_port = settings.tls_port;
-    local.credentials = settings.credentials.clone();
-    local.session_expires = settings.session_timer;
-    local.datagram = settings.datagram;
-    local.contact_params = settings.profile.contact_params.to_owned();
-    Kit { local, timers: settings.timers, random: random.fork() }
 }
 
 #[cfg(test)]

@@ -7,15 +7,19 @@ pub mod delivery;
 pub mod description;
 pub mod sip_outcomes;
 
+mod access;
 mod conversation;
 mod identity;
 mod invite;
 mod media;
 mod profile;
+mod roster;
 mod settings;
 mod table;
 
+pub use access::{Access, RegisteredContact, Subscriber, Terms, may_be_forgotten};
 pub use conversation::{Arrival, Conversation, ConversationKit, Input, Output};
-pub use identity::{Realm, TargetUri};
+pub use identity::{Naming, Realm, Standing, TargetUri};
 pub use profile::{PROFILES, Profile};
+pub use roster::{Pace, Roster, RosterInput, RosterOutput};
 pub use settings::Settings;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::delivery::SuccessOn;
-use super::identity::Realm;
+use super::identity::{Realm, Standing};
 use super::profile::Profile;
 use crate::msrp::Limits;
 use crate::sip::{Credentials, Hop, Status, Timers};
@@ -13,6 +13,8 @@ use crate::sip::{Credentials, Hop, Status, Timers};
 pub struct Settings {
     /// How users are named in SIP.
     pub realm: Realm,
+    /// What the core is told of who the users are.
+    pub standing: Standing,
     /// What the core expects of an INVITE.
     pub profile: &'static Profile,
     /// Where the core reaches us.
@@ -61,4 +63,41 @@ pub struct Settings {
     pub tracked_messages: usize,
     /// How many redirections (RFC 3261 section 8.1.3.4) are followed.
     pub redirects: u8,
+}
+
+/// Settings for tests, which change what they are about.
+#[cfg(test)]
+pub(crate) fn sample() -> Settings {
+    let minute = Duration::from_secs(60);
+    Settings {
+        realm: Realm {
+            domain: "example.com".to_owned(),
+            target_uri: super::identity::TargetUri::SipPhone,
+        },
+        standing: Standing::default(),
+        profile: Profile::plain(),
+        local: Hop::new(crate::sip::Transport::Udp, "192.0.2.1", 5060),
+        tls_port: None,
+        user_agent: "bridge/1".to_owned(),
+        core: None,
+        datagram: crate::sip::DATAGRAM,
+        credentials: None,
+        timers: Timers::default(),
+        session_timer: None,
+        msrp_host: "192.0.2.1".to_owned(),
+        msrp_port: 2855,
+        msrp_limits: Limits::default(),
+        invitation_timeout: minute,
+        msrp_connect_timeout: minute,
+        msrp_grace: minute,
+        leave_wait: minute,
+        linger: minute,
+        no_client_code: Status::TEMPORARILY_UNAVAILABLE,
+        decline_code: Status::DECLINE,
+        no_answer_code: Status::TEMPORARILY_UNAVAILABLE,
+        success_on: SuccessOn::Hop,
+        echo: false,
+        tracked_messages: 8,
+        redirects: 0,
+    }
 }

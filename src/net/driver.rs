@@ -326,7 +326,7 @@ mod tests {
     use super::*;
     use crate::address::Address;
     use crate::bridge::delivery::SuccessOn;
-    use crate::bridge::{ConversationKit, Profile, Realm, Settings, TargetUri};
+    use crate::bridge::{ConversationKit, Profile, Realm, Settings, Standing, TargetUri};
     use crate::chat::{Command, Invitation, OutgoingMessage, Party, ReportRequest};
     use crate::clock::Anchor;
     use crate::ids::{Random, SessionId};
@@ -407,6 +407,7 @@ mod tests {
     fn conversation_kit() -> ConversationKit {
         let settings = Settings {
             realm: Realm { domain: "example.com".into(), target_uri: TargetUri::SipPhone },
+            standing: Standing::default(),
             profile: Profile::plain(),
             tls_port: None,
             local: hop(),
@@ -433,7 +434,8 @@ mod tests {
             redirects: 0,
         };
         let anchor = Anchor::new(now(), OffsetDateTime::UNIX_EPOCH);
-        let (settings, random) = (Arc::new(settings), Random::seeded(1));
-        ConversationKit { settings, anchor, random, next_hops: vec![hop()] }
+        let (settings, access) = (Arc::new(settings), Arc::default());
+        let random = Random::seeded(1);
+        ConversationKit { settings, access, anchor, random, next_hops: vec![hop()] }
     }
 }

@@ -231,6 +231,7 @@ impl Switch {
                 retry_after.as_secs().max(1)
             }
             Refusal::NoSession
+            | Refusal::NoUser
             | Refusal::NoMessage
             | Refusal::WrongState { .. }
             | Refusal::WrongRole { .. }
@@ -249,6 +250,7 @@ impl Switch {
     fn conversation_kit(&mut self, next_hops: Vec<Hop>) -> ConversationKit {
         ConversationKit {
             settings: Arc::clone(&self.settings),
+            access: Arc::default(),
             anchor: self.anchor,
             random: self.random.fork(),
             next_hops,

@@ -154,8 +154,22 @@ impl World {
         content_type: &str,
         body: &str,
     ) -> Request {
+        self.far_end_calls(BOB_AT_BRIDGE, headers, (content_type, body))
+    }
+
+    /// The far end, as Carol, invites whomever this URI names, with these headers.
+    pub(crate) fn far_end_invites_to(&mut self, target: &str, headers: &[(&str, &str)]) -> Request {
+        self.far_end_calls(target, headers, ("application/sdp", &offer_sdp()))
+    }
+
+    fn far_end_calls(
+        &mut self,
+        target: &str,
+        headers: &[(&str, &str)],
+        (content_type, body): (&str, &str),
+    ) -> Request {
         let number = self.dialogs_made();
-        let mut invite = RequestBuilder::new(Method::Invite, uri(BOB_AT_BRIDGE))
+        let mut invite = RequestBuilder::new(Method::Invite, uri(target))
             .via(&Via::new(&far_hop(), &format!("z9hG4bKinvite{number}")))
             .from(&name_addr("<sip:carol@far.example>;tag=carol"))
             .to(&name_addr(&format!("<{BOB_AT_BRIDGE}>")))

@@ -2,6 +2,7 @@
 //! and a clock that only tests move.
 
 mod pipes;
+mod registry;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chatbridge::address::Address;
-use chatbridge::bridge::{Arrival, Conversation, ConversationKit, Input, Output, Settings};
+use chatbridge::bridge::{Access, Arrival, Conversation, ConversationKit, Input, Output, Settings};
 use chatbridge::chat::{
     Answer, Command, Invitation, Notice, NoticeKind, OutgoingMessage, Party, Refusal, ReportRequest,
 };
@@ -25,7 +26,9 @@ use chatbridge::sip::{
 use time::OffsetDateTime;
 
 use self::pipes::Pipe;
+use self::registry::Registry;
 use crate::lines;
+use crate::proxies::{EDGE, HOME, Proxy};
 
 /// The two lab users.
 pub(crate) const ALICE: &str = "tel:+19585550100";
@@ -33,13 +36,19 @@ pub(crate) const BOB: &str = "tel:+19585550101";
 
 /// A far end that the test plays itself sits here.
 pub(crate) const FAR_END: u16 = 5090;
-const BRIDGE: u16 = 5080;
-const IM_SERVER: u16 = 5060;
+pub(crate) const BRIDGE: u16 = 5080;
+pub(crate) const IM_SERVER: u16 = 5060;
 
 /// All that exists.
 pub(crate) struct World {
     pub(crate) now: Instant,
     settings: Arc<Settings>,
+    /// Who is registered, in a world whose bridge registers its users.
+    pub(super) registry: Option<Registry>,
+    /// Proxies between the bridge and the IM server.
+    pub(super) proxies: Vec<Proxy>,
+    /// Whether what the far end asserts is believed.
+    pub(crate) trusts_far_end: bool,
     random: Random,
     im_server: ImServer,
     talks: BTreeMap<SessionId, Conversation>,
@@ -108,6 +117,9 @@ impl World {
         Self {
             now: Instant::now(),
             settings: Arc::new(settings),
+            registry: None,
+            proxies: Vec::new(),
+            trusts_far_end: true,
             random,
             im_server,
             talks: BTreeMap::new(),
@@ -143,6 +155,24 @@ impl World {
         self.clients.remove(&address(user));
     }
 
+    /// Gives a user an application.
+    pub(crate) fn subscribe(&mut self, user: &str) {
+        self.clients.insert(address(user));
+    }
+
+    /// Who is named as the originator of the last invitation: address and name.
+    pub(crate) fn inviter(&self) -> (String, Option<String>) {
+        let invited = self.notices.iter().rev().find_map(|notice| match &notice.kind {
+            NoticeKind::Invited { originator, .. } => Some(originator.clone()),
+            NoticeKind::Message { .. }
+            | NoticeKind::Event { .. }
+            | NoticeKind::Composing { .. }
+            | NoticeKind::Delivery { .. } => None,
+        });
+        let originator = invited.expect("an invitation");
+        (originator.address.spelling().to_owned(), originator.name)
+    }
+
     /// POST /sessions.
     pub(crate) fn invite(&mut self, from: &str, to: &str, subject: &str) -> SessionId {
         let session = self.begin_inviting(party(from), party(to), subject);
@@ -166,7 +196,8 @@ impl World {
             terminating,
             client_correlator: None,
         };
-        let kit = self.kit();
+        let access = self.access_of(&invitation.user)?;
+        let kit = self.kit(access);
         let talk = Conversation::originate(self.now, kit, invitation)?;
         self.talks.insert(session.clone(), talk);
         self.drain(&session);
@@ -290,6 +321,7 @@ impl World {
         if self.im_server.next_timeout().is_some_and(|next| next <= self.now) {
             self.im_server.handle(self.now, im_server::Input::Timeout);
         }
+        self.wake_registry();
         let due = |talk: &Conversation| talk.next_timeout().is_some_and(|next| next <= self.now);
         let due: Vec<SessionId> =
             self.talks.iter().filter(|(_, talk)| due(talk)).map(|(id, _)| id.clone()).collect();
@@ -347,7 +379,8 @@ impl World {
     /// Gives the instant at which the next machine wants to be woken.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let talks = self.talks.values().filter_map(Conversation::next_timeout);
-        talks.chain(self.im_server.next_timeout()).min()
+        let roster = self.registry.as_ref().and_then(|registry| registry.roster.next_timeout());
+        talks.chain(self.im_server.next_timeout()).chain(roster).min()
     }
 
     /// Moves what is on its way until nothing moves.
@@ -402,13 +435,20 @@ impl World {
                 self.drain_im_server();
             }
             FAR_END => self.far_end.push_back(message),
-            // Nobody lives there.
-            _ => {}
+            // Nobody else lives there.
+            _ => {
+                let now = self.now;
+                if let Some(proxy) = self.proxies.iter_mut().find(|proxy| proxy.port == to) {
+                    let forwarded = proxy.forward(now, message, &source);
+                    self.wire.extend(forwarded.map(|(next, bytes)| (to, next, bytes)));
+                }
+            }
         }
     }
 
     /// Does what the switch of `net` does.
     fn switch(&mut self, message: Message, source: Hop) {
+        let Some(message) = self.keep_for_registry(message) else { return };
         let (known, caller) = match route(&message) {
             Route::Response(key) | Route::InDialog(key) => (self.dialogs.get(&key), None),
             Route::Initial(key) => (self.callers.get(&key), Some(key)),
@@ -419,11 +459,14 @@ impl World {
             return;
         }
         let Message::Request(request) = message else { return };
-        if let Some(key) = caller.filter(|_| request.method == Method::Invite) {
+        let access = self.access_to(&request);
+        if let (Some(key), Some(access)) =
+            (caller.filter(|_| request.method == Method::Invite), access)
+        {
             let session = self.next_session();
-            let arrival =
-                Arrival { session: session.clone(), invite: request, source, trusted: true };
-            let (kit, clients) = (self.kit(), self.clients.clone());
+            let trusted = self.trusts_far_end || source.port != FAR_END;
+            let arrival = Arrival { session: session.clone(), invite: request, source, trusted };
+            let (kit, clients) = (self.kit(access), self.clients.clone());
             let has_client = |user: &Address| clients.contains(user);
             let talk = Conversation::incoming(self.now, kit, arrival, &has_client);
             self.talks.insert(session.clone(), talk);
@@ -481,10 +524,11 @@ impl World {
         SessionId::new(format!("sess{:03}", self.talks_made))
     }
 
-    fn kit(&mut self) -> ConversationKit {
+    fn kit(&mut self, access: Arc<Access>) -> ConversationKit {
         let anchor = Anchor::new(self.now, OffsetDateTime::UNIX_EPOCH);
         ConversationKit {
             settings: Arc::clone(&self.settings),
+            access,
             anchor,
             random: self.random.fork(),
             next_hops: self.settings.core.iter().cloned().collect(),
@@ -509,6 +553,8 @@ fn name(port: u16) -> String {
         BRIDGE => "bridge".to_owned(),
         IM_SERVER => "im_server".to_owned(),
         FAR_END => "far_end".to_owned(),
+        EDGE => "edge".to_owned(),
+        HOME => "home".to_owned(),
         other => format!("port {other}"),
     }
 }

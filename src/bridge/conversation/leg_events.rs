@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Attempt, Conversation, Output, leg_kit};
+use super::{Attempt, Conversation, Output};
+use crate::bridge::description;
 use crate::bridge::media::{self, Unusable};
 use crate::bridge::sip_outcomes::{self, LegEnd, Outcome, Retry, Row};
-use crate::bridge::{description, invite};
 use crate::chat::{EventType, Role, State};
 use crate::msrp::Setup;
 use crate::sip::{
@@ -258,12 +258,12 @@ impl Conversation {
 
     /// Sends the invitation again in a dialog of its own.
     pub(super) fn call_again(&mut self, now: Instant, target: Option<Uri>) {
-        let Some(invitation) = self.attempt.invitation.clone() else { return };
+        let Some(draft) = &self.attempt.draft else { return };
         let offer = media::offer(&self.settings, self.msrp.local(), &mut self.origin);
         let way = (target, self.attempt.next_hops.clone());
-        match invite::call(&self.settings, &invitation, way, (offer, &mut self.random)) {
+        match draft.call((&self.settings, &self.access), way, offer) {
             Ok(call) => {
-                let leg = Leg::call(now, call, leg_kit(&self.settings, &mut self.random));
+                let leg = Leg::call(now, call, self.access.kit(&self.settings, self.random.fork()));
                 self.retired.push(std::mem::replace(&mut self.leg, leg));
                 self.route_leg();
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chatbridge::bridge::delivery::SuccessOn;
-use chatbridge::bridge::{PROFILES, Realm, Settings, TargetUri};
+use chatbridge::bridge::{PROFILES, Realm, Settings, Standing, TargetUri};
 use chatbridge::im_server;
 use chatbridge::msrp;
 use chatbridge::sip::{DATAGRAM, Status, Timers};
@@ -14,6 +14,7 @@ use super::{ALICE, BOB, BRIDGE, IM_SERVER, address, hop};
 pub(super) fn of_bridge() -> Settings {
     Settings {
         realm: Realm { domain: "example.com".into(), target_uri: TargetUri::SipPhone },
+        standing: Standing::default(),
         profile: &PROFILES[0],
         local: hop(BRIDGE),
         tls_port: None,
