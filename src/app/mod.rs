@@ -4,11 +4,13 @@
 //! rest ──Command──▶ driver (one per conversation) ──Notice──▶ notify ──▶ callbacks, channels
 //!   └──Start──▶ switch ──spawns──▶ driver                        rest ◀── long polls ──┘
 //! sip sockets ──Inbound──▶ switch ──Letter──▶ driver ──▶ sip sockets
+//!                            └──Letter──▶ keeper of the registrations ──▶ sip sockets
 //! msrp listener ──Letter──▶ driver ◀──bytes──▶ its MSRP connection
 //! ```
 //! Every channel is bounded, and no task waits for another in a ring.
 
 mod banner;
+mod registry;
 mod settings;
 
 use std::io::{self, IsTerminal};
@@ -39,6 +41,7 @@ use crate::net::{
 use crate::notify::{self, Outlets};
 use crate::rest::{self, Face};
 use crate::store::{Channels, Correlators, Letter, Sessions, Subscriptions};
+use registry::Registry;
 use settings::{Callbacks, Places};
 
 /// Runs everything until SIGINT or SIGTERM, then says goodbye to all sessions.
@@ -68,6 +71,7 @@ pub struct Running {
     rest: SocketAddr,
     http: ServerHandle,
     sessions: Arc<Sessions>,
+    registry: Registry,
     /// Stops the notifications.
     stop_notify: CancellationToken,
     /// Stops the sockets.
@@ -75,6 +79,15 @@ pub struct Running {
     conversations: TaskTracker,
     tasks: TaskTracker,
     notifier: TaskTracker,
+}
+
+/// What the bridge stands on when it starts.
+struct Ground {
+    sip: SipSockets,
+    msrp: MsrpListener,
+    places: Places,
+    core: Core,
+    registry: Registry,
 }
 
 impl Running {
@@ -97,7 +110,7 @@ impl Running {
                 let plain = settings::plain_sip(config);
                 Some(bind("[im_server] listen", config.im_server.listen, plain).await?)
             }
-            CoreMode::Peer => None,
+            CoreMode::Peer | CoreMode::Ue | CoreMode::As => None,
         };
         let (listen, ports) = (config.msrp.listen, config.msrp.ports);
         let msrp = MsrpListener::bind(listen, ports, settings::msrp(config)).await;
@@ -116,12 +129,15 @@ impl Running {
             let server = ImServer::new(settings, random.fork());
             tasks.spawn(run_im_server(server, sockets, stop_net.clone()));
         }
-        Self::start_bridge(config, (sip, msrp, places, core), random, (stop_net, tasks))
+        let outside = (sip.outbound.clone(), core.clone(), stop_net.clone());
+        let registry = Registry::start(config, places, outside, &mut random);
+        let ground = Ground { sip, msrp, places, core, registry };
+        Self::start_bridge(config, ground, random, (stop_net, tasks))
     }
 
     fn start_bridge(
         config: &Config,
-        (sip, msrp, places, core): (SipSockets, MsrpListener, Places, Core),
+        Ground { sip, msrp, places, core, registry }: Ground,
         mut random: Random,
         (stop_net, tasks): (CancellationToken, TaskTracker),
     ) -> io::Result<Self> {
@@ -135,6 +151,7 @@ impl Running {
             neighbours: settings::neighbours(config, places, &core),
             kit: DriverKit {
                 sessions: Arc::clone(&sessions),
+                registrations: registry.directory(),
                 outbound: sip.outbound,
                 core,
                 notices,
@@ -176,6 +193,7 @@ impl Running {
             rest,
             http,
             sessions,
+            registry,
             stop_notify,
             stop_net,
             conversations,
@@ -220,8 +238,16 @@ impl Running {
         self.sessions.count()
     }
 
-    /// Stops: no new sessions, BYE to the running ones, their last notifications, then the sockets.
+    /// Tells how many users are registered at the core.
+    #[must_use]
+    pub fn registered(&self) -> usize {
+        self.registry.count()
+    }
+
+    /// Stops: no new sessions, BYE to the running ones, no more registrations, the last
+    /// notifications, then the sockets.
     pub async fn stop(self, drain: Duration) {
+        let deadline = Instant::now() + drain;
         let running = self.sessions.drain();
         info!(sessions = running.len(), "stopping");
         self.conversations.close();
@@ -235,6 +261,7 @@ impl Running {
         if timeout(drain, goodbye).await.is_err() {
             warn!(sessions = self.sessions.count(), "not all sessions ended in time");
         }
+        self.registry.leave(deadline).await;
         self.stop_notify.cancel();
         self.notifier.close();
         let farewell = notify::Settings::default().farewell + Duration::from_secs(1);
@@ -251,7 +278,7 @@ impl Running {
     }
 }
 
-/// Finds the way to the core: the embedded IM server, or a peer that may move while we run.
+/// Finds the way to the core: the embedded IM server, or one that may move while we run.
 async fn find_core(
     config: &Config,
     outbound: &SipOutbound,
@@ -263,7 +290,7 @@ async fn find_core(
         (Some(address), _) => Ok(Core::fixed(settings::im_server_hop(config, address), &finding)),
         (None, Some(peer)) => Ok(Core::find(peer, outbound, finding, ending).await),
         (None, None) => {
-            let what = "[core] next_hop is wanted in mode \"peer\"";
+            let what = "[core] next_hop is wanted in every mode but \"embedded\"";
             Err(io::Error::new(io::ErrorKind::InvalidInput, what))
         }
     }

@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::address::Address;
 use crate::bridge;
-use crate::config::{Config, CoreMode, CoreTransport, CreateAnswer, HostPort, TargetUri};
+use crate::config::{Config, CoreMode, CoreTransport, CreateAnswer, HostPort, TargetUri, User};
 use crate::im_server;
 use crate::msrp;
 use crate::net::{Core, CoreSettings, DnsSettings, MsrpSettings, Neighbours, SipSettings};
@@ -26,12 +28,8 @@ pub(super) struct Places {
 /// How conversations behave.
 pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
     let session = &config.session;
-    let profile = bridge::Profile::named(config.sip.profile.as_str());
-    let profile = profile.unwrap_or_else(bridge::Profile::plain);
-    let user_agent = match profile.user_agent_prefix {
-        Some(prefix) => format!("{prefix} {}", config.sip.user_agent),
-        None => config.sip.user_agent.clone(),
-    };
+    let profile = profile(config);
+    let user_agent = user_agent(profile.user_agent_prefix, &config.sip.user_agent);
     Arc::new(bridge::Settings {
         realm: bridge::Realm {
             domain: config.core.domain.clone(),
@@ -40,7 +38,7 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
                 TargetUri::Tel => bridge::TargetUri::Tel,
             },
         },
-        standing: bridge::Standing::default(),
+        standing: standing(config),
         profile,
         local: match &config.sip.advertise {
             Some(host) => Hop::new(transport(config), host, places.sip.port()),
@@ -74,18 +72,46 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
     })
 }
 
-/// From whom invitations are taken: the embedded IM server shares its host with others, a peer core
-/// may send from any of its addresses.
+/// Puts what a core looks for before the name of the product, unless it says the like itself.
+fn user_agent(prefix: Option<&str>, product: &str) -> String {
+    let says_it = |prefix: &str| {
+        let family = prefix.split_inclusive('/').next().unwrap_or(prefix);
+        product.starts_with(family)
+    };
+    match prefix.filter(|prefix| !says_it(prefix)) {
+        Some(prefix) => format!("{prefix} {product}"),
+        None => product.to_owned(),
+    }
+}
+
+/// What the core is told of who the users are (RFC 3325).
+fn standing(config: &Config) -> bridge::Standing {
+    let core = &config.core;
+    bridge::Standing {
+        naming: match core.mode {
+            CoreMode::Embedded | CoreMode::Ue => bridge::Naming::Preferred,
+            CoreMode::Peer if core.trusted => bridge::Naming::Asserted,
+            CoreMode::Peer => bridge::Naming::FromOnly,
+            CoreMode::As => bridge::Naming::Asserted,
+        },
+        orig: core.orig,
+        hides_references: core.hide_acr,
+    }
+}
+
+/// From whom invitations are taken: the embedded IM server shares its host with others, a core may
+/// send from any of its addresses. A peer is believed only where the configuration says so.
 pub(super) fn neighbours(config: &Config, places: Places, core: &Core) -> Neighbours {
     let hosts = config.core.trusted_peers.iter().map(IpAddr::to_canonical).collect();
     let core = places.im_server.is_none().then(|| core.clone());
-    Neighbours { hosts, element: places.im_server, core }
+    let trusts_core = config.core.mode != CoreMode::Peer || config.core.trusted;
+    Neighbours { hosts, element: places.im_server, core, trusts_core }
 }
 
-/// Where the peer core is, in mode `peer`.
+/// Where the core is, if it is not embedded.
 pub(super) fn core(config: &Config) -> Option<Destination> {
     let HostPort { host, port } = match config.core.mode {
-        CoreMode::Peer => config.core.next_hop.clone()?,
+        CoreMode::Peer | CoreMode::Ue | CoreMode::As => config.core.next_hop.clone()?,
         CoreMode::Embedded => return None,
     };
     let transport = match config.core.transport {
@@ -105,6 +131,46 @@ pub(super) fn im_server_hop(config: &Config, address: SocketAddr) -> Hop {
 /// How the core is found, and how long it may be avoided.
 pub(super) fn finding_core(config: &Config) -> CoreSettings {
     CoreSettings { stale: config.dns.stale, retry_after_max: config.core.retry_after_max }
+}
+
+/// The users that are to be registered, in mode `ue`.
+pub(super) fn subscribers(config: &Config) -> Vec<bridge::Subscriber> {
+    if config.core.mode != CoreMode::Ue {
+        return Vec::new();
+    }
+    config.ue.users.iter().map(|user| subscriber(config, user)).collect()
+}
+
+fn subscriber(config: &Config, user: &User) -> bridge::Subscriber {
+    let credentials = user.password.as_ref().map(|password| Credentials {
+        username: user.private_identity.clone().unwrap_or_else(|| derived(config, &user.address)),
+        password: Password::Text(password.reveal().to_owned()),
+        realms: config.core.realms.clone(),
+    });
+    bridge::Subscriber { address: user.address.clone(), credentials }
+}
+
+/// Makes a private identity of a public one: an IMS wants a name and a domain, a registrar of
+/// RFC 3261 the name alone.
+fn derived(config: &Config, address: &Address) -> String {
+    let key = address.key().split_once(':').map_or("", |(_, rest)| rest);
+    let (name, domain) = key.split_once('@').unwrap_or((key, &config.core.domain));
+    match profile(config).ims {
+        true => format!("{name}@{domain}"),
+        false => name.to_owned(),
+    }
+}
+
+/// What all registrations have in common, and how fast they are begun.
+pub(super) fn registrations(config: &Config) -> (bridge::Terms, bridge::Pace) {
+    let ue = &config.ue;
+    let terms = bridge::Terms {
+        registrar: ue.registrar.clone().unwrap_or_else(|| config.core.domain.clone()),
+        expires: u32::try_from(ue.expires.as_secs()).unwrap_or(u32::MAX),
+        gruu: ue.gruu,
+    };
+    let start = Duration::from_secs(1) / ue.rate.max(1);
+    (terms, bridge::Pace { start, retry_refused: ue.retry_refused })
 }
 
 /// How the embedded IM server behaves.
@@ -257,6 +323,11 @@ impl CallbackPolicy for Callbacks {
     }
 }
 
+fn profile(config: &Config) -> &'static bridge::Profile {
+    let profile = bridge::Profile::named(config.sip.profile.as_str());
+    profile.unwrap_or_else(bridge::Profile::plain)
+}
+
 fn hop(transport: Transport, address: SocketAddr) -> Hop {
     Hop::new(transport, &address.ip().to_string(), address.port())
 }
@@ -297,4 +368,86 @@ fn msrp_limits(config: &Config) -> msrp::Limits {
 
 fn status(code: u16) -> Status {
     Status::new(code).unwrap_or(Status::TEMPORARILY_UNAVAILABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_is_believed_by_its_mode_and_a_peer_only_where_it_is_trusted() {
+        for (mode, more, naming, trusts) in [
+            ("peer", "", bridge::Naming::FromOnly, false),
+            ("peer", "trusted = true", bridge::Naming::Asserted, true),
+            ("as", "orig = true", bridge::Naming::Asserted, true),
+            ("ue", "", bridge::Naming::Preferred, true),
+        ] {
+            let config = config(mode, more, "");
+            let from = |host: &str| Hop::new(Transport::Udp, host, 9);
+            let core = Core::fixed(from("192.0.2.1"), &finding_core(&config));
+            let neighbours = neighbours(&config, places(), &core);
+            assert!(neighbours.include(&from("192.0.2.1")), "{mode}");
+            assert_eq!(neighbours.trust(&from("192.0.2.1")), trusts, "{mode} {more}");
+            assert!(neighbours.trust(&from("192.0.2.7")), "{mode}");
+            assert!(!neighbours.include(&from("192.0.2.2")), "{mode}");
+            let standing = standing(&config);
+            assert_eq!((standing.naming, standing.orig), (naming, mode == "as"), "{mode} {more}");
+        }
+    }
+
+    #[test]
+    fn a_private_identity_is_made_of_the_address_where_none_is_given() {
+        let users = "[ue]\nusers = [\"tel:+1-958\", \"sip:bob@x.example\", \"tel:+2 two@y\", \
+                     \"tel:+3\"]\npasswords = [\"a\", \"b\", \"c\", \"d\"]\n";
+        for (profile, names) in [
+            ("plain", ["+1958", "bob", "two@y", "+3"]),
+            ("cpm", ["+1958@example.com", "bob@x.example", "two@y", "+3@example.com"]),
+        ] {
+            let sip = format!("{users}[sip]\nprofile = \"{profile}\"\n");
+            let subscribers = subscribers(&config("ue", "realms = [\"r\"]", &sip));
+            let credentials = subscribers.iter().filter_map(|it| it.credentials.as_ref());
+            let found: Vec<_> = credentials.map(|it| it.username.as_str()).collect();
+            assert_eq!(found, names);
+            let realms = subscribers.first().and_then(|it| it.credentials.as_ref());
+            assert_eq!(realms.map(|it| it.realms.concat()).as_deref(), Some("r"));
+        }
+        let open = "[ue]\nusers = [\"tel:+1\"]\n";
+        assert_eq!(
+            subscribers(&config("ue", "", open)).first().map(|it| it.credentials.is_none()),
+            Some(true)
+        );
+        assert_eq!(subscribers(&config("peer", "", users)), []);
+    }
+
+    #[test]
+    fn registrations_are_at_the_domain_unless_told_otherwise() {
+        let (terms, pace) = registrations(&config("ue", "", ""));
+        assert_eq!((terms.registrar.as_str(), terms.expires), ("example.com", 3600));
+        assert_eq!(pace.start, Duration::from_millis(50));
+        let other = "[ue]\nusers=[\"tel:+1\"]\nregistrar = \"r.example\"\nrate = 1\n";
+        let (terms, pace) = registrations(&config("ue", "", other));
+        assert_eq!((terms.registrar.as_str(), pace.start.as_secs()), ("r.example", 1));
+    }
+
+    #[test]
+    fn a_prefix_stands_before_a_product_that_has_none_of_its_kind() {
+        let prefix = Some("IM-client/OMA1.0");
+        assert_eq!(user_agent(prefix, "x"), "IM-client/OMA1.0 x");
+        assert_eq!(user_agent(prefix, "IM-client/OMA2.0 x"), "IM-client/OMA2.0 x");
+        assert_eq!(user_agent(None, "x"), "x");
+    }
+
+    fn config(mode: &str, more: &str, sections: &str) -> Config {
+        let default = if sections.contains("[ue]") { "" } else { "[ue]\nusers = [\"tel:+1\"]\n" };
+        let text = format!(
+            "[core]\nmode = \"{mode}\"\nnext_hop = \"192.0.2.1:5060\"\n\
+             trusted_peers = [\"192.0.2.7\"]\n{more}\n{sections}{default}"
+        );
+        Config::read(&text, []).unwrap_or_else(|faults| panic!("{faults:?}"))
+    }
+
+    fn places() -> Places {
+        let sip = SocketAddr::from(([192, 0, 2, 9], 5080));
+        Places { sip, tls: None, msrp: sip, im_server: None }
+    }
 }

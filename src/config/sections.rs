@@ -167,9 +167,9 @@ impl Dns {
 /// `[core]`: who carries the sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Core {
-    /// The embedded IM server, or a peer.
+    /// What the core is, and how the bridge stands to it.
     pub mode: CoreMode,
-    /// Where a peer is.
+    /// Where it is, if it is not embedded.
     pub next_hop: Option<HostPort>,
     /// How SIP travels there.
     pub transport: CoreTransport,
@@ -187,6 +187,13 @@ pub struct Core {
     pub realms: Vec<String>,
     /// Further hosts whose invitations are taken and whose asserted identities are believed.
     pub trusted_peers: Vec<IpAddr>,
+    /// Whether the peer, in mode `peer`, belongs to our trust domain (RFC 3325).
+    pub trusted: bool,
+    /// Whether the core, in mode `as`, is to serve the caller (`orig`, 3GPP TS 24.229 section
+    /// 5.7.3).
+    pub orig: bool,
+    /// Whether a user known by an anonymous reference stays anonymous to those it calls.
+    pub hide_acr: bool,
 }
 
 impl Core {
@@ -200,11 +207,14 @@ impl Core {
             domain: keys.text("domain", "example.com", host),
             target_uri: keys.choice("target_uri"),
             username: keys.optional("username", header_text),
-            password: keys.optional("password", Secret::parse),
+            password: keys.secret("password"),
             realms: keys.parsed("realms", Vec::new(), |value| {
                 value.texts()?.into_iter().map(header_text).collect()
             }),
             trusted_peers: keys.parsed("trusted_peers", Vec::new(), hosts),
+            trusted: keys.flag("trusted", false),
+            orig: keys.flag("orig", false),
+            hide_acr: keys.flag("hide_acr", false),
         }
     }
 }

@@ -44,8 +44,13 @@ impl Profile {
 pub enum CoreMode {
     /// The IM server inside this process.
     Embedded,
-    /// A SIP peer: an IM server, a proxy, an IMS core.
+    /// A SIP peer: an IM server, a proxy, another bridge (a trunk).
     Peer,
+    /// An IMS core, or a registrar with its proxy, at which the users are registered.
+    Ue,
+    /// An IMS core that trusts the bridge as an application server (ISC, 3GPP TS 24.229 section
+    /// 5.7).
+    As,
 }
 
 /// How SIP travels to the core.
@@ -96,7 +101,7 @@ impl Choice for Profile {
 
 impl Choice for CoreMode {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("embedded", Self::Embedded), ("peer", Self::Peer)];
+        &[("embedded", Self::Embedded), ("peer", Self::Peer), ("ue", Self::Ue), ("as", Self::As)];
 }
 
 impl Choice for CoreTransport {

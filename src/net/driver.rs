@@ -12,18 +12,20 @@ use tracing::{debug, info};
 use super::core::Core;
 use super::msrp::{LinkEvent, MsrpLink, MsrpSettings};
 use super::sip_outbound::SipOutbound;
-use crate::bridge::{Conversation, Input, Output};
+use crate::bridge::{Conversation, Input, Output, may_be_forgotten};
 use crate::chat::{Answer, Notice, NoticeKind, Refusal};
 use crate::ids::MessageId;
-use crate::sip::DialogKey;
+use crate::sip::{DialogKey, Message};
 use crate::store::connections::OnFailure;
-use crate::store::{Inbox, Letter, MsrpArrival, Sessions, Ticket};
+use crate::store::{Inbox, Letter, MsrpArrival, Registrations, Sessions, Ticket};
 
 /// What every driver works with.
 #[derive(Clone)]
 pub struct DriverKit {
     /// The directory in which conversations are found.
     pub sessions: Arc<Sessions>,
+    /// The directory of the registered users, where the bridge registers them.
+    pub registrations: Option<Arc<Registrations>>,
     /// The way out to SIP peers.
     pub outbound: SipOutbound,
     /// The way to the core.
@@ -180,13 +182,24 @@ impl Driver {
                 drop(reply.send(ticket));
             }
             Letter::Sip { message, source } => {
+                if matches!(&message, Message::Response(response) if may_be_forgotten(response)) {
+                    self.doubt();
+                }
                 self.conversation.handle(now(), Input::Sip { message, source });
             }
             Letter::SipFailed { hop } => {
+                self.doubt();
                 self.conversation.handle(now(), Input::SipFailed { hop });
             }
             Letter::Msrp(arrival) => self.adopt(*arrival),
             Letter::Stop => self.conversation.handle(now(), Input::Stop),
+        }
+    }
+
+    /// Has it checked whether the core still knows the user, and can still be reached.
+    fn doubt(&self) {
+        if let Some(registrations) = &self.kit.registrations {
+            registrations.doubt(self.conversation.user());
         }
     }
 
@@ -376,6 +389,7 @@ mod tests {
         let (notices, told) = mpsc::channel(8);
         let kit = DriverKit {
             sessions: Arc::new(sessions),
+            registrations: None,
             outbound: sockets.outbound,
             core: Core::fixed(hop(), &CoreSettings::default()),
             notices,

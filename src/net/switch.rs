@@ -14,7 +14,8 @@ use tracing::{debug, info, warn};
 use super::core::Core;
 use super::driver::{Driver, DriverKit, StartReply, now};
 use super::sip_outbound::{Inbound, stateless};
-use crate::bridge::{Arrival, Conversation, ConversationKit, Settings};
+use crate::address::Address;
+use crate::bridge::{Access, Arrival, Conversation, ConversationKit, Settings};
 use crate::chat::{Invitation, Refusal};
 use crate::clock::Anchor;
 use crate::ids::{Random, SessionId};
@@ -22,7 +23,9 @@ use crate::sip::{
     DialogKey, Hop, Message, Method, Request, Response, Route, Status, response_to, route, stray,
 };
 use crate::store::connections::OnFailure;
-use crate::store::{Inbox, Letter, NotTaken, Returned, Start, Subscriptions, Ticket};
+use crate::store::{
+    Inbox, Letter, NotTaken, RegistrationLetter, Returned, Start, Subscriptions, Ticket,
+};
 
 /// How long a message from a stream waits for room in a full inbox.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -47,29 +50,44 @@ pub struct Switch {
     pub tasks: TaskTracker,
 }
 
-/// From whom invitations are taken, and what they assert of their users is believed (RFC 3325).
+/// From whom invitations are taken, and whose word for who their users are is believed (RFC 3325).
 #[derive(Debug, Clone, Default)]
 pub struct Neighbours {
-    /// Hosts, whatever port they send from.
+    /// Hosts of our trust domain, whatever port they send from.
     pub hosts: BTreeSet<IpAddr>,
-    /// An element that shares its host with others: over UDP, its port counts.
+    /// An element of our trust domain that shares its host with others: over UDP, its port counts.
     pub element: Option<SocketAddr>,
     /// The core, whose addresses may change while we run.
     pub core: Option<Core>,
+    /// Whether the core belongs to our trust domain.
+    pub trusts_core: bool,
 }
 
 impl Neighbours {
-    /// Tells whether a message from `source` comes from a neighbour.
+    /// Tells whether a message from `source` comes from a neighbour, believed or not.
     #[must_use]
     pub fn include(&self, source: &Hop) -> bool {
-        let Ok(ip) = source.host.parse::<IpAddr>() else { return false };
-        let ip = ip.to_canonical();
+        self.trust(source) || self.is_core(source)
+    }
+
+    /// Tells whether a message from `source` comes from within our trust domain.
+    #[must_use]
+    pub fn trust(&self, source: &Hop) -> bool {
+        let Some(ip) = address_of(source) else { return false };
         let element = self.element.is_some_and(|element| {
             element.ip() == ip && (source.transport.is_reliable() || element.port() == source.port)
         });
-        let lives_in_core = self.core.as_ref().is_some_and(|core| core.lives_at(ip));
-        element || lives_in_core || self.hosts.contains(&ip)
+        element || self.hosts.contains(&ip) || (self.trusts_core && self.is_core(source))
     }
+
+    fn is_core(&self, source: &Hop) -> bool {
+        let lives_at = |ip| self.core.as_ref().is_some_and(|core| core.lives_at(ip));
+        address_of(source).is_some_and(lives_at)
+    }
+}
+
+fn address_of(source: &Hop) -> Option<IpAddr> {
+    source.host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
 /// Routes until the server stops or both sources have dried up.
@@ -95,15 +113,19 @@ impl Switch {
         if reply.is_closed() {
             return;
         }
-        let hops = self.kit.core.hops(now(), &mut self.random);
-        let hops = match hops.and_then(|hops| self.kit.sessions.admit().map(|()| hops)) {
-            Ok(hops) => hops,
+        let access = self.access_of(&invitation.user);
+        let way = access.and_then(|access| {
+            let hops = self.kit.core.hops(now(), &mut self.random)?;
+            Ok((Arc::clone(&access), access.order(hops)))
+        });
+        let way = match way.and_then(|way| self.kit.sessions.admit().map(|()| way)) {
+            Ok(way) => way,
             Err(refusal) => {
                 drop(reply.send(Ticket::new(Err(refusal)).0));
                 return;
             }
         };
-        match Conversation::originate(now(), self.conversation_kit(hops), invitation) {
+        match Conversation::originate(now(), self.conversation_kit(way), invitation) {
             Ok(conversation) => {
                 info!(session = %conversation.id(), user = %conversation.user(), "session opened");
                 self.spawn(
@@ -120,7 +142,17 @@ impl Switch {
         }
     }
 
+    /// Finds how requests of a user reach the core: by its registration, where the bridge registers
+    /// its users, else as those of everybody.
+    fn access_of(&self, user: &Address) -> Result<Arc<Access>, Refusal> {
+        match &self.kit.registrations {
+            Some(registrations) => registrations.originating(now(), user),
+            None => Ok(Arc::default()),
+        }
+    }
+
     fn route(&mut self, message: Message, source: Hop) {
+        let Some(message) = self.to_registrations(message) else { return };
         match route(&message) {
             Route::Response(key) | Route::InDialog(key) => match self.kit.sessions.dialog(&key) {
                 Some(inbox) => self.offer(&inbox, message, source),
@@ -134,6 +166,22 @@ impl Switch {
                 (None, message) => self.answer_stray(&message, &source),
             },
             Route::Malformed => debug!(%source, "SIP message without identity, dropped"),
+        }
+    }
+
+    /// Hands a response to a REGISTER to the keeper of the registrations; gives back all else.
+    fn to_registrations(&self, message: Message) -> Option<Message> {
+        let Some(registrations) = &self.kit.registrations else { return Some(message) };
+        match message {
+            Message::Response(response)
+                if response.cseq().is_ok_and(|cseq| cseq.method == Method::Register) =>
+            {
+                if !registrations.offer(RegistrationLetter::Response(response)) {
+                    warn!("too many responses to REGISTER wait, dropped");
+                }
+                None
+            }
+            message @ (Message::Response(_) | Message::Request(_)) => Some(message),
         }
     }
 
@@ -185,6 +233,18 @@ impl Switch {
             self.send(response_to(&invite, Status::FORBIDDEN, None), &source);
             return;
         }
+        let access = match &self.kit.registrations {
+            None => Arc::default(),
+            Some(registrations) => {
+                match registrations.terminating(&self.settings.realm, &invite.uri) {
+                    Some(access) => access,
+                    None => {
+                        debug!(%source, uri = %invite.uri, "invitation for nobody here");
+                        return self.send(response_to(&invite, Status::NOT_FOUND, None), &source);
+                    }
+                }
+            }
+        };
         if let Err(refusal) = self.kit.sessions.admit() {
             warn!(%source, %refusal, "invitation refused");
             self.send(self.too_busy(&invite, &refusal), &source);
@@ -192,10 +252,11 @@ impl Switch {
         }
         let session = SessionId::new(self.random.token());
         let cseq = invite.cseq().map_or(0, |cseq| cseq.number);
-        let arrival = Arrival { session, invite, source, trusted: true };
+        let trusted = self.neighbours.trust(&source);
+        let arrival = Arrival { session, invite, source, trusted };
         let subscriptions = Arc::clone(&self.subscriptions);
         let has_client = |user: &_| !subscriptions.of(user).is_empty();
-        let kit = self.conversation_kit(Vec::new());
+        let kit = self.conversation_kit((access, Vec::new()));
         let conversation = Conversation::incoming(now(), kit, arrival, &has_client);
         let (inbox, letters) = Inbox::new(self.kit.sessions.inbox_size());
         self.kit.sessions.route_caller(key.clone(), cseq, inbox.clone());
@@ -247,10 +308,13 @@ impl Switch {
         self.kit.outbound.send(bytes, &hop, OnFailure::ignore());
     }
 
-    fn conversation_kit(&mut self, next_hops: Vec<Hop>) -> ConversationKit {
+    fn conversation_kit(
+        &mut self,
+        (access, next_hops): (Arc<Access>, Vec<Hop>),
+    ) -> ConversationKit {
         ConversationKit {
             settings: Arc::clone(&self.settings),
-            access: Arc::default(),
+            access,
             anchor: self.anchor,
             random: self.random.fork(),
             next_hops,
@@ -269,6 +333,7 @@ mod tests {
             hosts: [IpAddr::from([192, 0, 2, 1])].into(),
             element: Some(SocketAddr::from(([127, 0, 0, 1], 5060))),
             core: None,
+            trusts_core: true,
         };
         let from =
             |transport, host: &str, port| neighbours.include(&Hop::new(transport, host, port));

@@ -17,6 +17,8 @@ mod message_status;
 mod messages;
 mod order;
 mod peer;
+mod registered;
+mod registrar;
 mod session_status;
 mod sessions;
 mod subscriptions;
