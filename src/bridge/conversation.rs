@@ -32,9 +32,7 @@ use crate::chat::{
 use crate::clock::Anchor;
 use crate::ids::{MessageId, Random, SessionId};
 use crate::msrp;
-use crate::sip::{
-    DialogKey, Hop, Kit, Leg, LegInput, Local, Message, Reason, Request, Status, Uri,
-};
+use crate::sip::{DialogKey, Hop, Kit, Leg, LegInput, Message, Reason, Request, Status, Uri};
 
 /// What a conversation works with.
 #[derive(Debug)]
@@ -630,13 +628,7 @@ fn new_msrp(kit: &mut ConversationKit) -> msrp::Session {
 }
 
 fn leg_kit(settings: &Settings, random: &mut Random) -> Kit {
-    let mut local = Local::new(settings.local.clone(), settings.user_agent.clone());
-    local.tls_port = settings.tls_port;
-    local.credentials = settings.credentials.clone();
-    local.session_expires = settings.session_timer;
-    local.datagram = settings.datagram;
-    local.contact_params = settings.profile.contact_params.to_owned();
-    Kit { local, timers: settings.timers, random: random.fork() }
+    Kit { local: settings.on_the_wire(), timers: settings.timers, random: random.fork() }
 }
 
 #[cfg(test)]

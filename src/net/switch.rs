@@ -216,7 +216,7 @@ impl Switch {
     fn answer_stray(&self, message: &Message, source: &Hop) {
         match message {
             Message::Request(request) => {
-                if let Some(answer) = stray(request) {
+                if let Some(answer) = stray(request, &self.settings.on_the_wire()) {
                     self.send(answer, source);
                 }
             }

@@ -429,7 +429,7 @@ impl World {
             self.talks.insert(session.clone(), talk);
             self.callers.insert(key, session.clone());
             self.drain(&session);
-        } else if let Some(mut answer) = stray(&request) {
+        } else if let Some(mut answer) = stray(&request, &self.settings.on_the_wire()) {
             stamp_answer(&mut answer, &source);
             let hop = answer.via().map_or(source.clone(), |via| reply_hop(&via, &source));
             self.wire.push_back((BRIDGE, hop.port, answer.encode()));

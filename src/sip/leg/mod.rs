@@ -33,7 +33,7 @@
 //! transaction is. What a leg does not expect it answers with a status, and stays as it is.
 
 mod desk;
-mod fate;
+
 mod reliable;
 mod renew;
 mod session;
@@ -95,6 +95,8 @@ pub struct Local {
     pub user_agent: String,
     /// The methods for Allow.
     pub allow: String,
+    /// The event packages of which we notify, for Allow-Events (RFC 6665 section 4.4.4).
+    pub events: Vec<String>,
     /// The option tags for Supported, which a peer may also require.
     pub supported: Vec<String>,
     /// The parameters, each with its semicolon, of the Contact with which we answer an INVITE.
@@ -120,6 +122,7 @@ impl Local {
             tls_port: None,
             user_agent: user_agent.into(),
             allow: ALLOW.to_owned(),
+            events: Vec::new(),
             supported: OPTIONS.map(str::to_owned).to_vec(),
             contact_params: String::new(),
             credentials: None,

@@ -12,7 +12,7 @@ use super::renew::Renewal;
 use super::timer::Policy;
 use super::{Body, Leg, LegEvent, State};
 use crate::sip::dialog::{Dialog, DialogError};
-use crate::sip::endpoint::{ACCEPT, unsupported};
+use crate::sip::endpoint::{answer_options, unsupported};
 use crate::sip::transaction::TransactionKey;
 use crate::sip::{Headers, Hop, Method, Reason, Request, Response, Status, response_to};
 
@@ -451,13 +451,11 @@ impl Leg {
             | Method::Publish => Status::METHOD_NOT_ALLOWED,
         };
         let mut response = self.desk.response(&inbound.request, status);
-        if matches!(status, Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED)
-            || inbound.request.method == Method::Options
-        {
+        if matches!(status, Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED) {
             self.desk.push_abilities(&mut response.headers);
         }
         if inbound.request.method == Method::Options && status == Status::OK {
-            response.headers.push("Accept", ACCEPT);
+            response = answer_options(response, &self.desk.kit.local, &self.desk.contact);
         }
         self.desk.answer(now, &inbound.key, &response);
     }

@@ -9,7 +9,7 @@ use super::renew::Renewal;
 use super::session::{Answered, Session};
 use super::{Body, Kit, Leg, LegEvent, State, Wait};
 use crate::sip::dialog::Dialog;
-use crate::sip::endpoint::{stray, unsupported};
+use crate::sip::endpoint::{objection, stray};
 use crate::sip::timers::Deadlines;
 use crate::sip::transaction::TransactionKey;
 use crate::sip::{Hop, Method, Request, Response, Status, response_to, stamp_source};
@@ -137,7 +137,7 @@ impl Leg {
         let answer = match request.method == Method::Invite {
             true if merged => self.desk.response(request, Status::LOOP_DETECTED),
             true => self.later(request),
-            false => match stray(request) {
+            false => match stray(request, &self.desk.kit.local) {
                 Some(answer) => answer,
                 None => return,
             },
@@ -169,7 +169,7 @@ impl Leg {
 
     fn objection(&self, invite: &Request) -> Result<Dialog, Response> {
         let Desk { kit, local_tag, .. } = &self.desk;
-        if let Some(refusal) = unsupported(invite, &kit.local.supported, local_tag) {
+        if let Some(refusal) = objection(invite, &kit.local.supported, local_tag) {
             return Err(refusal);
         }
         if let Some(refusal) = self.interval_refusal(invite) {

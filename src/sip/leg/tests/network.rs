@@ -244,7 +244,7 @@ impl Network {
                 }
             }
             Message::Request(request) => {
-                if let Some(answer) = stray(&request) {
+                if let Some(answer) = stray(&request, &self.kit(at).local) {
                     self.send(at, answer.encode());
                 }
             }
