@@ -49,7 +49,9 @@ pub use grammar::BadParams;
 pub use headers::Headers;
 pub use hop::{Hop, Transport, UnknownTransport};
 pub use inquiry::{Inquired, Inquiry, InquiryEvent, NoEvent};
-pub use leg::{Body, Call, DATAGRAM, Kit, Leg, LegEvent, LegInput, LegOutput, Local, NoAnswer};
+pub use leg::{
+    Body, Call, DATAGRAM, Kit, Leg, LegEvent, LegInput, LegOutput, Local, NoAnswer, ReferId,
+};
 pub use locate::{Destination, Located, Locator, MAX_HOPS, Naptr, Question, Records, Srv};
 pub use message::{Message, Request, Response};
 pub use method::Method;

@@ -82,6 +82,8 @@ impl Conversation {
             | LegEvent::Confirmed
             | LegEvent::Offer { .. }
             | LegEvent::Answer { .. }
+            | LegEvent::Referral { .. }
+            | LegEvent::Referred { .. }
             | LegEvent::OfferRefused { .. } => {}
             LegEvent::Established { .. }
             | LegEvent::Refused { .. }
@@ -112,6 +114,8 @@ impl Conversation {
             LegEvent::Expired => self.end_by(now, LegEnd::NoReaction, &[]),
             // The bridge offers nothing that it must have: a refused offer changes nothing.
             LegEvent::Confirmed | LegEvent::OfferRefused { .. } | LegEvent::ByeDone => {}
+            // A 1-1 chat refers nobody, and its legs take no REFER.
+            LegEvent::Referral { .. } | LegEvent::Referred { .. } => {}
             LegEvent::NoAck => self.end_by(now, LegEnd::NoAck, &[]),
             LegEvent::SessionExpired => self.end_by(now, LegEnd::SessionTimeout, &[]),
             LegEvent::Offer { body } => self.offered(now, body.as_ref()),

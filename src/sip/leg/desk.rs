@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::refer::ReferId;
 use super::session::Closing;
 use super::{Kit, LegEvent, LegOutput, Local, NoAnswer};
 use crate::sip::transaction::{
@@ -49,6 +50,10 @@ pub(super) enum Purpose {
     Renew,
     /// To acknowledge a reliable provisional response.
     Prack,
+    /// To refer the peer to others.
+    Refer(ReferId),
+    /// To tell what came of a REFER of the peer.
+    Notify(ReferId),
 }
 
 /// What became of a request of ours.

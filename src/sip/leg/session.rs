@@ -243,6 +243,10 @@ impl Leg {
             State::Closing(closing) => closing.dialog.admit(request),
             State::Over => Err(DialogError::OtherDialog),
         };
+        if admitted.is_err() && self.is_farewell(request) {
+            self.desk.open(now, &inbound);
+            return self.refuse(now, &inbound, Status::OK);
+        }
         if let Err(error) = admitted {
             let refusal = self.desk.response(request, error.status());
             return self.desk.answer_stateless(&inbound, &refusal);
@@ -259,12 +263,13 @@ impl Leg {
             Method::Bye => self.handle_bye(now, &inbound),
             Method::Invite | Method::Update => self.handle_offer(now, inbound),
             Method::Prack => self.handle_prack(now, &inbound),
+            Method::Notify => self.handle_notify(now, &inbound),
+            Method::Subscribe => self.handle_subscribe(now, &inbound),
+            Method::Refer if self.takes_refers() => self.handle_refer(now, inbound),
             Method::Ack
             | Method::Cancel
             | Method::Options
             | Method::Register
-            | Method::Subscribe
-            | Method::Notify
             | Method::Refer
             | Method::Message
             | Method::Info
@@ -460,7 +465,7 @@ impl Leg {
         self.desk.answer(now, &inbound.key, &response);
     }
 
-    fn refuse_for_now(&mut self, now: Instant, inbound: &Inbound) {
+    pub(super) fn refuse_for_now(&mut self, now: Instant, inbound: &Inbound) {
         let later = self.later(&inbound.request);
         self.desk.answer(now, &inbound.key, &later);
     }

@@ -4,6 +4,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::desk::{Desk, Inbound};
+use super::refer::Refers;
 use super::reliable::Reliable;
 use super::renew::Renewal;
 use super::session::{Answered, Session};
@@ -38,7 +39,13 @@ impl Leg {
         let inbound = Inbound { request: invite, source, key };
         desk.open(now, &inbound);
         desk.answer(now, &inbound.key, &response_to(&inbound.request, Status::TRYING, None));
-        let mut leg = Self { desk, state: State::Over, placed: None, waits: Deadlines::default() };
+        let mut leg = Self {
+            desk,
+            state: State::Over,
+            placed: None,
+            refers: Refers::default(),
+            waits: Deadlines::default(),
+        };
         match leg.objection(&inbound.request) {
             Ok(dialog) => {
                 if let Some(expires) = expires(&inbound.request) {

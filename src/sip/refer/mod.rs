@@ -28,8 +28,8 @@ pub(super) use sipfrag::{read_status, status_body};
 
 use crate::sip::subscription::declines_subscription;
 use crate::sip::{
-    EndReason, Ended, Ending, Errand, Hop, Kit, Notifier, NotifierEvent, Request, Standing, Status,
-    Subscriber, SubscriberEvent, UsageFailure, UsageInput, UsageOutput,
+    EndReason, Ended, Ending, Errand, Hop, Kit, Notifier, NotifierEvent, Request, Response,
+    Standing, Status, Subscriber, SubscriberEvent, UsageFailure, UsageInput, UsageOutput,
 };
 
 /// A REFER of ours outside of any dialog, with the subscription that it begins.
@@ -65,6 +65,7 @@ pub enum ReferralEvent {
 #[derive(Debug, Default)]
 pub(super) struct Report {
     is_accepted: bool,
+    is_over: bool,
     last: Option<Status>,
 }
 
@@ -127,11 +128,9 @@ impl Referral {
 impl Report {
     fn read(&mut self, event: SubscriberEvent) -> Option<ReferralEvent> {
         match event {
-            SubscriberEvent::Accepted { response } => {
-                self.is_accepted = true;
-                let is_watched = !declines_subscription(&response.headers);
-                Some(ReferralEvent::Accepted { is_watched })
-            }
+            // The last NOTIFY may overtake the 2xx, which is no news then.
+            SubscriberEvent::Accepted { .. } if self.is_over => None,
+            SubscriberEvent::Accepted { response } => Some(self.accept(&response)),
             // Accepted, but no NOTIFY has come: there is nothing to hear.
             SubscriberEvent::Failed { .. } if self.is_accepted => Some(self.end()),
             SubscriberEvent::Failed { why, .. } => Some(ReferralEvent::Refused(why)),
@@ -145,6 +144,13 @@ impl Report {
         }
     }
 
+    /// Takes the 2xx to the REFER.
+    pub(super) fn accept(&mut self, response: &Response) -> ReferralEvent {
+        self.is_accepted = true;
+        let is_watched = !declines_subscription(&response.headers);
+        ReferralEvent::Accepted { is_watched }
+    }
+
     /// Takes what a NOTIFY says.
     pub(super) fn note(&mut self, sipfrag: &[u8]) -> Option<Status> {
         let status = read_status(sipfrag)?;
@@ -152,7 +158,8 @@ impl Report {
         Some(status)
     }
 
-    pub(super) fn end(&self) -> ReferralEvent {
+    pub(super) fn end(&mut self) -> ReferralEvent {
+        self.is_over = true;
         ReferralEvent::Ended { last: self.last }
     }
 }

@@ -319,7 +319,9 @@ fn is_end(event: &LegEvent) -> bool {
         | LegEvent::Confirmed
         | LegEvent::Offer { .. }
         | LegEvent::Answer { .. }
-        | LegEvent::OfferRefused { .. } => false,
+        | LegEvent::OfferRefused { .. }
+        | LegEvent::Referral { .. }
+        | LegEvent::Referred { .. } => false,
         LegEvent::Refused { .. }
         | LegEvent::NoAnswer(_)
         | LegEvent::Cancelled
