@@ -105,6 +105,22 @@ pub fn stray(request: &Request, local: &Local) -> Option<Response> {
     Some(answer)
 }
 
+/// Answers a request of which nothing is remembered: with a tag that is the same for every
+/// repetition.
+#[must_use]
+pub fn answer_stateless(request: &Request, status: Status) -> Response {
+    response_to(request, status, Some(&stateless_tag(request)))
+}
+
+/// Accepts a request outside of any dialog, without keeping any state: for what may be done twice
+/// as well as once. What no method escapes, it is refused with, too.
+#[must_use]
+pub fn accept_stateless(request: &Request, local: &Local) -> Response {
+    let tag = stateless_tag(request);
+    let refusal = objection(request, &local.supported, &tag);
+    refusal.unwrap_or_else(|| response_to(request, Status::OK, Some(&tag)))
+}
+
 /// Says in the answer to an OPTIONS what we can do (RFC 3261 section 11.2).
 pub(super) fn answer_options(mut answer: Response, local: &Local, contact: &str) -> Response {
     answer.headers.push("Contact", contact);
@@ -299,6 +315,17 @@ mod tests {
         let mut cancel = request("CANCEL");
         cancel.headers.push("Require", "a");
         assert_eq!(code(&cancel), Some(481));
+    }
+
+    #[test]
+    fn what_may_be_done_twice_is_accepted_without_state() {
+        let mut message = request("MESSAGE");
+        let accepted = accept_stateless(&message, &local());
+        assert_eq!((accepted.status, accepted.to_tag().is_some()), (Status::OK, true));
+        assert!(!accepted.headers.has("Contact"), "RFC 3428 section 7");
+        assert_eq!(accepted.encode(), accept_stateless(&message, &local()).encode());
+        message.headers.push("Require", "magic");
+        assert_eq!(accept_stateless(&message, &local()).status, Status::BAD_EXTENSION);
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub use digest::{
     Algorithm, Answer, AnswerProtection, Asker, Challenge, Credentials, DigestClient, DigestServer,
     DigestSettings, GiveUp, Password, Qop, Verdict, challenges,
 };
-pub use endpoint::{ALLOW, DialogKey, Route, route, stray};
+pub use endpoint::{ALLOW, DialogKey, Route, accept_stateless, answer_stateless, route, stray};
 pub use grammar::BadParams;
 pub use headers::Headers;
 pub use hop::{Hop, Transport, UnknownTransport};

@@ -318,7 +318,7 @@ pub enum LegEvent {
         /// Its name.
         id: ReferId,
         /// What it asks.
-        refer: Refer,
+        refer: Box<Refer>,
     },
     /// The BYE that was asked for is answered, or will never be.
     ByeDone,

@@ -10,6 +10,7 @@ use super::desk::{Inbound, Purpose, Report};
 use super::{Leg, LegEvent, NoAnswer, State};
 use crate::sip::fate::Fate;
 use crate::sip::refer::{Report as Told, status_body};
+use crate::sip::subscription::{REFER_EVENT, SIPFRAG};
 use crate::sip::{
     Body, EndReason, Ending, EventType, Method, Refer, ReferralEvent, Request, Status,
     SubscriptionState, UsageFailure,
@@ -297,6 +298,7 @@ impl Leg {
             ending: None,
             until: Some(now + self.desk.kit.timers.give_up()),
         });
+        let refer = Box::new(refer);
         self.desk.event(LegEvent::Referred { id, refer });
     }
 
@@ -374,10 +376,6 @@ impl Leg {
         self.desk.answer(now, &inbound.key, &refusal);
     }
 }
-
-/// The package of REFER (RFC 3515 section 2.4.4), and what its NOTIFYs hold (RFC 3420).
-const REFER_EVENT: &str = "refer";
-const SIPFRAG: &str = "message/sipfrag";
 
 /// How long a peer is told of its REFER, and how long we listen where nobody says: longer than
 /// Timer C lets any INVITE ring (RFC 3261 section 16.6).

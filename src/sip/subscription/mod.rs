@@ -4,15 +4,17 @@
 //! event package it is, and which types its bodies have, are parameters. What both write into the
 //! headers, and what it means that a subscription has ended, stands in `state`.
 
+mod branch;
 mod notifier;
 mod state;
 mod subscriber;
+mod wanted;
 
 pub use notifier::{Notifier, NotifierEvent, NotifierTerms, Parting, Standing};
-pub use state::{Again, EndReason, Ending, EventType, SubscriptionState};
-pub use subscriber::{Ended, Forks, Subscriber, SubscriberEvent, Subscription};
+pub use state::{Again, EndReason, Ended, Ending, EventType, SubscriptionState};
+pub use subscriber::{Forks, Subscriber, SubscriberEvent, Subscription};
 
-pub(super) use subscriber::declines_subscription;
+pub(super) use wanted::{REFER_EVENT, SIPFRAG, declines_subscription};
 
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::state::{EndReason, Ending, EventType, SubscriptionState, accepts};
-use super::subscriber::{REFER_EVENT, SIPFRAG};
+use super::wanted::{REFER_EVENT, SIPFRAG};
 use crate::sip::dialog::Dialog;
 use crate::sip::fate::Fate;
 use crate::sip::refer::NOREFERSUB;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::sip::Headers;
 use crate::sip::grammar::{find_param, is_token, parse_params, trimmed};
 use crate::sip::views::parse_number;
+use crate::sip::{Headers, Status};
 
 /// An event package with the `id` that tells subscriptions of one dialog apart (RFC 6665 section
 /// 8.2.1). `==` compares as that section says: byte by byte, other parameters left out.
@@ -127,13 +127,15 @@ impl EndReason {
     /// Gives the token of the header.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::Other(token) => token,
-            known => {
-                let row = REASONS.iter().find(|(reason, ..)| reason == known);
-                row.map_or("", |(_, token, ..)| token)
-            }
+        match (self, self.row()) {
+            (_, Some((_, token, ..))) => token,
+            (Self::Other(token), None) => token,
+            (_, None) => "",
         }
+    }
+
+    fn row(&self) -> Option<&'static (Self, &'static str, Advice, &'static str)> {
+        REASONS.iter().find(|(reason, ..)| reason == self)
     }
 
     fn read(token: &str) -> Self {
@@ -144,8 +146,7 @@ impl EndReason {
     fn advice(&self) -> Advice {
         // Without a reason that we know we may come back at any time (section 4.1.3): not at once,
         // lest two who do not understand each other ask and refuse for ever.
-        let row = REASONS.iter().find(|(reason, ..)| reason == self);
-        row.map_or(Advice::Later, |(_, _, advice, _)| *advice)
+        self.row().map_or(Advice::Later, |(_, _, advice, _)| *advice)
     }
 }
 
@@ -228,6 +229,32 @@ impl fmt::Display for SubscriptionState {
     }
 }
 
+/// Why a subscription stands no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The notifier said so, or we asked for it.
+    ByNotifier(Ending),
+    /// A refresh was refused with this status.
+    Refused(Status),
+    /// No NOTIFY came after a SUBSCRIBE (Timer N), or the notifier could not be left in order.
+    Silence,
+    /// Its time passed without a refresh.
+    Expired,
+}
+
+impl Ended {
+    /// Tells when the subscription may be asked for again, in a dialog of its own.
+    #[must_use]
+    pub fn again(&self) -> Again {
+        match self {
+            Self::ByNotifier(ending) => ending.again(),
+            // The notifier has forgotten us, but not the resource (RFC 6665 section 4.1.2.2).
+            Self::Refused(Status::CALL_DOES_NOT_EXIST) | Self::Expired => Again::AtOnce,
+            Self::Refused(_) | Self::Silence => Again::After(RETRY),
+        }
+    }
+}
+
 /// Tells whether a type of body is among those that Accept lists; parameters are passed over.
 pub(super) fn accepts<'a>(mut list: impl Iterator<Item = &'a str>, content_type: &str) -> bool {
     let bare = |value: &str| {
@@ -241,6 +268,9 @@ pub(super) fn accepts<'a>(mut list: impl Iterator<Item = &'a str>, content_type:
         listed => listed == wanted || listed.strip_suffix("/*").is_some_and(|it| it == main),
     })
 }
+
+/// When to ask again where nobody has told.
+const RETRY: Duration = Duration::from_secs(60);
 
 /// How long to stay away where the notifier wants it, but does not say how long.
 const LATER: Duration = Duration::from_secs(60);

@@ -29,16 +29,17 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
-use super::state::{Again, Ending, EventType, SubscriptionState, accepts};
+use super::branch::{Branch, BranchWait, Renewing};
+use super::state::{Ended, EventType, SubscriptionState, accepts};
+use super::wanted::{REFER_EVENT, SIPFRAG, Wanted, declines_subscription, describe, granted};
 use crate::sip::dialog::Dialog;
 use crate::sip::fate::Fate;
 use crate::sip::registration::retry_after;
 use crate::sip::timers::Deadlines;
 use crate::sip::usage::{Desk, Inbound, Outcome};
-use crate::sip::views::parse_number;
 use crate::sip::{
-    Body, Errand, Headers, Hop, Kit, Message, Method, Refer, Request, Response, Status,
-    UsageFailure, UsageInput, UsageOutput,
+    Body, Errand, Hop, Kit, Message, Method, Refer, Request, Response, Status, UsageFailure,
+    UsageInput, UsageOutput,
 };
 
 /// A subscription of ours, with all that a proxy may have made of it.
@@ -117,44 +118,6 @@ pub enum SubscriberEvent {
     },
 }
 
-/// Why a subscription stands no more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// The notifier said so, or we asked for it.
-    ByNotifier(Ending),
-    /// A refresh was refused with this status.
-    Refused(Status),
-    /// No NOTIFY came after a SUBSCRIBE (Timer N), or the notifier could not be left in order.
-    Silence,
-    /// Its time passed without a refresh.
-    Expired,
-}
-
-impl Ended {
-    /// Tells when the subscription may be asked for again, in a dialog of its own.
-    #[must_use]
-    pub fn again(&self) -> Again {
-        match self {
-            Self::ByNotifier(ending) => ending.again(),
-            // The notifier has forgotten us, but not the resource (RFC 6665 section 4.1.2.2).
-            Self::Refused(Status::CALL_DOES_NOT_EXIST) | Self::Expired => Again::AtOnce,
-            Self::Refused(_) | Self::Silence => Again::After(RETRY),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Wanted {
-    event: EventType,
-    accept: Vec<String>,
-    expires: u32,
-    forks: Forks,
-    /// Whether a REFER asked for it: then nothing is refreshed.
-    is_implicit: bool,
-    /// Where our first request went, for want of a better hop.
-    hop: Hop,
-}
-
 /// How far our first request is.
 #[derive(Debug)]
 enum Opening {
@@ -167,31 +130,6 @@ enum Opening {
     Granted { request: Box<Request>, seconds: u32 },
     /// No notifier may join any more.
     Closed,
-}
-
-/// One dialog with one subscription.
-#[derive(Debug)]
-struct Branch {
-    /// How many branches there were before it.
-    number: usize,
-    /// The tag of the notifier.
-    tag: String,
-    dialog: Dialog,
-    /// The event as the notifier names it.
-    event: EventType,
-    /// The SUBSCRIBE that has no final response.
-    renewing: Option<Renewing>,
-    /// Whether a NOTIFY has said how long the subscription is.
-    is_told: bool,
-    /// Whether our leave is taken.
-    is_left: bool,
-    waits: Deadlines<BranchWait>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Renewing {
-    expires: u32,
-    too_brief: u8,
 }
 
 /// What a request of ours aims at.
@@ -208,16 +146,6 @@ enum Wait {
     Opening,
     /// For what may still be on its way to a subscription that has ended.
     Linger,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum BranchWait {
-    /// Until it is to be refreshed.
-    Refresh,
-    /// For the NOTIFY that a SUBSCRIBE calls for: Timer N.
-    Notify,
-    /// Until the notifier forgets us.
-    Expiry,
 }
 
 impl Subscriber {
@@ -700,116 +628,11 @@ enum Place {
     Gone,
 }
 
-impl Branch {
-    /// Starts the clocks of a subscription of so many seconds.
-    fn stand(&mut self, now: Instant, seconds: u32, is_renewed: bool) {
-        let time = Duration::from_secs(seconds.min(LONGEST).into());
-        self.waits.set(BranchWait::Expiry, now + time);
-        self.waits.stop(BranchWait::Refresh);
-        if is_renewed {
-            self.waits.set(BranchWait::Refresh, now + time / 2);
-        }
-    }
-
-    /// Takes the time that is left from a NOTIFY. It moves the refresh forward only: notifiers that
-    /// tell of changes all the time must not put it off for ever.
-    fn adjust(&mut self, now: Instant, seconds: u32, is_renewed: bool) {
-        self.is_told = true;
-        let planned = self.waits.at(BranchWait::Refresh);
-        self.stand(now, seconds, is_renewed && self.renewing.is_none() && !self.is_left);
-        if let (Some(planned), Some(fresh)) = (planned, self.waits.at(BranchWait::Refresh)) {
-            self.waits.set(BranchWait::Refresh, planned.min(fresh));
-        }
-    }
-
-    fn rest(&self, now: Instant) -> Duration {
-        let ends_at = self.waits.at(BranchWait::Expiry);
-        ends_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
-    }
-}
-
-impl Wanted {
-    /// Tells whether the subscription is kept up: neither a fetch is, nor what a REFER began.
-    fn is_renewed(&self) -> bool {
-        self.expires > 0
-    }
-
-    /// Gives the seconds for which we listen where nobody has told.
-    fn seconds(&self) -> u32 {
-        if self.is_renewed() { self.expires } else { UNTOLD }
-    }
-
-    /// Tells whether a NOTIFY that begins a branch names the event that we asked for. That of a
-    /// REFER may bear its number (RFC 3515 section 2.4.6).
-    fn names(&self, event: &EventType, request: &Request) -> bool {
-        let number = request.cseq().map_or(0, |cseq| cseq.number).to_string();
-        let is_ours = |id: &String| self.is_implicit && *id == number;
-        event.package == self.event.package
-            && (event.id == self.event.id || event.id.as_ref().is_some_and(is_ours))
-    }
-
-    /// Takes the time that a notifier wants at least; tells whether to ask for it. It must be more
-    /// than we asked for, and that not for ever.
-    fn lengthens(&mut self, response: &Response, too_brief: &mut u8) -> bool {
-        let least = response.headers.get("Min-Expires").and_then(parse_number);
-        let is_too_brief = response.status == Status::INTERVAL_TOO_BRIEF
-            && *too_brief < MAX_TOO_BRIEF
-            && self.is_renewed();
-        let Some(least) = least.filter(|least| is_too_brief && *least > self.expires) else {
-            return false;
-        };
-        *too_brief += 1;
-        self.expires = least;
-        true
-    }
-}
-
-/// Writes what makes a request a SUBSCRIBE.
-fn describe(headers: &mut Headers, event: &EventType, accept: &[String], expires: u32) {
-    headers.push("Event", &event.to_string());
-    headers.push("Expires", &expires.to_string());
-    if !accept.is_empty() {
-        headers.push("Accept", &accept.join(", "));
-    }
-}
-
-/// Gives the seconds of a 2xx: it may shorten what we asked for, never lengthen it (RFC 6665
-/// section 4.2.1.1). That to a fetch or a REFER says nothing: the NOTIFY does.
-fn granted(response: &Response, asked: u32) -> u32 {
-    if asked == 0 { UNTOLD } else { response.expires().unwrap_or(asked).min(asked) }
-}
-
-/// Tells whether a 2xx to a REFER says that there is no subscription (RFC 4488 section 4).
-pub(in crate::sip) fn declines_subscription(headers: &Headers) -> bool {
-    let value = headers.get("Refer-Sub").unwrap_or_default();
-    let value = value.split(';').next().unwrap_or_default();
-    value.trim().eq_ignore_ascii_case("false")
-}
-
-/// The package of REFER (RFC 3515 section 2.4.4).
-pub(in crate::sip) const REFER_EVENT: &str = "refer";
-
-/// What the NOTIFYs of that package hold (RFC 3420).
-pub(in crate::sip) const SIPFRAG: &str = "message/sipfrag";
-
 /// What a NOTIFY is told that belongs to no subscription.
 const GONE: Status = Status::CALL_DOES_NOT_EXIST;
 
 /// More notifiers than any honest proxy forks a SUBSCRIBE to.
 const MAX_BRANCHES: usize = 16;
 
-/// How often a notifier may say that our time is too brief.
-const MAX_TOO_BRIEF: u8 = 2;
-
-/// Longer than any notifier tells, in seconds: a year.
-const LONGEST: u32 = 365 * 24 * 3600;
-
-/// How long we listen where neither side has said a time, in seconds: longer than Timer C lets any
-/// INVITE ring (RFC 3261 section 16.6).
-const UNTOLD: u32 = 300;
-
 /// A rest of the subscription too short for another refresh: 64\*T1 that it may need to fail.
 const MIN_REST: Duration = Duration::from_secs(32);
-
-/// When to ask again where nobody has told.
-const RETRY: Duration = Duration::from_secs(60);

@@ -342,7 +342,9 @@ fn tell_notifier(event: NotifierEvent) -> String {
     match event {
         NotifierEvent::Refused(status) => format!("Refused {}", status.code()),
         NotifierEvent::Ended(crate::sip::Parting::Failed(why)) => format!("Ended {}", cause(why)),
-        event => format!("{event:?}").replace(['(', ')'], " ").trim_end().to_owned(),
+        event @ (NotifierEvent::Asked | NotifierEvent::Refreshed | NotifierEvent::Ended(_)) => {
+            format!("{event:?}").replace(['(', ')'], " ").trim_end().to_owned()
+        }
     }
 }
 

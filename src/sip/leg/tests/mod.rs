@@ -294,7 +294,9 @@ fn name(event: LegEvent) -> String {
         LegEvent::Referral { news, .. } => match news {
             ReferralEvent::Progress(status) => format!("Referral Progress {}", status.code()),
             ReferralEvent::Ended { last } => format!("Referral Ended {}", code(last)),
-            news => format!("Referral {news:?}"),
+            news @ (ReferralEvent::Accepted { .. } | ReferralEvent::Refused(_)) => {
+                format!("Referral {news:?}")
+            }
         },
         LegEvent::Referred { .. } => "Referred".to_owned(),
         LegEvent::ByeDone => "ByeDone".to_owned(),

@@ -166,7 +166,7 @@ fn refer_us(stage: &mut Stage, number: u32, headers: &[(&str, &str)]) -> (ReferI
     let Some(LegOutput::Event(LegEvent::Referred { id, refer })) = stage.leg.poll() else {
         panic!("not referred")
     };
-    (id, refer)
+    (id, *refer)
 }
 
 fn states(stage: &Stage) -> Vec<String> {
