@@ -11,11 +11,13 @@ mod conversation;
 mod identity;
 mod invite;
 mod media;
+mod pager;
 mod profile;
 mod settings;
 mod table;
 
 pub use conversation::{Arrival, Conversation, ConversationKit, Input, Output};
 pub use identity::{Realm, TargetUri};
+pub use pager::{Reports, reports_in};
 pub use profile::{PROFILES, Profile};
 pub use settings::Settings;

@@ -185,6 +185,7 @@ impl Driver {
             Letter::SipFailed { hop } => {
                 self.conversation.handle(now(), Input::SipFailed { hop });
             }
+            Letter::Reports(reports) => self.conversation.handle(now(), Input::Reports(reports)),
             Letter::Msrp(arrival) => self.adopt(*arrival),
             Letter::Stop => self.conversation.handle(now(), Input::Stop),
         }

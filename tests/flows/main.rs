@@ -10,6 +10,7 @@ mod invitations;
 mod laws;
 mod lines;
 mod media;
+mod pager;
 mod refusals;
 mod s5_3_10_receiving;
 mod s5_3_2_starting;

@@ -3,15 +3,17 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Attempt, Conversation, Output, leg_kit};
+use super::{Attempt, Conversation, Output};
 use crate::bridge::media::{self, Unusable};
+use crate::bridge::settings::Settings;
 use crate::bridge::sip_outcomes::{self, LegEnd, Outcome, Retry, Row};
 use crate::bridge::{description, invite};
-use crate::chat::{EventType, Role, State};
+use crate::chat::{EventType, NoticeKind, Role, State};
+use crate::ids::Random;
 use crate::msrp::Setup;
 use crate::sip::{
-    Body, DialogKey, Hop, Leg, LegEvent, LegOutput, Message, NameAddr, NoAnswer, Reason, Response,
-    Status, Uri,
+    Body, DialogKey, Hop, Kit, Leg, LegEvent, LegOutput, Message, NameAddr, NoAnswer, Reason,
+    Response, Status, Uri,
 };
 
 impl Conversation {
@@ -125,6 +127,18 @@ impl Conversation {
             }
             LegEvent::Lost { .. } => self.end_by(now, LegEnd::DialogLost, &[]),
         }
+    }
+
+    /// Tells the user of the invitation.
+    pub(super) fn tell_invitation(&mut self, now: Instant) {
+        self.heard = true;
+        let info = self.chat.info();
+        let kind = NoticeKind::Invited {
+            subject: info.subject.clone(),
+            originator: info.originator.clone(),
+            terminating: info.terminating.clone(),
+        };
+        self.tell(now, kind);
     }
 
     /// The wire has confirmed the end, or never will.
@@ -443,4 +457,9 @@ fn described(reasons: &[Reason]) -> Vec<description::Reason<'_>> {
         text: reason.text.as_deref(),
     });
     described.collect()
+}
+
+/// What a leg of ours, or a request beside it, needs to know of its surroundings.
+pub(super) fn leg_kit(settings: &Settings, random: &mut Random) -> Kit {
+    Kit { local: settings.on_the_wire(), timers: settings.timers, random: random.fork() }
 }

@@ -1,0 +1,55 @@
+//! SIP MESSAGE beside the sessions: reports on messages, which may outlive the session that the
+//! message went through (RFC 3428, RFC 5438 section 12).
+
+use super::delivery::ImdnNews;
+use super::invite;
+use super::media::{self, Received};
+use super::settings::Settings;
+use crate::address::Address;
+use crate::chat::{Party, Refusal};
+use crate::sip::{Errand, Hop, Request};
+
+/// Reports on messages, as a MESSAGE brings them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reports {
+    /// The API user who sent the messages.
+    pub user: Address,
+    /// Who reports; anonymous where the core does not tell.
+    pub from: Address,
+    /// What is said of which message, by its `imdn.Message-ID`.
+    pub news: Vec<(String, ImdnNews)>,
+}
+
+/// Reads the reports in a MESSAGE of a trusted core; `None` where it brings anything else.
+#[must_use]
+pub fn reports_in(settings: &Settings, message: &Request) -> Option<Reports> {
+    let body = message.body.clone();
+    let Received::Reports(news) = media::unwrap(message.content_type()?, body) else { return None };
+    let invite::Incoming { user, originator, .. } = invite::read(settings, message, true)?;
+    Some(Reports { user, from: originator.address, news })
+}
+
+/// Writes where a report goes, and in whose name.
+pub(super) fn errand(
+    settings: &Settings,
+    (user, next_hop): (&Address, Option<Hop>),
+    (own, other): (&Party, &Party),
+) -> Result<Errand, Refusal> {
+    let realm = &settings.realm;
+    let mut headers = Vec::new();
+    if settings.profile.service.is_some() {
+        let identity = realm.home_uri(user)?;
+        headers.push(("P-Preferred-Identity".to_owned(), format!("<{identity}>")));
+    }
+    let own = Party { address: user.clone(), name: own.name.clone() };
+    Ok(Errand {
+        target: realm.target(&other.address)?,
+        from: realm.name_addr(&own)?,
+        to: realm.name_addr(other)?,
+        next_hop,
+        proxy: settings.core.clone(),
+        headers,
+        contact_user: None,
+        contact_params: String::new(),
+    })
+}
