@@ -129,11 +129,8 @@ impl Access {
 
     /// Makes the kit of a leg, or of a registration, of this user.
     pub(super) fn kit(&self, settings: &Settings, random: Random) -> Kit {
-        let mut local = Local::new(settings.local.clone(), settings.user_agent.clone());
-        local.tls_port = settings.tls_port;
-        local.session_expires = settings.session_timer;
-        local.datagram = settings.datagram;
-        local.credentials = self.credentials.clone().or_else(|| settings.credentials.clone());
+        let mut local = settings.on_the_wire();
+        local.credentials = self.credentials.clone().or(local.credentials);
         local.contact_params = self.contact_params(settings);
         if let Some(contact) = &self.contact {
             local.contact_user = Some(contact.user.clone());

@@ -13,6 +13,7 @@
 
 mod leg_events;
 mod messages;
+mod pager;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 
 use super::access::Access;
 use super::media::{self, Peer};
+use super::pager::Reports;
 use super::settings::Settings;
 use super::sip_outcomes::{self, LegEnd};
 use super::{description, invite};
@@ -33,7 +35,11 @@ use crate::chat::{
 use crate::clock::Anchor;
 use crate::ids::{MessageId, Random, SessionId};
 use crate::msrp;
-use crate::sip::{DialogKey, Hop, Leg, LegInput, Message, Reason, Request, Status, Uri};
+use crate::sip::{
+    DialogKey, Hop, Leg, LegInput, Message, Reason, Request, Status, Uri, UsageInput,
+};
+
+use pager::Pager;
 
 /// What a conversation works with.
 #[derive(Debug)]
@@ -46,7 +52,7 @@ pub struct ConversationKit {
     pub anchor: Anchor,
     /// Randomness.
     pub random: Random,
-    /// Where our INVITEs go first, best first; nowhere means straight to their target.
+    /// Where our INVITEs and MESSAGEs go first, best first; nowhere means straight to their target.
     pub next_hops: Vec<Hop>,
 }
 
@@ -84,6 +90,8 @@ pub enum Input {
         /// Where it was to go.
         hop: Hop,
     },
+    /// Reports on messages that came outside of any session.
+    Reports(Reports),
     /// The MSRP connection is open.
     MsrpConnected,
     /// An MSRP frame has arrived.
@@ -177,6 +185,8 @@ pub struct Conversation {
     goodbye: bool,
     /// The MSRP connection is closed once our BYE is answered: closed earlier, it would look lost.
     msrp_closes: bool,
+    /// The reports that go another way than the session, which is over.
+    pager: Pager,
     outputs: VecDeque<Output>,
 }
 
@@ -324,12 +334,17 @@ impl Conversation {
                 self.outputs.push_back(Output::Answer(answer));
                 self.outputs.extend(later);
             }
+            Input::Sip { message, source } if self.pager.owns(&message) => {
+                self.pager.handle(now, UsageInput::Message { message, source });
+            }
             Input::Sip { message, source } => {
                 self.leg_of(&message).handle(now, LegInput::Message { message, source });
             }
             Input::SipFailed { hop } => {
+                self.pager.handle(now, UsageInput::TransportFailed { hop: hop.clone() });
                 self.leg.handle(now, LegInput::TransportFailed { hop });
             }
+            Input::Reports(reports) => self.take_reports(now, &reports),
             Input::MsrpConnected => self.feed_msrp(now, msrp::Input::Connected),
             Input::MsrpFrame(frame) => self.feed_msrp(now, msrp::Input::Frame(frame)),
             Input::MsrpMalformed(why) => self.feed_msrp(now, msrp::Input::Malformed(why)),
@@ -354,6 +369,7 @@ impl Conversation {
             self.msrp.next_timeout(),
             self.composing.next_timeout(),
             self.timers.next(),
+            self.pager.next_timeout(),
         ];
         legs.chain(own).flatten().min()
     }
@@ -365,7 +381,9 @@ impl Conversation {
             return self.chat.state() == State::Ended && !self.goodbye;
         }
         let over = self.chat.state() == State::Ended && self.timers.forget.is_none();
-        over && self.leg.is_finished() && self.retired.iter().all(Leg::is_finished)
+        over && self.pager.is_idle()
+            && self.leg.is_finished()
+            && self.retired.iter().all(Leg::is_finished)
     }
 
     /// Tells whether the chat is over, though its legs may still absorb what arrives late.
@@ -434,6 +452,7 @@ impl Conversation {
             stopping: false,
             goodbye: false,
             msrp_closes: false,
+            pager: Pager::default(),
             outputs: VecDeque::new(),
         };
         this.route_leg();
@@ -527,6 +546,7 @@ impl Conversation {
             leg.handle(now, LegInput::Timeout);
         }
         self.msrp.handle(now, msrp::Input::Timeout);
+        self.pager.handle(now, UsageInput::Timeout);
     }
 
     fn stop(&mut self, now: Instant) {
@@ -561,7 +581,7 @@ impl Conversation {
     /// Runs the machines below until they are quiet, then lets a leaving user go.
     fn settle(&mut self, now: Instant) {
         loop {
-            let quiet = !self.settle_legs(now) & !self.settle_msrp(now);
+            let quiet = !self.settle_legs(now) & !self.settle_msrp(now) & !self.settle_pager(now);
             if !quiet {
                 continue;
             }
@@ -610,17 +630,6 @@ impl Conversation {
         message: Option<MessageId>,
     ) {
         self.tell(now, NoticeKind::Event { event, description, message });
-    }
-
-    fn tell_invitation(&mut self, now: Instant) {
-        self.heard = true;
-        let info = self.chat.info();
-        let kind = NoticeKind::Invited {
-            subject: info.subject.clone(),
-            originator: info.originator.clone(),
-            terminating: info.terminating.clone(),
-        };
-        self.tell(now, kind);
     }
 
     fn tell(&mut self, now: Instant, kind: NoticeKind) {

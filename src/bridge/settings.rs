@@ -6,7 +6,7 @@ use super::delivery::SuccessOn;
 use super::identity::{Realm, Standing};
 use super::profile::Profile;
 use crate::msrp::Limits;
-use crate::sip::{Credentials, Hop, Status, Timers};
+use crate::sip::{Credentials, Hop, Local, Status, Timers};
 
 /// How conversations behave.
 #[derive(Debug, Clone)]
@@ -63,6 +63,20 @@ pub struct Settings {
     pub tracked_messages: usize,
     /// How many redirections (RFC 3261 section 8.1.3.4) are followed.
     pub redirects: u8,
+}
+
+impl Settings {
+    /// Describes who we are on the wire.
+    #[must_use]
+    pub fn on_the_wire(&self) -> Local {
+        let mut local = Local::new(self.local.clone(), self.user_agent.clone());
+        local.tls_port = self.tls_port;
+        local.credentials = self.credentials.clone();
+        local.session_expires = self.session_timer;
+        local.datagram = self.datagram;
+        local.contact_params = self.profile.contact_params.to_owned();
+        local
+    }
 }
 
 /// Settings for tests, which change what they are about.

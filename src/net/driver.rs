@@ -17,7 +17,9 @@ use crate::chat::{Answer, Notice, NoticeKind, Refusal};
 use crate::ids::MessageId;
 use crate::sip::{DialogKey, Message};
 use crate::store::connections::OnFailure;
-use crate::store::{Inbox, Letter, MsrpArrival, Registrations, Sessions, Ticket};
+use crate::store::{
+    Inbox, Letter, MsrpArrival, RegistrationLetter, Registrations, Sessions, Ticket,
+};
 
 /// What every driver works with.
 #[derive(Clone)]
@@ -191,6 +193,7 @@ impl Driver {
                 self.doubt();
                 self.conversation.handle(now(), Input::SipFailed { hop });
             }
+            Letter::Reports(reports) => self.conversation.handle(now(), Input::Reports(reports)),
             Letter::Msrp(arrival) => self.adopt(*arrival),
             Letter::Stop => self.conversation.handle(now(), Input::Stop),
         }
@@ -199,7 +202,9 @@ impl Driver {
     /// Has it checked whether the core still knows the user, and can still be reached.
     fn doubt(&self) {
         if let Some(registrations) = &self.kit.registrations {
-            registrations.doubt(self.conversation.user());
+            let user = self.conversation.user().clone();
+            // Without room there is no news in this: so many doubts cannot be about one user.
+            let _told = registrations.offer(RegistrationLetter::Doubt(user));
         }
     }
 

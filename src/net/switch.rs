@@ -15,12 +15,15 @@ use super::core::Core;
 use super::driver::{Driver, DriverKit, StartReply, now};
 use super::sip_outbound::{Inbound, stateless};
 use crate::address::Address;
-use crate::bridge::{Access, Arrival, Conversation, ConversationKit, Settings};
+use crate::bridge::{
+    Access, Arrival, Conversation, ConversationKit, Reports, Settings, reports_in,
+};
 use crate::chat::{Invitation, Refusal};
 use crate::clock::Anchor;
 use crate::ids::{Random, SessionId};
 use crate::sip::{
-    DialogKey, Hop, Message, Method, Request, Response, Route, Status, response_to, route, stray,
+    DialogKey, Hop, Message, Method, Request, Response, Route, Status, accept_stateless,
+    answer_stateless, route, stray,
 };
 use crate::store::connections::OnFailure;
 use crate::store::{
@@ -163,6 +166,9 @@ impl Switch {
                 (None, Message::Request(request)) if request.method == Method::Invite => {
                     self.admit(request, source, key);
                 }
+                (None, Message::Request(request)) if request.method == Method::Message => {
+                    self.take_message(request, &source);
+                }
                 (None, message) => self.answer_stray(&message, &source),
             },
             Route::Malformed => debug!(%source, "SIP message without identity, dropped"),
@@ -230,20 +236,12 @@ impl Switch {
     fn admit(&mut self, invite: Request, source: Hop, key: DialogKey) {
         if !self.neighbours.include(&source) {
             info!(%source, "invitation from a stranger refused: not in [core] trusted_peers");
-            self.send(response_to(&invite, Status::FORBIDDEN, None), &source);
+            self.send(answer_stateless(&invite, Status::FORBIDDEN), &source);
             return;
         }
-        let access = match &self.kit.registrations {
-            None => Arc::default(),
-            Some(registrations) => {
-                match registrations.terminating(&self.settings.realm, &invite.uri) {
-                    Some(access) => access,
-                    None => {
-                        debug!(%source, uri = %invite.uri, "invitation for nobody here");
-                        return self.send(response_to(&invite, Status::NOT_FOUND, None), &source);
-                    }
-                }
-            }
+        let Some(access) = self.terminating(&invite) else {
+            debug!(%source, uri = %invite.uri, "invitation for nobody here");
+            return self.send(answer_stateless(&invite, Status::NOT_FOUND), &source);
         };
         if let Err(refusal) = self.kit.sessions.admit() {
             warn!(%source, %refusal, "invitation refused");
@@ -256,11 +254,57 @@ impl Switch {
         let arrival = Arrival { session, invite, source, trusted };
         let subscriptions = Arc::clone(&self.subscriptions);
         let has_client = |user: &_| !subscriptions.of(user).is_empty();
-        let kit = self.conversation_kit((access, Vec::new()));
+        // Whoever is invited may report on what he read when the session is over.
+        let hops = self.kit.core.hops(now(), &mut self.random).unwrap_or_default();
+        let kit = self.conversation_kit((access, hops));
         let conversation = Conversation::incoming(now(), kit, arrival, &has_client);
         let (inbox, letters) = Inbox::new(self.kit.sessions.inbox_size());
         self.kit.sessions.route_caller(key.clone(), cseq, inbox.clone());
         self.spawn(conversation, (inbox, letters), Some(key), None);
+    }
+
+    /// Finds the access of the user that a request of the core is for; in mode `ue`, nothing where
+    /// its Request-URI is none of our contacts.
+    fn terminating(&self, request: &Request) -> Option<Arc<Access>> {
+        match &self.kit.registrations {
+            None => Some(Arc::default()),
+            Some(known) => known.terminating(&self.settings.realm, &request.uri),
+        }
+    }
+
+    /// Takes a MESSAGE: reports on messages may come outside of their session, above all when that
+    /// is over. Texts do not, and from strangers nothing does. What a report does is the same when
+    /// it comes again, so nothing needs to be remembered.
+    fn take_message(&self, message: Request, source: &Hop) {
+        let access = self.terminating(&message).filter(|_| self.neighbours.include(source));
+        let reports = access.and_then(|access| {
+            let trusted = self.neighbours.trust(source);
+            reports_in((&self.settings, &access), (&message, trusted))
+        });
+        let Some(reports) = reports else {
+            return self.answer_stray(&Message::Request(message), source);
+        };
+        let mut answer = accept_stateless(&message, &self.settings.on_the_wire());
+        if answer.status.is_success() && !self.hand_out(&reports) {
+            warn!(%source, user = %reports.user, "reports find a full inbox");
+            answer = answer_stateless(&message, Status::SERVICE_UNAVAILABLE);
+            answer.headers.push("Retry-After", "1");
+        }
+        self.send(answer, source);
+    }
+
+    /// Gives reports to every session of the user, of which one may know the messages; tells
+    /// whether there was room.
+    fn hand_out(&self, reports: &Reports) -> bool {
+        let inboxes = self.kit.sessions.of_user(&reports.user);
+        if inboxes.is_empty() {
+            debug!(user = %reports.user, "reports on no message of ours, dropped");
+        }
+        let offers = inboxes.iter().map(|inbox| inbox.offer(Letter::Reports(reports.clone())));
+        let is_full = |offer: &Result<(), Returned>| {
+            offer.as_ref().is_err_and(|returned| returned.why == NotTaken::Full)
+        };
+        offers.filter(is_full).count() == 0
     }
 
     fn spawn(
@@ -277,7 +321,7 @@ impl Switch {
     fn answer_stray(&self, message: &Message, source: &Hop) {
         match message {
             Message::Request(request) => {
-                if let Some(answer) = stray(request) {
+                if let Some(answer) = stray(request, &self.settings.on_the_wire()) {
                     self.send(answer, source);
                 }
             }
@@ -286,7 +330,7 @@ impl Switch {
     }
 
     fn too_busy(&self, invite: &Request, refusal: &Refusal) -> Response {
-        let mut answer = response_to(invite, Status::SERVICE_UNAVAILABLE, None);
+        let mut answer = answer_stateless(invite, Status::SERVICE_UNAVAILABLE);
         let retry_after = match refusal {
             Refusal::Full { retry_after, .. } | Refusal::Unavailable { retry_after, .. } => {
                 retry_after.as_secs().max(1)

@@ -94,6 +94,24 @@ impl Dialog {
         })
     }
 
+    /// Builds the subscriber's view from our SUBSCRIBE or REFER and a NOTIFY to it (RFC 6665
+    /// section 4.4.1): the route set is the Record-Route of the NOTIFY, in its order. Without a
+    /// usable Contact the target remains the Request-URI.
+    pub fn of_subscriber(request: &Request, notify: &Request) -> Result<Self, DialogError> {
+        let cseq = notify.cseq().map_err(|_| DialogError::NoCSeq)?;
+        Ok(Self {
+            call_id: request.call_id().unwrap_or_default().to_owned(),
+            local: request.headers.get("From").unwrap_or_default().to_owned(),
+            remote: notify.headers.get("From").unwrap_or_default().to_owned(),
+            local_tag: request.from_tag().unwrap_or_default(),
+            remote_tag: notify.from_tag().unwrap_or_default(),
+            local_cseq: request.cseq().map_or(0, |cseq| cseq.number),
+            remote_cseq: Some(cseq.number),
+            route_set: notify.record_route(),
+            remote_target: contact_of(&notify.headers).unwrap_or_else(|| request.uri.clone()),
+        })
+    }
+
     /// Continues the peer's numbering of an early dialog that this one confirms.
     pub fn resume(&mut self, remote_cseq: Option<u32>) {
         self.remote_cseq = remote_cseq;

@@ -184,6 +184,25 @@ impl World {
         invite
     }
 
+    /// The far end, as Bob, sends Alice a MESSAGE.
+    pub(crate) fn far_end_pages(
+        &mut self,
+        (from, to): (&str, &str),
+        content_type: &str,
+        body: &str,
+    ) {
+        self.pages += 1;
+        let number = self.pages;
+        let message = RequestBuilder::new(Method::Message, uri(to))
+            .via(&Via::new(&far_hop(), &format!("z9hG4bKpage{number}")))
+            .from(&name_addr(&format!("<{from}>;tag=page{number}")))
+            .to(&name_addr(&format!("<{to}>")))
+            .call_id(&format!("page{number}@far.example"))
+            .cseq(1)
+            .body(content_type, Bytes::copy_from_slice(body.as_bytes()));
+        self.far_end_sends(&message.build().into());
+    }
+
     /// The far end takes its INVITE back.
     pub(crate) fn far_end_cancels(&mut self, invite: &Request, reason: Option<&str>) {
         let mut cancel = RequestBuilder::new(Method::Cancel, invite.uri.clone())

@@ -11,6 +11,7 @@ mod laws;
 mod lines;
 mod media;
 mod naming;
+mod pager;
 mod proxies;
 mod refusals;
 mod registering;

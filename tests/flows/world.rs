@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chatbridge::address::Address;
-use chatbridge::bridge::{Access, Arrival, Conversation, ConversationKit, Input, Output, Settings};
+use chatbridge::bridge::{
+    Access, Arrival, Conversation, ConversationKit, Input, Output, Settings, reports_in,
+};
 use chatbridge::chat::{
     Answer, Command, Invitation, Notice, NoticeKind, OutgoingMessage, Party, Refusal, ReportRequest,
 };
@@ -20,8 +22,8 @@ use chatbridge::ids::{MessageId, Random, SessionId};
 use chatbridge::im_server::{self, ImServer};
 use chatbridge::msrp;
 use chatbridge::sip::{
-    Decoded, DialogKey, Hop, Message, Method, Route, Transport, WireLimits, decode_datagram,
-    reply_hop, route, stamp_answer, stray,
+    Decoded, DialogKey, Hop, Message, Method, Response, Route, Transport, WireLimits,
+    accept_stateless, decode_datagram, reply_hop, route, stamp_answer, stray,
 };
 use time::OffsetDateTime;
 
@@ -80,6 +82,7 @@ pub(crate) struct World {
     /// Every byte string that the bridge has put on a wire.
     pub(crate) written: Vec<Bytes>,
     next_message: u32,
+    pub(crate) pages: usize,
 }
 
 /// A network that loses, repeats and reorders datagrams.
@@ -140,6 +143,7 @@ impl World {
             answers: Vec::new(),
             ladder: Vec::new(),
             written: Vec::new(),
+            pages: 0,
             next_message: 0,
         }
     }
@@ -472,11 +476,26 @@ impl World {
             self.talks.insert(session.clone(), talk);
             self.callers.insert(key, session.clone());
             self.drain(&session);
-        } else if let Some(mut answer) = stray(&request) {
-            stamp_answer(&mut answer, &source);
-            let hop = answer.via().map_or(source.clone(), |via| reply_hop(&via, &source));
-            self.wire.push_back((BRIDGE, hop.port, answer.encode()));
+        } else if let Some(reports) =
+            reports_in((&self.settings, &Access::default()), (&request, true))
+            && request.method == Method::Message
+        {
+            let answer = accept_stateless(&request, &self.settings.on_the_wire());
+            self.answer(answer, &source);
+            let of_user = |talk: &&Conversation| *talk.user() == reports.user;
+            let talks = self.talks.values().filter(of_user).map(|talk| talk.id().clone());
+            for session in talks.collect::<Vec<_>>() {
+                self.feed(&session, Input::Reports(reports.clone()));
+            }
+        } else if let Some(answer) = stray(&request, &self.settings.on_the_wire()) {
+            self.answer(answer, &source);
         }
+    }
+
+    fn answer(&mut self, mut answer: Response, source: &Hop) {
+        stamp_answer(&mut answer, source);
+        let hop = answer.via().map_or(source.clone(), |via| reply_hop(&via, source));
+        self.wire.push_back((BRIDGE, hop.port, answer.encode()));
     }
 
     fn feed(&mut self, session: &SessionId, input: Input) {

@@ -7,7 +7,7 @@ use super::{Attempt, Conversation, Output};
 use crate::bridge::description;
 use crate::bridge::media::{self, Unusable};
 use crate::bridge::sip_outcomes::{self, LegEnd, Outcome, Retry, Row};
-use crate::chat::{EventType, Role, State};
+use crate::chat::{EventType, NoticeKind, Role, State};
 use crate::msrp::Setup;
 use crate::sip::{
     Body, DialogKey, Hop, Leg, LegEvent, LegOutput, Message, NameAddr, NoAnswer, Reason, Response,
@@ -82,6 +82,8 @@ impl Conversation {
             | LegEvent::Confirmed
             | LegEvent::Offer { .. }
             | LegEvent::Answer { .. }
+            | LegEvent::Referral { .. }
+            | LegEvent::Referred { .. }
             | LegEvent::OfferRefused { .. } => {}
             LegEvent::Established { .. }
             | LegEvent::Refused { .. }
@@ -112,6 +114,8 @@ impl Conversation {
             LegEvent::Expired => self.end_by(now, LegEnd::NoReaction, &[]),
             // The bridge offers nothing that it must have: a refused offer changes nothing.
             LegEvent::Confirmed | LegEvent::OfferRefused { .. } | LegEvent::ByeDone => {}
+            // A 1-1 chat refers nobody, and its legs take no REFER.
+            LegEvent::Referral { .. } | LegEvent::Referred { .. } => {}
             LegEvent::NoAck => self.end_by(now, LegEnd::NoAck, &[]),
             LegEvent::SessionExpired => self.end_by(now, LegEnd::SessionTimeout, &[]),
             LegEvent::Offer { body } => self.offered(now, body.as_ref()),
@@ -121,6 +125,18 @@ impl Conversation {
             }
             LegEvent::Lost { .. } => self.end_by(now, LegEnd::DialogLost, &[]),
         }
+    }
+
+    /// Tells the user of the invitation.
+    pub(super) fn tell_invitation(&mut self, now: Instant) {
+        self.heard = true;
+        let info = self.chat.info();
+        let kind = NoticeKind::Invited {
+            subject: info.subject.clone(),
+            originator: info.originator.clone(),
+            terminating: info.terminating.clone(),
+        };
+        self.tell(now, kind);
     }
 
     /// The wire has confirmed the end, or never will.

@@ -151,6 +151,8 @@ fn say(event: &LegEvent) -> String {
         LegEvent::Offer { .. } => "Offer".to_owned(),
         LegEvent::Ended { .. } => "Ended".to_owned(),
         LegEvent::Lost { .. } => "Lost".to_owned(),
+        LegEvent::Referral { .. } => "Referral".to_owned(),
+        LegEvent::Referred { .. } => "Referred".to_owned(),
         LegEvent::ByeDone => "ByeDone".to_owned(),
     }
 }

@@ -33,7 +33,8 @@
 //! transaction is. What a leg does not expect it answers with a status, and stays as it is.
 
 mod desk;
-mod fate;
+mod refer;
+
 mod reliable;
 mod renew;
 mod session;
@@ -49,12 +50,14 @@ use crate::ids::Random;
 use crate::sip::timers::{Deadlines, Timers};
 use crate::sip::transaction::TransactionKey;
 use crate::sip::{
-    ALLOW, BRANCH_COOKIE, Credentials, Hop, Message, Method, NameAddr, Reason, Request, Response,
-    Status, Transport, Uri, Via, stamp_source,
+    ALLOW, BRANCH_COOKIE, Credentials, Hop, Message, Method, NameAddr, Reason, Refer,
+    ReferralEvent, Request, Response, Status, Transport, Uri, Via, stamp_source,
 };
 
 pub(super) use desk::preloaded_route;
 use desk::{Desk, Inbound, Purpose, Report};
+pub use refer::ReferId;
+use refer::Refers;
 use session::{Closing, Session};
 use uac::{Calling, Placed};
 use uas::Deciding;
@@ -69,6 +72,8 @@ pub struct Leg {
     state: State,
     /// Our INVITE, as long as a 2xx to it may still arrive.
     placed: Option<Box<Placed>>,
+    /// Whom the leg has referred to others, and to whom it was referred.
+    refers: Refers,
     waits: Deadlines<Wait>,
 }
 
@@ -95,6 +100,8 @@ pub struct Local {
     pub user_agent: String,
     /// The methods for Allow.
     pub allow: String,
+    /// The event packages of which we notify, for Allow-Events (RFC 6665 section 4.4.4).
+    pub events: Vec<String>,
     /// The option tags for Supported, which a peer may also require.
     pub supported: Vec<String>,
     /// The parameters, each with its semicolon, of the Contact with which we answer an INVITE.
@@ -126,6 +133,7 @@ impl Local {
             tls_port: None,
             user_agent: user_agent.into(),
             allow: ALLOW.to_owned(),
+            events: Vec::new(),
             supported: OPTIONS.map(str::to_owned).to_vec(),
             contact_params: String::new(),
             contact_user: None,
@@ -312,6 +320,21 @@ pub enum LegEvent {
         /// The status, where there is one.
         status: Option<Status>,
     },
+    /// What has become of a REFER of ours.
+    Referral {
+        /// Which one, as [`Leg::refer`] has told.
+        id: ReferId,
+        /// What has become of it.
+        news: ReferralEvent,
+    },
+    /// The peer refers us to others; to be answered at once with [`Leg::answer_refer`]. Comes only
+    /// where [`Local::allow`] names REFER.
+    Referred {
+        /// Its name.
+        id: ReferId,
+        /// What it asks.
+        refer: Box<Refer>,
+    },
     /// The BYE that was asked for is answered, or will never be.
     ByeDone,
 }
@@ -409,7 +432,8 @@ impl Leg {
             State::Deciding(deciding) => deciding.reliable.next_timeout(),
             State::Calling(_) | State::Closing(_) | State::Over => None,
         };
-        [self.desk.next_timeout(), self.waits.next_timeout(), answers].into_iter().flatten().min()
+        let own = [self.desk.next_timeout(), self.waits.next_timeout(), answers];
+        own.into_iter().chain([self.refers.next_timeout()]).flatten().min()
     }
 
     /// Tells whether nothing is left to absorb, to repeat or to poll.
@@ -486,6 +510,7 @@ impl Leg {
         }
         self.repeat_answers(now);
         self.repeat_ringing(now);
+        self.expire_refers(now);
     }
 
     /// Serves the reports of the transactions until none is left.
@@ -506,6 +531,8 @@ impl Leg {
                 (Purpose::Cancel | Purpose::ForkBye | Purpose::Superseded, _)
                 | (Purpose::Bye, _) => {}
                 (Purpose::Renew, report) => self.handle_renewal(now, report),
+                (Purpose::Refer(id), report) => self.handle_referral(now, id, report),
+                (Purpose::Notify(id), report) => self.handle_told(id, report),
                 // Whoever does not take a PRACK repeats the response, which changes nothing.
                 (Purpose::Prack, _) => {}
             }
@@ -514,6 +541,7 @@ impl Leg {
             self.handle_ack(now, &ack);
         }
         self.change_session(now);
+        self.tell_referrers(now);
     }
 }
 

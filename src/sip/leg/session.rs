@@ -12,7 +12,7 @@ use super::renew::Renewal;
 use super::timer::Policy;
 use super::{Body, Leg, LegEvent, State};
 use crate::sip::dialog::{Dialog, DialogError};
-use crate::sip::endpoint::{ACCEPT, unsupported};
+use crate::sip::endpoint::{answer_options, unsupported};
 use crate::sip::transaction::TransactionKey;
 use crate::sip::{Headers, Hop, Method, Reason, Request, Response, Status, response_to};
 
@@ -243,6 +243,10 @@ impl Leg {
             State::Closing(closing) => closing.dialog.admit(request),
             State::Over => Err(DialogError::OtherDialog),
         };
+        if admitted.is_err() && self.is_farewell(request) {
+            self.desk.open(now, &inbound);
+            return self.refuse(now, &inbound, Status::OK);
+        }
         if let Err(error) = admitted {
             let refusal = self.desk.response(request, error.status());
             return self.desk.answer_stateless(&inbound, &refusal);
@@ -259,12 +263,13 @@ impl Leg {
             Method::Bye => self.handle_bye(now, &inbound),
             Method::Invite | Method::Update => self.handle_offer(now, inbound),
             Method::Prack => self.handle_prack(now, &inbound),
+            Method::Notify => self.handle_notify(now, &inbound),
+            Method::Subscribe => self.handle_subscribe(now, &inbound),
+            Method::Refer if self.takes_refers() => self.handle_refer(now, inbound),
             Method::Ack
             | Method::Cancel
             | Method::Options
             | Method::Register
-            | Method::Subscribe
-            | Method::Notify
             | Method::Refer
             | Method::Message
             | Method::Info
@@ -451,18 +456,16 @@ impl Leg {
             | Method::Publish => Status::METHOD_NOT_ALLOWED,
         };
         let mut response = self.desk.response(&inbound.request, status);
-        if matches!(status, Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED)
-            || inbound.request.method == Method::Options
-        {
+        if matches!(status, Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED) {
             self.desk.push_abilities(&mut response.headers);
         }
         if inbound.request.method == Method::Options && status == Status::OK {
-            response.headers.push("Accept", ACCEPT);
+            response = answer_options(response, &self.desk.kit.local, &self.desk.contact);
         }
         self.desk.answer(now, &inbound.key, &response);
     }
 
-    fn refuse_for_now(&mut self, now: Instant, inbound: &Inbound) {
+    pub(super) fn refuse_for_now(&mut self, now: Instant, inbound: &Inbound) {
         let later = self.later(&inbound.request);
         self.desk.answer(now, &inbound.key, &later);
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::desk::{Desk, Purpose, preloaded_route};
+use super::refer::Refers;
 use super::reliable::Early;
 use super::renew::Renewal;
 use super::session::{Closing, Session};
@@ -67,7 +68,13 @@ impl Leg {
         let mut hops = VecDeque::from(call.next_hops.clone());
         let Some(hop) = hops.pop_front().or_else(|| routed_hop(&call)) else {
             desk.event(LegEvent::NoAnswer(NoAnswer::Transport));
-            return Self { desk, state: State::Over, placed: None, waits };
+            return Self {
+                desk,
+                state: State::Over,
+                placed: None,
+                refers: Refers::default(),
+                waits,
+            };
         };
         let (request, interval) = invite(&mut desk, &call, &hop);
         desk.request(now, &request, hop.clone(), Purpose::Invite);
@@ -83,7 +90,7 @@ impl Leg {
             is_longer: false,
         };
         let state = State::Calling(Calling::Silent);
-        Self { desk, state, placed: Some(Box::new(placed)), waits }
+        Self { desk, state, placed: Some(Box::new(placed)), refers: Refers::default(), waits }
     }
 
     /// Takes the call back before it is answered. The CANCEL waits for a provisional response; a

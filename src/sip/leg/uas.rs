@@ -4,12 +4,13 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::desk::{Desk, Inbound};
+use super::refer::Refers;
 use super::reliable::Reliable;
 use super::renew::Renewal;
 use super::session::{Answered, Session};
 use super::{Body, Kit, Leg, LegEvent, State, Wait};
 use crate::sip::dialog::Dialog;
-use crate::sip::endpoint::{stray, unsupported};
+use crate::sip::endpoint::{objection, stray};
 use crate::sip::timers::Deadlines;
 use crate::sip::transaction::TransactionKey;
 use crate::sip::{Hop, Method, Request, Response, Status, response_to, stamp_source};
@@ -39,7 +40,13 @@ impl Leg {
         let inbound = Inbound { request: invite, source, key };
         desk.open(now, &inbound);
         desk.answer(now, &inbound.key, &response_to(&inbound.request, Status::TRYING, None));
-        let mut leg = Self { desk, state: State::Over, placed: None, waits: Deadlines::default() };
+        let mut leg = Self {
+            desk,
+            state: State::Over,
+            placed: None,
+            refers: Refers::default(),
+            waits: Deadlines::default(),
+        };
         match leg.objection(&inbound.request) {
             Ok(dialog) => {
                 if let Some(expires) = expires(&inbound.request) {
@@ -138,7 +145,7 @@ impl Leg {
         let answer = match request.method == Method::Invite {
             true if merged => self.desk.response(request, Status::LOOP_DETECTED),
             true => self.later(request),
-            false => match stray(request) {
+            false => match stray(request, &self.desk.kit.local) {
                 Some(answer) => answer,
                 None => return,
             },
@@ -170,7 +177,7 @@ impl Leg {
 
     fn objection(&self, invite: &Request) -> Result<Dialog, Response> {
         let Desk { kit, local_tag, .. } = &self.desk;
-        if let Some(refusal) = unsupported(invite, &kit.local.supported, local_tag) {
+        if let Some(refusal) = objection(invite, &kit.local.supported, local_tag) {
             return Err(refusal);
         }
         if let Some(refusal) = self.interval_refusal(invite) {

@@ -41,7 +41,7 @@ fn a_register_carries_what_rfc_3261_asks_for() {
             "CSeq: 1 REGISTER",
             "Contact: <sip:alice@192.0.2.1:5060>;+g.oma.sip-im",
             "Expires: 3600",
-            "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK",
+            "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, NOTIFY",
             "Supported: 100rel, timer, path",
             "User-Agent: bridge/1",
             "P-Access-Network-Info: none",

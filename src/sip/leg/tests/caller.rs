@@ -26,7 +26,7 @@ fn an_invite_carries_what_rfc_3261_asks_for() {
             &format!("Call-ID: {}", stage.leg.call_id()),
             "CSeq: 1 INVITE",
             "Contact: <sip:alice@192.0.2.1:5060;transport=tcp>;+g.oma.sip-im",
-            "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK",
+            "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, NOTIFY",
             "Supported: 100rel, timer",
             "User-Agent: bridge/1",
             "Subject: hi  Evil: yes",

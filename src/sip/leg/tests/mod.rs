@@ -7,6 +7,7 @@ mod challenged;
 mod established;
 mod failover;
 mod network;
+mod refer;
 mod reliable;
 mod renewal;
 mod secure;
@@ -19,8 +20,8 @@ use bytes::Bytes;
 use super::{Body, Call, Kit, Leg, LegEvent, LegInput, LegOutput, Local, NoAnswer};
 use crate::ids::Random;
 use crate::sip::{
-    Decoded, Hop, Message, Method, NameAddr, Reason, Request, Response, Status, Timers, Transport,
-    Uri, WireLimits, decode_datagram, response_to,
+    Decoded, Hop, Message, Method, NameAddr, Reason, ReferralEvent, Request, Response, Status,
+    Timers, Transport, Uri, WireLimits, decode_datagram, response_to,
 };
 
 /// A leg on a stage: the test plays its peer and its owner.
@@ -293,6 +294,14 @@ fn name(event: LegEvent) -> String {
         LegEvent::Offer { body } => format!("Offer {}", text(body)),
         LegEvent::Ended { reasons } => format!("Ended {}", joined(reasons)),
         LegEvent::Lost { status } => format!("Lost {}", code(status)),
+        LegEvent::Referral { news, .. } => match news {
+            ReferralEvent::Progress(status) => format!("Referral Progress {}", status.code()),
+            ReferralEvent::Ended { last } => format!("Referral Ended {}", code(last)),
+            news @ (ReferralEvent::Accepted { .. } | ReferralEvent::Refused(_)) => {
+                format!("Referral {news:?}")
+            }
+        },
+        LegEvent::Referred { .. } => "Referred".to_owned(),
         LegEvent::ByeDone => "ByeDone".to_owned(),
     };
     line.trim_end().to_owned()
