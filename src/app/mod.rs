@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::bridge;
 use crate::clock::Anchor;
 use crate::config::{Config, CoreMode, Log, LogFormat};
 use crate::ids::Random;
@@ -111,18 +112,22 @@ impl Running {
             msrp: msrp.local_addr()?,
             im_server: im_server_place,
         };
+        let credentials = settings::credentials(config, &mut random);
         if let Some(sockets) = im_server {
-            let settings = settings::im_server(config, sockets.local, places.sip);
-            let server = ImServer::new(settings, random.fork());
+            let home = (places.sip, credentials.clone());
+            let settings = settings::im_server(config, sockets.local, home);
+            let server = ImServer::new(Instant::now().into_std(), settings, random.fork());
             tasks.spawn(run_im_server(server, sockets, stop_net.clone()));
         }
-        Self::start_bridge(config, (sip, msrp, places, core), random, (stop_net, tasks))
+        let bridge = settings::bridge(config, places, credentials);
+        let stop = (stop_net, tasks);
+        Self::start_bridge(config, (sip, msrp, places, core), (bridge, random), stop)
     }
 
     fn start_bridge(
         config: &Config,
         (sip, msrp, places, core): (SipSockets, MsrpListener, Places, Core),
-        mut random: Random,
+        (settings, mut random): (Arc<bridge::Settings>, Random),
         (stop_net, tasks): (CancellationToken, TaskTracker),
     ) -> io::Result<Self> {
         let (sessions, starts) = Sessions::new(settings::sessions(config));
@@ -140,7 +145,7 @@ impl Running {
                 notices,
                 msrp: settings::msrp(config),
             },
-            settings: settings::bridge(config, places),
+            settings,
             subscriptions: Arc::clone(&subscriptions),
             patience: Arc::new(Semaphore::new(config.limits.connections)),
             anchor: Anchor::new(Instant::now().into_std(), OffsetDateTime::now_utc()),

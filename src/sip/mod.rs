@@ -4,8 +4,8 @@
 //! and `message` the whole, with `views` upon them; `wire` and `head` bring bytes in, `message`
 //! brings them out, `build` writes anew. Upon these stand the machines: `transaction` (with
 //! `timers`), `dialog`, `leg`, the INVITE usage of one dialog, and `registration`, the REGISTER
-//! usage; `digest` proves who we are, and asks others to; `endpoint` says whose a message is, and
-//! `locate` where one goes.
+//! usage; `digest` proves who we are, and asks others to; `seal` proves what we wrote ourselves;
+//! `endpoint` says whose a message is, and `locate` where one goes.
 //! `rsip` lends the vocabulary of header fields to `headers`; all parsing is ours.
 
 mod build;
@@ -23,6 +23,7 @@ mod method;
 mod name_addr;
 mod reason;
 mod registration;
+mod seal;
 mod status;
 mod timers;
 mod transaction;
@@ -51,6 +52,7 @@ pub use registration::{
     Enrolment, Registration, RegistrationEvent, RegistrationFailure, RegistrationInput,
     RegistrationOutput,
 };
+pub use seal::Seal;
 pub use status::Status;
 pub use timers::{Deadlines, Timer, Timers};
 pub use transaction::{
