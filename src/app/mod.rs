@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::bridge;
 use crate::clock::Anchor;
 use crate::config::{Config, CoreMode, Log, LogFormat};
 use crate::ids::Random;
@@ -88,6 +89,7 @@ struct Ground {
     places: Places,
     core: Core,
     registry: Registry,
+    settings: Arc<bridge::Settings>,
 }
 
 impl Running {
@@ -124,20 +126,23 @@ impl Running {
             msrp: msrp.local_addr()?,
             im_server: im_server_place,
         };
+        let credentials = settings::credentials(config, &mut random);
         if let Some(sockets) = im_server {
-            let settings = settings::im_server(config, sockets.local, places.sip);
-            let server = ImServer::new(settings, random.fork());
+            let home = (places.sip, credentials.clone());
+            let settings = settings::im_server(config, sockets.local, home);
+            let server = ImServer::new(Instant::now().into_std(), settings, random.fork());
             tasks.spawn(run_im_server(server, sockets, stop_net.clone()));
         }
+        let settings = settings::bridge(config, places, credentials);
         let outside = (sip.outbound.clone(), core.clone(), stop_net.clone());
-        let registry = Registry::start(config, places, outside, &mut random);
-        let ground = Ground { sip, msrp, places, core, registry };
+        let registry = Registry::start(config, Arc::clone(&settings), outside, &mut random);
+        let ground = Ground { sip, msrp, places, core, registry, settings };
         Self::start_bridge(config, ground, random, (stop_net, tasks))
     }
 
     fn start_bridge(
         config: &Config,
-        Ground { sip, msrp, places, core, registry }: Ground,
+        Ground { sip, msrp, places, core, registry, settings }: Ground,
         mut random: Random,
         (stop_net, tasks): (CancellationToken, TaskTracker),
     ) -> io::Result<Self> {
@@ -157,7 +162,7 @@ impl Running {
                 notices,
                 msrp: settings::msrp(config),
             },
-            settings: settings::bridge(config, places),
+            settings,
             subscriptions: Arc::clone(&subscriptions),
             patience: Arc::new(Semaphore::new(config.limits.connections)),
             anchor: Anchor::new(Instant::now().into_std(), OffsetDateTime::now_utc()),

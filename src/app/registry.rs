@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::settings::{self, Places};
-use crate::bridge::Roster;
+use super::settings;
+use crate::bridge::{self, Roster};
 use crate::config::Config;
 use crate::ids::Random;
 use crate::net::{Core, KeeperWays, SipOutbound, run_registrations};
@@ -28,7 +28,7 @@ impl Registry {
     /// Begins to register the users of mode `ue`.
     pub(super) fn start(
         config: &Config,
-        places: Places,
+        settings: Arc<bridge::Settings>,
         (outbound, core, stop): (SipOutbound, Core, CancellationToken),
         random: &mut Random,
     ) -> Self {
@@ -37,7 +37,7 @@ impl Registry {
             return Self::default();
         }
         let (terms, pace) = settings::registrations(config);
-        let manner = (settings::bridge(config, places), terms, pace);
+        let manner = (settings, terms, pace);
         let roster = Roster::new(Instant::now().into_std(), manner, &subscribers, random.fork());
         // An answer for everybody, and some doubts.
         let room = config.limits.inbox + 2 * subscribers.len();

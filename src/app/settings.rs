@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::bridge;
-use crate::config::{Config, CoreMode, CoreTransport, CreateAnswer, HostPort, TargetUri, User};
+use crate::config::{
+    self, Config, CoreMode, CoreTransport, CreateAnswer, HostPort, TargetUri, User,
+};
+use crate::ids::Random;
 use crate::im_server;
 use crate::msrp;
 use crate::net::{Core, CoreSettings, DnsSettings, MsrpSettings, Neighbours, SipSettings};
@@ -26,7 +29,11 @@ pub(super) struct Places {
 }
 
 /// How conversations behave.
-pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
+pub(super) fn bridge(
+    config: &Config,
+    places: Places,
+    credentials: Option<Credentials>,
+) -> Arc<bridge::Settings> {
     let session = &config.session;
     let profile = profile(config);
     let user_agent = user_agent(profile.user_agent_prefix, &config.sip.user_agent);
@@ -48,7 +55,7 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
         user_agent,
         core: core(config).map(|core| core.hop()),
         datagram: config.sip.mtu_switch,
-        credentials: credentials(config),
+        credentials,
         timers: timers(config),
         session_timer: session.timer,
         msrp_host: match &config.msrp.advertise {
@@ -69,6 +76,24 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
         echo: session.echo,
         tracked_messages: session.tracked_messages,
         redirects: session.redirects,
+    })
+}
+
+/// What the bridge proves itself by to its core: to the embedded one by a password that is drawn at
+/// every start, and that nobody else ever learns.
+pub(super) fn credentials(config: &Config, random: &mut Random) -> Option<Credentials> {
+    let core = &config.core;
+    Some(match core.mode {
+        CoreMode::Embedded => Credentials {
+            username: random.token(),
+            password: Password::Text(random.token()),
+            realms: vec![core.domain.clone()],
+        },
+        CoreMode::Peer | CoreMode::Ue | CoreMode::As => Credentials {
+            username: core.username.clone()?,
+            password: Password::Text(core.password.as_ref()?.reveal().to_owned()),
+            realms: core.realms.clone(),
+        },
     })
 }
 
@@ -173,21 +198,36 @@ pub(super) fn registrations(config: &Config) -> (bridge::Terms, bridge::Pace) {
     (terms, bridge::Pace { start, retry_refused: ue.retry_refused })
 }
 
-/// How the embedded IM server behaves.
+/// How the embedded IM server behaves; `home` is where the bridge is, and what it proves itself by.
 pub(super) fn im_server(
     config: &Config,
     local: SocketAddr,
-    home: SocketAddr,
+    (home, home_credentials): (SocketAddr, Option<Credentials>),
 ) -> im_server::Settings {
+    let server = &config.im_server;
+    let account = |account: &config::Account| im_server::Account {
+        address: account.address.clone(),
+        password: Password::Text(account.password.reveal().to_owned()),
+    };
     im_server::Settings {
         domain: config.core.domain.clone(),
         local: hop(Transport::Udp, local),
-        users: config.im_server.users.clone(),
-        create_users: config.im_server.create_users,
+        users: server.users.clone(),
+        create_users: server.create_users,
+        accounts: server.accounts.iter().map(account).collect(),
         home: Some(hop(transport(config), home)),
+        home_credentials,
+        algorithms: server.algorithms.clone(),
+        nonce_lifetime: server.nonce_lifetime,
+        max_nonces: server.nonces,
         timers: timers(config),
         datagram: config.sip.mtu_switch,
-        ..im_server::Settings::default()
+        max_contacts: server.contacts,
+        max_transactions: server.transactions,
+        min_expires: server.min_expires,
+        max_expires: server.max_expires,
+        default_expires: server.expires,
+        server_name: im_server::Settings::default().server_name,
     }
 }
 
@@ -339,15 +379,6 @@ fn transport(config: &Config) -> Transport {
         CoreTransport::Tcp => Transport::Tcp,
         CoreTransport::Tls => Transport::Tls,
     }
-}
-
-fn credentials(config: &Config) -> Option<Credentials> {
-    let core = &config.core;
-    Some(Credentials {
-        username: core.username.clone()?,
-        password: Password::Text(core.password.as_ref()?.reveal().to_owned()),
-        realms: core.realms.clone(),
-    })
 }
 
 fn timers(config: &Config) -> Timers {

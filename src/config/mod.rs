@@ -4,6 +4,7 @@
 //! nobody asks for is a fault, too, so that a slip of the keyboard cannot pass for a default.
 //! `config/chatbridge.example.toml` shows every key with its default.
 
+mod accounts;
 mod fault;
 mod reader;
 mod sections;
@@ -11,6 +12,7 @@ mod tls;
 mod users;
 mod values;
 
+pub use accounts::Account;
 pub use fault::{Fault, Faults, Place};
 pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Rest, Session, Sip};
 pub use users::{Ue, User};
@@ -24,6 +26,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::address::Scheme;
 use reader::{Choice, FILE_VARIABLE, Reader};
 
 /// The whole configuration.
@@ -241,7 +244,26 @@ impl Config {
             let what = format!("{server} is also [sip] listen: the two need a port each");
             reader.discord(("im_server", "listen"), ("sip", "listen"), what);
         }
-        if self.im_server.users.is_empty() && !self.im_server.create_users {
+        let domain = &self.core.domain;
+        let (mut known, key) = (Vec::new(), ("im_server", "accounts"));
+        for address in self.im_server.accounts.iter().map(|account| &account.address) {
+            let host = address.key().rsplit_once('@').map_or(&**domain, |(_, host)| host);
+            if address.scheme() == Scheme::Sip && !host.eq_ignore_ascii_case(domain) {
+                let what = format!("{address} is no user of [core] domain");
+                reader.discord(key, ("core", "domain"), what);
+            } else if known.contains(&address) {
+                let what = format!("{address} has a password in [im_server] accounts_file too");
+                reader.discord(key, ("im_server", "accounts_file"), what);
+            }
+            known.push(address);
+        }
+        if self.im_server.min_expires > self.im_server.max_expires {
+            let keys = (("im_server", "min_expires_s"), ("im_server", "max_expires_s"));
+            let what = "is longer than [im_server] max_expires_s".to_owned();
+            reader.discord(keys.0, keys.1, what);
+        }
+        let nobody = self.im_server.users.is_empty() && self.im_server.accounts.is_empty();
+        if nobody && !self.im_server.create_users {
             let what = "is empty, and [im_server] create_users is false: nobody could chat";
             reader.discord(("im_server", "users"), ("im_server", "create_users"), what.to_owned());
         }

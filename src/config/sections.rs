@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use super::accounts::{Account, accounts, accounts_file};
 use super::reader::{Reader, Value};
 use super::values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
@@ -13,6 +14,7 @@ use super::values::{
 };
 use crate::address::Address;
 use crate::bridge::delivery::SuccessOn;
+use crate::sip::Algorithm;
 
 /// `[rest]`: the face towards applications.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,6 +230,24 @@ pub struct ImServer {
     pub users: Vec<Address>,
     /// Whether a user comes to be by being named.
     pub create_users: bool,
+    /// The users that may come from outside: those of `accounts`, then those of `accounts_file`.
+    pub accounts: Vec<Account>,
+    /// The digest algorithms that are offered, the preferred one first (RFC 8760 section 2.4).
+    pub algorithms: Vec<Algorithm>,
+    /// How long a nonce is good.
+    pub nonce_lifetime: Duration,
+    /// How many nonces are remembered.
+    pub nonces: usize,
+    /// How many contacts a user may register.
+    pub contacts: usize,
+    /// How long a registration holds that asks for no time.
+    pub expires: Duration,
+    /// The shortest registration that is granted.
+    pub min_expires: Duration,
+    /// The longest registration that is granted.
+    pub max_expires: Duration,
+    /// How many requests may be under way or lately answered at a time.
+    pub transactions: usize,
 }
 
 impl ImServer {
@@ -235,10 +255,24 @@ impl ImServer {
         let mut keys = reader.section("im_server");
         let lab = ["tel:+19585550100", "tel:+19585550101"].map(Address::parse);
         let lab = lab.into_iter().collect::<Result<Vec<_>, _>>().expect("the lab users are good");
+        let listen = keys.socket("listen", ("127.0.0.1", 5060));
+        let users = keys.parsed("users", lab, addresses);
+        let create_users = keys.flag("create_users", true);
+        let mut known = keys.parsed("accounts", Vec::new(), accounts);
+        known.extend(keys.parsed("accounts_file", Vec::new(), accounts_file));
         Self {
-            listen: keys.socket("listen", ("127.0.0.1", 5060)),
-            users: keys.parsed("users", lab, addresses),
-            create_users: keys.flag("create_users", true),
+            listen,
+            users,
+            create_users,
+            accounts: known,
+            algorithms: keys.parsed("algorithms", OFFERED.to_vec(), algorithms),
+            nonce_lifetime: keys.seconds("nonce_lifetime_s", 300, 1..=86_400),
+            nonces: keys.count("nonces", 10_000, 1..=10_000_000),
+            contacts: keys.count("contacts", 10, 1..=100),
+            expires: keys.seconds("expires_s", 3600, 60..=604_800),
+            min_expires: keys.seconds("min_expires_s", 60, 1..=3600),
+            max_expires: keys.seconds("max_expires_s", 86_400, 60..=2_592_000),
+            transactions: keys.count("transactions", 10_000, 16..=10_000_000),
         }
     }
 }
@@ -456,6 +490,28 @@ fn addresses(value: &Value) -> Result<Vec<Address>, String> {
         addresses.push(address);
     }
     Ok(addresses)
+}
+
+/// What is offered to those who prove who they are: SHA-256, and MD5 for those who know nothing
+/// better (RFC 8760 section 2.4).
+const OFFERED: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Md5];
+
+fn algorithms(value: &Value) -> Result<Vec<Algorithm>, String> {
+    let known = [Algorithm::Sha256, Algorithm::Sha512Of256, Algorithm::Md5];
+    let tokens = known.map(Algorithm::token).join(", ");
+    let mut algorithms = Vec::new();
+    for text in value.texts()? {
+        let found = Algorithm::parse(text).filter(|found| known.contains(found));
+        let found = found.ok_or_else(|| format!("{text:?} is none of {tokens}"))?;
+        if !algorithms.contains(&found) {
+            algorithms.push(found);
+        }
+    }
+    if algorithms.is_empty() {
+        Err(format!("wants one of {tokens} at least"))
+    } else {
+        Ok(algorithms)
+    }
 }
 
 fn hosts(value: &Value) -> Result<Vec<IpAddr>, String> {

@@ -17,9 +17,7 @@ use crate::chat::{Answer, Notice, NoticeKind, Refusal};
 use crate::ids::MessageId;
 use crate::sip::{DialogKey, Message};
 use crate::store::connections::OnFailure;
-use crate::store::{
-    Inbox, Letter, MsrpArrival, RegistrationLetter, Registrations, Sessions, Ticket,
-};
+use crate::store::{Inbox, Letter, MsrpArrival, Registrations, Sessions, Ticket};
 
 /// What every driver works with.
 #[derive(Clone)]
@@ -202,9 +200,7 @@ impl Driver {
     /// Has it checked whether the core still knows the user, and can still be reached.
     fn doubt(&self) {
         if let Some(registrations) = &self.kit.registrations {
-            let user = self.conversation.user().clone();
-            // Without room there is no news in this: so many doubts cannot be about one user.
-            let _told = registrations.offer(RegistrationLetter::Doubt(user));
+            registrations.doubt(self.conversation.user());
         }
     }
 

@@ -6,8 +6,8 @@
 //! `timers`), `dialog`, and the usages: `leg` is that of INVITE, `registration` that of REGISTER,
 //! `subscription` that of SUBSCRIBE and NOTIFY, `refer` that of REFER, `inquiry` that of MESSAGE and
 //! OPTIONS; the last three share `usage`, and `fate` says what a refusal leaves of a usage. `digest`
-//! proves who we are, and asks others to; `instance` names us as a device; `endpoint` says whose a
-//! message is, and `locate` where one goes.
+//! proves who we are, and asks others to; `seal` proves what we wrote ourselves; `instance` names us
+//! as a device; `endpoint` says whose a message is, and `locate` where one goes.
 //! `rsip` lends the vocabulary of header fields to `headers`; all parsing is ours.
 
 mod build;
@@ -29,6 +29,7 @@ mod name_addr;
 mod reason;
 mod refer;
 mod registration;
+mod seal;
 mod status;
 mod subscription;
 mod timers;
@@ -66,6 +67,7 @@ pub use registration::{
     Enrolment, Grant, Registration, RegistrationEvent, RegistrationFailure, RegistrationInput,
     RegistrationOutput,
 };
+pub use seal::Seal;
 pub use status::Status;
 pub use subscription::{
     Again, EndReason, Ended, Ending, EventType, Forks, Notifier, NotifierEvent, NotifierTerms,

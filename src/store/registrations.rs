@@ -136,6 +136,14 @@ impl Registrations {
         }
     }
 
+    /// Has it checked whether the core still knows a user, by whichever of its names.
+    pub fn doubt(&self, user: &Address) {
+        if let Some(user) = self.known_as(user) {
+            // Without room there is no news in this: so many doubts cannot be about one user.
+            let _told = self.offer(RegistrationLetter::Doubt(user));
+        }
+    }
+
     /// Hands a letter to the keeper; tells whether there was room.
     pub fn offer(&self, letter: RegistrationLetter) -> bool {
         self.letters.try_send(letter).is_ok()
@@ -173,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_user_is_found_by_each_of_its_names_once_it_is_registered() {
-        let (directory, _inbox) = directory();
+        let (directory, mut inbox) = directory();
         let now = Instant::now();
         let alice = address("sip:alice@home.example");
         let number = address("tel:+19585550100");
@@ -190,6 +198,10 @@ mod tests {
             assert_eq!(access.service_route.len(), 1);
         }
         assert_eq!(directory.count(), 1);
+        directory.doubt(&number);
+        directory.doubt(&address("tel:+19585550199"));
+        let Ok(RegistrationLetter::Doubt(doubted)) = inbox.try_recv() else { panic!() };
+        assert_eq!((doubted, inbox.try_recv().is_err()), (alice.clone(), true));
         // Another grant may take a name away.
         directory.keep(Arc::new(access(None)), Vec::new());
         assert_eq!(directory.originating(now, &number), Err(Refusal::NoUser));

@@ -61,6 +61,10 @@ impl Proxy {
             {
                 None
             }
+            // What the IM server sends to a contact has been let in before.
+            Message::Request(request) if source.port == IM_SERVER => {
+                Some(self.forward_request(request))
+            }
             Message::Request(request) => match self.refuse(now, &request) {
                 Some(refusal) => Some((source.port, refusal.encode())),
                 None => Some(self.forward_request(request)),
@@ -76,8 +80,8 @@ impl Proxy {
         }
         let next = match request.route().first() {
             Some(route) => route.uri.port().expect("a Route with a port"),
-            None if request.to_tag().is_some() => request.uri.port().unwrap_or(self.onward),
-            None => self.onward,
+            // A contact names its port, a user does not.
+            None => request.uri.port().unwrap_or(self.onward),
         };
         let branch = request.via().expect("a Via").branch().expect("a branch").to_owned();
         let via = Via::new(&self.hop(), &format!("{branch}.{}", self.port));

@@ -107,7 +107,7 @@ impl World {
         let mut world = Self::new();
         let mut settings = settings::of_im_server();
         change(&mut settings);
-        world.im_server = ImServer::new(settings, world.random.fork());
+        world.im_server = ImServer::new(world.now, settings, world.random.fork());
         world
     }
 
@@ -116,9 +116,10 @@ impl World {
         let mut random = Random::seeded(seed);
         let mut settings = settings::of_bridge();
         change(&mut settings);
-        let im_server = ImServer::new(settings::of_im_server(), random.fork());
+        let now = Instant::now();
+        let im_server = ImServer::new(now, settings::of_im_server(), random.fork());
         Self {
-            now: Instant::now(),
+            now,
             settings: Arc::new(settings),
             registry: None,
             proxies: Vec::new(),

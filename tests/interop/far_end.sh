@@ -29,6 +29,7 @@ far_end() {
     -timeout 20 -timeout_error -nostdin -trace_err -error_file "$work/sipp_errors" \
     -trace_msg -message_file "$work/sipp_messages" \
     -key msrp_path "$path" -key msrp_port "$msrp_port" -key msrp_setup "$setup" \
+    -au "$far_number" -ap secret -auth_uri "${number[near]:-}@example.com;user=phone" \
     -key msrp_command "$command" -key heard "$work/heard" "${@:2}" \
     "$sip" >"$work/sipp_screen" 2>&1 &
   far=$!

@@ -173,7 +173,7 @@ is_invited_and_answered_elsewhere() {
 
 # Registers the far end, and goes on with a scenario in which it is called.
 registered() {
-  far_end uac_registers -key far "$far_number"
+  far_end uac_registers -key far "$far_number" -auth_uri example.com
   far_end_is_content
   "$@"
 }

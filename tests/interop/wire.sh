@@ -29,7 +29,7 @@ judge_the_wire() {
   demand_faultless "$work/wire.pcapng"
   demand_faultless "$work/msrp.pcap"
   demand "$work/wire.pcapng" 'sip.Method == "'{INVITE,ACK,BYE,CANCEL,REGISTER}'"' \
-    'sip.Status-Code == '{100,180,200,404,480,486,487,500,603} 'sdp.media.media == "message"'
+    'sip.Status-Code == '{100,180,200,401,404,407,480,486,487,500,603} 'sdp.media.media == "message"'
   demand "$work/msrp.pcap" 'msrp.method == "'{SEND,REPORT}'"' 'msrp.status.code == 200' \
     'msrp.byte.range contains "1-2048/"' 'msrp.content.type contains "message/cpim"' \
     'frame contains "im-iscomposing+xml"' 'frame contains "imdn.Message-ID"' \

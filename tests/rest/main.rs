@@ -12,6 +12,7 @@ mod end_of_process;
 mod faults;
 mod flows;
 mod forms;
+mod handset;
 mod many;
 mod message_status;
 mod messages;

@@ -50,7 +50,7 @@ async fn registered_users_chat_by_way_of_the_core_and_are_taken_back_at_the_end(
     assert!(contact(&invite).contains("+sip.instance="), "{}", contact(&invite));
     assert!(invite.headers.has("P-Preferred-Identity"));
     let proof = invite.headers.get("Proxy-Authorization").unwrap();
-    assert!(proof.contains("username=\"alice@ims\""), "{proof}");
+    assert!(proof.contains("username=\"+19585550100\""), "{proof}");
     pair.alice.say(&ends.alice, "Hi Bob", &[]).await.shows(201);
     pair.alice_hears.message("Hi Bob").await;
     pair.bob_hears.message("Hi Bob").await;

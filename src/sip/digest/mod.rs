@@ -10,10 +10,11 @@ mod fields;
 mod server;
 
 use std::fmt;
-use std::fmt::Write as _;
 
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512_256};
+
+use crate::sip::seal::hexadecimal;
 
 pub use answer::{Answer, AnswerProtection};
 pub use challenge::{Challenge, challenges};
@@ -213,14 +214,6 @@ fn hash_with<D: Digest>(parts: &[&[u8]]) -> String {
         hasher.update(part);
     }
     hexadecimal(&hasher.finalize())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

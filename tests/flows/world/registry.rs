@@ -7,12 +7,12 @@ use chatbridge::bridge::{
     Access, Pace, Roster, RosterInput, RosterOutput, Settings, Subscriber, Terms,
 };
 use chatbridge::chat::Refusal;
-use chatbridge::im_server::ImServer;
+use chatbridge::im_server::{Account, ImServer};
 use chatbridge::sip::{Credentials, Message, Method, Password, Request};
 use chatbridge::store::Registrations;
 
 use super::{ALICE, BOB, BRIDGE, World, address, hop, lines, settings};
-use crate::proxies::{EDGE, Proxy};
+use crate::proxies::{EDGE, HOME, Proxy};
 
 /// The users that are registered.
 pub(crate) struct Registry {
@@ -29,10 +29,12 @@ impl World {
             change(settings);
         });
         let mut im_server = settings::of_im_server();
-        // Nobody is found at the bridge but those who are registered there.
-        im_server.home = None;
+        // The proxy before it guards it: the IM server takes whatever comes from there. And nobody is
+        // found at the bridge but those who are registered there.
+        im_server.home = Some(hop(HOME));
         im_server.create_users = false;
-        world.im_server = ImServer::new(im_server, world.random.fork());
+        im_server.accounts = [ALICE, BOB].map(account).to_vec();
+        world.im_server = ImServer::new(world.now, im_server, world.random.fork());
         world.proxies = Proxy::two(world.now);
         let terms = Terms { registrar: "example.com".into(), expires: 3600, gruu: false };
         let pace =
@@ -146,4 +148,9 @@ impl World {
             registry.told.push(line);
         }
     }
+}
+
+/// Only who has an account may register; the password is asked for by the proxy alone.
+fn account(user: &str) -> Account {
+    Account { address: address(user), password: Password::Text("unasked".to_owned()) }
 }

@@ -6,7 +6,7 @@ use chatbridge::bridge::delivery::SuccessOn;
 use chatbridge::bridge::{PROFILES, Realm, Settings, Standing, TargetUri};
 use chatbridge::im_server;
 use chatbridge::msrp;
-use chatbridge::sip::{DATAGRAM, Status, Timers};
+use chatbridge::sip::{Credentials, DATAGRAM, Password, Status, Timers};
 
 use super::{ALICE, BOB, BRIDGE, IM_SERVER, address, hop};
 
@@ -21,7 +21,7 @@ pub(super) fn of_bridge() -> Settings {
         user_agent: "chatbridge".into(),
         core: Some(hop(IM_SERVER)),
         datagram: DATAGRAM,
-        credentials: None,
+        credentials: Some(proof()),
         timers: Timers::default(),
         session_timer: None,
         msrp_host: "127.0.0.1".into(),
@@ -42,6 +42,15 @@ pub(super) fn of_bridge() -> Settings {
     }
 }
 
+/// What the bridge proves itself by to its IM server, where its address does not suffice.
+fn proof() -> Credentials {
+    Credentials {
+        username: "bridge".into(),
+        password: Password::Text("drawn at the start".into()),
+        realms: vec!["example.com".into()],
+    }
+}
+
 /// Who lives where: everybody at the bridge.
 pub(super) fn of_im_server() -> im_server::Settings {
     im_server::Settings {
@@ -50,6 +59,7 @@ pub(super) fn of_im_server() -> im_server::Settings {
         users: vec![address(ALICE), address(BOB)],
         create_users: true,
         home: Some(hop(BRIDGE)),
+        home_credentials: Some(proof()),
         ..im_server::Settings::default()
     }
 }
