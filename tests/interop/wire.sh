@@ -29,6 +29,7 @@ judge_the_wire() {
   demand_faultless "$work/msrp.pcap"
   demand "$work/wire.pcapng" 'sip.Method == "'{INVITE,ACK,BYE,CANCEL,REGISTER,PRACK,UPDATE}'"' \
     'sip.Status-Code == '{1{00,80,83},200,302,4{01,04,07,20,22,80,81,86,87,88,91},500,603} \
+    sip.{Record-Route,Route,Path,Service-Route,P-Asserted-Identity,P-Preferred-Identity} \
     'sdp.media.media == "message"'
   demand "$work/msrp.pcap" 'msrp.method == "'{SEND,REPORT}'"' 'msrp.status.code == 200' \
     'msrp.byte.range contains "1-2048/"' 'msrp.content.type contains "message/cpim"' \
