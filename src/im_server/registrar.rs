@@ -8,7 +8,7 @@ use super::Settings;
 use super::domain::{Domain, Whose};
 use super::refusal::Refusal;
 use crate::address::Address;
-use crate::sip::{Contacts, NameAddr, Request, Status, Uri, ViewError};
+use crate::sip::{Contacts, NameAddr, Request, Scheme, Status, Uri, ViewError};
 
 /// The users of the domain and their contacts.
 ///
@@ -88,6 +88,10 @@ impl Registrar {
         domain: &Domain,
     ) -> Result<Vec<String>, Refusal> {
         let to = request.to().map_err(|_| Status::BAD_REQUEST)?;
+        if to.uri.scheme() == Scheme::Other {
+            // Nobody is registered by such an address, here or elsewhere (section 10.3 item 5).
+            return Err(Status::BAD_REQUEST.into());
+        }
         let Whose::User(user) = domain.whose(&to.uri) else {
             return Err(Status::FORBIDDEN.into());
         };

@@ -5,7 +5,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::sip::{Local, Message, Method, Request, Response, Scheme, Status, response_to};
+use crate::sip::grammar::{split_outside, trimmed};
+use crate::sip::{Headers, Local, Message, Method, Request, Response, Scheme, Status, response_to};
 
 /// The name by which a usage is found: the Call-ID and one tag, of the side that [`Route`] tells.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -166,6 +167,30 @@ pub(super) fn unsupported(
     Some(answer)
 }
 
+/// Gives the 415 for an offer in a type that a leg does not understand but must (section 8.2.3).
+pub(super) fn unreadable(request: &Request, to_tag: &str) -> Option<Response> {
+    let content_type = request.content_type().unwrap_or("application/sdp").to_ascii_lowercase();
+    let media_type = trimmed(content_type.split(';').next().unwrap_or_default());
+    let is_read = media_type == "application/sdp" || media_type.starts_with("multipart/");
+    if request.body.is_empty() || is_read || is_optional(&request.headers) {
+        return None;
+    }
+    let mut refusal = response_to(request, Status::UNSUPPORTED_MEDIA_TYPE, Some(to_tag));
+    refusal.headers.push("Accept", ACCEPT);
+    Some(refusal)
+}
+
+/// Whether a body may be passed over (section 20.11).
+fn is_optional(headers: &Headers) -> bool {
+    let disposition = headers.get("Content-Disposition").unwrap_or_default();
+    split_outside(disposition, b';').any(|param| {
+        param.split_once('=').is_some_and(|(name, value)| {
+            trimmed(name).eq_ignore_ascii_case("handling")
+                && trimmed(value).eq_ignore_ascii_case("optional")
+        })
+    })
+}
+
 /// The methods that a leg understands of itself; whoever understands more adds it in
 /// [`Local::allow`].
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, NOTIFY";
@@ -194,8 +219,30 @@ fn stateless_tag(request: &Request) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use bytes::Bytes;
+
     use super::*;
     use crate::sip::transaction::sample::{request, response};
+
+    #[test]
+    fn an_offer_that_nobody_understands_is_refused_unless_it_may_be_passed_over() {
+        let judged = |headers: &[(&str, &str)]| {
+            let mut invite = request("INVITE");
+            invite.body = Bytes::from_static(b"x");
+            headers.iter().for_each(|(name, value)| invite.headers.set(name, value));
+            let refusal = unreadable(&invite, "b");
+            refusal.map(|refusal| (refusal.status.code(), refusal.headers.has("Accept")))
+        };
+        for lawful in ["application/sdp", "Application/SDP ;x=y", "multipart/mixed;boundary=b"] {
+            assert_eq!(judged(&[("Content-Type", lawful)]), None, "{lawful}");
+        }
+        let odd = ("Content-Type", "application/unknownformat");
+        assert_eq!(judged(&[odd]), Some((415, true)));
+        assert_eq!(judged(&[odd, ("Content-Disposition", "x;Handling = optional")]), None);
+        let mut empty = request("INVITE");
+        empty.headers.set("Content-Type", "text/plain");
+        assert_eq!(unreadable(&empty, "b"), None);
+    }
 
     #[test]
     fn messages_are_found_by_our_tag_and_new_ones_by_theirs() {
@@ -294,7 +341,7 @@ mod tests {
         let mut invite = request("INVITE");
         invite.headers.push("Content-Encoding", "gzip");
         assert_eq!(code(&invite), Some(404), "there is nothing to undo");
-        invite.body = bytes::Bytes::from_static(b"x");
+        invite.body = Bytes::from_static(b"x");
         let refusal = answer(&invite).unwrap();
         assert_eq!(refusal.status, Status::UNSUPPORTED_MEDIA_TYPE);
         assert_eq!(refusal.headers.get("Accept-Encoding"), Some("identity"));

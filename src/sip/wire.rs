@@ -214,7 +214,9 @@ impl StreamDecoder {
                     if let Some(length) = line_break(buffer) {
                         return Some(self.take_break(buffer, length, after_break));
                     }
-                    let Some(end) = head_end(buffer, searched) else {
+                    // A head beyond the limit is none, whether its end is here already or not.
+                    let end = head_end(buffer, searched).filter(|end| *end <= self.limits.message);
+                    let Some(end) = end else {
                         return self.wait_for_head(buffer.len(), after_break);
                     };
                     let head = buffer.split_to(end).freeze();
@@ -530,6 +532,21 @@ mod tests {
         }
         buffer.extend_from_slice(b"x");
         assert_eq!(decoder.next(&mut buffer), Some(Decoded::Fatal(WireError::TooLarge)));
+    }
+
+    #[test]
+    fn a_head_beyond_the_limit_is_too_large_in_one_piece_and_in_many() {
+        let limits = WireLimits { message: 300, ..WireLimits::default() };
+        let bytes = format!("{OPTIONS}{}l: 0\r\n\r\n", "X: 1\r\n".repeat(100));
+        for size in [1, 7, 299, 300, 301, bytes.len()] {
+            let (mut decoder, mut buffer) = (StreamDecoder::new(limits), BytesMut::new());
+            let mut all = Vec::new();
+            for piece in bytes.as_bytes().chunks(size) {
+                buffer.extend_from_slice(piece);
+                all.extend(kinds(&mut decoder, &mut buffer));
+            }
+            assert_eq!(all, ["fatal"], "{size}");
+        }
     }
 
     const FIELDS: &str = "Via: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@a>;tag=1\r\n\

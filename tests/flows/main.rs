@@ -5,11 +5,13 @@
 mod composing;
 mod dialog;
 mod far_end;
+mod hardening;
 mod hostile;
 mod invitations;
 mod laws;
 mod lines;
 mod media;
+mod mistakes;
 mod naming;
 mod pager;
 mod proxies;

@@ -13,6 +13,7 @@ mod faults;
 mod flows;
 mod forms;
 mod handset;
+mod hardening;
 mod many;
 mod message_status;
 mod messages;

@@ -12,7 +12,7 @@ use super::renew::Renewal;
 use super::timer::Policy;
 use super::{Body, Leg, LegEvent, State};
 use crate::sip::dialog::{Dialog, DialogError};
-use crate::sip::endpoint::{answer_options, unsupported};
+use crate::sip::endpoint::{answer_options, unreadable, unsupported};
 use crate::sip::transaction::TransactionKey;
 use crate::sip::{Headers, Hop, Method, Reason, Request, Response, Status, response_to};
 
@@ -255,7 +255,10 @@ impl Leg {
             return;
         }
         let (supported, tag) = (&self.desk.kit.local.supported, &self.desk.local_tag);
-        if let Some(refusal) = unsupported(request, supported, tag) {
+        let offers = matches!(request.method, Method::Invite | Method::Update);
+        let refusal = unsupported(request, supported, tag)
+            .or_else(|| unreadable(request, tag).filter(|_| offers));
+        if let Some(refusal) = refusal {
             self.desk.answer(now, &inbound.key, &refusal);
             return;
         }
@@ -408,7 +411,7 @@ impl Leg {
             }
             State::Deciding(deciding) => deciding.dialog.refresh_target(&request.headers),
             State::Talking(session) => session.dialog.refresh_target(&request.headers),
-            State::Calling(_) => {}
+            State::Calling(_) => self.refresh_early(&inbound.request),
             State::Closing(_) | State::Over => {
                 return self.refuse(now, &inbound, Status::CALL_DOES_NOT_EXIST);
             }

@@ -262,6 +262,15 @@ impl Leg {
         admit_number(&mut early.remote_cseq, &cseq)
     }
 
+    /// Takes the new target of a fork that has answered reliably (RFC 3311 section 5.2).
+    pub(super) fn refresh_early(&mut self, update: &Request) {
+        let tag = update.from_tag().unwrap_or_default();
+        let early = self.placed.as_mut().and_then(|placed| placed.early.get_mut(&tag));
+        if let Some(heard) = early.and_then(|early| early.heard.as_mut()) {
+            heard.dialog.refresh_target(&update.headers);
+        }
+    }
+
     fn handle_progress(&mut self, now: Instant, response: &Response) {
         if let (Some(placed), Some(tag)) = (&mut self.placed, response.to_tag())
             && placed.early.len() < MAX_FORKS

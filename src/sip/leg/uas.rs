@@ -10,7 +10,7 @@ use super::renew::Renewal;
 use super::session::{Answered, Session};
 use super::{Body, Kit, Leg, LegEvent, State, Wait};
 use crate::sip::dialog::Dialog;
-use crate::sip::endpoint::{objection, stray};
+use crate::sip::endpoint::{objection, stray, unreadable};
 use crate::sip::timers::Deadlines;
 use crate::sip::transaction::TransactionKey;
 use crate::sip::{Hop, Method, Request, Response, Status, response_to, stamp_source};
@@ -177,7 +177,9 @@ impl Leg {
 
     fn objection(&self, invite: &Request) -> Result<Dialog, Response> {
         let Desk { kit, local_tag, .. } = &self.desk;
-        if let Some(refusal) = objection(invite, &kit.local.supported, local_tag) {
+        let refusal = objection(invite, &kit.local.supported, local_tag)
+            .or_else(|| unreadable(invite, local_tag));
+        if let Some(refusal) = refusal {
             return Err(refusal);
         }
         if let Some(refusal) = self.interval_refusal(invite) {
