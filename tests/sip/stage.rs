@@ -301,10 +301,13 @@ pub(crate) fn call(next_hop: Option<Hop>) -> Call {
         to: NameAddr::parse("<sip:bob@b.example>").unwrap(),
         next_hops: next_hop.into_iter().collect(),
         proxy: None,
+        route: Vec::new(),
+        orig: false,
         headers: Vec::new(),
         contact_user: Some("alice".to_owned()),
         contact_params: String::new(),
         body: body("offer"),
+        letter: None,
     }
 }
 

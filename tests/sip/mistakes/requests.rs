@@ -263,7 +263,7 @@ fn m40_a_flood_finds_its_bounds() {
     assert_eq!(stage.wait(Duration::ZERO), NOTHING);
 }
 
-/// The embedded IM server, between the test at 192.0.2.2 and a bridge at 192.0.2.80.
+/// The embedded IM server, with the test as its bridge.
 struct Server {
     machine: ImServer,
     now: Instant,
@@ -277,16 +277,18 @@ impl Server {
     fn bounded(max_transactions: usize) -> Self {
         let settings = im_server::Settings {
             local: Hop::new(Udp, "192.0.2.60", 5060),
-            home: Some(Hop::new(Udp, "192.0.2.80", 5080)),
+            // Of its bridge, at the loopback, it asks no password.
+            home: Some(Hop::new(Udp, "127.0.0.1", 5080)),
             max_transactions,
             ..im_server::Settings::default()
         };
-        Self { machine: ImServer::new(settings, Random::seeded(1)), now: Instant::now() }
+        let now = Instant::now();
+        Self { machine: ImServer::new(now, settings, Random::seeded(1)), now }
     }
 
     /// Lets a message arrive and gives what is sent upon it.
     fn hear(&mut self, bytes: &[u8]) -> Vec<Text> {
-        let (message, source) = (read(bytes.to_vec()), Hop::new(Udp, "192.0.2.2", 5060));
+        let (message, source) = (read(bytes.to_vec()), Hop::new(Udp, "127.0.0.1", 5080));
         self.machine.handle(self.now, im_server::Input::Message { message, source });
         self.drain()
     }

@@ -379,6 +379,7 @@ fn errand() -> Errand {
         to: NameAddr::parse("<sip:room@b.example>").unwrap(),
         next_hop: Some(peer()),
         proxy: None,
+        route: Vec::new(),
         headers: Vec::new(),
         contact_user: Some("alice".to_owned()),
         contact_params: String::new(),
