@@ -304,7 +304,7 @@ fn best_of(refusals: Vec<Response>) -> Option<Response> {
     }
     if best.status == Status::SERVICE_UNAVAILABLE {
         best.status = Status::SERVER_INTERNAL_ERROR;
-        best.reason = best.status.reason().to_owned();
+        best.reason = best.status.reason().into();
     }
     Some(best)
 }

@@ -60,7 +60,6 @@ pub struct ImServer {
 }
 
 /// What happens to the server.
-#[expect(clippy::large_enum_variant, reason = "an input is handed over and never stored")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// A message came in.

@@ -17,6 +17,7 @@ mod endpoint;
 mod fate;
 mod grammar;
 mod head;
+mod header_name;
 mod headers;
 mod hop;
 mod inquiry;

@@ -147,9 +147,8 @@ pub fn decode_datagram(bytes: Bytes, limits: &WireLimits) -> Decoded {
         rest.advance(length);
     }
     let size = rest.len();
-    let end = head_end(&rest, 0);
+    let (head, end) = Head::find(&rest, limits);
     let mut body = rest.split_off(end.unwrap_or(size));
-    let head = Head::read(&rest, limits);
     let flaw = match head.length() {
         _ if size > limits.message => Some(WireError::TooLarge),
         // Nothing is missing but the empty line, and no body that it would part off.
@@ -313,7 +312,7 @@ fn line_break(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Where the body begins: behind the first empty line.
-fn head_end(bytes: &[u8], searched: usize) -> Option<usize> {
+pub(super) fn head_end(bytes: &[u8], searched: usize) -> Option<usize> {
     let tail = bytes.get(searched..)?;
     memchr::memchr_iter(b'\n', tail).find_map(|at| {
         let next = searched + at + 1;
@@ -473,7 +472,7 @@ mod tests {
             else {
                 panic!("{line}")
             };
-            assert_eq!((response.status, response.reason.as_str()), (Status::RINGING, ""));
+            assert_eq!((response.status, response.reason.as_ref()), (Status::RINGING, ""));
         }
     }
 

@@ -220,7 +220,6 @@ pub struct Call {
 
 /// What a leg is fed.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "lives on the stack for one call; a box costs more")]
 pub enum LegInput {
     /// A message whose route is this leg.
     Message {

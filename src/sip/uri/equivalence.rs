@@ -25,7 +25,7 @@ impl Uri {
             }
             (Parts::Opaque { scheme: mine }, Parts::Opaque { scheme: theirs }) => {
                 self.at(*mine).eq_ignore_ascii_case(other.at(*theirs))
-                    && self.text[mine.end..] == other.text[theirs.end..]
+                    && self.text[mine.end()..] == other.text[theirs.end()..]
             }
             (Parts::Sip(_), Parts::Tel { .. } | Parts::Opaque { .. })
             | (Parts::Tel { .. }, Parts::Sip(_) | Parts::Opaque { .. })
