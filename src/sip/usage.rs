@@ -63,7 +63,6 @@ impl Body {
 
 /// What a usage is fed.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "lives on the stack for one call; a box costs more")]
 pub enum UsageInput {
     /// A message whose route is this usage.
     Message {
