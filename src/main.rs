@@ -114,8 +114,11 @@ fn summary(config: &Config) -> String {
     // Writing to a `String` cannot fail.
     let _ = match (config.core.mode, &config.core.next_hop) {
         (CoreMode::Embedded, _) => write!(text, "IM server on {}", config.im_server.listen),
-        (CoreMode::Peer, Some(hop)) => write!(text, "core at {hop}"),
-        (CoreMode::Peer, None) => write!(text, "no core"),
+        (CoreMode::Ue, Some(hop)) => {
+            write!(text, "{} users registered at {hop}", config.ue.users.len())
+        }
+        (CoreMode::Peer | CoreMode::As, Some(hop)) => write!(text, "core at {hop}"),
+        (CoreMode::Peer | CoreMode::Ue | CoreMode::As, None) => write!(text, "no core"),
     };
     let _ = write!(text, ", MSRP on {}", config.msrp.listen);
     text

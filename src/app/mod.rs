@@ -4,11 +4,13 @@
 //! rest ──Command──▶ driver (one per conversation) ──Notice──▶ notify ──▶ callbacks, channels
 //!   └──Start──▶ switch ──spawns──▶ driver                        rest ◀── long polls ──┘
 //! sip sockets ──Inbound──▶ switch ──Letter──▶ driver ──▶ sip sockets
+//!                            └──Letter──▶ keeper of the registrations ──▶ sip sockets
 //! msrp listener ──Letter──▶ driver ◀──bytes──▶ its MSRP connection
 //! ```
 //! Every channel is bounded, and no task waits for another in a ring.
 
 mod banner;
+mod registry;
 mod settings;
 
 use std::io::{self, IsTerminal};
@@ -20,7 +22,6 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use rand::Rng;
 use time::OffsetDateTime;
-use tokio::net::lookup_host;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
@@ -29,16 +30,19 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::bridge;
 use crate::clock::Anchor;
 use crate::config::{Config, CoreMode, Log, LogFormat};
 use crate::ids::Random;
 use crate::im_server::ImServer;
 use crate::net::{
-    DriverKit, MsrpListener, Neighbours, SipSockets, Switch, bind_sip, run_im_server, run_switch,
+    Core, DriverKit, MsrpListener, SipOutbound, SipSockets, Switch, bind_sip, run_im_server,
+    run_switch,
 };
 use crate::notify::{self, Outlets};
 use crate::rest::{self, Face};
 use crate::store::{Channels, Correlators, Letter, Sessions, Subscriptions};
+use registry::Registry;
 use settings::{Callbacks, Places};
 
 /// Runs everything until SIGINT or SIGTERM, then says goodbye to all sessions.
@@ -68,6 +72,7 @@ pub struct Running {
     rest: SocketAddr,
     http: ServerHandle,
     sessions: Arc<Sessions>,
+    registry: Registry,
     /// Stops the notifications.
     stop_notify: CancellationToken,
     /// Stops the sockets.
@@ -75,6 +80,16 @@ pub struct Running {
     conversations: TaskTracker,
     tasks: TaskTracker,
     notifier: TaskTracker,
+}
+
+/// What the bridge stands on when it starts.
+struct Ground {
+    sip: SipSockets,
+    msrp: MsrpListener,
+    places: Places,
+    core: Core,
+    registry: Registry,
+    settings: Arc<bridge::Settings>,
 }
 
 impl Running {
@@ -97,32 +112,37 @@ impl Running {
                 let plain = settings::plain_sip(config);
                 Some(bind("[im_server] listen", config.im_server.listen, plain).await?)
             }
-            CoreMode::Peer => None,
+            CoreMode::Peer | CoreMode::Ue | CoreMode::As => None,
         };
         let (listen, ports) = (config.msrp.listen, config.msrp.ports);
         let msrp = MsrpListener::bind(listen, ports, settings::msrp(config)).await;
         let msrp = named("[msrp] listen", listen, msrp)?;
-        let peers = find_core(config, sip.local).await?;
         let im_server_place = im_server.as_ref().map(|sockets| sockets.local);
+        let ending = (stop_net.clone(), tasks.clone());
+        let core = find_core(config, &sip.outbound, im_server_place, ending).await?;
         let places = Places {
             sip: sip.local,
             tls: sip.tls,
             msrp: msrp.local_addr()?,
             im_server: im_server_place,
-            core: im_server_place.or_else(|| peers.first().copied()),
         };
+        let credentials = settings::credentials(config, &mut random);
         if let Some(sockets) = im_server {
-            let settings = settings::im_server(config, sockets.local, places.sip);
-            let server = ImServer::new(settings, random.fork());
+            let home = (places.sip, credentials.clone());
+            let settings = settings::im_server(config, sockets.local, home);
+            let server = ImServer::new(Instant::now().into_std(), settings, random.fork());
             tasks.spawn(run_im_server(server, sockets, stop_net.clone()));
         }
-        let neighbours = settings::neighbours(config, places, &peers);
-        Self::start_bridge(config, (sip, msrp, places, neighbours), random, (stop_net, tasks))
+        let settings = settings::bridge(config, places, credentials);
+        let outside = (sip.outbound.clone(), core.clone(), stop_net.clone());
+        let registry = Registry::start(config, Arc::clone(&settings), outside, &mut random);
+        let ground = Ground { sip, msrp, places, core, registry, settings };
+        Self::start_bridge(config, ground, random, (stop_net, tasks))
     }
 
     fn start_bridge(
         config: &Config,
-        (sip, msrp, places, neighbours): (SipSockets, MsrpListener, Places, Neighbours),
+        Ground { sip, msrp, places, core, registry, settings }: Ground,
         mut random: Random,
         (stop_net, tasks): (CancellationToken, TaskTracker),
     ) -> io::Result<Self> {
@@ -133,15 +153,17 @@ impl Running {
         let (notices, waiting) = mpsc::channel(config.limits.notices);
         let conversations = TaskTracker::new();
         let switch = Switch {
+            neighbours: settings::neighbours(config, places, &core),
             kit: DriverKit {
                 sessions: Arc::clone(&sessions),
+                registrations: registry.directory(),
                 outbound: sip.outbound,
+                core,
                 notices,
                 msrp: settings::msrp(config),
             },
-            settings: settings::bridge(config, places),
+            settings,
             subscriptions: Arc::clone(&subscriptions),
-            neighbours,
             patience: Arc::new(Semaphore::new(config.limits.connections)),
             anchor: Anchor::new(Instant::now().into_std(), OffsetDateTime::now_utc()),
             random: random.fork(),
@@ -176,6 +198,7 @@ impl Running {
             rest,
             http,
             sessions,
+            registry,
             stop_notify,
             stop_net,
             conversations,
@@ -220,8 +243,16 @@ impl Running {
         self.sessions.count()
     }
 
-    /// Stops: no new sessions, BYE to the running ones, their last notifications, then the sockets.
+    /// Tells how many users are registered at the core.
+    #[must_use]
+    pub fn registered(&self) -> usize {
+        self.registry.count()
+    }
+
+    /// Stops: no new sessions, BYE to the running ones, no more registrations, the last
+    /// notifications, then the sockets.
     pub async fn stop(self, drain: Duration) {
+        let deadline = Instant::now() + drain;
         let running = self.sessions.drain();
         info!(sessions = running.len(), "stopping");
         self.conversations.close();
@@ -235,6 +266,7 @@ impl Running {
         if timeout(drain, goodbye).await.is_err() {
             warn!(sessions = self.sessions.count(), "not all sessions ended in time");
         }
+        self.registry.leave(deadline).await;
         self.stop_notify.cancel();
         self.notifier.close();
         let farewell = notify::Settings::default().farewell + Duration::from_secs(1);
@@ -251,27 +283,22 @@ impl Running {
     }
 }
 
-/// Finds the addresses of the peer core that our socket can send to; they hold until the next
-/// start.
-async fn find_core(config: &Config, local: SocketAddr) -> io::Result<Vec<SocketAddr>> {
-    let (CoreMode::Peer, Some(core)) = (config.core.mode, &config.core.next_hop) else {
-        return Ok(Vec::new());
-    };
-    let failed = |why: String| {
-        let text = format!("[core] next_hop = \"{core}\": {why}");
-        io::Error::new(io::ErrorKind::NotFound, text)
-    };
-    let found = timeout(Duration::from_secs(10), lookup_host((core.host.as_str(), core.port)));
-    let found = match found.await {
-        Ok(found) => found.map_err(|error| failed(error.to_string()))?,
-        Err(_) => return Err(failed("its address could not be found in 10 s".to_owned())),
-    };
-    let found: Vec<SocketAddr> =
-        found.filter(|address| address.is_ipv4() == local.is_ipv4()).collect();
-    if found.is_empty() {
-        return Err(failed(format!("it has no address that [sip] listen ({local}) can reach")));
+/// Finds the way to the core: the embedded IM server, or one that may move while we run.
+async fn find_core(
+    config: &Config,
+    outbound: &SipOutbound,
+    im_server: Option<SocketAddr>,
+    ending: (CancellationToken, TaskTracker),
+) -> io::Result<Core> {
+    let finding = settings::finding_core(config);
+    match (im_server, settings::core(config)) {
+        (Some(address), _) => Ok(Core::fixed(settings::im_server_hop(config, address), &finding)),
+        (None, Some(peer)) => Ok(Core::find(peer, outbound, finding, ending).await),
+        (None, None) => {
+            let what = "[core] next_hop is wanted in every mode but \"embedded\"";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+        }
     }
-    Ok(found)
 }
 
 /// Starts the HTTP server, and gives its address and the handle to stop it.

@@ -1,16 +1,21 @@
 //! The configuration handed out: to each folder the part that it knows.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::address::Address;
 use crate::bridge;
-use crate::config::{Config, CoreMode, CoreTransport, CreateAnswer, TargetUri};
+use crate::config::{
+    self, Config, CoreMode, CoreTransport, CreateAnswer, HostPort, TargetUri, User,
+};
+use crate::ids::Random;
 use crate::im_server;
 use crate::msrp;
-use crate::net::{MsrpSettings, Neighbours, SipSettings};
+use crate::net::{Core, CoreSettings, DnsSettings, MsrpSettings, Neighbours, SipSettings};
 use crate::notify::{self, Retry, TargetPolicy};
 use crate::rest::{self, CallbackDenied, CallbackPolicy, CreatedBody, NotifyUrl};
-use crate::sip::{Credentials, Hop, Password, Status, Timers, Transport, WireLimits};
+use crate::sip::{Credentials, Destination, Hop, Password, Status, Timers, Transport, WireLimits};
 use crate::store::{Bounds, ChannelSettings, CorrelatorLimits, SubscriptionLimits};
 
 /// Where the bridge is reached, once its sockets are bound.
@@ -21,19 +26,17 @@ pub(super) struct Places {
     pub(super) tls: Option<SocketAddr>,
     pub(super) msrp: SocketAddr,
     pub(super) im_server: Option<SocketAddr>,
-    /// Where requests go first: the embedded IM server or the peer.
-    pub(super) core: Option<SocketAddr>,
 }
 
 /// How conversations behave.
-pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
+pub(super) fn bridge(
+    config: &Config,
+    places: Places,
+    credentials: Option<Credentials>,
+) -> Arc<bridge::Settings> {
     let session = &config.session;
-    let profile = bridge::Profile::named(config.sip.profile.as_str());
-    let profile = profile.unwrap_or_else(bridge::Profile::plain);
-    let user_agent = match profile.user_agent_prefix {
-        Some(prefix) => format!("{prefix} {}", config.sip.user_agent),
-        None => config.sip.user_agent.clone(),
-    };
+    let profile = profile(config);
+    let user_agent = user_agent(profile.user_agent_prefix, &config.sip.user_agent);
     Arc::new(bridge::Settings {
         realm: bridge::Realm {
             domain: config.core.domain.clone(),
@@ -42,6 +45,7 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
                 TargetUri::Tel => bridge::TargetUri::Tel,
             },
         },
+        standing: standing(config),
         profile,
         local: match &config.sip.advertise {
             Some(host) => Hop::new(transport(config), host, places.sip.port()),
@@ -49,8 +53,9 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
         },
         tls_port: places.tls.map(|tls| tls.port()),
         user_agent,
-        next_hop: next_hop(config, places),
-        credentials: credentials(config),
+        core: core(config).map(|core| core.hop()),
+        datagram: config.sip.mtu_switch,
+        credentials,
         timers: timers(config),
         session_timer: session.timer,
         msrp_host: match &config.msrp.advertise {
@@ -79,37 +84,155 @@ pub(super) fn bridge(config: &Config, places: Places) -> Arc<bridge::Settings> {
     })
 }
 
-/// Where requests go first. A peer under TLS keeps its name, which its certificate must show.
-fn next_hop(config: &Config, places: Places) -> Option<Hop> {
-    match (transport(config), config.core.mode, &config.core.next_hop) {
-        (Transport::Tls, CoreMode::Peer, Some(core)) => {
-            Some(Hop::new(Transport::Tls, &core.host, core.port))
-        }
-        (transport, _, _) => places.core.map(|core| hop(transport, core)),
+/// What the bridge proves itself by to its core: to the embedded one by a password that is drawn at
+/// every start, and that nobody else ever learns.
+pub(super) fn credentials(config: &Config, random: &mut Random) -> Option<Credentials> {
+    let core = &config.core;
+    Some(match core.mode {
+        CoreMode::Embedded => Credentials {
+            username: random.token(),
+            password: Password::Text(random.token()),
+            realms: vec![core.domain.clone()],
+        },
+        CoreMode::Peer | CoreMode::Ue | CoreMode::As => Credentials {
+            username: core.username.clone()?,
+            password: Password::Text(core.password.as_ref()?.reveal().to_owned()),
+            realms: core.realms.clone(),
+        },
+    })
+}
+
+/// Puts what a core looks for before the name of the product, unless it says the like itself.
+fn user_agent(prefix: Option<&str>, product: &str) -> String {
+    let says_it = |prefix: &str| {
+        let family = prefix.split_inclusive('/').next().unwrap_or(prefix);
+        product.starts_with(family)
+    };
+    match prefix.filter(|prefix| !says_it(prefix)) {
+        Some(prefix) => format!("{prefix} {product}"),
+        None => product.to_owned(),
     }
 }
 
-/// From whom invitations are taken: the embedded IM server shares its host with others, a peer core
-/// may send from any of its addresses.
-pub(super) fn neighbours(config: &Config, places: Places, core: &[SocketAddr]) -> Neighbours {
-    let hosts = core.iter().map(SocketAddr::ip).chain(config.core.trusted_peers.iter().copied());
-    Neighbours { hosts: hosts.map(|ip| ip.to_canonical()).collect(), element: places.im_server }
+/// What the core is told of who the users are (RFC 3325).
+fn standing(config: &Config) -> bridge::Standing {
+    let core = &config.core;
+    bridge::Standing {
+        naming: match core.mode {
+            CoreMode::Embedded | CoreMode::Ue => bridge::Naming::Preferred,
+            CoreMode::Peer if core.trusted => bridge::Naming::Asserted,
+            CoreMode::Peer => bridge::Naming::FromOnly,
+            CoreMode::As => bridge::Naming::Asserted,
+        },
+        orig: core.orig,
+        hides_references: core.hide_acr,
+    }
 }
 
-/// How the embedded IM server behaves.
+/// From whom invitations are taken: the embedded IM server shares its host with others, a core may
+/// send from any of its addresses. A peer is believed only where the configuration says so.
+pub(super) fn neighbours(config: &Config, places: Places, core: &Core) -> Neighbours {
+    let hosts = config.core.trusted_peers.iter().map(IpAddr::to_canonical).collect();
+    let core = places.im_server.is_none().then(|| core.clone());
+    let trusts_core = config.core.mode != CoreMode::Peer || config.core.trusted;
+    Neighbours { hosts, element: places.im_server, core, trusts_core }
+}
+
+/// Where the core is, if it is not embedded.
+pub(super) fn core(config: &Config) -> Option<Destination> {
+    let HostPort { host, port } = match config.core.mode {
+        CoreMode::Peer | CoreMode::Ue | CoreMode::As => config.core.next_hop.clone()?,
+        CoreMode::Embedded => return None,
+    };
+    let transport = match config.core.transport {
+        CoreTransport::Udp => Some(Transport::Udp),
+        CoreTransport::Tcp => Some(Transport::Tcp),
+        CoreTransport::Tls => Some(Transport::Tls),
+        CoreTransport::Dns => None,
+    };
+    Some(Destination { host, port, transport, secure: false })
+}
+
+/// Where the embedded IM server is, to which everything goes in mode `embedded`.
+pub(super) fn im_server_hop(config: &Config, address: SocketAddr) -> Hop {
+    hop(transport(config), address)
+}
+
+/// How the core is found, and how long it may be avoided.
+pub(super) fn finding_core(config: &Config) -> CoreSettings {
+    CoreSettings { stale: config.dns.stale, retry_after_max: config.core.retry_after_max }
+}
+
+/// The users that are to be registered, in mode `ue`.
+pub(super) fn subscribers(config: &Config) -> Vec<bridge::Subscriber> {
+    if config.core.mode != CoreMode::Ue {
+        return Vec::new();
+    }
+    config.ue.users.iter().map(|user| subscriber(config, user)).collect()
+}
+
+fn subscriber(config: &Config, user: &User) -> bridge::Subscriber {
+    let credentials = user.password.as_ref().map(|password| Credentials {
+        username: user.private_identity.clone().unwrap_or_else(|| derived(config, &user.address)),
+        password: Password::Text(password.reveal().to_owned()),
+        realms: config.core.realms.clone(),
+    });
+    bridge::Subscriber { address: user.address.clone(), credentials }
+}
+
+/// Makes a private identity of a public one: an IMS wants a name and a domain, a registrar of
+/// RFC 3261 the name alone.
+fn derived(config: &Config, address: &Address) -> String {
+    let key = address.key().split_once(':').map_or("", |(_, rest)| rest);
+    let (name, domain) = key.split_once('@').unwrap_or((key, &config.core.domain));
+    match profile(config).ims {
+        true => format!("{name}@{domain}"),
+        false => name.to_owned(),
+    }
+}
+
+/// What all registrations have in common, and how fast they are begun.
+pub(super) fn registrations(config: &Config) -> (bridge::Terms, bridge::Pace) {
+    let ue = &config.ue;
+    let terms = bridge::Terms {
+        registrar: ue.registrar.clone().unwrap_or_else(|| config.core.domain.clone()),
+        expires: u32::try_from(ue.expires.as_secs()).unwrap_or(u32::MAX),
+        gruu: ue.gruu,
+    };
+    let start = Duration::from_secs(1) / ue.rate.max(1);
+    (terms, bridge::Pace { start, retry_refused: ue.retry_refused })
+}
+
+/// How the embedded IM server behaves; `home` is where the bridge is, and what it proves itself by.
 pub(super) fn im_server(
     config: &Config,
     local: SocketAddr,
-    home: SocketAddr,
+    (home, home_credentials): (SocketAddr, Option<Credentials>),
 ) -> im_server::Settings {
+    let server = &config.im_server;
+    let account = |account: &config::Account| im_server::Account {
+        address: account.address.clone(),
+        password: Password::Text(account.password.reveal().to_owned()),
+    };
     im_server::Settings {
         domain: config.core.domain.clone(),
         local: hop(Transport::Udp, local),
-        users: config.im_server.users.clone(),
-        create_users: config.im_server.create_users,
+        users: server.users.clone(),
+        create_users: server.create_users,
+        accounts: server.accounts.iter().map(account).collect(),
         home: Some(hop(transport(config), home)),
+        home_credentials,
+        algorithms: server.algorithms.clone(),
+        nonce_lifetime: server.nonce_lifetime,
+        max_nonces: server.nonces,
         timers: timers(config),
-        ..im_server::Settings::default()
+        datagram: config.sip.mtu_switch,
+        max_contacts: server.contacts,
+        max_transactions: server.transactions,
+        min_expires: server.min_expires,
+        max_expires: server.max_expires,
+        default_expires: server.expires,
+        server_name: im_server::Settings::default().server_name,
     }
 }
 
@@ -135,6 +258,14 @@ pub(super) fn plain_sip(config: &Config) -> SipSettings {
         idle_timeout: config.sip.idle_timeout,
         ping: config.sip.ping,
         tcp_alias: config.sip.tcp_alias,
+        dns: DnsSettings {
+            servers: config.dns.servers.clone(),
+            budget: config.dns.budget,
+            cache: config.dns.cache,
+            lookups: config.dns.lookups,
+            allow_private: config.dns.allow_private,
+            ..DnsSettings::default()
+        },
         ..SipSettings::default()
     }
 }
@@ -237,25 +368,22 @@ impl CallbackPolicy for Callbacks {
     }
 }
 
+fn profile(config: &Config) -> &'static bridge::Profile {
+    let profile = bridge::Profile::named(config.sip.profile.as_str());
+    profile.unwrap_or_else(bridge::Profile::plain)
+}
+
 fn hop(transport: Transport, address: SocketAddr) -> Hop {
     Hop::new(transport, &address.ip().to_string(), address.port())
 }
 
 fn transport(config: &Config) -> Transport {
     match config.core.transport {
-        CoreTransport::Udp => Transport::Udp,
+        // What is named in a Contact must do for all that may call us.
+        CoreTransport::Udp | CoreTransport::Dns => Transport::Udp,
         CoreTransport::Tcp => Transport::Tcp,
         CoreTransport::Tls => Transport::Tls,
     }
-}
-
-fn credentials(config: &Config) -> Option<Credentials> {
-    let core = &config.core;
-    Some(Credentials {
-        username: core.username.clone()?,
-        password: Password::Text(core.password.as_ref()?.reveal().to_owned()),
-        realms: core.realms.clone(),
-    })
 }
 
 fn timers(config: &Config) -> Timers {
@@ -276,4 +404,86 @@ fn msrp_limits(config: &Config) -> msrp::Limits {
 
 fn status(code: u16) -> Status {
     Status::new(code).unwrap_or(Status::TEMPORARILY_UNAVAILABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_is_believed_by_its_mode_and_a_peer_only_where_it_is_trusted() {
+        for (mode, more, naming, trusts) in [
+            ("peer", "", bridge::Naming::FromOnly, false),
+            ("peer", "trusted = true", bridge::Naming::Asserted, true),
+            ("as", "orig = true", bridge::Naming::Asserted, true),
+            ("ue", "", bridge::Naming::Preferred, true),
+        ] {
+            let config = config(mode, more, "");
+            let from = |host: &str| Hop::new(Transport::Udp, host, 9);
+            let core = Core::fixed(from("192.0.2.1"), &finding_core(&config));
+            let neighbours = neighbours(&config, places(), &core);
+            assert!(neighbours.include(&from("192.0.2.1")), "{mode}");
+            assert_eq!(neighbours.trust(&from("192.0.2.1")), trusts, "{mode} {more}");
+            assert!(neighbours.trust(&from("192.0.2.7")), "{mode}");
+            assert!(!neighbours.include(&from("192.0.2.2")), "{mode}");
+            let standing = standing(&config);
+            assert_eq!((standing.naming, standing.orig), (naming, mode == "as"), "{mode} {more}");
+        }
+    }
+
+    #[test]
+    fn a_private_identity_is_made_of_the_address_where_none_is_given() {
+        let users = "[ue]\nusers = [\"tel:+1-958\", \"sip:bob@x.example\", \"tel:+2 two@y\", \
+                     \"tel:+3\"]\npasswords = [\"a\", \"b\", \"c\", \"d\"]\n";
+        for (profile, names) in [
+            ("plain", ["+1958", "bob", "two@y", "+3"]),
+            ("cpm", ["+1958@example.com", "bob@x.example", "two@y", "+3@example.com"]),
+        ] {
+            let sip = format!("{users}[sip]\nprofile = \"{profile}\"\n");
+            let subscribers = subscribers(&config("ue", "realms = [\"r\"]", &sip));
+            let credentials = subscribers.iter().filter_map(|it| it.credentials.as_ref());
+            let found: Vec<_> = credentials.map(|it| it.username.as_str()).collect();
+            assert_eq!(found, names);
+            let realms = subscribers.first().and_then(|it| it.credentials.as_ref());
+            assert_eq!(realms.map(|it| it.realms.concat()).as_deref(), Some("r"));
+        }
+        let open = "[ue]\nusers = [\"tel:+1\"]\n";
+        assert_eq!(
+            subscribers(&config("ue", "", open)).first().map(|it| it.credentials.is_none()),
+            Some(true)
+        );
+        assert_eq!(subscribers(&config("peer", "", users)), []);
+    }
+
+    #[test]
+    fn registrations_are_at_the_domain_unless_told_otherwise() {
+        let (terms, pace) = registrations(&config("ue", "", ""));
+        assert_eq!((terms.registrar.as_str(), terms.expires), ("example.com", 3600));
+        assert_eq!(pace.start, Duration::from_millis(50));
+        let other = "[ue]\nusers=[\"tel:+1\"]\nregistrar = \"r.example\"\nrate = 1\n";
+        let (terms, pace) = registrations(&config("ue", "", other));
+        assert_eq!((terms.registrar.as_str(), pace.start.as_secs()), ("r.example", 1));
+    }
+
+    #[test]
+    fn a_prefix_stands_before_a_product_that_has_none_of_its_kind() {
+        let prefix = Some("IM-client/OMA1.0");
+        assert_eq!(user_agent(prefix, "x"), "IM-client/OMA1.0 x");
+        assert_eq!(user_agent(prefix, "IM-client/OMA2.0 x"), "IM-client/OMA2.0 x");
+        assert_eq!(user_agent(None, "x"), "x");
+    }
+
+    fn config(mode: &str, more: &str, sections: &str) -> Config {
+        let default = if sections.contains("[ue]") { "" } else { "[ue]\nusers = [\"tel:+1\"]\n" };
+        let text = format!(
+            "[core]\nmode = \"{mode}\"\nnext_hop = \"192.0.2.1:5060\"\n\
+             trusted_peers = [\"192.0.2.7\"]\n{more}\n{sections}{default}"
+        );
+        Config::read(&text, []).unwrap_or_else(|faults| panic!("{faults:?}"))
+    }
+
+    fn places() -> Places {
+        let sip = SocketAddr::from(([192, 0, 2, 9], 5080));
+        Places { sip, tls: None, msrp: sip, im_server: None }
+    }
 }

@@ -13,14 +13,17 @@
 
 mod leg_events;
 mod messages;
+mod pager;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::access::Access;
 use super::media::{self, Peer};
+use super::pager::Reports;
 use super::settings::Settings;
 use super::sip_outcomes::{self, LegEnd};
 use super::{description, invite};
@@ -33,18 +36,24 @@ use crate::clock::Anchor;
 use crate::ids::{MessageId, Random, SessionId};
 use crate::msrp;
 use crate::sip::{
-    DialogKey, Hop, Kit, Leg, LegInput, Local, Message, Reason, Request, Status, Uri,
+    DialogKey, Hop, Leg, LegInput, Message, Reason, Request, Status, Uri, UsageInput,
 };
+
+use pager::Pager;
 
 /// What a conversation works with.
 #[derive(Debug)]
 pub struct ConversationKit {
     /// How conversations behave.
     pub settings: Arc<Settings>,
+    /// How the user's requests reach the core.
+    pub access: Arc<Access>,
     /// Wall time.
     pub anchor: Anchor,
     /// Randomness.
     pub random: Random,
+    /// Where our INVITEs and MESSAGEs go first, best first; nowhere means straight to their target.
+    pub next_hops: Vec<Hop>,
 }
 
 /// An INVITE that nobody knows yet.
@@ -81,6 +90,8 @@ pub enum Input {
         /// Where it was to go.
         hop: Hop,
     },
+    /// Reports on messages that came outside of any session.
+    Reports(Reports),
     /// The MSRP connection is open.
     MsrpConnected,
     /// An MSRP frame has arrived.
@@ -104,6 +115,13 @@ pub enum Output {
         bytes: Bytes,
         /// Where it goes.
         hop: Hop,
+    },
+    /// Let nobody send anything new to a SIP hop for a while: it is overloaded.
+    Spare {
+        /// That hop.
+        hop: Hop,
+        /// How long.
+        wait: Duration,
     },
     /// Bring the messages of this dialog here.
     Route(DialogKey),
@@ -130,6 +148,7 @@ pub struct Conversation {
     id: SessionId,
     user: Address,
     settings: Arc<Settings>,
+    access: Arc<Access>,
     anchor: Anchor,
     random: Random,
     chat: Session,
@@ -166,6 +185,8 @@ pub struct Conversation {
     goodbye: bool,
     /// The MSRP connection is closed once our BYE is answered: closed earlier, it would look lost.
     msrp_closes: bool,
+    /// The reports that go another way than the session, which is over.
+    pager: Pager,
     outputs: VecDeque<Output>,
 }
 
@@ -198,8 +219,10 @@ impl Timers {
 /// What is needed to send the INVITE again, and how often that may still be done.
 #[derive(Debug)]
 struct Attempt {
-    /// The invitation, on the originator's side.
-    invitation: Option<Invitation>,
+    /// What all INVITEs have in common, on the originator's side.
+    draft: Option<invite::Draft>,
+    /// Where they go first, best first.
+    next_hops: Vec<Hop>,
     /// Targets that a redirection named and that are untried.
     targets: VecDeque<Uri>,
     redirects: u8,
@@ -218,18 +241,23 @@ impl Conversation {
         mut kit: ConversationKit,
         invitation: Invitation,
     ) -> Result<Self, Refusal> {
+        let draft = {
+            let date_time = kit.anchor.wall(now);
+            invite::Draft::new(&kit.settings, invitation.clone(), date_time, &mut kit.random)
+        };
         let Invitation { session, user, subject, originator, terminating, client_correlator } =
-            invitation.clone();
+            invitation;
         let chat = Session::new(Role::Originator, subject, originator, terminating)
             .with_correlator(client_correlator);
         let msrp = new_msrp(&mut kit);
         let mut origin = media::Origin::new(&kit.anchor, now);
         let offer = media::offer(&kit.settings, msrp.local(), &mut origin);
-        let call = invite::call(&kit.settings, &invitation, None, (offer, &mut kit.random))?;
-        let leg = Leg::call(now, call, leg_kit(&kit.settings, &mut kit.random));
+        let way = (None, kit.next_hops.clone());
+        let call = draft.call((&kit.settings, &kit.access), way, offer)?;
+        let leg = Leg::call(now, call, kit.access.kit(&kit.settings, kit.random.fork()));
         let redirects = kit.settings.redirects;
         let mut this = Self::new(kit, (session, user), chat, (leg, msrp, origin));
-        this.attempt.invitation = Some(invitation);
+        this.attempt.draft = Some(draft);
         this.attempt.redirects = redirects;
         this.timers.invitation = Some(now + this.settings.invitation_timeout);
         this.settle(now);
@@ -245,9 +273,10 @@ impl Conversation {
         has_client: &dyn Fn(&Address) -> bool,
     ) -> Self {
         let Arrival { session, invite, source, trusted } = arrival;
-        let read = invite::read(&kit.settings, &invite, trusted);
+        let read = invite::read((&kit.settings, &kit.access), (&invite, trusted), has_client);
         let is_offerless = invite.body.is_empty();
-        let leg = Leg::answering(now, invite, source, leg_kit(&kit.settings, &mut kit.random));
+        let leg_kit = kit.access.kit(&kit.settings, kit.random.fork());
+        let leg = Leg::answering(now, invite, source, leg_kit);
         let msrp = new_msrp(&mut kit);
         let origin = media::Origin::new(&kit.anchor, now);
         let Some(incoming) = read else {
@@ -305,12 +334,17 @@ impl Conversation {
                 self.outputs.push_back(Output::Answer(answer));
                 self.outputs.extend(later);
             }
+            Input::Sip { message, source } if self.pager.owns(&message) => {
+                self.pager.handle(now, UsageInput::Message { message, source });
+            }
             Input::Sip { message, source } => {
                 self.leg_of(&message).handle(now, LegInput::Message { message, source });
             }
             Input::SipFailed { hop } => {
+                self.pager.handle(now, UsageInput::TransportFailed { hop: hop.clone() });
                 self.leg.handle(now, LegInput::TransportFailed { hop });
             }
+            Input::Reports(reports) => self.take_reports(now, &reports),
             Input::MsrpConnected => self.feed_msrp(now, msrp::Input::Connected),
             Input::MsrpFrame(frame) => self.feed_msrp(now, msrp::Input::Frame(frame)),
             Input::MsrpMalformed(why) => self.feed_msrp(now, msrp::Input::Malformed(why)),
@@ -335,6 +369,7 @@ impl Conversation {
             self.msrp.next_timeout(),
             self.composing.next_timeout(),
             self.timers.next(),
+            self.pager.next_timeout(),
         ];
         legs.chain(own).flatten().min()
     }
@@ -346,7 +381,9 @@ impl Conversation {
             return self.chat.state() == State::Ended && !self.goodbye;
         }
         let over = self.chat.state() == State::Ended && self.timers.forget.is_none();
-        over && self.leg.is_finished() && self.retired.iter().all(Leg::is_finished)
+        over && self.pager.is_idle()
+            && self.leg.is_finished()
+            && self.retired.iter().all(Leg::is_finished)
     }
 
     /// Tells whether the chat is over, though its legs may still absorb what arrives late.
@@ -379,12 +416,13 @@ impl Conversation {
         chat: Session,
         (leg, msrp, origin): (Leg, msrp::Session, media::Origin),
     ) -> Self {
-        let ConversationKit { settings, anchor, random } = kit;
+        let ConversationKit { settings, access, anchor, random, next_hops } = kit;
         let mut this = Self {
             id,
             user,
             book: MessageBook::new(settings.tracked_messages),
             settings,
+            access,
             anchor,
             random,
             chat,
@@ -401,7 +439,8 @@ impl Conversation {
             composing: ComposingWatch::default(),
             timers: Timers::default(),
             attempt: Attempt {
-                invitation: None,
+                draft: None,
+                next_hops,
                 targets: VecDeque::new(),
                 redirects: 0,
                 retried: false,
@@ -413,6 +452,7 @@ impl Conversation {
             stopping: false,
             goodbye: false,
             msrp_closes: false,
+            pager: Pager::default(),
             outputs: VecDeque::new(),
         };
         this.route_leg();
@@ -506,6 +546,7 @@ impl Conversation {
             leg.handle(now, LegInput::Timeout);
         }
         self.msrp.handle(now, msrp::Input::Timeout);
+        self.pager.handle(now, UsageInput::Timeout);
     }
 
     fn stop(&mut self, now: Instant) {
@@ -540,7 +581,7 @@ impl Conversation {
     /// Runs the machines below until they are quiet, then lets a leaving user go.
     fn settle(&mut self, now: Instant) {
         loop {
-            let quiet = !self.settle_legs(now) & !self.settle_msrp(now);
+            let quiet = !self.settle_legs(now) & !self.settle_msrp(now) & !self.settle_pager(now);
             if !quiet {
                 continue;
             }
@@ -591,17 +632,6 @@ impl Conversation {
         self.tell(now, NoticeKind::Event { event, description, message });
     }
 
-    fn tell_invitation(&mut self, now: Instant) {
-        self.heard = true;
-        let info = self.chat.info();
-        let kind = NoticeKind::Invited {
-            subject: info.subject.clone(),
-            originator: info.originator.clone(),
-            terminating: info.terminating.clone(),
-        };
-        self.tell(now, kind);
-    }
-
     fn tell(&mut self, now: Instant, kind: NoticeKind) {
         let at = self.anchor.wall(now);
         let (user, session) = (self.user.clone(), self.id.clone());
@@ -615,15 +645,6 @@ fn new_msrp(kit: &mut ConversationKit) -> msrp::Session {
     msrp.set_accept_types(media::accept_types());
     msrp.set_matching(kit.settings.msrp_rules.matching);
     msrp
-}
-
-fn leg_kit(settings: &Settings, random: &mut Random) -> Kit {
-    let mut local = Local::new(settings.local.clone(), settings.user_agent.clone());
-    local.tls_port = settings.tls_port;
-    local.credentials = settings.credentials.clone();
-    local.session_expires = settings.session_timer;
-    local.contact_params = settings.profile.contact_params.to_owned();
-    Kit { local, timers: settings.timers, random: random.fork() }
 }
 
 #[cfg(test)]

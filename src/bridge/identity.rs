@@ -1,10 +1,13 @@
-//! Users as SIP names them: addresses to URIs and back.
+//! Users as SIP names them: addresses to URIs and back, who a request says that it is from, and whom
+//! it names to those who may know (RFC 3323, RFC 3325).
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::access::Access;
+use super::settings::Settings;
 use crate::address::{Address, Scheme};
 use crate::chat::{Party, Refusal};
-use crate::sip::{NameAddr, Uri};
+use crate::sip::{Headers, NameAddr, Request, Uri};
 
 /// How a user's number is written in a Request-URI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +16,30 @@ pub enum TargetUri {
     Tel,
     /// `sip:+44…@domain;user=phone`.
     SipPhone,
+}
+
+/// How the bridge stands to its core, and what it says there of its users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Which identity a request names beside From.
+    pub naming: Naming,
+    /// Whether the next hop is an S-CSCF that is to serve the caller (3GPP TS 24.229 section
+    /// 5.7.3).
+    pub orig: bool,
+    /// Whether a user who is known by an anonymous reference (`acr:`) stays anonymous to the callee.
+    pub hides_references: bool,
+}
+
+/// Which identity a request names beside From (RFC 3325).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Naming {
+    /// None: the core is outside of our trust domain.
+    FromOnly,
+    /// P-Preferred-Identity, where there is an IMS: the core decides whether it is true.
+    #[default]
+    Preferred,
+    /// P-Asserted-Identity: the core believes us.
+    Asserted,
 }
 
 /// The home domain and the way in which it writes numbers.
@@ -78,6 +105,100 @@ impl Realm {
         }
     }
 }
+
+impl Settings {
+    /// Tells whether a user of ours stays anonymous to those it talks to.
+    pub(super) fn hides(&self, user: &Address) -> bool {
+        let is_reference = user.scheme() == Scheme::Acr;
+        (self.standing.hides_references && is_reference) || *user == Address::anonymous()
+    }
+}
+
+/// Who a request of ours says that it is from.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Signature {
+    pub(super) from: NameAddr,
+    /// The identity and the privacy headers.
+    pub(super) headers: Vec<(String, String)>,
+}
+
+impl Signature {
+    /// Signs in the name of a user: openly, or anonymously with its identity for the core alone.
+    ///
+    /// # Errors
+    /// The address makes no SIP URI.
+    pub(super) fn of(settings: &Settings, access: &Access, own: &Party) -> Result<Self, Refusal> {
+        let (realm, user) = (&settings.realm, &own.address);
+        let hidden = settings.hides(user);
+        let mut headers = Vec::new();
+        let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
+        let home = realm.home_uri(user)?;
+        match settings.standing.naming {
+            Naming::Asserted if *user != Address::anonymous() => {
+                // One sip and one tel identity, where there are both (RFC 3325 section 9.1).
+                let number = user.number().map(|number| format!(", <tel:{number}>"));
+                add("P-Asserted-Identity", format!("<{home}>{}", number.unwrap_or_default()));
+            }
+            Naming::Preferred if settings.profile.ims && *user != Address::anonymous() => {
+                let known = access.identity(realm, user).unwrap_or(&home);
+                add("P-Preferred-Identity", format!("<{known}>"));
+            }
+            Naming::FromOnly | Naming::Preferred | Naming::Asserted => {}
+        }
+        if hidden {
+            add("Privacy", "id".to_owned());
+            return Ok(Self { from: anonymous(), headers });
+        }
+        Ok(Self { from: realm.name_addr(own)?, headers })
+    }
+}
+
+/// The From of who does not want to be known (RFC 3323 section 4.1).
+fn anonymous() -> NameAddr {
+    let from = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+    NameAddr::parse(from).expect("the anonymous address is a good one")
+}
+
+/// Who has sent a request: as a trusted core asserts, else as it says itself; nobody, where it is
+/// not for us to know.
+pub(super) fn originator(realm: &Realm, request: &Request, trusted: bool) -> Option<Party> {
+    if wants_privacy(&request.headers) {
+        return Some(Party { address: Address::anonymous(), name: None });
+    }
+    let from = request.from();
+    let asserted = if trusted { identities(&request.headers) } else { Vec::new() };
+    // Of a sip and a tel identity, the tel one is the address that REST shows.
+    let is_tel = |identity: &&NameAddr| identity.uri.number().is_some();
+    let shown = asserted.iter().find(is_tel).or(asserted.first());
+    let shown = match (shown, &from) {
+        (Some(identity), _) => identity,
+        (None, Ok(from)) => from,
+        (None, Err(_)) => return None,
+    };
+    let names = [shown].into_iter().chain(&asserted).chain(&from);
+    let name = names.filter_map(|named| named.display.clone()).find(|name| !name.is_empty());
+    Some(Party { address: realm.address(&shown.uri).unwrap_or_else(Address::anonymous), name })
+}
+
+/// Reads P-Asserted-Identity: one identity, or one of either scheme (RFC 3325 section 9.1).
+fn identities(headers: &Headers) -> Vec<NameAddr> {
+    let mut identities = headers.addresses("P-Asserted-Identity");
+    identities.retain(|identity| identity.uri.is_sip() || identity.uri.number().is_some());
+    identities.truncate(MAX_IDENTITIES);
+    identities
+}
+
+/// Tells whether the sender does not want to be known to us: `id` (RFC 3325 section 9.3), or `user`
+/// where nobody on the way has done what it asks for (RFC 3323 section 4.2). `header` and `session`
+/// ask for what has nothing to do with who the sender is; `none` asks for nothing.
+fn wants_privacy(headers: &Headers) -> bool {
+    let values = headers.all("Privacy").flat_map(|line| line.split([';', ',']));
+    let mut values = values.map(str::trim);
+    values.any(|value| ["id", "user"].iter().any(|wish| value.eq_ignore_ascii_case(wish)))
+}
+
+/// More identities than any honest core asserts.
+const MAX_IDENTITIES: usize = 8;
 
 fn parse(address: &Address, uri: &str) -> Result<Uri, Refusal> {
     Uri::parse(uri).map_err(|_| Refusal::BadAddress {

@@ -1,60 +1,142 @@
 //! A chat session as an INVITE, and an INVITE as a chat session.
 
-use super::media;
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use super::access::Access;
+use super::identity::{self, Naming, Signature};
+use super::media::{self, TextOut};
 use super::profile::Ids;
 use super::settings::Settings;
 use crate::address::Address;
-use crate::chat::{Invitation, Party, Refusal};
-use crate::ids::Random;
-use crate::sip::{Body, Call, NameAddr, Request, Uri};
+use crate::chat::{Invitation, Party, Refusal, ReportRequest};
+use crate::ids::{MessageId, Random};
+use crate::payload::multipart::{self, Part};
+use crate::sip::{Body, Call, Hop, NameAddr, Request, Uri};
 
-/// Writes the INVITE of a 1-1 session (TS Chat 6.3.5); `target` overrides the participant's URI
-/// where a redirection named another.
-pub(super) fn call(
-    settings: &Settings,
-    invitation: &Invitation,
-    target: Option<Uri>,
-    (sdp, random): (Body, &mut Random),
-) -> Result<Call, Refusal> {
-    let realm = &settings.realm;
-    let to = realm.name_addr(&invitation.terminating)?;
-    let target = match target {
-        Some(target) => target,
-        None => realm.target(&invitation.terminating.address)?,
-    };
-    let profile = settings.profile;
-    let mut headers = Vec::new();
-    let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
-    for value in profile.accept_contact {
-        add("Accept-Contact", (*value).to_owned());
+/// Where an INVITE goes: the URI that a redirection named instead of the participant's, and the hops
+/// of the core, best first.
+pub(super) type Way = (Option<Uri>, Vec<Hop>);
+
+/// All that the INVITEs of one 1-1 session have in common, however often it takes to place one.
+#[derive(Debug)]
+pub(super) struct Draft {
+    invitation: Invitation,
+    /// Conversation-ID and Contribution-ID, as the profile has them.
+    session_ids: Vec<(String, String)>,
+    /// The subject as a message, and the boundary before it, where the profile sends one along.
+    first_message: Option<(Part, String)>,
+}
+
+impl Draft {
+    /// Draws the ids of the session that an invitation opens.
+    pub(super) fn new(
+        settings: &Settings,
+        invitation: Invitation,
+        date_time: OffsetDateTime,
+        random: &mut Random,
+    ) -> Self {
+        let session_ids = session_ids(settings.profile.conversation_ids, random);
+        let speaks = settings.profile.first_message && !invitation.subject.is_empty();
+        let first_message = speaks.then(|| {
+            let id = MessageId::new(random.token());
+            let part = first_message(
+                settings,
+                &invitation,
+                TextOut {
+                    id: &id,
+                    text: &invitation.subject,
+                    reports: ReportRequest::default(),
+                    date_time,
+                },
+            );
+            (part, random.token())
+        });
+        Self { invitation, session_ids, first_message }
     }
-    if let Some(service) = profile.service {
-        add("P-Preferred-Service", service.to_owned());
-        let identity = realm.home_uri(&invitation.user)?;
-        add("P-Preferred-Identity", format!("<{identity}>"));
-    }
-    match profile.conversation_ids {
-        Ids::None => {}
-        Ids::Contribution => add("Contribution-ID", random.uuid()),
-        Ids::Conversation => {
-            add("Conversation-ID", random.uuid());
-            add("Contribution-ID", random.uuid());
+
+    /// Writes the INVITE (TS Chat 6.3.5).
+    ///
+    /// # Errors
+    /// The addresses make no SIP URI.
+    pub(super) fn call(
+        &self,
+        (settings, access): (&Settings, &Access),
+        (target, next_hops): Way,
+        sdp: Body,
+    ) -> Result<Call, Refusal> {
+        let (realm, invitation) = (&settings.realm, &self.invitation);
+        let name = invitation.originator.name.clone();
+        let own = Party { address: invitation.user.clone(), name };
+        let Signature { from, headers: identity } = Signature::of(settings, access, &own)?;
+        let to = realm.name_addr(&invitation.terminating)?;
+        let target = match target {
+            Some(target) => target,
+            None => realm.target(&invitation.terminating.address)?,
+        };
+        let mut headers = service_headers(settings);
+        headers.extend(identity);
+        headers.extend(self.session_ids.iter().cloned());
+        if !invitation.subject.is_empty() {
+            headers.push(("Subject".to_owned(), one_line(&invitation.subject)));
         }
+        Ok(Call {
+            target,
+            from,
+            to,
+            next_hops,
+            proxy: settings.core.clone(),
+            route: access.service_route.clone(),
+            orig: settings.standing.orig,
+            headers,
+            contact_user: access.contact.as_ref().map(|contact| contact.user.clone()),
+            contact_params: access.contact_params(settings),
+            letter: self.letter(&sdp),
+            body: sdp,
+        })
     }
-    if !invitation.subject.is_empty() {
-        add("Subject", one_line(&invitation.subject));
+
+    /// Puts the first message behind the offer.
+    fn letter(&self, sdp: &Body) -> Option<Body> {
+        let (message, boundary) = self.first_message.as_ref()?;
+        let offer = Part::new(sdp.content_type.clone(), sdp.bytes.clone());
+        let bytes = multipart::write(&[offer, message.clone()], boundary);
+        Some(Body { content_type: multipart::content_type(boundary), bytes })
     }
-    let own = Party { address: invitation.user.clone(), name: invitation.originator.name.clone() };
-    Ok(Call {
-        target,
-        from: realm.name_addr(&own)?,
-        to,
-        next_hop: settings.next_hop.clone(),
-        headers,
-        contact_user: None,
-        contact_params: profile.contact_params.to_owned(),
-        body: sdp,
-    })
+}
+
+/// Says which service the INVITE is for: to those who choose a callee's device, and to the core.
+fn service_headers(settings: &Settings) -> Vec<(String, String)> {
+    let profile = settings.profile;
+    let accept = profile.accept_contact.iter().map(|value| ("Accept-Contact", *value));
+    let service = profile.service.map(|service| match settings.standing.naming {
+        Naming::Asserted => ("P-Asserted-Service", service),
+        Naming::Preferred | Naming::FromOnly => ("P-Preferred-Service", service),
+    });
+    accept.chain(service).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Draws the ids by which a core, and the archive of a client, know the session.
+fn session_ids(ids: Ids, random: &mut Random) -> Vec<(String, String)> {
+    let mut draw = |name: &str| (name.to_owned(), random.uuid());
+    match ids {
+        Ids::None => Vec::new(),
+        // 128 bits in hexadecimal. Clients of this family hash them from the Call-ID with a key of
+        // their own, so that to all others they are as good as drawn.
+        Ids::Contribution => {
+            let (name, uuid) = draw("Contribution-ID");
+            vec![(name, uuid.replace('-', ""))]
+        }
+        Ids::Conversation => vec![draw("Conversation-ID"), draw("Contribution-ID")],
+    }
+}
+
+fn first_message(settings: &Settings, invitation: &Invitation, text: TextOut<'_>) -> Part {
+    let own = Party { address: invitation.user.clone(), name: None };
+    let other = &invitation.terminating;
+    let context = media::Context { settings, peer: None, cpim: true, own: &own, other };
+    let parcel = media::wrap_text(&context, text);
+    Part::new(parcel.content_type, parcel.body)
 }
 
 /// Makes controls to spaces: peers refuse an INVITE with any of them in a header field.
@@ -76,42 +158,30 @@ pub(super) struct Incoming {
     /// The session description.
     pub(super) sdp: Option<Vec<u8>>,
     /// A first message that travelled along (`multipart/mixed`).
-    pub(super) first_message: Option<bytes::Bytes>,
+    pub(super) first_message: Option<Bytes>,
 }
 
 /// Reads an INVITE; what a trusted core asserts comes before what the caller claims (RFC 3325).
-pub(super) fn read(settings: &Settings, invite: &Request, trusted: bool) -> Option<Incoming> {
+pub(super) fn read(
+    (settings, access): (&Settings, &Access),
+    (invite, trusted): (&Request, bool),
+    has_client: &dyn Fn(&Address) -> bool,
+) -> Option<Incoming> {
     let realm = &settings.realm;
-    let asserted = |name: &str| -> Option<NameAddr> {
-        if !trusted {
-            return None;
-        }
-        let values: Vec<NameAddr> =
-            invite.headers.list(name).filter_map(|value| NameAddr::parse(value).ok()).collect();
-        // Of a sip and a tel identity, the tel one is the address that REST shows.
-        let tel = values.iter().position(|value| value.uri.to_string().starts_with("tel:"));
-        values.into_iter().nth(tel.unwrap_or(0))
-    };
     let to = invite.to().ok()?;
-    let called = asserted("P-Called-Party-ID");
-    let user = called
-        .as_ref()
-        .and_then(|called| realm.address(&called.uri))
-        .or_else(|| realm.address(&invite.uri))
-        .or_else(|| realm.address(&to.uri))?;
-    let from = match asserted("P-Asserted-Identity") {
-        Some(asserted) => asserted,
-        None => invite.from().ok()?,
+    let called = if trusted { invite.headers.addresses("P-Called-Party-ID") } else { Vec::new() };
+    let called = called.iter().map(|called: &NameAddr| &called.uri).take(1);
+    let mut named = called.chain([&invite.uri, &to.uri]).filter_map(|uri| realm.address(uri));
+    let user = match &access.user {
+        None => named.next()?,
+        // The contact that was called tells the user. Where the user has several identities, the
+        // one that was called counts, if an application listens for it.
+        Some(registered) => {
+            let own = named.find(|address| access.is_for(realm, address));
+            own.filter(has_client).unwrap_or_else(|| registered.clone())
+        }
     };
-    let originator = Party {
-        address: realm.address(&from.uri).unwrap_or_else(Address::anonymous),
-        name: from.display.or_else(|| invite.from().ok().and_then(|from| from.display)),
-    };
-    let originator = if wants_privacy(invite) {
-        Party { address: Address::anonymous(), name: None }
-    } else {
-        originator
-    };
+    let originator = identity::originator(realm, invite, trusted)?;
     let (sdp, first_message) = media::parts(invite.content_type(), &invite.body);
     Some(Incoming {
         terminating: Party { address: user.clone(), name: to.display },
@@ -121,10 +191,4 @@ pub(super) fn read(settings: &Settings, invite: &Request, trusted: bool) -> Opti
         sdp,
         first_message,
     })
-}
-
-/// Tells whether the caller's identity is for the network only (RFC 3325 section 7).
-fn wants_privacy(invite: &Request) -> bool {
-    let values = invite.headers.all("Privacy").flat_map(|line| line.split([';', ',']));
-    values.map(str::trim).any(|value| value.eq_ignore_ascii_case("id"))
 }

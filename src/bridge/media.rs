@@ -303,6 +303,9 @@ impl Context<'_> {
             let uri = self.settings.realm.home_uri(&party.address);
             format!("<{}>", uri.map_or_else(|_| ANONYMOUS.to_owned(), |uri| uri.to_string()))
         };
+        if self.settings.hides(&self.own.address) {
+            return (format!("<{ANONYMOUS}>"), of(self.other));
+        }
         match self.settings.profile.cpim_identity {
             CpimIdentity::Anonymous => (format!("<{ANONYMOUS}>"), format!("<{ANONYMOUS}>")),
             CpimIdentity::Real => (of(self.own), of(self.other)),

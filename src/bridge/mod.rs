@@ -7,16 +7,22 @@ pub mod delivery;
 pub mod description;
 pub mod sip_outcomes;
 
+mod access;
 mod anchor;
 mod conversation;
 mod identity;
 mod invite;
 mod media;
+mod pager;
 mod profile;
+mod roster;
 mod settings;
 mod table;
 
+pub use access::{Access, RegisteredContact, Subscriber, Terms, may_be_forgotten};
 pub use conversation::{Arrival, Conversation, ConversationKit, Input, Output};
-pub use identity::{Realm, TargetUri};
+pub use identity::{Naming, Realm, Standing, TargetUri};
+pub use pager::{Reports, reports_in};
 pub use profile::{PROFILES, Profile};
+pub use roster::{Pace, Roster, RosterInput, RosterOutput};
 pub use settings::{Contradiction, MsrpRules, Settings};

@@ -1,4 +1,9 @@
 //! Signalling profiles as data: what tells an IM core that an INVITE is a chat.
+//!
+//! They say what a 1-1 session needs. What tells a group from it (`isfocus`, the service id
+//! `…cpm.session.group`, the conference factory, the recipient list) belongs to group sessions, and
+//! the application ids (`+g.3gpp.iari-ref`) belong to the services that they name: file transfer
+//! and location, which the bridge does not offer.
 
 /// Identity as CPIM shows it in a 1-1 chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,14 +19,20 @@ pub enum CpimIdentity {
 pub struct Profile {
     /// The name in the configuration.
     pub name: &'static str,
+    /// Whether the core is an IMS, which knows a user by a private identity, and wants to be told
+    /// which public one a request is from (3GPP TS 24.229).
+    pub ims: bool,
     /// The feature tags behind the Contact, with their leading semicolon.
     pub contact_params: &'static str,
     /// The Accept-Contact values (RFC 3841), one header each.
     pub accept_contact: &'static [&'static str],
-    /// P-Preferred-Service (RFC 6050).
+    /// What P-Preferred-Service or P-Asserted-Service says (RFC 6050).
     pub service: Option<&'static str>,
     /// Whether Conversation-ID and Contribution-ID are sent.
     pub conversation_ids: Ids,
+    /// Whether the INVITE carries the subject as a first message: a client of this family refuses
+    /// an invitation that comes without one.
+    pub first_message: bool,
     /// Whether the CPIM wrapper names the parties.
     pub cpim_identity: CpimIdentity,
     /// How the User-Agent header begins, where a core looks at it.
@@ -31,11 +42,11 @@ pub struct Profile {
 /// Which of the session identity headers are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ids {
-    /// None.
+    /// None: the Call-ID is all there is.
     None,
-    /// Contribution-ID.
+    /// Contribution-ID, 128 bits in hexadecimal.
     Contribution,
-    /// Conversation-ID and Contribution-ID.
+    /// Conversation-ID and Contribution-ID, each a UUID.
     Conversation,
 }
 
@@ -50,48 +61,58 @@ const CPM_SERVICE: &str = "urn:urn-7:3gpp-service.ims.icsi.oma.cpm.session";
 pub static PROFILES: &[Profile] = &[
     Profile {
         name: "plain",
+        ims: false,
         contact_params: "",
         accept_contact: &[],
         service: None,
         conversation_ids: Ids::None,
+        first_message: false,
         cpim_identity: CpimIdentity::Real,
         user_agent_prefix: None,
     },
     Profile {
         name: "simple-im",
+        ims: true,
         contact_params: SIP_IM,
         accept_contact: &["*;+g.oma.sip-im"],
         service: None,
         conversation_ids: Ids::Contribution,
+        first_message: false,
         cpim_identity: CpimIdentity::Anonymous,
         user_agent_prefix: Some("IM-client/OMA1.0"),
     },
     Profile {
         name: "rcs-e",
+        ims: true,
         contact_params: SIP_IM,
         accept_contact: &["*;+g.oma.sip-im"],
         service: None,
         conversation_ids: Ids::Contribution,
+        first_message: true,
         cpim_identity: CpimIdentity::Anonymous,
         user_agent_prefix: Some("IM-client/OMA1.0"),
     },
     Profile {
         name: "cpm",
+        ims: true,
         contact_params: CPM_SESSION,
         accept_contact: &[CPM_ACCEPT],
         service: Some(CPM_SERVICE),
         conversation_ids: Ids::Conversation,
+        first_message: false,
         cpim_identity: CpimIdentity::Anonymous,
-        user_agent_prefix: None,
+        user_agent_prefix: Some("CPM-client/OMA1.0"),
     },
     Profile {
         name: "cpm-cmcc",
+        ims: true,
         contact_params: CPM_SESSION,
         accept_contact: &[CPM_ACCEPT],
         service: Some(CPM_SERVICE),
         conversation_ids: Ids::Conversation,
+        first_message: false,
         cpim_identity: CpimIdentity::Anonymous,
-        user_agent_prefix: None,
+        user_agent_prefix: Some("CPM-client/OMA1.0"),
     },
 ];
 

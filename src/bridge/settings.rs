@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use super::delivery::SuccessOn;
-use super::identity::Realm;
+use super::identity::{Realm, Standing};
 use super::profile::Profile;
 use crate::msrp::{Limits, Matching};
-use crate::sip::{Credentials, Hop, Status, Timers};
+use crate::sip::{Credentials, Hop, Local, Status, Timers};
 
 /// How conversations behave.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// How users are named in SIP.
     pub realm: Realm,
+    /// What the core is told of who the users are.
+    pub standing: Standing,
     /// What the core expects of an INVITE.
     pub profile: &'static Profile,
     /// Where the core reaches us.
@@ -21,8 +23,10 @@ pub struct Settings {
     pub tls_port: Option<u16>,
     /// The User-Agent and Server header.
     pub user_agent: String,
-    /// Where requests go first; nowhere means straight to their target.
-    pub next_hop: Option<Hop>,
+    /// How the Route of our INVITEs names the core, where not by its address.
+    pub core: Option<Hop>,
+    /// The largest request that goes as a datagram, in bytes; `0` is any (RFC 3261 section 18.1.1).
+    pub datagram: usize,
     /// What the core is told when it challenges our requests.
     pub credentials: Option<Credentials>,
     /// The timers of RFC 3261 section 17.
@@ -90,5 +94,57 @@ impl Default for MsrpRules {
     fn default() -> Self {
         let (matching, contradiction) = (Matching::default(), Contradiction::default());
         Self { matching, cema: true, contradiction }
+    }
+}
+
+impl Settings {
+    /// Describes who we are on the wire.
+    #[must_use]
+    pub fn on_the_wire(&self) -> Local {
+        let mut local = Local::new(self.local.clone(), self.user_agent.clone());
+        local.tls_port = self.tls_port;
+        local.credentials = self.credentials.clone();
+        local.session_expires = self.session_timer;
+        local.datagram = self.datagram;
+        local.contact_params = self.profile.contact_params.to_owned();
+        local
+    }
+}
+
+/// Settings for tests, which change what they are about.
+#[cfg(test)]
+pub(crate) fn sample() -> Settings {
+    let minute = Duration::from_secs(60);
+    Settings {
+        realm: Realm {
+            domain: "example.com".to_owned(),
+            target_uri: super::identity::TargetUri::SipPhone,
+        },
+        standing: Standing::default(),
+        profile: Profile::plain(),
+        local: Hop::new(crate::sip::Transport::Udp, "192.0.2.1", 5060),
+        tls_port: None,
+        user_agent: "bridge/1".to_owned(),
+        core: None,
+        datagram: crate::sip::DATAGRAM,
+        credentials: None,
+        timers: Timers::default(),
+        session_timer: None,
+        msrp_host: "192.0.2.1".to_owned(),
+        msrp_port: 2855,
+        msrp_rules: MsrpRules::default(),
+        msrp_limits: Limits::default(),
+        invitation_timeout: minute,
+        msrp_connect_timeout: minute,
+        msrp_grace: minute,
+        leave_wait: minute,
+        linger: minute,
+        no_client_code: Status::TEMPORARILY_UNAVAILABLE,
+        decline_code: Status::DECLINE,
+        no_answer_code: Status::TEMPORARILY_UNAVAILABLE,
+        success_on: SuccessOn::Hop,
+        echo: false,
+        tracked_messages: 8,
+        redirects: 0,
     }
 }

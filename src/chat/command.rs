@@ -77,6 +77,9 @@ pub enum Refusal {
     /// No such session, or it has ended, or it belongs to somebody else.
     #[error("no such session")]
     NoSession,
+    /// The bridge does not act for this user.
+    #[error("no such user")]
+    NoUser,
     /// No such message in the session.
     #[error("no such message")]
     NoMessage,

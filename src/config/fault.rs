@@ -21,6 +21,8 @@ pub enum Place {
     Line(usize),
     /// In an environment variable.
     Variable(String),
+    /// On a line of the file that lists the users.
+    UsersFile(PathBuf, usize),
     /// Nowhere: something is missing, or the file itself cannot be read.
     Nowhere,
 }
@@ -40,6 +42,7 @@ impl Fault {
             (Place::Line(line), Some(file)) => write!(f, "{}:{line}: ", file.display())?,
             (Place::Line(line), None) => write!(f, "line {line}: ")?,
             (Place::Variable(name), _) => write!(f, "{name}: ")?,
+            (Place::UsersFile(path, line), _) => write!(f, "{}:{line}: ", path.display())?,
             (Place::Nowhere, Some(file)) => write!(f, "{}: ", file.display())?,
             (Place::Nowhere, None) => {}
         }

@@ -4,24 +4,30 @@
 //! nobody asks for is a fault, too, so that a slip of the keyboard cannot pass for a default.
 //! `config/chatbridge.example.toml` shows every key with its default.
 
+mod accounts;
 mod fault;
 mod reader;
 mod sections;
 mod tls;
+mod users;
 mod values;
 
+pub use accounts::Account;
 pub use fault::{Fault, Faults, Place};
-pub use sections::{Core, ImServer, Limits, Log, Msrp, Notify, Rest, Session, Sip};
+pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Rest, Session, Sip};
+pub use users::{Ue, User};
 pub use values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
 };
 
 use std::env;
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use reader::{FILE_VARIABLE, Reader};
+use crate::address::Scheme;
+use reader::{Choice, FILE_VARIABLE, Reader};
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +36,12 @@ pub struct Config {
     pub rest: Rest,
     /// SIP as this process speaks it.
     pub sip: Sip,
+    /// How names are turned into addresses.
+    pub dns: Dns,
     /// The core that carries the sessions.
     pub core: Core,
+    /// The registrations of the users.
+    pub ue: Ue,
     /// The embedded IM server.
     pub im_server: ImServer,
     /// MSRP as this process speaks it.
@@ -56,8 +66,20 @@ impl Config {
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Vec<Fault>> {
+        Self::read_with(text, environment, |path| fs::read_to_string(path))
+    }
+
+    /// As [`Self::read`]; the file that lists the users comes from `open`.
+    fn read_with(
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+        open: impl FnOnce(&Path) -> io::Result<String>,
+    ) -> Result<Self, Vec<Fault>> {
         let mut reader = Reader::new(text, environment);
-        let config = Self::assemble(&mut reader);
+        let mut config = Self::assemble(&mut reader);
+        if config.core.mode == CoreMode::Ue {
+            config.ue.read_file(&mut reader, open);
+        }
         config.check_relations(&mut reader);
         let faults = reader.finish();
         if faults.is_empty() { Ok(config) } else { Err(faults) }
@@ -84,14 +106,19 @@ impl Config {
         let variables = env::vars_os().map(|(name, value)| {
             (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
         });
-        Self::read(&text, variables).map_err(|list| Faults { file, list })
+        // A path in the file is meant from where the file lies.
+        let home = file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+        let open = |path: &Path| fs::read_to_string(home.join(path));
+        Self::read_with(&text, variables, open).map_err(|list| Faults { file, list })
     }
 
     fn assemble(reader: &mut Reader<'_>) -> Self {
         Self {
             rest: Rest::read(reader),
             sip: Sip::read(reader),
+            dns: Dns::read(reader),
             core: Core::read(reader),
+            ue: Ue::read(reader),
             im_server: ImServer::read(reader),
             msrp: Msrp::read(reader),
             session: Session::read(reader),
@@ -103,10 +130,7 @@ impl Config {
 
     /// Finds what single keys cannot show: keys that do not go together.
     fn check_relations(&self, reader: &mut Reader<'_>) {
-        if self.core.mode == CoreMode::Peer && self.core.next_hop.is_none() {
-            let what = "is wanted in mode \"peer\": the host:port of the core";
-            reader.discord(("core", "next_hop"), ("core", "mode"), what.to_owned());
-        }
+        self.check_core(reader);
         if self.core.username.is_some() != self.core.password.is_some() {
             let (wanted, given) = if self.core.username.is_some() {
                 (("core", "password"), ("core", "username"))
@@ -160,6 +184,42 @@ impl Config {
         }
     }
 
+    /// Finds what does not go together with the mode of the core.
+    fn check_core(&self, reader: &mut Reader<'_>) {
+        let core = &self.core;
+        let mode = ("core", "mode");
+        if core.mode != CoreMode::Embedded && core.next_hop.is_none() {
+            let what = format!(
+                "is wanted in mode {:?}: the host of the core, with or without a port",
+                core.mode.word()
+            );
+            reader.discord(("core", "next_hop"), mode, what);
+        }
+        if core.mode == CoreMode::Ue {
+            if self.ue.users.is_empty() {
+                let (key, what) = match self.ue.users_file {
+                    Some(_) => ("users_file", "lists nobody: nobody could chat"),
+                    None => {
+                        ("users", "is empty, and there is no [ue] users_file: nobody could chat")
+                    }
+                };
+                reader.discord(("ue", key), mode, what.to_owned());
+            }
+            if core.username.is_some() {
+                let what = "is for the other modes: in mode \"ue\" every user has a name and a \
+                            password of its own, in [ue]";
+                reader.discord(("core", "username"), mode, what.to_owned());
+            }
+        }
+        if core.orig && core.mode != CoreMode::As {
+            reader.discord(("core", "orig"), mode, "is for mode \"as\"".to_owned());
+        }
+        if core.trusted && core.mode != CoreMode::Peer {
+            let what = "is for mode \"peer\": in the others the core is trusted in any case";
+            reader.discord(("core", "trusted"), mode, what.to_owned());
+        }
+    }
+
     /// Finds listen addresses that no peer could be told.
     fn check_reachable(&self, reader: &mut Reader<'_>) {
         let what = |listen: SocketAddr| {
@@ -184,7 +244,26 @@ impl Config {
             let what = format!("{server} is also [sip] listen: the two need a port each");
             reader.discord(("im_server", "listen"), ("sip", "listen"), what);
         }
-        if self.im_server.users.is_empty() && !self.im_server.create_users {
+        let domain = &self.core.domain;
+        let (mut known, key) = (Vec::new(), ("im_server", "accounts"));
+        for address in self.im_server.accounts.iter().map(|account| &account.address) {
+            let host = address.key().rsplit_once('@').map_or(&**domain, |(_, host)| host);
+            if address.scheme() == Scheme::Sip && !host.eq_ignore_ascii_case(domain) {
+                let what = format!("{address} is no user of [core] domain");
+                reader.discord(key, ("core", "domain"), what);
+            } else if known.contains(&address) {
+                let what = format!("{address} has a password in [im_server] accounts_file too");
+                reader.discord(key, ("im_server", "accounts_file"), what);
+            }
+            known.push(address);
+        }
+        if self.im_server.min_expires > self.im_server.max_expires {
+            let keys = (("im_server", "min_expires_s"), ("im_server", "max_expires_s"));
+            let what = "is longer than [im_server] max_expires_s".to_owned();
+            reader.discord(keys.0, keys.1, what);
+        }
+        let nobody = self.im_server.users.is_empty() && self.im_server.accounts.is_empty();
+        if nobody && !self.im_server.create_users {
             let what = "is empty, and [im_server] create_users is false: nobody could chat";
             reader.discord(("im_server", "users"), ("im_server", "create_users"), what.to_owned());
         }
@@ -387,7 +466,19 @@ mod tests {
             found.concat()
         };
         assert!(one("[core]\nmode = \"peer\"\n").starts_with("line 2: [core] next_hop: is wanted"));
-        assert!(one("[core]\nmode = \"peer\"\nnext_hop = \"x\"\n").contains("no host:port"));
+        assert!(one("[core]\nmode = \"peer\"\nnext_hop = \"x:0\"\n").contains("no host:port"));
+        assert_eq!(faults("[core]\nmode = \"peer\"\nnext_hop = \"core.example.com\"\n"), [""; 0]);
+        assert_eq!(faults("[core]\nmode = \"peer\"\nnext_hop = \"[2001:db8::1]\"\n"), [""; 0]);
+        assert!(one("[dns]\nservers = [\"resolver\"]\n").starts_with("line 2: [dns] servers: "));
+        assert!(one("[core]\nmode = \"as\"\n").contains("is wanted in mode \"as\""));
+        assert!(
+            one("[core]\norig = true\n").starts_with("line 2: [core] orig: is for mode \"as\"")
+        );
+        assert!(one("[core]\ntrusted = true\n").contains("in any case"));
+        let core =
+            "[core]\nmode = \"ue\"\nnext_hop = \"x:1\"\nusername = \"a\"\npassword = \"b\"\n";
+        assert!(one(&format!("{core}[ue]\nusers = [\"tel:+1\"]\n")).contains("of its own"));
+        assert!(!one("[core]\nusername = \"a\"\npassword = 12345\n").contains("12345"));
         assert!(one("[rest]\nlisten = \"0.0.0.0:8080\"\n").starts_with("line 2: [rest] listen: "));
         assert_eq!(faults("[rest]\nlisten = \"0.0.0.0:8080\"\nallow_remote = true\n"), [""; 0]);
         assert!(one("[msrp]\nlisten = \"127.0.0.1:65530\"\n").contains("end above 65535"));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Place, did_you_mean};
-use super::values::socket;
+use super::values::{Secret, socket};
 
 /// How the variables that override keys begin.
 pub(super) const PREFIX: &str = "CHATBRIDGE_";
@@ -103,9 +103,14 @@ impl<'a> Reader<'a> {
         }
         let place = match self.place(section, key) {
             Place::Nowhere => self.place(other.0, other.1),
-            place @ (Place::Line(_) | Place::Variable(_)) => place,
+            place @ (Place::Line(_) | Place::Variable(_) | Place::UsersFile(..)) => place,
         };
         self.faults.push(Fault { place, key: Some(key_name), what });
+    }
+
+    /// Notes faults that were found elsewhere.
+    pub(super) fn add(&mut self, faults: Vec<Fault>) {
+        self.faults.extend(faults);
     }
 
     /// Closes the reader: gives the faults, those of unknown keys included, in order.
@@ -295,6 +300,15 @@ impl Section<'_, '_> {
         self.parsed(key, None, |value| match value.text()? {
             "" => Ok(None),
             text => parse(text).map(Some),
+        })
+    }
+
+    /// Reads a text that no fault may repeat; the empty text stands for nothing.
+    pub(super) fn secret(&mut self, key: &'static str) -> Option<Secret> {
+        self.parsed(key, None, |value| match value.text() {
+            Ok("") => Ok(None),
+            Ok(text) => Secret::parse(text).map(Some),
+            Err(_) => Err("a text in quotes is wanted".to_owned()),
         })
     }
 

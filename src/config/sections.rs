@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use super::accounts::{Account, accounts, accounts_file};
 use super::reader::{Reader, Value};
 use super::values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
@@ -15,6 +16,7 @@ use crate::address::Address;
 use crate::bridge::Contradiction;
 use crate::bridge::delivery::SuccessOn;
 use crate::msrp::Matching;
+use crate::sip::Algorithm;
 
 /// `[rest]`: the face towards applications.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +104,8 @@ pub struct Sip {
     pub t2: Duration,
     /// T4 of RFC 3261 section 17.1.2.2: how long a message stays in the network.
     pub t4: Duration,
+    /// The largest request that goes as a datagram, in bytes; `0` is any (RFC 3261 section 18.1.1).
+    pub mtu_switch: usize,
 }
 
 impl Sip {
@@ -128,6 +132,38 @@ impl Sip {
             t1: keys.millis("t1_ms", 500, 10..=10_000),
             t2: keys.millis("t2_ms", 4000, 100..=60_000),
             t4: keys.millis("t4_ms", 5000, 100..=60_000),
+            mtu_switch: keys.count("mtu_switch", 1300, 0..=65_535),
+        }
+    }
+}
+
+/// `[dns]`: how names are turned into addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// The servers that are asked; without any, those of the system.
+    pub servers: Vec<SocketAddr>,
+    /// How long finding one destination may take, all questions together.
+    pub budget: Duration,
+    /// How many answers are remembered.
+    pub cache: usize,
+    /// How many destinations are looked for at a time.
+    pub lookups: usize,
+    /// How long the addresses of the core serve on while DNS gives no answer at all.
+    pub stale: Duration,
+    /// Whether a name may stand for a private or loopback address.
+    pub allow_private: bool,
+}
+
+impl Dns {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let mut keys = reader.section("dns");
+        Self {
+            servers: keys.parsed("servers", Vec::new(), name_servers),
+            budget: keys.seconds("budget_s", 5, 1..=60),
+            cache: keys.count("cache", 1024, 0..=1_000_000),
+            lookups: keys.count("lookups", 256, 1..=65_536),
+            stale: keys.seconds("stale_s", 3600, 0..=604_800),
+            allow_private: keys.flag("allow_private", true),
         }
     }
 }
@@ -135,12 +171,14 @@ impl Sip {
 /// `[core]`: who carries the sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Core {
-    /// The embedded IM server, or a peer.
+    /// What the core is, and how the bridge stands to it.
     pub mode: CoreMode,
-    /// Where a peer is.
+    /// Where it is, if it is not embedded.
     pub next_hop: Option<HostPort>,
     /// How SIP travels there.
     pub transport: CoreTransport,
+    /// The longest pause that the core may ask for with a 503; none is kept if this is zero.
+    pub retry_after_max: Duration,
     /// The domain of the users.
     pub domain: String,
     /// How a user's number is written in a Request-URI.
@@ -153,6 +191,13 @@ pub struct Core {
     pub realms: Vec<String>,
     /// Further hosts whose invitations are taken and whose asserted identities are believed.
     pub trusted_peers: Vec<IpAddr>,
+    /// Whether the peer, in mode `peer`, belongs to our trust domain (RFC 3325).
+    pub trusted: bool,
+    /// Whether the core, in mode `as`, is to serve the caller (`orig`, 3GPP TS 24.229 section
+    /// 5.7.3).
+    pub orig: bool,
+    /// Whether a user known by an anonymous reference stays anonymous to those it calls.
+    pub hide_acr: bool,
 }
 
 impl Core {
@@ -162,14 +207,18 @@ impl Core {
             mode: keys.choice("mode"),
             next_hop: keys.optional("next_hop", HostPort::parse),
             transport: keys.choice("transport"),
+            retry_after_max: keys.seconds("retry_after_max_s", 300, 0..=86_400),
             domain: keys.text("domain", "example.com", host),
             target_uri: keys.choice("target_uri"),
             username: keys.optional("username", header_text),
-            password: keys.optional("password", Secret::parse),
+            password: keys.secret("password"),
             realms: keys.parsed("realms", Vec::new(), |value| {
                 value.texts()?.into_iter().map(header_text).collect()
             }),
             trusted_peers: keys.parsed("trusted_peers", Vec::new(), hosts),
+            trusted: keys.flag("trusted", false),
+            orig: keys.flag("orig", false),
+            hide_acr: keys.flag("hide_acr", false),
         }
     }
 }
@@ -183,6 +232,24 @@ pub struct ImServer {
     pub users: Vec<Address>,
     /// Whether a user comes to be by being named.
     pub create_users: bool,
+    /// The users that may come from outside: those of `accounts`, then those of `accounts_file`.
+    pub accounts: Vec<Account>,
+    /// The digest algorithms that are offered, the preferred one first (RFC 8760 section 2.4).
+    pub algorithms: Vec<Algorithm>,
+    /// How long a nonce is good.
+    pub nonce_lifetime: Duration,
+    /// How many nonces are remembered.
+    pub nonces: usize,
+    /// How many contacts a user may register.
+    pub contacts: usize,
+    /// How long a registration holds that asks for no time.
+    pub expires: Duration,
+    /// The shortest registration that is granted.
+    pub min_expires: Duration,
+    /// The longest registration that is granted.
+    pub max_expires: Duration,
+    /// How many requests may be under way or lately answered at a time.
+    pub transactions: usize,
 }
 
 impl ImServer {
@@ -190,10 +257,24 @@ impl ImServer {
         let mut keys = reader.section("im_server");
         let lab = ["tel:+19585550100", "tel:+19585550101"].map(Address::parse);
         let lab = lab.into_iter().collect::<Result<Vec<_>, _>>().expect("the lab users are good");
+        let listen = keys.socket("listen", ("127.0.0.1", 5060));
+        let users = keys.parsed("users", lab, addresses);
+        let create_users = keys.flag("create_users", true);
+        let mut known = keys.parsed("accounts", Vec::new(), accounts);
+        known.extend(keys.parsed("accounts_file", Vec::new(), accounts_file));
         Self {
-            listen: keys.socket("listen", ("127.0.0.1", 5060)),
-            users: keys.parsed("users", lab, addresses),
-            create_users: keys.flag("create_users", true),
+            listen,
+            users,
+            create_users,
+            accounts: known,
+            algorithms: keys.parsed("algorithms", OFFERED.to_vec(), algorithms),
+            nonce_lifetime: keys.seconds("nonce_lifetime_s", 300, 1..=86_400),
+            nonces: keys.count("nonces", 10_000, 1..=10_000_000),
+            contacts: keys.count("contacts", 10, 1..=100),
+            expires: keys.seconds("expires_s", 3600, 60..=604_800),
+            min_expires: keys.seconds("min_expires_s", 60, 1..=3600),
+            max_expires: keys.seconds("max_expires_s", 86_400, 60..=2_592_000),
+            transactions: keys.count("transactions", 10_000, 16..=10_000_000),
         }
     }
 }
@@ -422,9 +503,40 @@ fn addresses(value: &Value) -> Result<Vec<Address>, String> {
     Ok(addresses)
 }
 
+/// What is offered to those who prove who they are: SHA-256, and MD5 for those who know nothing
+/// better (RFC 8760 section 2.4).
+const OFFERED: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Md5];
+
+fn algorithms(value: &Value) -> Result<Vec<Algorithm>, String> {
+    let known = [Algorithm::Sha256, Algorithm::Sha512Of256, Algorithm::Md5];
+    let tokens = known.map(Algorithm::token).join(", ");
+    let mut algorithms = Vec::new();
+    for text in value.texts()? {
+        let found = Algorithm::parse(text).filter(|found| known.contains(found));
+        let found = found.ok_or_else(|| format!("{text:?} is none of {tokens}"))?;
+        if !algorithms.contains(&found) {
+            algorithms.push(found);
+        }
+    }
+    if algorithms.is_empty() {
+        Err(format!("wants one of {tokens} at least"))
+    } else {
+        Ok(algorithms)
+    }
+}
+
 fn hosts(value: &Value) -> Result<Vec<IpAddr>, String> {
     let parse = |text: &str| {
         text.parse().map_err(|_| format!("{text:?} is no IP address, such as 192.0.2.1"))
+    };
+    value.texts()?.into_iter().map(parse).collect()
+}
+
+fn name_servers(value: &Value) -> Result<Vec<SocketAddr>, String> {
+    let parse = |text: &str| {
+        let with_port = text.parse::<SocketAddr>();
+        let found = with_port.or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)));
+        found.map_err(|_| format!("{text:?} is no IP address, such as 192.0.2.1 or 192.0.2.1:53"))
     };
     value.texts()?.into_iter().map(parse).collect()
 }

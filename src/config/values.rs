@@ -46,8 +46,13 @@ impl Profile {
 pub enum CoreMode {
     /// The IM server inside this process.
     Embedded,
-    /// A SIP peer: an IM server, a proxy, an IMS core.
+    /// A SIP peer: an IM server, a proxy, another bridge (a trunk).
     Peer,
+    /// An IMS core, or a registrar with its proxy, at which the users are registered.
+    Ue,
+    /// An IMS core that trusts the bridge as an application server (ISC, 3GPP TS 24.229 section
+    /// 5.7).
+    As,
 }
 
 /// How SIP travels to the core.
@@ -59,6 +64,8 @@ pub enum CoreTransport {
     Tcp,
     /// TLS.
     Tls,
+    /// What the records of the core's name prefer (RFC 3263 section 4.1).
+    Dns,
 }
 
 /// How a user's number is written in a Request-URI.
@@ -96,12 +103,12 @@ impl Choice for Profile {
 
 impl Choice for CoreMode {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("embedded", Self::Embedded), ("peer", Self::Peer)];
+        &[("embedded", Self::Embedded), ("peer", Self::Peer), ("ue", Self::Ue), ("as", Self::As)];
 }
 
 impl Choice for CoreTransport {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("udp", Self::Udp), ("tcp", Self::Tcp), ("tls", Self::Tls)];
+        &[("udp", Self::Udp), ("tcp", Self::Tcp), ("tls", Self::Tls), ("dns", Self::Dns)];
 }
 
 impl Choice for TargetUri {
@@ -152,20 +159,29 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A host with a port: where the core is.
+/// A host, perhaps with a port: where the core is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPort {
     /// A name or an IP literal, IPv6 without its brackets.
     pub host: String,
-    /// The port.
-    pub port: u16,
+    /// The port; without one, DNS tells it (RFC 3263 section 4.2).
+    pub port: Option<u16>,
 }
 
 impl HostPort {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no host:port, such as core.example.com:5060");
-        let (written, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
+        let wrong = || {
+            format!(
+                "{text:?} is no host and no host:port, such as core.example.com or 192.0.2.1:5060"
+            )
+        };
+        let (written, port) = match text.rsplit_once(':') {
+            Some((written, port)) if !text.ends_with(']') => {
+                let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
+                (written, Some(port))
+            }
+            Some(_) | None => (text, None),
+        };
         // `2001:db8::1` could end in a port or not: RFC 3986 wants brackets.
         if written.contains(':') && !written.starts_with('[') {
             return Err(wrong());
@@ -177,9 +193,10 @@ impl HostPort {
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.parse::<Ipv6Addr>() {
-            Ok(ip) => write!(f, "[{ip}]:{}", self.port),
-            Err(_) => write!(f, "{}:{}", self.host, self.port),
+            Ok(ip) => write!(f, "[{ip}]")?,
+            Err(_) => f.write_str(&self.host)?,
         }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
@@ -254,12 +271,20 @@ mod tests {
     #[test]
     fn hosts_with_ports() {
         let parsed = |text| HostPort::parse(text).map(|hop| hop.to_string()).ok();
-        for good in ["core.example.com:5060", "192.0.2.1:5080", "[2001:db8::1]:5060"] {
+        for good in [
+            "core.example.com:5060",
+            "192.0.2.1:5080",
+            "[2001:db8::1]:5060",
+            "core.example.com",
+            "192.0.2.1",
+            "[2001:db8::1]",
+        ] {
             assert_eq!(parsed(good).as_deref(), Some(good));
         }
         for bad in [
-            "core",
+            "",
             "core:",
+            "2001:db8::1",
             ":5060",
             "core:0",
             "core:65536",

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::fields::{Fields, digests};
-use super::{Algorithm, Password, Qop};
+use super::fields::{Fields, digests, in_quotes};
+use super::{Algorithm, Credentials, Password, Qop};
 
 /// The value of Authorization or Proxy-Authorization. Texts are those between the quotes, escapes
 /// and all.
@@ -56,6 +56,28 @@ impl Answer {
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm.unwrap_or(Algorithm::Md5)
+    }
+
+    /// Says who asks, and proves nothing: an answer to no challenge.
+    #[must_use]
+    pub fn introduction(credentials: &Credentials, realm: &str, uri: &str) -> Self {
+        Self {
+            username: in_quotes(&credentials.username),
+            realm: realm.to_owned(),
+            nonce: String::new(),
+            uri: uri.to_owned(),
+            response: String::new(),
+            algorithm: None,
+            opaque: None,
+            protection: None,
+        }
+    }
+
+    /// Whether this answers no challenge, but only says who asks (3GPP TS 24.229 section
+    /// 5.1.1.2.1).
+    #[must_use]
+    pub fn is_introduction(&self) -> bool {
+        self.nonce.is_empty() && self.response.is_empty()
     }
 
     /// Computes what the response must be (RFC 7616 section 3.4.1).

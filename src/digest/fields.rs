@@ -56,6 +56,11 @@ fn continue_last<'a>(found: &mut [Option<Fields<'a>>], text: &'a str) {
     }
 }
 
+/// Gives the realms that the `Digest` parts of a line name, be the rest of them sound or not.
+pub fn realms(line: &str) -> impl Iterator<Item = &str> {
+    digests(line).into_iter().filter_map(|fields| fields.get("realm"))
+}
+
 /// Splits at commas that stand outside quotes.
 fn pieces(line: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256, Sha512_256};
 
 pub use answer::{Answer, AnswerProtection};
 pub use challenge::Challenge;
+pub use fields::realms;
 pub use pledge::{Asked, Pledge};
 
 /// What is done with the password.
@@ -185,7 +186,9 @@ fn hash_with<D: Digest>(parts: &[&[u8]]) -> String {
     hexadecimal(&hasher.finalize())
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Writes bytes in lower-case hexadecimal.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing into a String cannot fail.
         let _ = write!(text, "{byte:02x}");

@@ -1,5 +1,6 @@
 //! One try: the request on its way to one target, and perhaps the CANCEL behind it.
 
+use std::iter;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use super::desk::Desk;
 use crate::sip::{
     ClientOutput, ClientTransaction, Deadlines, Headers, Hop, Method, Request, Response, Status,
-    TransactionKey,
+    TransactionKey, readdress,
 };
 
 /// A client transaction of a response context.
@@ -27,6 +28,8 @@ pub(super) struct Branch {
     /// The copy that was sent, without its body: what a CANCEL is made of.
     request: Request,
     hop: Hop,
+    /// The same by TCP, where the request is too large for a datagram.
+    streamed: Option<Hop>,
     /// By which responses to the request and to its CANCEL are matched.
     keys: [TransactionKey; 2],
     client: Option<ClientTransaction>,
@@ -74,9 +77,10 @@ pub(super) enum News {
 }
 
 impl Branch {
-    /// Sends `request` to `hop`.
+    /// Sends `request` to `hop`, by TCP where it is too large for a datagram.
     pub(super) fn start(now: Instant, mut request: Request, hop: Hop, desk: &Desk) -> Self {
-        let client = ClientTransaction::new(now, &request, hop.clone(), desk.timers);
+        let sizes = (desk.timers, desk.datagram);
+        let client = ClientTransaction::fitting(now, &request, hop.clone(), sizes);
         request.body = Bytes::new();
         let mut deadlines = Deadlines::default();
         if request.method == Method::Invite {
@@ -86,6 +90,7 @@ impl Branch {
             [TransactionKey::client(&request), TransactionKey::client(&cancel_of(&request, &[]))];
         Self {
             request,
+            streamed: (*client.hop() != hop).then(|| client.hop().clone()),
             hop,
             keys,
             client: Some(client),
@@ -118,11 +123,10 @@ impl Branch {
         }
     }
 
-    pub(super) fn handle_transport_error(&mut self, hop: &Hop) {
-        if self.hop == *hop {
-            let transactions = [&mut self.client, &mut self.cancel];
-            transactions.into_iter().flatten().for_each(ClientTransaction::handle_transport_error);
-        }
+    pub(super) fn handle_transport_error(&mut self, now: Instant, hop: &Hop) {
+        let transactions = [&mut self.client, &mut self.cancel].into_iter().flatten();
+        let concerned = transactions.filter(|transaction| transaction.hop() == hop);
+        concerned.for_each(|transaction| transaction.handle_transport_error(now));
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant, desk: &Desk) -> Option<News> {
@@ -205,6 +209,11 @@ impl Branch {
         &self.hop
     }
 
+    /// Gives every hop whose failure concerns this branch.
+    pub(super) fn ways(&self) -> impl Iterator<Item = &Hop> {
+        iter::once(&self.hop).chain(&self.streamed)
+    }
+
     pub(super) fn keys(&self) -> &[TransactionKey; 2] {
         &self.keys
     }
@@ -227,8 +236,10 @@ impl Branch {
         if self.wish == Wish::Sent {
             return;
         }
-        let cancel = cancel_of(&self.request, reasons);
-        self.cancel = Some(ClientTransaction::new(now, &cancel, self.hop.clone(), desk.timers));
+        let mut cancel = cancel_of(&self.request, reasons);
+        let way = self.client.as_ref().map_or(&self.hop, ClientTransaction::hop).clone();
+        readdress(&mut cancel.headers, way.transport);
+        self.cancel = Some(ClientTransaction::new(now, &cancel, way, desk.timers));
         self.wish = Wish::Sent;
         self.deadlines.stop(Guard::Ringing);
         self.deadlines.set(Guard::Cancelling, now + desk.timers.give_up());

@@ -14,12 +14,13 @@ use crate::sip::{
     TransactionKey,
 };
 
-/// A server transaction, the targets that are tried one after the other, and their answers.
+/// A server transaction, the targets that are tried, and their answers. Targets of one rank are
+/// tried at a time, rank after rank (section 16.6).
 #[derive(Debug)]
 pub(super) struct Context {
     passage: Passage,
     server: Option<ServerTransaction>,
-    targets: VecDeque<Target>,
+    rounds: VecDeque<Vec<Target>>,
     branches: Vec<Branch>,
     refusals: Vec<Response>,
     outcome: Outcome,
@@ -36,15 +37,18 @@ enum Outcome {
 }
 
 impl Context {
-    /// Begins to forward a request to the first of its targets.
+    /// Begins to forward a request to the first of its targets. What would be broader than its
+    /// sender allows is tried one part after the other (RFC 5393 section 5.3.3.1).
     pub(super) fn forward(
         now: Instant,
         passage: Passage,
-        targets: Vec<Target>,
+        rounds: Vec<Vec<Target>>,
         desk: &mut Desk,
     ) -> Self {
+        let breadth = policy::breadth(&passage.request).max(1);
         let mut context = Self::begin(now, passage, desk);
-        context.targets = targets.into();
+        let parts = rounds.iter().flat_map(|round| round.chunks(breadth)).map(<[_]>::to_vec);
+        context.rounds = parts.collect();
         let trying = desk.clerk.trying(&context.passage.request);
         if context.passage.request.method == Method::Invite {
             context.respond(now, &trying);
@@ -105,7 +109,7 @@ impl Context {
     /// Takes the news that `hop` cannot be reached. Where a response got lost nothing is done, or
     /// a client could make calls fail through its Via (RFC 3261 section 16.9).
     pub(super) fn handle_transport_error(&mut self, now: Instant, hop: &Hop, desk: &mut Desk) {
-        self.branches.iter_mut().for_each(|branch| branch.handle_transport_error(hop));
+        self.branches.iter_mut().for_each(|branch| branch.handle_transport_error(now, hop));
         self.drain(now, desk);
     }
 
@@ -140,6 +144,11 @@ impl Context {
         self.server.is_none() && self.branches.iter().all(Branch::is_over)
     }
 
+    /// Tells whether the request came from the host of `source`; a stream may be another one now.
+    pub(super) fn is_from(&self, source: &Hop) -> bool {
+        self.passage.source.host == source.host
+    }
+
     pub(super) fn branches(&self) -> &[Branch] {
         &self.branches
     }
@@ -149,7 +158,7 @@ impl Context {
         Self {
             passage,
             server: Some(server),
-            targets: VecDeque::new(),
+            rounds: VecDeque::new(),
             branches: Vec::new(),
             refusals: Vec::new(),
             outcome: Outcome::Open,
@@ -157,12 +166,17 @@ impl Context {
         }
     }
 
-    /// Goes on to the next target, if there is one.
+    /// Goes on to the next targets, if there are any. They share the breadth of the request; what
+    /// does not divide goes to the first of them.
     fn try_next(&mut self, now: Instant, desk: &mut Desk) -> bool {
-        let Some(target) = self.targets.pop_front() else { return false };
-        let copy = self.passage.copy_for(&target, desk);
-        self.branches.push(Branch::start(now, copy, target.hop, desk));
-        if self.targets.is_empty() {
+        let Some(round) = self.rounds.pop_front() else { return false };
+        let (breadth, count) = (policy::breadth(&self.passage.request), round.len().max(1));
+        for (at, target) in round.into_iter().enumerate() {
+            let share = breadth / count + usize::from(at < breadth % count);
+            let copy = self.passage.copy_for(&target, share, desk);
+            self.branches.push(Branch::start(now, copy, target.hop, desk));
+        }
+        if self.rounds.is_empty() {
             self.passage.request.body = Bytes::new();
         }
         true
@@ -206,6 +220,9 @@ impl Context {
                 if !policy::leads_home(branch.hop(), desk.home.as_ref()) {
                     policy::distrust(&mut response.headers);
                 }
+                if !self.passage.is_from_home {
+                    policy::withhold(&mut response.headers);
+                }
                 response
             }
             News::TimedOut | News::Unreachable if was_ours => {
@@ -248,7 +265,7 @@ impl Context {
     }
 
     fn cancel_all(&mut self, now: Instant, reasons: &[String], desk: &Desk) {
-        self.targets.clear();
+        self.rounds.clear();
         for branch in self.branches.iter_mut().filter(|branch| !branch.is_finished()) {
             if self.passage.request.method == Method::Invite {
                 branch.cancel(now, reasons.to_vec(), desk);
@@ -287,7 +304,7 @@ fn best_of(refusals: Vec<Response>) -> Option<Response> {
     }
     if best.status == Status::SERVICE_UNAVAILABLE {
         best.status = Status::SERVER_INTERNAL_ERROR;
-        best.reason = best.status.reason().to_owned();
+        best.reason = best.status.reason().into();
     }
     Some(best)
 }

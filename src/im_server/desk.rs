@@ -8,15 +8,19 @@ use super::Output;
 use super::domain::Domain;
 use super::refusal::Clerk;
 use crate::ids::Random;
-use crate::sip::{Hop, Timers};
+use crate::sip::{Hop, Seal, Timers};
 
 /// The tools of the server, lent to whoever is at work.
 #[derive(Debug)]
 pub(super) struct Desk {
     pub(super) domain: Domain,
     pub(super) clerk: Clerk,
+    /// Seals the dialogs that go through here.
+    pub(super) seal: Seal,
     pub(super) home: Option<Hop>,
     pub(super) timers: Timers,
+    /// The largest request that goes as a datagram, in bytes; `0` is any.
+    pub(super) datagram: usize,
     pub(super) random: Random,
     pub(super) outputs: VecDeque<Output>,
 }

@@ -1,6 +1,6 @@
 //! Whose a URI is: the server's own, a user's of its domain, or a stranger's.
 
-use crate::address::Address;
+use crate::address::{self, Address};
 use crate::sip::{Hop, Scheme, Transport, Uri, Via};
 
 /// The domain that is served, and the address that it is served at.
@@ -43,6 +43,21 @@ impl Domain {
         }
     }
 
+    /// Finds the user that a name in an answer to a challenge means: an address of ours, with or
+    /// without the scheme, or what stands before its `@`.
+    pub(super) fn user_named(&self, name: &str) -> Option<Address> {
+        let has_scheme = ["tel:", "sip:", "sips:"].iter().any(|scheme| name.starts_with(scheme));
+        let uri = match (has_scheme, name.contains('@')) {
+            (true, _) => Uri::parse(name),
+            (false, true) => Uri::parse(&format!("sip:{name}")),
+            (false, false) => Uri::parse(&format!("sip:{name}@{}", self.authority)),
+        };
+        match self.whose(&uri.ok()?) {
+            Whose::User(user) => Some(user),
+            Whose::Server | Whose::Foreign => None,
+        }
+    }
+
     /// Tells whether `uri` leads here: by the name of the domain, or by our address and port.
     pub(super) fn is_ours(&self, uri: &Uri) -> bool {
         let Some(host) = uri.host() else { return false };
@@ -52,6 +67,15 @@ impl Domain {
         }
         let default = uri.hop().map_or(self.local.port, |hop| hop.transport.default_port());
         same_host(host, &self.local.host) && port_is_ours(default)
+    }
+
+    /// Writes what a user of ours is called in front of others; an anonymous reference has no URI
+    /// that says more than it hides.
+    pub(super) fn identity(user: &Address) -> Option<Uri> {
+        match user.scheme() {
+            address::Scheme::Tel | address::Scheme::Sip => Uri::parse(user.key()).ok(),
+            address::Scheme::Acr => None,
+        }
     }
 
     /// Tells whether `via` is one that [`Self::via`] wrote.
@@ -64,15 +88,15 @@ impl Domain {
         Via::new(&Hop { transport, ..self.local.clone() }, branch)
     }
 
-    /// Writes the Record-Route by which a neighbour over `transport` finds us again.
-    pub(super) fn record_route(&self, transport: Transport) -> String {
+    /// Writes the Record-Route by which a neighbour over `transport` finds us again, and by whose
+    /// seal we know it again.
+    pub(super) fn record_route(&self, transport: Transport, seal: &str) -> String {
         let authority = self.local.authority();
-        match transport {
-            Transport::Udp => format!("<sip:{authority};lr>"),
-            Transport::Tcp | Transport::Tls => {
-                format!("<sip:{authority};transport={};lr>", transport.param())
-            }
-        }
+        let param = match transport {
+            Transport::Udp => String::new(),
+            Transport::Tcp | Transport::Tls => format!(";transport={}", transport.param()),
+        };
+        format!("<sip:{authority}{param};{SEAL}={seal};lr>")
     }
 
     /// Reads the user part of one of our URIs. An anonymous reference has its colon escaped there.
@@ -86,6 +110,9 @@ impl Domain {
         Address::parse(&format!("sip:{user}@{}", self.authority)).ok()
     }
 }
+
+/// The parameter of our Record-Route that holds the seal.
+pub(super) const SEAL: &str = "seal";
 
 /// Compares two hosts, IPv6 literals by their value.
 pub(super) fn same_host(one: &str, other: &str) -> bool {
@@ -142,8 +169,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_user_has_several_names() {
+        for (name, key) in [
+            ("alice", "sip:alice@example.com"),
+            ("alice@example.com", "sip:alice@example.com"),
+            ("sip:alice@Example.com", "sip:alice@example.com"),
+            ("+19585550100", "tel:+19585550100"),
+            ("tel:+1-958-555-0100", "tel:+19585550100"),
+            ("+19585550100@example.com", "tel:+19585550100"),
+        ] {
+            assert_eq!(domain().user_named(name).unwrap().key(), key, "{name}");
+        }
+        for name in ["", "alice@example.org", "sip:example.com", "a b", "tel:100", "\r\n", "sip:"] {
+            assert_eq!(domain().user_named(name), None, "{name:?}");
+        }
+    }
+
     fn whose(uri: &str) -> Whose {
-        let domain = Domain::new("example.com", Hop::new(Transport::Udp, "192.0.2.1", 5060));
-        domain.whose(&Uri::parse(uri).unwrap())
+        domain().whose(&Uri::parse(uri).unwrap())
+    }
+
+    fn domain() -> Domain {
+        Domain::new("example.com", Hop::new(Transport::Udp, "192.0.2.1", 5060))
     }
 }

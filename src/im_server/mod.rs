@@ -5,17 +5,19 @@
 //! the bridge on the wire only, as an IMS core would.
 //!
 //! A request is read in this order: `mod` finds its transaction; `route` tells where it wants to
-//! go; `registrar` knows the users; `policy` says what must not pass; `forward` writes the copy
-//! that leaves; `context` with its `branch`es brings the answers back. What is refused leaves no
-//! trace (`refusal`), and what is kept is bounded (`table`, `registrar`).
+//! go; `door` finds out who has sent it; `registrar` knows the users; `policy` says what must not
+//! pass, and in whose name; `forward` writes the copy that leaves; `context` with its `branch`es
+//! brings the answers back. Who has proved nothing leaves no trace (`refusal`), and what is kept is
+//! bounded (`table`, `registrar`, `door`).
 //!
-//! Nobody is asked for a password yet: whoever reaches the server may register as anybody. Until
-//! authentication exists it belongs on a private network.
+//! There is no way in without a proof: the password of the bridge or of a user, or the seal of a
+//! dialog that began with one. Only a ping (OPTIONS) is answered to everybody.
 
 mod branch;
 mod context;
 mod desk;
 mod domain;
+mod door;
 mod forward;
 mod policy;
 mod refusal;
@@ -32,6 +34,7 @@ use bytes::Bytes;
 use self::context::Context;
 use self::desk::Desk;
 use self::domain::{Domain, Whose};
+use self::door::{Door, Sender};
 use self::forward::{Passage, Target};
 use self::refusal::{Clerk, Refusal};
 use self::registrar::Registrar;
@@ -40,23 +43,23 @@ use self::table::Table;
 use crate::address::Address;
 use crate::ids::Random;
 use crate::sip::{
-    Hop, Message, Method, Request, Response, Status, TransactionKey, Transport, reply_hop,
-    stamp_source,
+    Asker, Hop, Message, Method, Request, Response, Seal, Status, TransactionKey, Transport,
+    reply_hop, stamp_source,
 };
 
-pub use self::settings::Settings;
+pub use self::settings::{Account, Settings};
 
 /// The IM server: hand in what happens, then carry out what [`ImServer::poll`] gives until it
 /// gives nothing more.
 #[derive(Debug)]
 pub struct ImServer {
     desk: Desk,
+    door: Door,
     registrar: Registrar,
     table: Table,
 }
 
 /// What happens to the server.
-#[expect(clippy::large_enum_variant, reason = "an input is handed over and never stored")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// A message came in.
@@ -91,24 +94,43 @@ pub enum Output {
 #[derive(Debug)]
 enum Plan {
     Answer(Response),
-    Forward(Vec<Target>),
+    /// To targets that are tried at a time, and then to the next.
+    Forward(Vec<Vec<Target>>),
+}
+
+/// What a request wants, and who has sent it.
+#[derive(Debug)]
+struct Errand {
+    sender: Sender,
+    /// As what the server was asked.
+    asker: Asker,
+    destination: Result<Destination, Refusal>,
+}
+
+impl Errand {
+    fn is_for_us(&self) -> bool {
+        self.asker == Asker::Server
+    }
 }
 
 impl ImServer {
     /// Makes a server that knows nobody but the users of its settings.
     #[must_use]
-    pub fn new(settings: Settings, mut random: Random) -> Self {
+    pub fn new(now: Instant, settings: Settings, mut random: Random) -> Self {
+        let door = Door::new(now, &settings, random.fork());
         let clerk = Clerk::new(&settings.server_name, &mut random);
         let registrar = Registrar::new(&settings);
         let desk = Desk {
             domain: Domain::new(&settings.domain, settings.local),
             clerk,
+            seal: Seal::new(&mut random),
             home: settings.home,
             timers: settings.timers,
+            datagram: settings.datagram,
             random,
             outputs: VecDeque::new(),
         };
-        Self { desk, registrar, table: Table::new(settings.max_transactions) }
+        Self { desk, door, registrar, table: Table::new(settings.max_transactions) }
     }
 
     /// Takes in what happened.
@@ -149,9 +171,6 @@ impl ImServer {
 
     fn handle_request(&mut self, now: Instant, mut request: Request, source: Hop) {
         stamp_source(&mut request, &source);
-        if !policy::comes_from_home(&source, self.desk.home.as_ref()) {
-            policy::distrust(&mut request.headers);
-        }
         let key = TransactionKey::of_request(&request);
         if request.method == Method::Ack {
             self.handle_ack(now, request, source);
@@ -163,24 +182,41 @@ impl ImServer {
         } else if !self.table.has_room(request.to_tag().is_some()) {
             self.refuse(&request, &source, &Refusal::overload());
         } else {
-            self.handle_new(now, request, source);
+            self.handle_new(now, key, Passage::new(request, source));
         }
     }
 
-    fn handle_new(&mut self, now: Instant, request: Request, source: Hop) {
-        let key = TransactionKey::of_request(&request);
-        let mark = policy::loop_mark(&request);
-        let mut passage = Passage { request, source, mark };
-        let context = match self.plan(now, &mut passage) {
-            Ok(Plan::Forward(targets)) => Context::forward(now, passage, targets, &mut self.desk),
-            Ok(Plan::Answer(response)) => Context::answer(now, passage, &response, &mut self.desk),
+    /// Finds out who wants what, and does it. Of those who have proved nothing nothing is kept.
+    fn handle_new(&mut self, now: Instant, key: TransactionKey, mut passage: Passage) {
+        let errand = match self.admit(now, &mut passage) {
+            Ok(errand) => errand,
             Err(refusal) => return self.refuse(&passage.request, &passage.source, &refusal),
         };
-        self.table.insert(key, context);
+        let identity = errand.is_for_us().then(|| identity_of(&passage.request)).flatten();
+        let plan = if identity.as_ref().is_some_and(|it| self.table.has_merged(it)) {
+            Err(Status::LOOP_DETECTED.into())
+        } else {
+            self.plan(now, &passage, &errand)
+        };
+        let context = match plan {
+            Ok(Plan::Forward(rounds)) => Context::forward(now, passage, rounds, &mut self.desk),
+            Ok(Plan::Answer(response)) if errand.sender == Sender::Anybody => {
+                return self.reply(&passage.request, &passage.source, &response);
+            }
+            Ok(Plan::Answer(response)) => Context::answer(now, passage, &response, &mut self.desk),
+            Err(refusal) if errand.sender == Sender::Anybody => {
+                return self.refuse(&passage.request, &passage.source, &refusal);
+            }
+            Err(refusal) => {
+                let response = self.desk.clerk.refuse(&passage.request, &refusal);
+                Context::answer(now, passage, &response, &mut self.desk)
+            }
+        };
+        self.table.insert(key, identity, context);
     }
 
-    /// An ACK is never answered. That of a refusal ends with us; that of a 2xx goes the way of the
-    /// dialog, without any state (RFC 3261 section 16.11).
+    /// An ACK is never answered, and nobody can be asked for it. That of a refusal ends with us;
+    /// that of a 2xx goes the way of the dialog, without any state (RFC 3261 section 16.11).
     fn handle_ack(&mut self, now: Instant, request: Request, source: Hop) {
         let mut request = request;
         if let Some(number) = self.table.of_request(&TransactionKey::of_request(&request)) {
@@ -192,12 +228,12 @@ impl ImServer {
         if self.desk.clerk.is_confirmed_by(&request) || request.to_tag().is_none() {
             return;
         }
-        let mark = policy::loop_mark(&request);
-        let mut passage = Passage { request, source, mark };
-        if let Ok(Plan::Forward(targets)) = self.plan(now, &mut passage)
-            && let Some(target) = targets.into_iter().next()
+        let mut passage = Passage::new(request, source);
+        if let Ok(errand) = self.admit(now, &mut passage)
+            && let Ok(Plan::Forward(rounds)) = self.plan(now, &passage, &errand)
+            && let Some(target) = rounds.into_iter().flatten().next()
         {
-            let copy = passage.copy_for(&target, &mut self.desk);
+            let copy = passage.copy_for(&target, 0, &mut self.desk);
             self.desk.send(copy.encode(), target.hop);
         }
     }
@@ -206,6 +242,9 @@ impl ImServer {
     /// remembered, one that is not found does not exist.
     fn handle_cancel(&mut self, now: Instant, cancel: &Request, source: &Hop) {
         let number = self.table.of_request(&TransactionKey::cancelled_by(cancel));
+        // It cannot be asked for a password: it has to come from where its INVITE did (section
+        // 22.1).
+        let number = number.filter(|number| self.table.is_from(*number, source));
         let Some(number) = number else {
             return self.refuse(cancel, source, &Status::CALL_DOES_NOT_EXIST.into());
         };
@@ -225,25 +264,44 @@ impl ImServer {
         }
     }
 
+    /// Tells who has sent a request and where it wants to go, or why it goes no further.
+    fn admit(&mut self, now: Instant, passage: &mut Passage) -> Result<Errand, Refusal> {
+        let Passage { request, source, mark, .. } = passage;
+        policy::validate_scheme(request)?;
+        let route::Way { destination, is_known } =
+            route::follow(request, &self.desk.domain, &self.desk.seal);
+        let asker = asker_for(request, &destination);
+        if asker == Asker::Proxy {
+            policy::validate(request, mark, &self.desk.domain)?;
+        }
+        let sender = if self.door.is_home(source) {
+            Sender::Home
+        } else if is_known {
+            Sender::Party
+        } else if asker == Asker::Server && request.method == Method::Options {
+            Sender::Anybody
+        } else if request.method == Method::Ack {
+            return Err(Status::FORBIDDEN.into());
+        } else {
+            self.door.identify(now, request, asker, &self.desk.domain)?
+        };
+        self.door.take_answers(&mut request.headers);
+        policy::introduce(&mut request.headers, &sender);
+        passage.is_from_home = sender == Sender::Home;
+        Ok(Errand { sender, asker, destination })
+    }
+
     /// Decides what is to be done with a request.
-    fn plan(&mut self, now: Instant, passage: &mut Passage) -> Result<Plan, Refusal> {
-        policy::validate_scheme(&passage.request)?;
-        let destination = route::follow(&mut passage.request, &self.desk.domain);
+    fn plan(&mut self, now: Instant, passage: &Passage, errand: &Errand) -> Result<Plan, Refusal> {
         let request = &passage.request;
-        if request.method == Method::Register && !matches!(destination, Ok(Destination::Onward(_)))
-        {
+        policy::check_name(&errand.sender, request, &self.desk.domain)?;
+        if errand.is_for_us() && request.method == Method::Register {
             return self.register(now, request).map(Plan::Answer);
         }
-        match destination? {
+        match errand.destination.clone()? {
             Destination::Server => self.answer_as_server(request).map(Plan::Answer),
-            Destination::User(user) => {
-                policy::validate(request, &passage.mark, &self.desk.domain)?;
-                self.targets(now, &user, request).map(Plan::Forward)
-            }
-            Destination::Onward(target) => {
-                policy::validate(request, &passage.mark, &self.desk.domain)?;
-                Ok(Plan::Forward(vec![target]))
-            }
+            Destination::User(user) => self.targets(now, &user, request).map(Plan::Forward),
+            Destination::Onward(target) => Ok(Plan::Forward(vec![vec![target]])),
         }
     }
 
@@ -253,21 +311,25 @@ impl ImServer {
         now: Instant,
         user: &Address,
         request: &Request,
-    ) -> Result<Vec<Target>, Refusal> {
+    ) -> Result<Vec<Vec<Target>>, Refusal> {
         if !self.registrar.exists(user) {
             return Err(Status::NOT_FOUND.into());
         }
-        let contacts = self.registrar.contacts(now, user).into_iter();
-        let mut targets: Vec<_> =
-            contacts.filter_map(|uri| Some(Target { hop: uri.hop()?, uri: Some(uri) })).collect();
-        if targets.is_empty() {
-            targets.extend(self.desk.home.clone().map(|hop| Target { uri: None, hop }));
+        let mut rounds: Vec<Vec<Target>> = Vec::new();
+        for rank in self.registrar.places(now, user) {
+            rounds.push(rank.into_iter().filter_map(Target::of).collect());
+        }
+        if rounds.is_empty() {
+            let home = self.desk.home.clone();
+            rounds.extend(home.map(|hop| vec![Target { uri: None, path: Vec::new(), hop }]));
         }
         if request.uri.is_secure() {
             // Nothing below TLS is good enough for sips (RFC 3261 section 26.2.2).
-            targets.retain(|target| target.hop.transport == Transport::Tls);
+            let is_secure = |target: &Target| target.hop.transport == Transport::Tls;
+            rounds.iter_mut().for_each(|round| round.retain(is_secure));
         }
-        if targets.is_empty() { Err(Status::TEMPORARILY_UNAVAILABLE.into()) } else { Ok(targets) }
+        rounds.retain(|round| !round.is_empty());
+        if rounds.is_empty() { Err(Status::TEMPORARILY_UNAVAILABLE.into()) } else { Ok(rounds) }
     }
 
     fn register(&mut self, now: Instant, request: &Request) -> Result<Response, Refusal> {
@@ -277,6 +339,8 @@ impl ImServer {
         let contacts = self.registrar.register(now, request, &self.desk.domain)?;
         let mut response = self.desk.clerk.answer(request, Status::OK);
         contacts.iter().for_each(|contact| response.headers.push("Contact", contact));
+        // Whoever put itself in the way learns that it stays there (RFC 3327 section 5.3).
+        response.headers.copy("Path", &request.headers);
         Ok(response)
     }
 
@@ -322,6 +386,23 @@ impl ImServer {
             self.desk.send(response.encode(), reply_hop(&via, source));
         }
     }
+}
+
+/// Tells as what a request asks the server: as the registrar and the end of the way, or as a proxy.
+fn asker_for(request: &Request, destination: &Result<Destination, Refusal>) -> Asker {
+    let is_registration = request.method == Method::Register;
+    match destination {
+        Ok(Destination::Server) => Asker::Server,
+        Ok(Destination::User(_)) | Err(_) if is_registration => Asker::Server,
+        Ok(Destination::User(_) | Destination::Onward(_)) | Err(_) => Asker::Proxy,
+    }
+}
+
+/// Sums up by what a request is known that has come twice, on two ways (RFC 3261 section 8.2.2.2).
+fn identity_of(request: &Request) -> Option<String> {
+    let cseq = request.cseq().ok()?;
+    let (call_id, tag) = (request.call_id()?, request.from_tag()?);
+    request.to_tag().is_none().then(|| format!("{call_id}\n{tag}\n{cseq}"))
 }
 
 /// What the server itself understands.

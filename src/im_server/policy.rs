@@ -2,9 +2,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::domain::{Domain, same_host};
+use super::domain::{Domain, Whose, same_host};
+use super::door::Sender;
 use super::refusal::Refusal;
-use crate::sip::{Headers, Hop, Request, Scheme, Status};
+use crate::sip::{Headers, Hop, Method, NameAddr, Request, Scheme, Status};
 
 /// Validates a request that is to be forwarded. `mark` is its [`loop_mark`] as it came in.
 pub(super) fn validate(request: &Request, mark: &str, domain: &Domain) -> Result<(), Refusal> {
@@ -14,11 +15,21 @@ pub(super) fn validate(request: &Request, mark: &str, domain: &Domain) -> Result
     if has_looped(request, mark, domain) {
         return Err(Status::LOOP_DETECTED.into());
     }
+    if breadth(request) == 0 {
+        return Err(Status::MAX_BREADTH_EXCEEDED.into());
+    }
     let unknown: Vec<_> = request.headers.list("Proxy-Require").collect();
     if unknown.is_empty() {
         return Ok(());
     }
     Err(Refusal::with(Status::BAD_EXTENSION, "Unsupported", unknown.join(", ")))
+}
+
+/// Tells in how many branches a request may be under way at a time (RFC 5393 section 5.3). What is
+/// no number bounds nothing, and what is more than ours neither.
+pub(super) fn breadth(request: &Request) -> usize {
+    let asked = request.headers.get("Max-Breadth").and_then(|text| text.parse().ok());
+    asked.map_or(MAX_BREADTH, |breadth: usize| breadth.min(MAX_BREADTH))
 }
 
 /// Refuses a Request-URI of a kind that leads nowhere (RFC 3261 section 16.3 item 2).
@@ -31,13 +42,15 @@ pub(super) fn validate_scheme(request: &Request) -> Result<(), Refusal> {
 
 /// Sums up all that decides the way of a request: the second part of our branches. The same mark
 /// on the way in as in a Via of ours is a loop, another one a spiral (RFC 5393 section 4.2).
+/// Credentials are left out: ours leave the request on its way, and with others it has another
+/// number.
 pub(super) fn loop_mark(request: &Request) -> String {
     let mut hasher = DefaultHasher::new();
     request.uri.as_str().hash(&mut hasher);
     request.call_id().hash(&mut hasher);
     (request.from_tag(), request.to_tag()).hash(&mut hasher);
     request.cseq().map(|cseq| cseq.number).ok().hash(&mut hasher);
-    for name in ["Route", "Proxy-Require", "Proxy-Authorization"] {
+    for name in ["Route", "Proxy-Require"] {
         request.headers.list(name).for_each(|value| value.hash(&mut hasher));
     }
     format!("{:016x}", hasher.finish())
@@ -51,25 +64,57 @@ fn has_looped(request: &Request, mark: &str, domain: &Domain) -> bool {
         .any(|branch| branch.rsplit_once('-').is_some_and(|(_, second)| second == mark))
 }
 
-/// Tells whether a message came from the bridge. Datagrams leave it from the port that it listens
-/// on, streams from any.
-pub(super) fn comes_from_home(source: &Hop, home: Option<&Hop>) -> bool {
-    home.is_some_and(|home| {
-        same_host(&source.host, &home.host)
-            && (source.transport.is_reliable() || source.port == home.port)
-    })
-}
-
 /// Tells whether a message that goes to `hop` arrives at the bridge.
 pub(super) fn leads_home(hop: &Hop, home: Option<&Hop>) -> bool {
     home.is_some_and(|home| same_host(&hop.host, &home.host) && hop.port == home.port)
 }
 
-/// Takes off what only a trusted neighbour may say (RFC 3325 section 5).
-pub(super) fn distrust(headers: &mut Headers) {
-    for name in [ASSERTED_IDENTITY, "P-Called-Party-ID", "P-Asserted-Service"] {
-        headers.remove(name);
+/// Sends away a user who speaks in another's name. In From it may hide its own behind that of
+/// nobody (RFC 3323 section 4.1.1.3), but not where it registers.
+pub(super) fn check_name(
+    sender: &Sender,
+    request: &Request,
+    domain: &Domain,
+) -> Result<(), Refusal> {
+    let Sender::User(user) = sender else { return Ok(()) };
+    let is_own = |address: &NameAddr| domain.whose(&address.uri) == Whose::User(user.clone());
+    let from = request.from().map_err(|_| Status::BAD_REQUEST)?;
+    let to = request.to().map_err(|_| Status::BAD_REQUEST)?;
+    let is_honest = if request.method == Method::Register {
+        is_own(&from) && is_own(&to)
+    } else {
+        is_own(&from) || from.uri.as_str().eq_ignore_ascii_case(ANONYMOUS)
+    };
+    if is_honest { Ok(()) } else { Err(Status::FORBIDDEN.into()) }
+}
+
+/// Says who has sent the request to those who believe us: what an untrusted sender asserts comes
+/// off, what it prefers has no effect, and what it has proved comes in (RFC 3325 section 5). The
+/// bridge asserts for itself, or prefers, which we then assert (RFC 3325 section 6).
+pub(super) fn introduce(headers: &mut Headers, sender: &Sender) {
+    if *sender == Sender::Home {
+        for (preferred, asserted) in PREFERENCES {
+            if !headers.has(asserted)
+                && let Some(value) = headers.get(preferred).map(str::to_owned)
+            {
+                headers.push(asserted, &value);
+            }
+        }
+    } else {
+        distrust(headers);
     }
+    PREFERENCES.iter().for_each(|(preferred, _)| headers.remove(preferred));
+    if let Sender::User(user) = sender
+        && let Some(uri) = Domain::identity(user)
+    {
+        headers.push(ASSERTED_IDENTITY, &format!("<{uri}>"));
+    }
+}
+
+/// Takes off what only a trusted neighbour may say (RFC 3325 section 5, RFC 6050 section 4.1, RFC
+/// 7315 section 6).
+pub(super) fn distrust(headers: &mut Headers) {
+    TRUSTED_ONLY.iter().for_each(|name| headers.remove(name));
 }
 
 /// Takes off what is not for the eyes of one outside of the trust domain, where the sender wished
@@ -84,4 +129,26 @@ pub(super) fn withhold(headers: &mut Headers) {
     }
 }
 
+/// The breadth of a request that names none (RFC 5393 section 5.3.3).
+const MAX_BREADTH: usize = 60;
+
 const ASSERTED_IDENTITY: &str = "P-Asserted-Identity";
+
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+
+/// What a user agent prefers, and what its network makes of it.
+const PREFERENCES: [(&str, &str); 2] =
+    [("P-Preferred-Identity", ASSERTED_IDENTITY), ("P-Preferred-Service", "P-Asserted-Service")];
+
+/// Headers that speak for the network.
+const TRUSTED_ONLY: [&str; 9] = [
+    ASSERTED_IDENTITY,
+    "P-Asserted-Service",
+    "P-Called-Party-ID",
+    "P-Served-User",
+    "P-Profile-Key",
+    "P-Associated-URI",
+    "P-Charging-Vector",
+    "P-Charging-Function-Addresses",
+    "P-Private-Network-Indication",
+];

@@ -8,7 +8,7 @@ use super::Settings;
 use super::domain::{Domain, Whose};
 use super::refusal::Refusal;
 use crate::address::Address;
-use crate::sip::{Contacts, NameAddr, Request, Status, Uri, ViewError};
+use crate::sip::{Contacts, NameAddr, Request, Scheme, Status, Uri, ViewError};
 
 /// The users of the domain and their contacts.
 ///
@@ -16,6 +16,8 @@ use crate::sip::{Contacts, NameAddr, Request, Status, Uri, ViewError};
 #[derive(Debug)]
 pub(super) struct Registrar {
     users: BTreeSet<Address>,
+    /// The users that may have contacts, which bounds how many have some.
+    accounts: BTreeSet<Address>,
     create_users: bool,
     limits: Limits,
     bindings_by_user: BTreeMap<Address, Vec<Binding>>,
@@ -27,7 +29,6 @@ pub(super) struct Registrar {
 
 #[derive(Debug)]
 struct Limits {
-    users: usize,
     contacts: usize,
     min_expires: Duration,
     max_expires: Duration,
@@ -39,6 +40,8 @@ struct Limits {
 struct Binding {
     /// The contact as registered, without `expires`.
     contact: NameAddr,
+    /// The proxies between here and there (RFC 3327).
+    path: Vec<NameAddr>,
     /// The preference in thousandths.
     q: u16,
     call_id: String,
@@ -47,13 +50,24 @@ struct Binding {
     updated: u64,
 }
 
+/// Where a user can be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The contact, fit to be the Request-URI of a request (RFC 3261 section 16.6 item 2).
+    pub(super) uri: Uri,
+    /// The proxies in front of it.
+    pub(super) path: Vec<NameAddr>,
+}
+
 impl Registrar {
     pub(super) fn new(settings: &Settings) -> Self {
+        let accounts = settings.accounts.iter().map(|account| &account.address);
+        let accounts: BTreeSet<_> = accounts.cloned().collect();
         Self {
-            users: settings.users.iter().cloned().collect(),
+            users: settings.users.iter().chain(&accounts).cloned().collect(),
+            accounts,
             create_users: settings.create_users,
             limits: Limits {
-                users: settings.max_users,
                 contacts: settings.max_contacts,
                 min_expires: settings.min_expires,
                 max_expires: settings.max_expires,
@@ -74,19 +88,27 @@ impl Registrar {
         domain: &Domain,
     ) -> Result<Vec<String>, Refusal> {
         let to = request.to().map_err(|_| Status::BAD_REQUEST)?;
+        if to.uri.scheme() == Scheme::Other {
+            // Nobody is registered by such an address, here or elsewhere (section 10.3 item 5).
+            return Err(Status::BAD_REQUEST.into());
+        }
         let Whose::User(user) = domain.whose(&to.uri) else {
             return Err(Status::FORBIDDEN.into());
         };
         if !self.exists(&user) {
             return Err(Status::NOT_FOUND.into());
         }
-        let asked: Vec<_> = request.headers.list("Require").collect();
+        if !self.accounts.contains(&user) {
+            return Err(Status::FORBIDDEN.into());
+        }
+        let is_unknown = |option: &&str| !option.eq_ignore_ascii_case("path");
+        let asked: Vec<_> = request.headers.list("Require").filter(is_unknown).collect();
         if !asked.is_empty() {
             return Err(Refusal::with(Status::BAD_EXTENSION, "Unsupported", asked.join(", ")));
         }
         self.expire(now);
         self.updates += 1;
-        let change = Change::read(now, request, self.updates)?;
+        let change = Change::read(now, (request, domain), self.updates)?;
         let known = self.bindings_by_user.get(&user).map_or(&[][..], Vec::as_slice);
         let bindings = match request.contacts().map_err(bad_contact)? {
             Contacts::Any => change.remove_all(known)?,
@@ -96,7 +118,8 @@ impl Registrar {
             }
         };
         let lines = bindings.iter().map(|binding| binding.line(now)).collect();
-        self.keep(user, bindings)?;
+        self.take(&user);
+        self.put(user, bindings);
         Ok(lines)
     }
 
@@ -116,28 +139,18 @@ impl Registrar {
         self.create_users || self.users.contains(user)
     }
 
-    /// Gives the contacts of `user`, the preferred and then the latest first, fit to be the
-    /// Request-URI of a request (RFC 3261 section 16.6 item 2).
-    pub(super) fn contacts(&self, now: Instant, user: &Address) -> Vec<Uri> {
+    /// Gives the contacts of `user`: those that are preferred the same together, the latest first,
+    /// before those that are preferred less.
+    pub(super) fn places(&self, now: Instant, user: &Address) -> Vec<Vec<Place>> {
         let bindings = self.bindings_by_user.get(user).map_or(&[][..], Vec::as_slice);
         let mut live: Vec<_> = bindings.iter().filter(|it| it.expires_at > now).collect();
         live.sort_by_key(|binding| (Reverse(binding.q), Reverse(binding.updated)));
-        live.iter().map(|it| it.contact.uri.without_headers().without_param("method")).collect()
+        let ranks = live.chunk_by(|one, other| one.q == other.q);
+        ranks.map(|rank| rank.iter().map(|binding| binding.place()).collect()).collect()
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.expiries.first().map(|(at, _)| *at)
-    }
-
-    fn keep(&mut self, user: Address, bindings: Vec<Binding>) -> Result<(), Refusal> {
-        let is_new = !bindings.is_empty() && !self.bindings_by_user.contains_key(&user);
-        let is_full = self.bindings_by_user.len() >= self.limits.users;
-        if is_new && is_full && !self.users.contains(&user) {
-            return Err(Refusal::overload());
-        }
-        self.take(&user);
-        self.put(user, bindings);
-        Ok(())
     }
 
     fn take(&mut self, user: &Address) -> Vec<Binding> {
@@ -168,15 +181,21 @@ struct Change {
     cseq: u32,
     /// The `Expires` header in seconds.
     expires: Option<u32>,
+    path: Vec<NameAddr>,
     updated: u64,
 }
 
 impl Change {
-    fn read(now: Instant, request: &Request, updated: u64) -> Result<Self, Refusal> {
+    fn read(
+        now: Instant,
+        (request, domain): (&Request, &Domain),
+        updated: u64,
+    ) -> Result<Self, Refusal> {
         let cseq = request.cseq().map_err(|_| Status::BAD_REQUEST)?.number;
         let call_id = request.call_id().filter(|it| it.len() <= MAX_CALL_ID);
         let call_id = call_id.ok_or(Status::BAD_REQUEST)?.to_owned();
-        Ok(Self { now, call_id, cseq, expires: request.expires(), updated })
+        let path = path_of(request, domain)?;
+        Ok(Self { now, call_id, cseq, expires: request.expires(), path, updated })
     }
 
     /// `Contact: *` goes with `Expires: 0` only (step 6).
@@ -212,6 +231,7 @@ impl Change {
             bindings.push(Binding {
                 q: thousandths(contact.param("q")),
                 contact: without_expires(contact),
+                path: self.path.clone(),
                 call_id: self.call_id.clone(),
                 cseq: self.cseq,
                 expires_at: self.now + lifetime,
@@ -250,6 +270,11 @@ impl Change {
 }
 
 impl Binding {
+    fn place(&self) -> Place {
+        let uri = self.contact.uri.without_headers().without_param("method");
+        Place { uri, path: self.path.clone() }
+    }
+
     /// The contact as the answer tells it; a started second is a second.
     fn line(&self, now: Instant) -> String {
         let left = self.expires_at.saturating_duration_since(now).as_millis().div_ceil(1000);
@@ -267,6 +292,23 @@ fn check_contact(contact: &NameAddr, domain: &Domain) -> Result<(), Refusal> {
         return Err(Status::FORBIDDEN.into());
     }
     Ok(())
+}
+
+/// Reads the Path: loose routers, few and short, of which the first must be a place to send to and
+/// must not be us (RFC 3327 section 5.3).
+fn path_of(request: &Request, domain: &Domain) -> Result<Vec<NameAddr>, Refusal> {
+    let lines: Vec<_> = request.headers.list("Path").collect();
+    let path: Result<Vec<_>, _> = lines.iter().copied().map(NameAddr::parse).collect();
+    let path = path.map_err(|_| Status::BAD_REQUEST)?;
+    let is_sound = path.iter().all(|it| it.uri.param("lr").is_some() && it.uri.hop().is_some());
+    let length: usize = lines.iter().map(|line| line.len()).sum();
+    if !is_sound || path.len() > MAX_PATH || length > MAX_CONTACT {
+        return Err(Status::BAD_REQUEST.into());
+    }
+    match path.first() {
+        Some(first) if domain.is_ours(&first.uri) => Err(Status::FORBIDDEN.into()),
+        Some(_) | None => Ok(path),
+    }
 }
 
 fn without_expires(mut contact: NameAddr) -> NameAddr {
@@ -294,8 +336,11 @@ fn bad_contact(_: ViewError) -> Refusal {
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The longest contact that is stored, in bytes: room for a full set of feature tags.
+/// The longest contact or path that is stored, in bytes: room for a full set of feature tags.
 const MAX_CONTACT: usize = 2048;
 
 /// The longest Call-ID that is stored, in bytes.
 const MAX_CALL_ID: usize = 511;
+
+/// More proxies than any honest request goes through before it comes to its registrar.
+const MAX_PATH: usize = 8;

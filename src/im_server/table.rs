@@ -13,6 +13,8 @@ pub(super) struct Table {
     contexts: BTreeMap<Number, Entry>,
     by_server_key: BTreeMap<TransactionKey, Number>,
     by_client_key: BTreeMap<TransactionKey, Number>,
+    /// What the server answers itself, by what a second copy would have in common with it.
+    by_identity: BTreeMap<String, Number>,
     by_hop: BTreeSet<(Hop, Number)>,
     deadlines: BTreeSet<(Instant, Number)>,
     next: Number,
@@ -27,6 +29,7 @@ pub(super) struct Number(u64);
 struct Entry {
     context: Context,
     server_key: TransactionKey,
+    identity: Option<String>,
     /// How many of its branches are in the indices.
     indexed: usize,
     deadline: Option<Instant>,
@@ -39,17 +42,28 @@ impl Table {
             contexts: BTreeMap::new(),
             by_server_key: BTreeMap::new(),
             by_client_key: BTreeMap::new(),
+            by_identity: BTreeMap::new(),
             by_hop: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             next: Number(0),
         }
     }
 
-    pub(super) fn insert(&mut self, server_key: TransactionKey, context: Context) {
+    pub(super) fn insert(
+        &mut self,
+        server_key: TransactionKey,
+        identity: Option<String>,
+        context: Context,
+    ) {
         let number = self.next;
         self.next = Number(number.0 + 1);
         self.by_server_key.insert(server_key.clone(), number);
-        self.contexts.insert(number, Entry { context, server_key, indexed: 0, deadline: None });
+        if let Some(identity) = &identity {
+            // The first of them stays the one that later ones are copies of.
+            self.by_identity.entry(identity.clone()).or_insert(number);
+        }
+        let entry = Entry { context, server_key, identity, indexed: 0, deadline: None };
+        self.contexts.insert(number, entry);
         self.settle(number);
     }
 
@@ -74,6 +88,16 @@ impl Table {
 
     pub(super) fn of_request(&self, key: &TransactionKey) -> Option<Number> {
         self.by_server_key.get(key).copied()
+    }
+
+    /// Tells whether a request was already answered when it came on another way.
+    pub(super) fn has_merged(&self, identity: &str) -> bool {
+        self.by_identity.contains_key(identity)
+    }
+
+    /// Tells whether the request of a context came from the host of `source`.
+    pub(super) fn is_from(&self, number: Number, source: &Hop) -> bool {
+        self.contexts.get(&number).is_some_and(|entry| entry.context.is_from(source))
     }
 
     pub(super) fn of_response(&self, key: &TransactionKey) -> Option<Number> {
@@ -108,7 +132,7 @@ impl Table {
             for key in branch.keys() {
                 self.by_client_key.insert(key.clone(), number);
             }
-            self.by_hop.insert((branch.hop().clone(), number));
+            self.by_hop.extend(branch.ways().map(|way| (way.clone(), number)));
         }
         entry.indexed = entry.context.branches().len();
         let deadline = entry.context.next_timeout();
@@ -126,11 +150,18 @@ impl Table {
     fn remove(&mut self, number: Number) {
         let Some(entry) = self.contexts.remove(&number) else { return };
         self.by_server_key.remove(&entry.server_key);
+        if let Some(identity) = &entry.identity
+            && self.by_identity.get(identity) == Some(&number)
+        {
+            self.by_identity.remove(identity);
+        }
         for branch in entry.context.branches() {
             for key in branch.keys() {
                 self.by_client_key.remove(key);
             }
-            self.by_hop.remove(&(branch.hop().clone(), number));
+            for way in branch.ways() {
+                self.by_hop.remove(&(way.clone(), number));
+            }
         }
         if let Some(at) = entry.deadline {
             self.deadlines.remove(&(at, number));

@@ -3,7 +3,10 @@
 
 mod calls;
 mod contacts;
+mod doors;
+mod forks;
 mod legs;
+mod names;
 mod refusals;
 mod storms;
 
@@ -11,18 +14,27 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{ImServer, Input, Output, Settings};
+use std::collections::BTreeMap;
+
+use super::{Account, ImServer, Input, Output, Settings};
+use crate::address::Address;
 use crate::ids::Random;
 use crate::sip::{
-    Decoded, Hop, Message, Request, Response, Status, WireLimits, decode_datagram, response_to,
+    Asker, Credentials, Decoded, DigestClient, Hop, Message, Method, Password, Request, Response,
+    Status, WireLimits, decode_datagram, response_to,
 };
 
 const ALICE: &str = "udp:192.0.2.10:5060";
-const HOME: &str = "udp:192.0.2.20:5070";
+const HOME: &str = "udp:127.0.0.1:5070";
+
+/// The users that have a password: their name with `!` behind it.
+const ACCOUNTS: [&str; 5] = ["alice", "bob", "carol", "+19585550100", "+19585550101"];
 
 /// The server, a clock, and all that the server has sent.
 struct World {
     server: ImServer,
+    /// The users as they prove themselves, each with a nonce of its own.
+    clients: BTreeMap<&'static str, DigestClient>,
     start: Instant,
     now: Instant,
     sent: Vec<(Hop, Message)>,
@@ -37,17 +49,49 @@ impl World {
         let mut settings = Settings {
             local: hop("udp:192.0.2.1:5060"),
             home: Some(hop(HOME)),
+            accounts: ACCOUNTS.map(account).into(),
+            nonce_lifetime: Duration::from_secs(10_000_000),
             server_name: String::new(),
             ..Settings::default()
         };
         change(&mut settings);
         let start = Instant::now();
-        let server = ImServer::new(settings, Random::seeded(1));
-        Self { server, start, now: start, sent: Vec::new() }
+        let server = ImServer::new(start, settings, Random::seeded(1));
+        let (clients, sent) = (BTreeMap::new(), Vec::new());
+        let mut world = Self { server, clients, start, now: start, sent };
+        for (at, name) in ACCOUNTS.into_iter().enumerate() {
+            world.knock(register("<sip:x@example.com>", &format!("{}", 9000 + at), &[]), ALICE);
+            let client = client(name, &format!("{name}!"), &world.response());
+            world.clients.insert(name, client);
+        }
+        world.sent.clear();
+        world
     }
 
-    /// Hands in a message and gives what the server sends then.
+    /// Hands in a message and gives what the server sends then. Requests from outside prove that
+    /// they are from the user in From.
     fn give(&mut self, message: impl Into<Message>, source: &str) -> Vec<String> {
+        let mut message = message.into();
+        if let Message::Request(request) = &mut message
+            && source != HOME
+        {
+            self.sign(request);
+        }
+        self.knock(message, source)
+    }
+
+    /// Puts the answer to the challenge that the user in From has got into a request.
+    fn sign(&mut self, request: &mut Request) {
+        let user = request.from().unwrap().uri.user_unescaped().unwrap_or_default();
+        if !matches!(request.method, Method::Ack | Method::Cancel)
+            && let Some(client) = self.clients.get_mut(&*user)
+        {
+            client.authorize(request);
+        }
+    }
+
+    /// Hands in a message as it is.
+    fn knock(&mut self, message: impl Into<Message>, source: &str) -> Vec<String> {
         let input = Input::Message { message: message.into(), source: hop(source) };
         self.server.handle(self.now, input);
         self.drain()
@@ -120,6 +164,28 @@ impl World {
     }
 }
 
+fn account(name: &str) -> Account {
+    let address = if name.starts_with('+') { format!("tel:{name}") } else { address_of(name) };
+    let password = Password::Text(format!("{name}!"));
+    Account { address: Address::parse(&address).unwrap(), password }
+}
+
+fn address_of(name: &str) -> String {
+    format!("sip:{name}@example.com")
+}
+
+/// A user that has read the challenges of a 401, and would answer a 407 just so.
+fn client(name: &str, password: &str, asked: &Response) -> DigestClient {
+    let (username, password) = (name.to_owned(), Password::Text(password.to_owned()));
+    let mut client = DigestClient::new(Credentials { username, password, realms: Vec::new() });
+    let mut challenge = Response::new(Status::UNAUTHORIZED);
+    for line in Asker::ALL.iter().flat_map(|asker| asked.headers.all(asker.challenge_header())) {
+        Asker::ALL.iter().for_each(|it| challenge.headers.push(it.challenge_header(), line));
+    }
+    client.learn(&mut Random::seeded(9), &challenge).unwrap();
+    client
+}
+
 /// A request of alice, outside of any dialog; the branch follows from the method.
 fn request(method: &str, uri: &str, more: &[(&str, &str)]) -> Request {
     let mut text = format!(
@@ -159,6 +225,11 @@ fn register(to: &str, cseq: &str, more: &[(&str, &str)]) -> Request {
         request.headers.remove("Contact");
     }
     request
+}
+
+/// The Record-Route by which the requests of a dialog are known again.
+fn sealed(forwarded: &Request) -> String {
+    forwarded.headers.list("Record-Route").next().unwrap().to_owned()
 }
 
 /// The ACK of a refusal, in the same transaction as the INVITE.

@@ -9,22 +9,27 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant as Tick, sleep_until};
 use tracing::{debug, info};
 
+use super::core::Core;
 use super::msrp::{LinkEvent, MsrpLink, MsrpSettings};
 use super::sip_outbound::SipOutbound;
-use crate::bridge::{Conversation, Input, Output};
+use crate::bridge::{Conversation, Input, Output, may_be_forgotten};
 use crate::chat::{Answer, Notice, NoticeKind, Refusal};
 use crate::ids::MessageId;
-use crate::sip::DialogKey;
+use crate::sip::{DialogKey, Message};
 use crate::store::connections::OnFailure;
-use crate::store::{Inbox, Letter, MsrpArrival, Sessions, Ticket};
+use crate::store::{Inbox, Letter, MsrpArrival, Registrations, Sessions, Ticket};
 
 /// What every driver works with.
 #[derive(Clone)]
 pub struct DriverKit {
     /// The directory in which conversations are found.
     pub sessions: Arc<Sessions>,
+    /// The directory of the registered users, where the bridge registers them.
+    pub registrations: Option<Arc<Registrations>>,
     /// The way out to SIP peers.
     pub outbound: SipOutbound,
+    /// The way to the core.
+    pub core: Core,
     /// The way to the applications.
     pub notices: mpsc::Sender<Notice>,
     /// The MSRP sockets.
@@ -177,13 +182,25 @@ impl Driver {
                 drop(reply.send(ticket));
             }
             Letter::Sip { message, source } => {
+                if matches!(&message, Message::Response(response) if may_be_forgotten(response)) {
+                    self.doubt();
+                }
                 self.conversation.handle(now(), Input::Sip { message, source });
             }
             Letter::SipFailed { hop } => {
+                self.doubt();
                 self.conversation.handle(now(), Input::SipFailed { hop });
             }
+            Letter::Reports(reports) => self.conversation.handle(now(), Input::Reports(reports)),
             Letter::Msrp(arrival) => self.adopt(*arrival),
             Letter::Stop => self.conversation.handle(now(), Input::Stop),
+        }
+    }
+
+    /// Has it checked whether the core still knows the user, and can still be reached.
+    fn doubt(&self) {
+        if let Some(registrations) = &self.kit.registrations {
+            registrations.doubt(self.conversation.user());
         }
     }
 
@@ -236,6 +253,7 @@ impl Driver {
                 });
                 self.kit.outbound.send(bytes, &hop, tell);
             }
+            Output::Spare { hop, wait } => self.kit.core.spare(now(), hop, wait),
             Output::Route(key) => {
                 self.kit.sessions.route_dialog(key.clone(), self.inbox.clone());
                 self.dialogs.push(key);
@@ -322,13 +340,15 @@ mod tests {
     use super::*;
     use crate::address::Address;
     use crate::bridge::delivery::SuccessOn;
-    use crate::bridge::{ConversationKit, MsrpRules, Profile, Realm, Settings, TargetUri};
+    use crate::bridge::{
+        ConversationKit, MsrpRules, Profile, Realm, Settings, Standing, TargetUri,
+    };
     use crate::chat::{Command, Invitation, OutgoingMessage, Party, ReportRequest};
     use crate::clock::Anchor;
     use crate::ids::{Random, SessionId};
     use crate::msrp::Limits;
-    use crate::net::{SipSettings, bind_sip};
-    use crate::sip::{Hop, Status, Timers, Transport};
+    use crate::net::{CoreSettings, SipSettings, bind_sip};
+    use crate::sip::{DATAGRAM, Hop, Status, Timers, Transport};
     use crate::store::Bounds;
 
     #[tokio::test(start_paused = true)]
@@ -372,7 +392,9 @@ mod tests {
         let (notices, told) = mpsc::channel(8);
         let kit = DriverKit {
             sessions: Arc::new(sessions),
+            registrations: None,
             outbound: sockets.outbound,
+            core: Core::fixed(hop(), &CoreSettings::default()),
             notices,
             msrp: MsrpSettings::default(),
         };
@@ -395,15 +417,20 @@ mod tests {
         }
     }
 
+    fn hop() -> Hop {
+        Hop::new(Transport::Udp, "127.0.0.1", 9)
+    }
+
     fn conversation_kit() -> ConversationKit {
-        let hop = Hop::new(Transport::Udp, "127.0.0.1", 9);
         let settings = Settings {
             realm: Realm { domain: "example.com".into(), target_uri: TargetUri::SipPhone },
+            standing: Standing::default(),
             profile: Profile::plain(),
             tls_port: None,
-            local: hop.clone(),
+            local: hop(),
             user_agent: "chatbridge".into(),
-            next_hop: Some(hop),
+            core: None,
+            datagram: DATAGRAM,
             credentials: None,
             session_timer: None,
             timers: Timers::default(),
@@ -425,6 +452,8 @@ mod tests {
             redirects: 0,
         };
         let anchor = Anchor::new(now(), OffsetDateTime::UNIX_EPOCH);
-        ConversationKit { settings: Arc::new(settings), anchor, random: Random::seeded(1) }
+        let (settings, access) = (Arc::new(settings), Arc::default());
+        let random = Random::seeded(1);
+        ConversationKit { settings, access, anchor, random, next_hops: vec![hop()] }
     }
 }

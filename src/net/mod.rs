@@ -1,9 +1,12 @@
 //! Sockets and timers: the hands that drive the machines below.
 
+mod core;
+mod dns;
 mod driver;
 mod heartbeat;
 mod im_server_driver;
 mod msrp;
+mod registrations;
 mod sip;
 mod sip_outbound;
 mod sip_stream;
@@ -14,9 +17,12 @@ mod tls;
 mod tls_identity;
 mod unanswered;
 
+pub use self::core::{Core, CoreSettings};
+pub use dns::DnsSettings;
 pub use driver::DriverKit;
 pub use im_server_driver::run as run_im_server;
 pub use msrp::{MsrpListener, MsrpSettings};
+pub use registrations::{KeeperWays, run as run_registrations};
 pub use sip::{SipSockets, bind as bind_sip};
 pub use sip_outbound::{Inbound, SipOutbound, SipSettings};
 pub use switch::{Neighbours, Switch, run as run_switch};

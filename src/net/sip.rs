@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::dns::Dns;
 use super::sip_outbound::{Inbound, Shared, SipOutbound, SipSettings};
 use super::tls::{Tls, TlsFault};
 use super::{sip_tcp, sip_udp};
@@ -66,6 +67,7 @@ pub async fn bind(
         opened: Arc::new(Semaphore::new(settings.connections)),
         tls,
         inbound,
+        dns: Dns::new(settings.dns.clone(), local),
         settings,
         stop,
         tasks: tasks.clone(),
@@ -101,7 +103,7 @@ fn unfit(faults: &[TlsFault]) -> io::Error {
 }
 
 /// Binds both transports to one port; with port `0`, looks for one that is free for both.
-async fn bind_pair(listen: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+pub(super) async fn bind_pair(listen: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     const TRIES: usize = 16;
     let mut last = None;
     for _ in 0..TRIES {

@@ -1,26 +1,29 @@
 //! SIP on its way out: one UDP socket, and connections opened as they are needed.
 
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::{UdpSocket, lookup_host};
+use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::dns::{Dns, DnsSettings};
 use super::sip_tcp;
 use super::tls::{Tls, TlsSettings};
+use crate::ids::Random;
 use crate::sip::{
-    Decoded, Hop, Message, Response, Transport, WireLimits, decode_datagram, reply_fallback,
-    reply_hop, stamp_answer,
+    BRANCH_COOKIE, Decoded, Destination, Hop, Message, Response, Transport, WireLimits,
+    decode_datagram, reply_fallback, reply_hop, stamp_answer,
 };
 use crate::store::Connections;
-use crate::store::connections::{OnFailure, Outgoing, Place, Way};
+use crate::store::connections::{Failure, OnFailure, Outgoing, Place, Way};
 
 /// Bounds and deadlines of the SIP sockets.
 #[derive(Debug, Clone)]
@@ -35,7 +38,9 @@ pub struct SipSettings {
     pub connections: usize,
     /// How many bytes of datagrams the system shall keep for us.
     pub receive_buffer: usize,
-    /// How long opening a connection, or finding an address, may take.
+    /// How names are turned into addresses.
+    pub dns: DnsSettings,
+    /// How long opening a connection may take.
     pub connect_timeout: Duration,
     /// How long a peer may take to read one message.
     pub write_timeout: Duration,
@@ -59,6 +64,7 @@ impl Default for SipSettings {
             writer_queue: 256,
             connections: 1024,
             receive_buffer: 4 * 1024 * 1024,
+            dns: DnsSettings::default(),
             connect_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(900),
@@ -97,6 +103,7 @@ pub(super) struct Shared {
     pub(super) tls: Tls,
     pub(super) inbound: mpsc::Sender<Inbound>,
     pub(super) settings: SipSettings,
+    pub(super) dns: Dns,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
 }
@@ -184,24 +191,50 @@ impl SipOutbound {
         }
     }
 
+    /// Sends to a name: its hops are tried one after the other, in an order that is the same for
+    /// all that belongs to one transaction (RFC 3263 section 4).
     fn resolve_and_send(&self, outgoing: Outgoing, hop: Hop) {
         let this = self.clone();
         self.shared.tasks.spawn(async move {
-            let wait = this.shared.settings.connect_timeout;
-            let found = timeout(wait, lookup_host((hop.host.as_str(), hop.port))).await;
-            let ours = this.local_addr().map(|local| local.is_ipv4());
-            let reachable =
-                |address: &SocketAddr| ours.as_ref().is_ok_and(|v4| *v4 == address.is_ipv4());
-            let address = found.ok().and_then(Result::ok).and_then(|mut all| all.find(reachable));
-            match address {
-                Some(peer) => this.dispatch(outgoing, hop.transport, peer),
-                None => {
-                    debug!(%hop, "no address found");
+            match this.shared.dns.locate(Destination::of_hop(&hop)).await {
+                Ok(found) => {
+                    let mut random = Random::seeded(lot(&outgoing.bytes));
+                    this.send_to_first(outgoing, found.located.draw(&mut random).into());
+                }
+                Err(why) => {
+                    debug!(%hop, %why, "a name that nothing can be sent to");
                     outgoing.on_failure.call();
                 }
             }
         });
     }
+
+    /// Sends to the first of these hops; to the next one where nothing has left, and so on.
+    fn send_to_first(&self, outgoing: Outgoing, mut hops: VecDeque<Hop>) {
+        let Some(hop) = hops.pop_front() else { return outgoing.on_failure.call() };
+        let Some(ip) = hop.address() else { return self.send_to_first(outgoing, hops) };
+        let Outgoing { bytes, on_failure, way } = outgoing;
+        let (this, again, next_way) = (self.clone(), bytes.clone(), way.clone());
+        let on_failure = OnFailure::told(move |failure| match failure {
+            Failure::Unsent if !hops.is_empty() => {
+                this.send_to_first(Outgoing { bytes: again, on_failure, way: next_way }, hops);
+            }
+            Failure::Unsent | Failure::Unanswered => on_failure.tell(failure),
+        });
+        let outgoing = Outgoing { bytes, on_failure, way };
+        self.dispatch(outgoing, hop.transport, SocketAddr::new(ip, hop.port));
+    }
+}
+
+/// Draws a lot from the branch of a message: the same for a request, its repetitions, its CANCEL and
+/// the ACK of its refusal.
+fn lot(bytes: &[u8]) -> u64 {
+    let cookie = BRANCH_COOKIE.as_bytes();
+    let start = bytes.windows(cookie.len()).position(|window| window == cookie);
+    let tail = bytes.get(start.unwrap_or_default()..).unwrap_or_default();
+    let mut hasher = DefaultHasher::new();
+    tail.split(|byte| matches!(byte, b';' | b',' | b'\r' | b'\n' | b' ')).next().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// How every answer begins, and no request.
@@ -215,4 +248,83 @@ fn as_seen_by(local: SocketAddr, peer: SocketAddr) -> SocketAddr {
         (_, ip) => ip,
     };
     SocketAddr::new(ip, peer.port())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::net::bind_sip;
+    use crate::net::dns::name_server::{Entry, NameServer};
+
+    #[tokio::test]
+    async fn a_name_is_tried_address_by_address() {
+        let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = there.local_addr().unwrap().port();
+        // Nobody listens on the other address.
+        let zone = [("b.test.", Entry::A(9)), ("b.test.", Entry::A(1))];
+        let (outbound, _server) = outbound(&zone).await;
+        let hop = Hop::new(Transport::Tcp, "b.test", port);
+        outbound.send("BYE".into(), &hop, OnFailure::new(|| panic!("there is another address")));
+        assert_eq!(first_three(&there).await, *b"BYE");
+    }
+
+    #[tokio::test]
+    async fn a_name_without_a_port_is_one_of_a_service() {
+        let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = there.local_addr().unwrap().port();
+        let srv = Entry::Srv(1, 1, port, "host.test.".to_owned());
+        let (outbound, server) =
+            outbound(&[("_sip._tcp.b.test.", srv), ("host.test.", Entry::A(1))]).await;
+        let hop = Hop::new(Transport::Tcp, "b.test", 0);
+        outbound.send("BYE".into(), &hop, OnFailure::new(|| panic!("there is a server")));
+        assert_eq!(first_three(&there).await, *b"BYE");
+        assert_eq!(server.asked(), ["SRV _sip._tcp.b.test.", "A host.test."]);
+    }
+
+    #[tokio::test]
+    async fn s19_a_name_that_nobody_knows_is_told_as_a_failure() {
+        let (outbound, server) = outbound(&[]).await;
+        for is_silent in [false, true] {
+            if is_silent {
+                server.fall_silent();
+            }
+            let (tell, told) = tokio::sync::oneshot::channel();
+            let hop = Hop::new(Transport::Udp, &format!("{is_silent}.test"), 0);
+            outbound.send("BYE".into(), &hop, OnFailure::told(|why| tell.send(why).unwrap()));
+            assert_eq!(told.await, Ok(Failure::Unsent));
+        }
+    }
+
+    async fn outbound(zone: &[(&str, Entry)]) -> (SipOutbound, NameServer) {
+        let server = NameServer::start(60, zone).await;
+        let dns = DnsSettings { budget: Duration::from_millis(500), ..server.settings() };
+        let settings = SipSettings { dns, ..SipSettings::default() };
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let listen = "127.0.0.1:0".parse().unwrap();
+        (bind_sip(listen, settings, stop, tasks).await.unwrap().outbound, server)
+    }
+
+    async fn first_three(listener: &TcpListener) -> [u8; 3] {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut bytes = [0; 3];
+        stream.read_exact(&mut bytes).await.unwrap();
+        bytes
+    }
+
+    #[test]
+    fn one_transaction_draws_one_lot() {
+        let via = "Via: SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bKone";
+        let invite = format!("INVITE sip:bob@b.example SIP/2.0\r\n{via}\r\nMax-Forwards: 70\r\n");
+        let ack =
+            format!("ACK sip:bob@b.example SIP/2.0\r\n{via};x=y, SIP/2.0/UDP a;branch=z9hG4bKb");
+        let other = invite.replace("bKone", "bKtwo");
+        assert_eq!(lot(invite.as_bytes()), lot(ack.as_bytes()));
+        assert_ne!(lot(invite.as_bytes()), lot(other.as_bytes()));
+        assert_eq!(lot(b""), lot(b""));
+    }
 }

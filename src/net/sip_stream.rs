@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -76,20 +76,45 @@ pub(super) async fn run(
     mut waiting: mpsc::Receiver<Outgoing>,
 ) {
     let flow = Flow::new(connection);
-    let (replies, owed) = mpsc::channel(REPLIES);
-    let mut writing = Vec::new();
+    let (replies, mut owed) = mpsc::channel(REPLIES);
+    let mut pen = Pen { is_down: false, writing: Vec::new() };
+    let mut reader = pin!(reader);
     tokio::select! {
         () = flow.connection.shared.stop.cancelled() => {}
-        () = flow.read(reader, replies) => {}
-        () = flow.write(&mut writer, (&mut waiting, owed), &mut writing) => {}
+        () = flow.read(reader.as_mut(), replies) => {}
+        () = flow.write(&mut writer, (&mut waiting, &mut owed), &mut pen) => {}
     }
     flow.leave();
     fail_all(&mut waiting);
-    writing.into_iter().for_each(OnFailure::call);
+    let is_whole = !pen.is_down;
+    pen.writing.into_iter().for_each(OnFailure::call);
     let unanswered = lock(&flow.unanswered).take();
     unanswered.for_each(|it| it.tell(Failure::Unanswered));
+    let last: BytesMut = std::iter::from_fn(|| owed.try_recv().ok()).flatten().collect();
+    let last = if is_whole { last } else { BytesMut::new() };
     // Whether the peer hears it changes nothing.
-    drop(timeout(FAREWELL, writer.shutdown()).await);
+    drop(timeout(FAREWELL, part(reader, &mut writer, &last)).await);
+}
+
+/// What is about to be written, and whether a part of it has been.
+struct Pen {
+    is_down: bool,
+    writing: Vec<OnFailure>,
+}
+
+/// Ends a stream. To a peer who is still owed the refusal of what he has sent, that is said first;
+/// and then he is heard out, for the system cuts off whom nobody listens to, and he would never
+/// read it.
+async fn part(
+    mut reader: Pin<&mut impl AsyncRead>,
+    writer: &mut (impl AsyncWrite + Unpin),
+    last: &[u8],
+) -> io::Result<()> {
+    put(writer, last).await?;
+    writer.shutdown().await?;
+    let mut unheard = [0; 4096];
+    while !last.is_empty() && reader.read(&mut unheard).await? > 0 {}
+    Ok(())
 }
 
 /// Gives back what waits for a connection that is gone, so that its senders can try another.
@@ -121,8 +146,7 @@ impl Flow {
         shared.connections.leave(*place, *id, *lock(&self.alias));
     }
 
-    async fn read(&self, reader: impl AsyncRead, replies: mpsc::Sender<Bytes>) {
-        let mut reader = pin!(reader);
+    async fn read(&self, mut reader: Pin<&mut impl AsyncRead>, replies: mpsc::Sender<Bytes>) {
         let settings = &self.connection.shared.settings;
         let mut decoder = StreamDecoder::new(settings.wire);
         let mut buffer = BytesMut::new();
@@ -209,8 +233,8 @@ impl Flow {
     async fn write(
         &self,
         writer: &mut (impl AsyncWrite + Unpin),
-        (waiting, mut owed): (&mut mpsc::Receiver<Outgoing>, mpsc::Receiver<Bytes>),
-        writing: &mut Vec<OnFailure>,
+        (waiting, owed): (&mut mpsc::Receiver<Outgoing>, &mut mpsc::Receiver<Bytes>),
+        pen: &mut Pen,
     ) {
         let deadline = self.connection.shared.settings.write_timeout;
         let mut batch = Vec::new();
@@ -230,12 +254,14 @@ impl Flow {
                     }
                 }
             }
-            self.gather(&mut batch, &mut bytes, writing);
+            self.gather(&mut batch, &mut bytes, &mut pen.writing);
+            pen.is_down = true;
             if !matches!(timeout(deadline, put(writer, &bytes)).await, Ok(Ok(()))) {
                 return debug!(source = %self.source, "SIP connection cannot be written");
             }
             bytes.clear();
-            writing.clear();
+            pen.writing.clear();
+            pen.is_down = false;
             // What one large batch has needed is not kept for ever.
             if bytes.capacity() > LARGE {
                 bytes = BytesMut::new();

@@ -11,17 +11,24 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use super::core::Core;
 use super::driver::{Driver, DriverKit, StartReply, now};
 use super::sip_outbound::{Inbound, stateless};
-use crate::bridge::{Arrival, Conversation, ConversationKit, Settings};
+use crate::address::Address;
+use crate::bridge::{
+    Access, Arrival, Conversation, ConversationKit, Reports, Settings, reports_in,
+};
 use crate::chat::{Invitation, Refusal};
 use crate::clock::Anchor;
 use crate::ids::{Random, SessionId};
 use crate::sip::{
-    DialogKey, Hop, Message, Method, Request, Response, Route, Status, response_to, route, stray,
+    DialogKey, Hop, Message, Method, Request, Response, Route, Status, accept_stateless,
+    answer_stateless, route, stray,
 };
 use crate::store::connections::OnFailure;
-use crate::store::{Inbox, Letter, NotTaken, Returned, Start, Subscriptions, Ticket};
+use crate::store::{
+    Inbox, Letter, NotTaken, RegistrationLetter, Returned, Start, Subscriptions, Ticket,
+};
 
 /// How long a message from a stream waits for room in a full inbox.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,26 +53,44 @@ pub struct Switch {
     pub tasks: TaskTracker,
 }
 
-/// From whom invitations are taken, and what they assert of their users is believed (RFC 3325).
+/// From whom invitations are taken, and whose word for who their users are is believed (RFC 3325).
 #[derive(Debug, Clone, Default)]
 pub struct Neighbours {
-    /// Hosts, whatever port they send from.
+    /// Hosts of our trust domain, whatever port they send from.
     pub hosts: BTreeSet<IpAddr>,
-    /// An element that shares its host with others: over UDP, its port counts.
+    /// An element of our trust domain that shares its host with others: over UDP, its port counts.
     pub element: Option<SocketAddr>,
+    /// The core, whose addresses may change while we run.
+    pub core: Option<Core>,
+    /// Whether the core belongs to our trust domain.
+    pub trusts_core: bool,
 }
 
 impl Neighbours {
-    /// Tells whether a message from `source` comes from a neighbour.
+    /// Tells whether a message from `source` comes from a neighbour, believed or not.
     #[must_use]
     pub fn include(&self, source: &Hop) -> bool {
-        let Ok(ip) = source.host.parse::<IpAddr>() else { return false };
-        let ip = ip.to_canonical();
+        self.trust(source) || self.is_core(source)
+    }
+
+    /// Tells whether a message from `source` comes from within our trust domain.
+    #[must_use]
+    pub fn trust(&self, source: &Hop) -> bool {
+        let Some(ip) = address_of(source) else { return false };
         let element = self.element.is_some_and(|element| {
             element.ip() == ip && (source.transport.is_reliable() || element.port() == source.port)
         });
-        element || self.hosts.contains(&ip)
+        element || self.hosts.contains(&ip) || (self.trusts_core && self.is_core(source))
     }
+
+    fn is_core(&self, source: &Hop) -> bool {
+        let lives_at = |ip| self.core.as_ref().is_some_and(|core| core.lives_at(ip));
+        address_of(source).is_some_and(lives_at)
+    }
+}
+
+fn address_of(source: &Hop) -> Option<IpAddr> {
+    source.host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
 /// Routes until the server stops or both sources have dried up.
@@ -91,11 +116,19 @@ impl Switch {
         if reply.is_closed() {
             return;
         }
-        if let Err(refusal) = self.kit.sessions.admit() {
-            drop(reply.send(Ticket::new(Err(refusal)).0));
-            return;
-        }
-        match Conversation::originate(now(), self.conversation_kit(), invitation) {
+        let access = self.access_of(&invitation.user);
+        let way = access.and_then(|access| {
+            let hops = self.kit.core.hops(now(), &mut self.random)?;
+            Ok((Arc::clone(&access), access.order(hops)))
+        });
+        let way = match way.and_then(|way| self.kit.sessions.admit().map(|()| way)) {
+            Ok(way) => way,
+            Err(refusal) => {
+                drop(reply.send(Ticket::new(Err(refusal)).0));
+                return;
+            }
+        };
+        match Conversation::originate(now(), self.conversation_kit(way), invitation) {
             Ok(conversation) => {
                 info!(session = %conversation.id(), user = %conversation.user(), "session opened");
                 self.spawn(
@@ -112,7 +145,17 @@ impl Switch {
         }
     }
 
+    /// Finds how requests of a user reach the core: by its registration, where the bridge registers
+    /// its users, else as those of everybody.
+    fn access_of(&self, user: &Address) -> Result<Arc<Access>, Refusal> {
+        match &self.kit.registrations {
+            Some(registrations) => registrations.originating(now(), user),
+            None => Ok(Arc::default()),
+        }
+    }
+
     fn route(&mut self, message: Message, source: Hop) {
+        let Some(message) = self.to_registrations(message) else { return };
         match route(&message) {
             Route::Response(key) | Route::InDialog(key) => match self.kit.sessions.dialog(&key) {
                 Some(inbox) => self.offer(&inbox, message, source),
@@ -123,9 +166,28 @@ impl Switch {
                 (None, Message::Request(request)) if request.method == Method::Invite => {
                     self.admit(request, source, key);
                 }
+                (None, Message::Request(request)) if request.method == Method::Message => {
+                    self.take_message(request, &source);
+                }
                 (None, message) => self.answer_stray(&message, &source),
             },
             Route::Malformed => debug!(%source, "SIP message without identity, dropped"),
+        }
+    }
+
+    /// Hands a response to a REGISTER to the keeper of the registrations; gives back all else.
+    fn to_registrations(&self, message: Message) -> Option<Message> {
+        let Some(registrations) = &self.kit.registrations else { return Some(message) };
+        match message {
+            Message::Response(response)
+                if response.cseq().is_ok_and(|cseq| cseq.method == Method::Register) =>
+            {
+                if !registrations.offer(RegistrationLetter::Response(response)) {
+                    warn!("too many responses to REGISTER wait, dropped");
+                }
+                None
+            }
+            message @ (Message::Response(_) | Message::Request(_)) => Some(message),
         }
     }
 
@@ -174,9 +236,13 @@ impl Switch {
     fn admit(&mut self, invite: Request, source: Hop, key: DialogKey) {
         if !self.neighbours.include(&source) {
             info!(%source, "invitation from a stranger refused: not in [core] trusted_peers");
-            self.send(response_to(&invite, Status::FORBIDDEN, None), &source);
+            self.send(answer_stateless(&invite, Status::FORBIDDEN), &source);
             return;
         }
+        let Some(access) = self.terminating(&invite) else {
+            debug!(%source, uri = %invite.uri, "invitation for nobody here");
+            return self.send(answer_stateless(&invite, Status::NOT_FOUND), &source);
+        };
         if let Err(refusal) = self.kit.sessions.admit() {
             warn!(%source, %refusal, "invitation refused");
             self.send(self.too_busy(&invite, &refusal), &source);
@@ -184,14 +250,61 @@ impl Switch {
         }
         let session = SessionId::new(self.random.token());
         let cseq = invite.cseq().map_or(0, |cseq| cseq.number);
-        let arrival = Arrival { session, invite, source, trusted: true };
+        let trusted = self.neighbours.trust(&source);
+        let arrival = Arrival { session, invite, source, trusted };
         let subscriptions = Arc::clone(&self.subscriptions);
         let has_client = |user: &_| !subscriptions.of(user).is_empty();
-        let kit = self.conversation_kit();
+        // Whoever is invited may report on what he read when the session is over.
+        let hops = self.kit.core.hops(now(), &mut self.random).unwrap_or_default();
+        let kit = self.conversation_kit((access, hops));
         let conversation = Conversation::incoming(now(), kit, arrival, &has_client);
         let (inbox, letters) = Inbox::new(self.kit.sessions.inbox_size());
         self.kit.sessions.route_caller(key.clone(), cseq, inbox.clone());
         self.spawn(conversation, (inbox, letters), Some(key), None);
+    }
+
+    /// Finds the access of the user that a request of the core is for; in mode `ue`, nothing where
+    /// its Request-URI is none of our contacts.
+    fn terminating(&self, request: &Request) -> Option<Arc<Access>> {
+        match &self.kit.registrations {
+            None => Some(Arc::default()),
+            Some(known) => known.terminating(&self.settings.realm, &request.uri),
+        }
+    }
+
+    /// Takes a MESSAGE: reports on messages may come outside of their session, above all when that
+    /// is over. Texts do not, and from strangers nothing does. What a report does is the same when
+    /// it comes again, so nothing needs to be remembered.
+    fn take_message(&self, message: Request, source: &Hop) {
+        let access = self.terminating(&message).filter(|_| self.neighbours.include(source));
+        let reports = access.and_then(|access| {
+            let trusted = self.neighbours.trust(source);
+            reports_in((&self.settings, &access), (&message, trusted))
+        });
+        let Some(reports) = reports else {
+            return self.answer_stray(&Message::Request(message), source);
+        };
+        let mut answer = accept_stateless(&message, &self.settings.on_the_wire());
+        if answer.status.is_success() && !self.hand_out(&reports) {
+            warn!(%source, user = %reports.user, "reports find a full inbox");
+            answer = answer_stateless(&message, Status::SERVICE_UNAVAILABLE);
+            answer.headers.push("Retry-After", "1");
+        }
+        self.send(answer, source);
+    }
+
+    /// Gives reports to every session of the user, of which one may know the messages; tells
+    /// whether there was room.
+    fn hand_out(&self, reports: &Reports) -> bool {
+        let inboxes = self.kit.sessions.of_user(&reports.user);
+        if inboxes.is_empty() {
+            debug!(user = %reports.user, "reports on no message of ours, dropped");
+        }
+        let offers = inboxes.iter().map(|inbox| inbox.offer(Letter::Reports(reports.clone())));
+        let is_full = |offer: &Result<(), Returned>| {
+            offer.as_ref().is_err_and(|returned| returned.why == NotTaken::Full)
+        };
+        offers.filter(is_full).count() == 0
     }
 
     fn spawn(
@@ -208,7 +321,7 @@ impl Switch {
     fn answer_stray(&self, message: &Message, source: &Hop) {
         match message {
             Message::Request(request) => {
-                if let Some(answer) = stray(request) {
+                if let Some(answer) = stray(request, &self.settings.on_the_wire()) {
                     self.send(answer, source);
                 }
             }
@@ -217,12 +330,13 @@ impl Switch {
     }
 
     fn too_busy(&self, invite: &Request, refusal: &Refusal) -> Response {
-        let mut answer = response_to(invite, Status::SERVICE_UNAVAILABLE, None);
+        let mut answer = answer_stateless(invite, Status::SERVICE_UNAVAILABLE);
         let retry_after = match refusal {
             Refusal::Full { retry_after, .. } | Refusal::Unavailable { retry_after, .. } => {
                 retry_after.as_secs().max(1)
             }
             Refusal::NoSession
+            | Refusal::NoUser
             | Refusal::NoMessage
             | Refusal::WrongState { .. }
             | Refusal::WrongRole { .. }
@@ -238,11 +352,16 @@ impl Switch {
         self.kit.outbound.send(bytes, &hop, OnFailure::ignore());
     }
 
-    fn conversation_kit(&mut self) -> ConversationKit {
+    fn conversation_kit(
+        &mut self,
+        (access, next_hops): (Arc<Access>, Vec<Hop>),
+    ) -> ConversationKit {
         ConversationKit {
             settings: Arc::clone(&self.settings),
+            access,
             anchor: self.anchor,
             random: self.random.fork(),
+            next_hops,
         }
     }
 }
@@ -257,6 +376,8 @@ mod tests {
         let neighbours = Neighbours {
             hosts: [IpAddr::from([192, 0, 2, 1])].into(),
             element: Some(SocketAddr::from(([127, 0, 0, 1], 5060))),
+            core: None,
+            trusts_core: true,
         };
         let from =
             |transport, host: &str, port| neighbours.include(&Hop::new(transport, host, port));

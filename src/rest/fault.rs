@@ -270,7 +270,7 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         let text = refusal.to_string();
         match refusal {
-            Refusal::NoSession | Refusal::NoMessage => Self::NotFound,
+            Refusal::NoSession | Refusal::NoUser | Refusal::NoMessage => Self::NotFound,
             Refusal::WrongState { .. } => Self::Conflict { state: text },
             Refusal::WrongRole { .. } => Self::Forbidden { reason: text },
             Refusal::Full { retry_after, .. } | Refusal::Unavailable { retry_after, .. } => {

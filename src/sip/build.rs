@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::header_name::{Known, Name};
 use super::{Headers, Hop, Method, NameAddr, Request, Response, Status, Uri, Via};
 
 /// The response to a request, without a body: every `Via`, `From`, `To`, `Call-ID` and `CSeq`
@@ -20,11 +21,12 @@ pub fn response_to(request: &Request, status: Status, to_tag: Option<&str>) -> R
 pub(super) fn copy_identity(request: &Headers, response: &mut Headers, to_tag: Option<&str>) {
     response.copy("Via", request);
     response.copy("From", request);
-    let untagged = to_tag.zip(request.to().ok().filter(|to| to.tag().is_none()));
-    match (untagged, request.get("To")) {
+    let is_untagged = request.check_address(Known::To).is_ok() && request.tag(Known::To).is_none();
+    let untagged = request.get("To").filter(|_| is_untagged);
+    match to_tag.zip(untagged) {
         // An address without brackets takes a header parameter just as well.
-        (Some((tag, _)), Some(to)) => response.adopt("To", format!("{to};tag={tag}")),
-        _ => response.copy("To", request),
+        Some((tag, to)) => response.adopt(Name::Known(Known::To), &format!("{to};tag={tag}")),
+        None => response.copy("To", request),
     }
     response.copy("Call-ID", request);
     response.copy("CSeq", request);

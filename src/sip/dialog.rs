@@ -90,7 +90,25 @@ impl Dialog {
             local_cseq: 0,
             remote_cseq: Some(cseq.number),
             route_set: request.record_route(),
-            remote_target: contact_of(&request.headers).ok_or(DialogError::NoContact)?,
+            remote_target: caller_of(request).ok_or(DialogError::NoContact)?,
+        })
+    }
+
+    /// Builds the subscriber's view from our SUBSCRIBE or REFER and a NOTIFY to it (RFC 6665
+    /// section 4.4.1): the route set is the Record-Route of the NOTIFY, in its order. Without a
+    /// usable Contact the target remains the Request-URI.
+    pub fn of_subscriber(request: &Request, notify: &Request) -> Result<Self, DialogError> {
+        let cseq = notify.cseq().map_err(|_| DialogError::NoCSeq)?;
+        Ok(Self {
+            call_id: request.call_id().unwrap_or_default().to_owned(),
+            local: request.headers.get("From").unwrap_or_default().to_owned(),
+            remote: notify.headers.get("From").unwrap_or_default().to_owned(),
+            local_tag: request.from_tag().unwrap_or_default(),
+            remote_tag: notify.from_tag().unwrap_or_default(),
+            local_cseq: request.cseq().map_or(0, |cseq| cseq.number),
+            remote_cseq: Some(cseq.number),
+            route_set: notify.record_route(),
+            remote_target: contact_of(&notify.headers).unwrap_or_else(|| request.uri.clone()),
         })
     }
 
@@ -176,13 +194,15 @@ impl Dialog {
     }
 
     /// Gives Request-URI and Routes. A first proxy without `lr` routes strictly: it wants itself
-    /// in the Request-URI, and the target last among the Routes (section 12.2.1.1).
+    /// in the Request-URI, without what may not stand there, and the target last among the Routes
+    /// (section 12.2.1.1).
     fn path(&self) -> (Uri, Vec<String>) {
         let routes = self.route_set.iter().map(ToString::to_string);
         match self.route_set.first() {
             Some(first) if first.uri.param("lr").is_none() => {
                 let target = format!("<{}>", self.remote_target);
-                (first.uri.without_headers(), routes.skip(1).chain([target]).collect())
+                let uri = first.uri.without_headers().without_param("method");
+                (uri, routes.skip(1).chain([target]).collect())
             }
             Some(_) | None => (self.remote_target.without_headers(), routes.collect()),
         }
@@ -200,6 +220,13 @@ pub(super) fn admit_number(last: &mut Option<u32>, cseq: &CSeq) -> Result<(), Di
     }
 }
 
+/// Gives where a caller is reached: at its Contact. One from before RFC 3261, which has no tag,
+/// need not name any and is reached at its From (RFC 2543 section 6.13).
+fn caller_of(request: &Request) -> Option<Uri> {
+    let from = || request.from().ok().filter(|from| from.tag().is_none()).map(|from| from.uri);
+    contact_of(&request.headers).or_else(|| from().filter(Uri::is_sip))
+}
+
 /// Gives the URI of the one Contact, if it is a SIP URI.
 pub(super) fn contact_of(headers: &Headers) -> Option<Uri> {
     let contact = NameAddr::parse(headers.list("Contact").next()?).ok()?;
@@ -212,6 +239,18 @@ mod tests {
 
     use super::*;
     use crate::sip::transaction::sample::{request, response};
+
+    #[test]
+    fn a_caller_of_old_needs_neither_tag_nor_contact() {
+        let mut old = request("INVITE");
+        old.headers.remove("Contact");
+        assert_eq!(Dialog::of_callee(&old, "b").unwrap_err(), DialogError::NoContact);
+        old.headers.set("From", "<sip:alice@a.example;user=phone>");
+        let mut dialog = Dialog::of_callee(&old, "b").unwrap();
+        let bye = dialog.request(Method::Bye);
+        assert_eq!(bye.uri.to_string(), "sip:alice@a.example;user=phone");
+        assert_eq!(bye.headers.get("To"), Some("<sip:alice@a.example;user=phone>"));
+    }
 
     #[test]
     fn the_caller_reverses_the_record_route_and_the_callee_does_not() {

@@ -12,19 +12,117 @@ pub(super) type Params = Vec<(String, Option<String>)>;
 #[error("a parameter list is malformed")]
 pub struct BadParams;
 
+/// A set of bytes, which costs one look to ask.
+#[derive(Debug)]
+pub(super) struct ByteSet([bool; 256]);
+
+impl ByteSet {
+    /// Letters, digits and these.
+    pub(super) const fn alphanumeric_and(others: &[u8]) -> Self {
+        Self::filled(false, others).with_alphanumeric()
+    }
+
+    /// All bytes but these.
+    pub(super) const fn all_but(others: &[u8]) -> Self {
+        Self::filled(true, others)
+    }
+
+    pub(super) const fn has(&self, byte: u8) -> bool {
+        self.0[byte as usize]
+    }
+
+    /// Where the first byte outside the set stands.
+    #[inline]
+    pub(super) fn first_outside(&self, text: &[u8]) -> Option<usize> {
+        let mut rest = text;
+        // Four looks for one decision.
+        while let [first, second, third, fourth, behind @ ..] = rest
+            && self.has(*first) & self.has(*second) & self.has(*third) & self.has(*fourth)
+        {
+            rest = behind;
+        }
+        let passed = text.len() - rest.len();
+        rest.iter().position(|byte| !self.has(*byte)).map(|at| passed + at)
+    }
+
+    /// Splits off the bytes in front that are all of the set, which holds whole letters only.
+    #[inline]
+    pub(super) fn split_run<'a>(&self, text: &'a str) -> (&'a str, &'a str) {
+        text.split_at(self.first_outside(text.as_bytes()).unwrap_or(text.len()))
+    }
+
+    pub(super) fn has_all(&self, text: &str) -> bool {
+        self.first_outside(text.as_bytes()).is_none()
+    }
+
+    /// The same without SP, HTAB and all other controls.
+    pub(super) const fn but_blanks_and_controls(mut self) -> Self {
+        let mut byte = 0;
+        while byte <= b' ' {
+            self.0[byte as usize] = false;
+            byte += 1;
+        }
+        self.0[0x7f] = false;
+        self
+    }
+
+    /// The same with every byte of a letter beyond ASCII.
+    pub(super) const fn with_all_beyond_ascii(mut self) -> Self {
+        let mut byte = 0x80;
+        while byte < self.0.len() {
+            self.0[byte] = true;
+            byte += 1;
+        }
+        self
+    }
+
+    const fn filled(usual: bool, others: &[u8]) -> Self {
+        let mut set = [usual; 256];
+        let mut at = 0;
+        while at < others.len() {
+            set[others[at] as usize] = !usual;
+            at += 1;
+        }
+        Self(set)
+    }
+
+    const fn with_alphanumeric(mut self) -> Self {
+        let mut byte = 0;
+        while byte < u8::MAX {
+            if byte.is_ascii_alphanumeric() {
+                self.0[byte as usize] = true;
+            }
+            byte += 1;
+        }
+        self
+    }
+}
+
+/// The bytes of a token.
+pub(super) static TOKEN: ByteSet = ByteSet::alphanumeric_and(b"-.!%*_+`'~");
+
 /// Whether the byte may stand in a token.
 pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+    TOKEN.has(byte)
 }
 
 /// Whether the text is a token.
 pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_token_byte)
+    !text.is_empty() && TOKEN.has_all(text)
 }
 
 /// The text without the white space around it (SP and HTAB; folds are undone before).
 pub(super) fn trimmed(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let bytes = text.as_bytes();
+    // Most texts have none.
+    if blank(bytes.first()) || blank(bytes.last()) { text.trim_matches([' ', '\t']) } else { text }
+}
+
+/// Splits at the first such ASCII byte; on the short texts of SIP quicker than `str::split_once`.
+pub(super) fn split_at_byte(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|it| it == byte)?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// Splits at a separator that stands outside quoted strings and outside `<>`.
@@ -53,6 +151,12 @@ impl<'a> Iterator for SplitOutside<'a> {
 
 /// Splits at the first separator that stands outside quoted strings and outside `<>`.
 pub(super) fn split_once_outside(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let bytes = text.as_bytes();
+    let first = memchr::memchr(separator, bytes)?;
+    // Nothing hides a separator that no quote and no bracket stands before.
+    if memchr::memchr2(b'"', b'<', &bytes[..first]).is_none() {
+        return Some((&text[..first], &text[first + 1..]));
+    }
     let (mut quoted, mut escaped, mut angled) = (false, false, false);
     for (at, byte) in text.bytes().enumerate() {
         match byte {
@@ -69,19 +173,32 @@ pub(super) fn split_once_outside(text: &str, separator: u8) -> Option<(&str, &st
     None
 }
 
+/// Takes a quoted string off the front: what stands between its quotes, and the text behind it.
+pub(super) fn split_quoted(text: &str) -> Option<(&str, &str)> {
+    let inner = text.strip_prefix('"')?;
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', inner.as_bytes().get(at..)?)?;
+        if inner.as_bytes().get(at) == Some(&b'"') {
+            return Some((&inner[..at], &inner[at + 1..]));
+        }
+        at += 2;
+    }
+}
+
+/// What stands between quotes, without its escapes.
+pub(super) fn unescaped(inner: &str) -> String {
+    let mut said = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    while let Some(character) = characters.next() {
+        said.extend(if character == '\\' { characters.next() } else { Some(character) });
+    }
+    said
+}
+
 /// Takes a quoted string off the front: what it says, and the text behind it.
 pub(super) fn take_quoted(text: &str) -> Option<(String, &str)> {
-    let inner = text.strip_prefix('"')?;
-    let mut said = String::new();
-    let mut characters = inner.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((said, &inner[at + 1..])),
-            '\\' => said.push(characters.next()?.1),
-            other => said.push(other),
-        }
-    }
-    None
+    split_quoted(text).map(|(inner, rest)| (unescaped(inner), rest))
 }
 
 /// What a value says: a quoted string without quotes and escapes, anything else as it stands.
@@ -111,32 +228,94 @@ impl fmt::Display for Quoted<'_> {
 
 /// Parses `;name=value;flag`: what follows an address or a `Via`. Nothing at all is no parameter.
 pub(super) fn parse_params(text: &str) -> Result<Params, BadParams> {
-    let text = trimmed(text);
-    if text.is_empty() {
-        return Ok(Params::new());
-    }
-    let list = text.strip_prefix(';').ok_or(BadParams)?;
-    split_outside(list, b';').map(parse_param).collect()
+    let own = |(name, value): Param<'_>| (name.to_owned(), value.map(str::to_owned));
+    EachParam::of(text).map(|param| param.map(own)).collect()
 }
 
-fn parse_param(text: &str) -> Result<(String, Option<String>), BadParams> {
-    let (name, value) = match text.split_once('=') {
-        Some((name, value)) => (trimmed(name), Some(trimmed(value))),
-        None => (text, None),
-    };
-    let sound = is_token(name) && value.is_none_or(is_param_value);
-    sound.then(|| (name.to_owned(), value.map(str::to_owned))).ok_or(BadParams)
+/// Whether a list of parameters can be read.
+pub(super) fn check_params(text: &str) -> Result<(), BadParams> {
+    EachParam::of(text).try_for_each(|param| param.map(drop))
+}
+
+/// Gives the value of a parameter where it stands; an empty one is none.
+pub(super) fn param_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut params = EachParam::of(text).filter_map(Result::ok);
+    let (_, value) = params.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+    value.filter(|value| !value.is_empty())
+}
+
+/// A parameter where it stands.
+type Param<'a> = (&'a str, Option<&'a str>);
+
+/// The parameters of a list where they stand.
+struct EachParam<'a> {
+    /// What is still to be read, from a semicolon on.
+    rest: &'a str,
+}
+
+impl<'a> EachParam<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { rest: trimmed(text) }
+    }
+
+    #[inline]
+    /// Reads a parameter that is written as nearly all are: no white space, no quotes.
+    fn read_plain(list: &'a str) -> Option<(Param<'a>, &'a str)> {
+        let (name, behind) = TOKEN.split_run(list);
+        let (value, rest) = match behind.strip_prefix('=') {
+            Some(behind) => {
+                let (value, rest) = PARAM_VALUE.split_run(behind);
+                (Some(value), rest)
+            }
+            None => (None, behind),
+        };
+        let is_plain = !name.is_empty() && value.is_none_or(|value| !value.is_empty());
+        let ends = rest.is_empty() || rest.starts_with(';');
+        (is_plain && ends).then_some(((name, value), rest))
+    }
+
+    /// Reads one of any form.
+    fn read_any(text: &'a str) -> Result<Param<'a>, BadParams> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (trimmed(name), Some(trimmed(value))),
+            None => (text, None),
+        };
+        let sound = is_token(name) && value.is_none_or(is_param_value);
+        if sound { Ok((name, value)) } else { Err(BadParams) }
+    }
+}
+
+impl<'a> Iterator for EachParam<'a> {
+    type Item = Result<Param<'a>, BadParams>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let Some(list) = self.rest.strip_prefix(';') else {
+            self.rest = "";
+            return Some(Err(BadParams));
+        };
+        if let Some((param, rest)) = Self::read_plain(list) {
+            self.rest = rest;
+            return Some(Ok(param));
+        }
+        let text = split_once_outside(list, b';').map_or(list, |(text, _)| text);
+        self.rest = list.get(text.len()..).unwrap_or_default();
+        Some(Self::read_any(trimmed(text)))
+    }
 }
 
 /// A token, a host or a quoted string; wider than `gen-value`, as addresses without brackets and
 /// URNs stand here in practice (RFC 5118 section 4.5, RFC 5627).
 fn is_param_value(value: &str) -> bool {
     if value.starts_with('"') {
-        return matches!(take_quoted(value), Some((_, "")));
+        return matches!(split_quoted(value), Some((_, "")));
     }
-    let outlaw = |byte: u8| byte <= b' ' || byte == 0x7f || b"\",<>;\\".contains(&byte);
-    !value.is_empty() && !value.bytes().any(outlaw)
+    !value.is_empty() && PARAM_VALUE.has_all(value)
 }
+
+static PARAM_VALUE: ByteSet = ByteSet::all_but(b"\",<>;\\").but_blanks_and_controls();
 
 /// The value of a parameter by name, whatever the case: `Some("")` for a flag.
 pub(super) fn find_param<'a>(params: &'a Params, name: &str) -> Option<&'a str> {

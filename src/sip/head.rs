@@ -9,12 +9,14 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::build::{copy_identity, stateless_tag};
-use super::grammar::{is_token, trimmed};
-use super::headers::long_name;
+use super::grammar::{TOKEN, is_token, split_at_byte};
+use super::header_name::Known;
+use super::headers::Place;
 use super::views::parse_number;
+use super::wire::head_end;
 use super::{
-    Decoded, Headers, Message, Method, NameAddr, Request, Response, Status, Uri, ViewError,
-    WireError, WireLimits,
+    Decoded, Headers, Message, Method, Request, Response, Status, Uri, ViewError, WireError,
+    WireLimits,
 };
 
 /// A head, read.
@@ -24,6 +26,29 @@ pub(super) struct Head {
     headers: Headers,
     length: Length,
     flaw: Option<WireError>,
+    seen: Seen,
+}
+
+/// Which of the header fields that stand alone have been seen, and which of them again.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    once: u64,
+    again: u64,
+}
+
+impl Seen {
+    fn note(&mut self, known: Known) {
+        self.again |= self.once & known.bit();
+        self.once |= known.bit();
+    }
+
+    fn has(self, known: Known) -> bool {
+        self.once & known.bit() != 0
+    }
+
+    fn has_twice(self, known: Known) -> bool {
+        self.again & known.bit() != 0
+    }
 }
 
 /// What the `Content-Length` fields say together.
@@ -43,7 +68,7 @@ enum Start {
     },
     Status {
         status: Status,
-        reason: String,
+        reason: Cow<'static, str>,
     },
     /// A request line that is flawed; answerable unless it is an ACK.
     BadRequest {
@@ -54,50 +79,117 @@ enum Start {
 }
 
 impl Head {
+    /// Reads the head at the front of a datagram, and tells where its body begins: behind the
+    /// first empty line, if there is one.
+    pub(super) fn find(bytes: &[u8], limits: &WireLimits) -> (Self, Option<usize>) {
+        match Self::read_plain(bytes, limits) {
+            Some((head, end)) => (head, Some(end)),
+            None => {
+                let end = head_end(bytes, 0);
+                let head = end.and_then(|end| bytes.get(..end)).unwrap_or(bytes);
+                (Self::read_any(head, limits), end)
+            }
+        }
+    }
+
     /// Reads a head up to its empty line.
     pub(super) fn read(bytes: &[u8], limits: &WireLimits) -> Self {
+        Self::read_plain(bytes, limits)
+            .map_or_else(|| Self::read_any(bytes, limits), |(head, _)| head)
+    }
+
+    fn begun((start, flaw): (Start, Option<WireError>)) -> Self {
+        let (headers, length, seen) = (Headers::awaited(), Length::Absent, Seen::default());
+        Self { start, headers, length, flaw, seen }
+    }
+
+    /// Reads a head that is written as nearly all are, and tells where it ends: in UTF-8, every
+    /// line a field, none folded, no control character. All others are left to `read_any`.
+    fn read_plain(bytes: &[u8], limits: &WireLimits) -> Option<(Self, usize)> {
+        let (line, line_break) = plain_line(bytes, 0)?;
+        let mut head = Self::begun(read_start(line));
+        let first = line.len() + line_break;
+        let (mut at, mut breaks) = (first, 0);
+        loop {
+            let (line, line_break) = plain_line(bytes, at)?;
+            breaks += line_break;
+            if line.is_empty() {
+                at += line_break;
+                break;
+            }
+            let is_within = head.headers.len() < limits.headers && line.len() <= limits.line;
+            let field = Field::cut(line).filter(|_| is_within)?;
+            head.note_length(&field);
+            head.adopt(&field, at - first);
+            at += line.len() + line_break;
+        }
+        // The line breaks are the only ones.
+        let text = bytes.get(first..at).filter(|text| count_controls(text) == breaks)?;
+        head.headers.found_in(std::str::from_utf8(text).ok()?.to_owned());
+        Some((head, at))
+    }
+
+    /// Reads a head of whatever form, and remembers its first flaw.
+    fn read_any(bytes: &[u8], limits: &WireLimits) -> Self {
         let mut lines = Lines { rest: bytes };
-        let (start, flaw) = read_start(&lines.next().unwrap_or_default());
-        let mut head = Self { start, headers: Headers::new(), length: Length::Absent, flaw };
-        let mut count = 0;
+        let mut head = Self::begun(read_start(&lines.next().unwrap_or_default()));
+        let (mut text, mut count) = (String::with_capacity(lines.rest.len()), 0);
         for line in lines.take_while(|line| !line.is_empty()) {
             count += 1;
-            if let Err(why) = head.read_field(&line, count, limits) {
+            let excess = match line.len() {
+                length if length > limits.line => Some(WireError::LineTooLong),
+                _ if count > limits.headers => Some(WireError::TooManyHeaders),
+                _ => None,
+            };
+            let start = text.len();
+            text.push_str(&text_of(&line));
+            let line = text.as_bytes().get(start..).unwrap_or_default();
+            if let Err(why) = head.read_field(line, start, excess) {
                 head.flaw.get_or_insert(why);
             }
         }
+        head.headers.found_in(text);
         head
     }
 
     fn read_field(
         &mut self,
         line: &[u8],
-        count: usize,
-        limits: &WireLimits,
+        start: usize,
+        excess: Option<WireError>,
     ) -> Result<(), WireError> {
-        let colon = memchr::memchr(b':', line).ok_or(WireError::BadHeaderName)?;
-        let name = std::str::from_utf8(&line[..colon]).map_err(|_| WireError::BadHeaderName)?;
-        // White space before the colon, but not before the name (RFC 3261 section 7.3.1).
-        let name = name.trim_end_matches([' ', '\t']);
-        if !is_token(name) {
-            return Err(WireError::BadHeaderName);
+        let field = Field::cut(line).ok_or(WireError::BadHeaderName)?;
+        // However bad it is, its length tells where the next message begins.
+        self.note_length(&field);
+        if let Some(why) = excess {
+            return Err(why);
         }
-        let value = text_of(&line[colon + 1..]);
-        let value = trimmed(&value);
-        if long_name(name).eq_ignore_ascii_case("Content-Length") {
-            self.length = self.length.and(value);
-        }
-        if line.len() > limits.line {
-            return Err(WireError::LineTooLong);
-        }
-        if count > limits.headers {
-            return Err(WireError::TooManyHeaders);
-        }
-        if has_wild_control(value) {
+        if has_wild_control(field.value) {
             return Err(WireError::Control);
         }
-        self.headers.adopt(name, value.to_owned());
+        self.adopt(&field, start);
         Ok(())
+    }
+
+    #[inline]
+    /// Takes a field whose line begins at `start` of the text.
+    fn adopt(&mut self, field: &Field<'_>, start: usize) {
+        let name = match field.known {
+            Some(known) => {
+                self.seen.note(known);
+                Place::Known(known)
+            }
+            None => Place::At(start..start + field.name.len()),
+        };
+        let value = start + field.value_at;
+        self.headers.adopt_at(name, value..value + field.value.len());
+    }
+
+    #[inline]
+    fn note_length(&mut self, field: &Field<'_>) {
+        if field.known == Some(Known::ContentLength) {
+            self.length = self.length.and(field.value);
+        }
     }
 
     /// What the `Content-Length` fields say.
@@ -142,7 +234,7 @@ impl Head {
         let mut answer = Response::new(why.status());
         if answer.status == Status::BAD_REQUEST {
             // "The Reason-Phrase SHOULD identify the syntax problem" (RFC 3261 section 21.4.1).
-            answer.reason = format!("Bad Request: {why}");
+            answer.reason = format!("Bad Request: {why}").into();
         }
         copy_identity(&self.headers, &mut answer.headers, Some(&stateless_tag(&self.headers)));
         Some(answer)
@@ -151,18 +243,15 @@ impl Head {
     /// What every message must have, and what must be readable where it is (RFC 3261
     /// section 8.1.1). `Max-Forwards` and the tags came later than RFC 2543 and may be missing.
     fn judge(&self) -> Result<(), WireError> {
-        for name in ["From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type"] {
-            if self.headers.all(name).nth(1).is_some() {
-                return Err(ViewError::Repeated(name).into());
-            }
+        if let Some(name) = ALONE.into_iter().find(|name| self.seen.has_twice(*name)) {
+            return Err(ViewError::Repeated(name.as_str()).into());
         }
-        self.headers.via()?;
-        self.headers.vias()?;
-        self.headers.from()?;
-        self.headers.to()?;
+        self.headers.check_vias()?;
+        self.headers.check_address(Known::From)?;
+        self.headers.check_address(Known::To)?;
         let cseq = self.headers.cseq()?;
         let call_id = self.headers.call_id().ok_or(ViewError::Missing("Call-ID"))?;
-        if call_id.is_empty() || call_id.contains([' ', '\t']) {
+        if call_id.is_empty() || call_id.bytes().any(|byte| matches!(byte, b' ' | b'\t')) {
             return Err(ViewError::CallId.into());
         }
         let Start::Request { method, uri } = &self.start else { return Ok(()) };
@@ -177,24 +266,98 @@ impl Head {
 
     /// What a request may have; in a response it only matters to those who use it.
     fn judge_request(&self) -> Result<(), WireError> {
-        if self.headers.has("Max-Forwards") && self.headers.max_forwards().is_none() {
+        if self.seen.has(Known::MaxForwards) && self.headers.max_forwards().is_none() {
             return Err(ViewError::Number("Max-Forwards").into());
         }
-        self.headers.contacts()?;
-        for name in ["Route", "Record-Route"] {
-            for text in self.headers.list(name) {
-                NameAddr::parse(text).map_err(|error| ViewError::Address { name, error })?;
+        if self.seen.has(Known::Contact) {
+            self.headers.check_contacts()?;
+        }
+        for name in [Known::Route, Known::RecordRoute] {
+            if self.seen.has(name) {
+                self.headers.check_addresses(name)?;
             }
         }
         Ok(())
     }
 }
 
+/// The header fields of which there is one at most.
+const ALONE: [Known; 6] =
+    [Known::From, Known::To, Known::CallId, Known::CSeq, Known::MaxForwards, Known::ContentType];
+
+/// A line cut up where it stands.
+struct Field<'a> {
+    name: &'a [u8],
+    known: Option<Known>,
+    value: &'a [u8],
+    /// Where the value stands in the line.
+    value_at: usize,
+}
+
+impl<'a> Field<'a> {
+    /// `None` without a colon, and where the name is no token.
+    #[inline(always)] // What it gives is never to be put together in memory.
+    fn cut(line: &'a [u8]) -> Option<Self> {
+        if let Some((known, length)) = Known::in_front(line) {
+            let (name, behind) = line.split_at_checked(length)?;
+            return Some(Self::of_parts(line, name, Some(known), behind.get(1..)?));
+        }
+        let (name, behind) = line.split_at_checked(TOKEN.first_outside(line)?)?;
+        // White space before the colon, but not before the name (RFC 3261 section 7.3.1).
+        let behind = trimmed_start(behind).strip_prefix(b":").filter(|_| !name.is_empty())?;
+        Some(Self::of_parts(line, name, Known::of(name), behind))
+    }
+
+    #[inline(always)]
+    fn of_parts(line: &[u8], name: &'a [u8], known: Option<Known>, behind: &'a [u8]) -> Self {
+        let value = trimmed_start(behind);
+        Self { name, known, value: trimmed_end(value), value_at: line.len() - value.len() }
+    }
+}
+
+/// Gives the line at this place, and how long the line break behind it is; `None` without one, and
+/// for a line that goes on in the next (RFC 3261 section 7.3.1).
+#[inline]
+fn plain_line(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let rest = bytes.get(at..)?;
+    let length = memchr::memchr(b'\n', rest)?;
+    let (line, behind) = rest.split_at_checked(length)?;
+    let is_folded = matches!(behind, [_, b' ' | b'\t', ..]);
+    match line.strip_suffix(b"\r").unwrap_or(line) {
+        // What stands behind the empty line is the body.
+        line if line.is_empty() || !is_folded => Some((line, length + 1 - line.len())),
+        _ => None,
+    }
+}
+
+fn trimmed_start(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn trimmed_end(mut bytes: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Counts the control characters. All bytes are looked at without a decision, many at a time.
+fn count_controls(bytes: &[u8]) -> usize {
+    let is_control = |byte: &u8| u8::from(*byte < b' ') + u8::from(*byte == 0x7f);
+    // So few that a byte holds their number.
+    let count = |some: &[u8]| usize::from(some.iter().map(is_control).sum::<u8>());
+    bytes.chunks(128).map(count).sum()
+}
+
 impl Length {
     /// What this and one more `Content-Length` say together.
-    fn and(self, value: &str) -> Self {
-        let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        let read = value.parse().ok().filter(|_| digits).map_or(Self::Bad, Self::Is);
+    fn and(self, value: &[u8]) -> Self {
+        let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+        let text = std::str::from_utf8(value).ok().filter(|_| digits);
+        let read = text.and_then(|text| text.parse().ok()).map_or(Self::Bad, Self::Is);
         if self == Self::Absent || self == read { read } else { Self::Bad }
     }
 }
@@ -255,7 +418,7 @@ fn read_start(line: &[u8]) -> (Start, Option<WireError>) {
 /// sections 3.1.2.9 and 3.1.2.10); a space inside the URI makes a fourth part.
 fn read_request_line(line: &[u8]) -> Result<Start, WireError> {
     let line = std::str::from_utf8(line).map_err(|_| WireError::BadStartLine)?;
-    let mut parts = line.split(' ').filter(|part| !part.is_empty());
+    let mut parts = Parts { rest: line };
     let (Some(method), Some(uri), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
@@ -269,24 +432,47 @@ fn read_request_line(line: &[u8]) -> Result<Start, WireError> {
     Ok(Start::Request { method: method.into(), uri })
 }
 
+/// What stands between spaces.
+struct Parts<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let text = self.rest.trim_start_matches(' ');
+        let (part, rest) = split_at_byte(text, b' ').unwrap_or((text, ""));
+        self.rest = rest;
+        (!part.is_empty()).then_some(part)
+    }
+}
+
 fn read_status_line(line: &[u8]) -> Result<Start, WireError> {
     let line = text_of(line);
-    let (version, rest) = line.split_once(' ').ok_or(WireError::BadStartLine)?;
+    let (version, rest) = split_at_byte(&line, b' ').ok_or(WireError::BadStartLine)?;
     check_version(version)?;
-    let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
-    let status = (code.len() == 3)
-        .then(|| parse_number(code))
-        .flatten()
-        .and_then(|code| Status::new(u16::try_from(code).ok()?))
-        .ok_or(WireError::BadStatus)?;
-    if has_wild_control(reason) {
+    let (code, reason) = split_at_byte(rest, b' ').unwrap_or((rest, ""));
+    let status = match *code.as_bytes() {
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+            let digit = |byte: u8| u16::from(byte - b'0');
+            Status::new(digit(a) * 100 + digit(b) * 10 + digit(c)).ok_or(WireError::BadStatus)?
+        }
+        _ => return Err(WireError::BadStatus),
+    };
+    if has_wild_control(reason.as_bytes()) {
         return Err(WireError::Control);
     }
-    Ok(Start::Status { status, reason: reason.to_owned() })
+    let usual = status.reason();
+    let reason = if reason == usual { usual.into() } else { reason.to_owned().into() };
+    Ok(Start::Status { status, reason })
 }
 
 /// `SIP/2.0` in any case; another number is another version, anything else is not SIP.
 fn check_version(version: &str) -> Result<(), WireError> {
+    if version == "SIP/2.0" {
+        return Ok(());
+    }
     let number = match version.split_at_checked(4) {
         Some((name, number)) if name.eq_ignore_ascii_case("SIP/") => number,
         _ => return Err(WireError::BadStartLine),
@@ -308,13 +494,13 @@ fn text_of(bytes: &[u8]) -> Cow<'_, str> {
 
 /// Whether a control character stands where none may: all but HTAB, and but those which a
 /// backslash in a quoted string leads in (RFC 3261 section 25.1, `quoted-pair`).
-fn has_wild_control(value: &str) -> bool {
+fn has_wild_control(value: &[u8]) -> bool {
     let is_control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
-    if !value.bytes().any(is_control) {
+    if !value.iter().copied().any(is_control) {
         return false;
     }
     let (mut quoted, mut escaped) = (false, false);
-    for byte in value.bytes() {
+    for &byte in value {
         match byte {
             b'\r' | b'\n' => return true,
             _ if escaped => escaped = false,

@@ -1,19 +1,66 @@
-//! The header fields of a message, in order, over the vocabulary of `rsip`.
+//! The header fields of a message, in order, in the words of `rsip`.
 
 use std::fmt;
+use std::ops::Range;
 
-use rsip::headers::UntypedHeader;
-use rsip::{Header, headers};
-
-use super::grammar::{is_token_byte, split_once_outside, split_outside, trimmed};
+use super::grammar::{is_token, split_once_outside, split_outside, trimmed};
+use super::header_name::{Known, Name, of_rsip, to_rsip};
 
 /// The header fields of a message, in the order of the wire.
 ///
 /// Values are kept verbatim (folds undone, outer white space off). Names are looked up whatever
 /// their case, in long or compact form (RFC 3261 section 7.3). No value can break out of its line:
 /// what would is turned into a space on its way in.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Headers(rsip::Headers);
+///
+/// All fields share one text, so that a message costs two allocations however many it has; they
+/// turn into an `rsip::Headers`, and out of one.
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// What the fields point into. What has been replaced stays in it unread, until `tidy`.
+    text: String,
+    fields: Vec<Field>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    name: FieldName,
+    value: Span,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum FieldName {
+    Known(Known),
+    Other(Span),
+}
+
+/// A stretch of the text, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// Where the decoder found a name, unless it is known.
+pub(super) enum Place {
+    Known(Known),
+    At(Range<usize>),
+}
+
+impl Span {
+    /// Beyond 4 GB, which no message reaches, nothing is found any more.
+    fn new(range: Range<usize>) -> Self {
+        let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { start: narrow(range.start), end: narrow(range.end) }
+    }
+
+    fn of(self, text: &str) -> &str {
+        text.get(self.start as usize..self.end as usize).unwrap_or("")
+    }
+
+    fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+}
 
 impl Headers {
     /// No header at all.
@@ -23,80 +70,80 @@ impl Headers {
 
     /// Adds a header behind the others. A name that is no token adds nothing.
     pub fn push(&mut self, name: &str, value: &str) {
-        if let Some(header) = safe_header(name, value) {
-            self.0.push(header);
+        if let Some(field) = self.write_safe(name, value) {
+            self.fields.push(field);
         }
     }
 
     /// Adds a header before all others: `Via` and `Record-Route` on their way through a proxy.
     pub fn push_front(&mut self, name: &str, value: &str) {
-        let Some(header) = safe_header(name, value) else { return };
-        let old = std::mem::take(&mut self.0);
-        let mut all = Vec::from([header]);
-        all.extend(old);
-        self.0 = all.into();
+        if let Some(field) = self.write_safe(name, value) {
+            self.fields.insert(0, field);
+        }
     }
 
     /// Makes this the only header of its name, in the place of the first, or at the end.
     pub fn set(&mut self, name: &str, value: &str) {
-        let Some(header) = safe_header(name, value) else { return };
-        let name = long_name(name);
-        let mut fresh = Some(header);
-        let mut all: Vec<Header> = Vec::new();
-        for old in std::mem::take(&mut self.0) {
-            if name_of(&old).eq_ignore_ascii_case(name) {
-                all.extend(fresh.take());
-            } else {
-                all.push(old);
+        let Some(field) = self.write_safe(name, value) else { return };
+        let mut fresh = Some(field);
+        let (text, name) = (&self.text, Name::of(name));
+        self.fields.retain_mut(|old| {
+            if !old.is_called(name, text) {
+                return true;
             }
-        }
-        all.extend(fresh);
-        self.0 = all.into();
+            fresh.take().map(|field| *old = field).is_some()
+        });
+        self.fields.extend(fresh);
     }
 
     /// Removes every header of this name.
     pub fn remove(&mut self, name: &str) {
-        let name = long_name(name);
-        self.0.retain(|header| !name_of(header).eq_ignore_ascii_case(name));
+        let (text, name) = (&self.text, Name::of(name));
+        self.fields.retain(|field| !field.is_called(name, text));
     }
 
     /// Takes the first element off a list header: the top `Via`, the first `Route`. The others
     /// stay where they are, also those of the same line.
     pub fn take_first(&mut self, name: &str) -> Option<String> {
-        let name = long_name(name);
+        let (text, name) = (&self.text, Name::of(name));
         let mut taken = None;
-        let mut all: Vec<Header> = Vec::new();
-        for header in std::mem::take(&mut self.0) {
-            if taken.is_some() || !name_of(&header).eq_ignore_ascii_case(name) {
-                all.push(header);
-                continue;
+        self.fields.retain_mut(|field| {
+            if taken.is_some() || !field.is_called(name, text) {
+                return true;
             }
             // Empty elements are none (see `list`), and leave with the first that is one.
-            let mut rest = value_of(&header);
+            let mut rest = field.value.of(text);
             while taken.is_none() && !rest.is_empty() {
                 let (first, more) = split_once_outside(rest, b',').unwrap_or((rest, ""));
                 taken = Some(trimmed(first).to_owned()).filter(|first| !first.is_empty());
                 rest = trimmed(more);
             }
-            if !rest.is_empty() {
-                all.push(build(name, rest.to_owned()));
-            }
-        }
-        self.0 = all.into();
+            // What is left is the end of the value.
+            field.value.start = field.value.end.saturating_sub(rest.len() as u32);
+            !rest.is_empty()
+        });
         taken
     }
 
     /// Adds copies of every header of this name in another message, verbatim and in order.
     pub fn copy(&mut self, name: &str, other: &Self) {
-        let name = long_name(name);
-        for header in other.0.iter().filter(|it| name_of(it).eq_ignore_ascii_case(name)) {
-            self.0.push(header.clone());
+        let name = Name::of(name);
+        for field in other.fields.iter().filter(|field| field.is_called(name, &other.text)) {
+            self.adopt(field.name(&other.text), field.value.of(&other.text));
         }
     }
 
     /// The value of the first header of this name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        let name = Name::of(name);
+        let field = self.fields.iter().find(|field| field.is_called(name, &self.text))?;
+        Some(field.value.of(&self.text))
+    }
+
+    /// The value of the first header of a known name.
+    pub(super) fn value_of(&self, known: Known) -> Option<&str> {
+        let field = self.fields.iter().find(|field| field.is_known(known))?;
+        Some(field.value.of(&self.text))
     }
 
     /// Whether a header of this name is there.
@@ -105,18 +152,35 @@ impl Headers {
     }
 
     /// The values of all headers of this name, line by line.
-    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let name = long_name(name).to_owned();
-        self.iter()
-            .filter_map(move |(known, value)| known.eq_ignore_ascii_case(&name).then_some(value))
+    pub fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        let (text, name) = (&self.text, Name::of(name));
+        let called = self.fields.iter().filter(move |field| field.is_called(name, text));
+        called.map(|field| field.value.of(text))
     }
 
     /// The elements of a list header over all its lines: split at commas outside quotes and `<>`,
     /// empty elements left out.
-    pub fn list<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub fn list<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
         self.all(name)
             .flat_map(|line| split_outside(line, b','))
             .filter(|element| !element.is_empty())
+    }
+
+    /// Shows every element of a list header to `visit`, and counts them.
+    pub(super) fn try_each<E>(
+        &self,
+        known: Known,
+        visit: impl Fn(&str) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let mut count = 0;
+        for field in self.fields.iter().filter(|field| field.is_known(known)) {
+            let line = field.value.of(&self.text);
+            for element in split_outside(line, b',').filter(|element| !element.is_empty()) {
+                visit(element)?;
+                count += 1;
+            }
+        }
+        Ok(count)
     }
 
     /// Whether a list of tokens holds this one, whatever the case: `Require`, `Supported`, `Allow`.
@@ -126,23 +190,148 @@ impl Headers {
 
     /// Every header as name and value, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|header| (name_of(header), value_of(header)))
+        let text = &self.text;
+        self.fields.iter().map(move |field| (field.name_str(text), field.value.of(text)))
+    }
+
+    /// Takes over what stands in the words of `rsip`, as far as it can stand in a message.
+    pub fn of_rsip(theirs: &rsip::Headers) -> Self {
+        theirs.iter().map(of_rsip).collect()
+    }
+
+    /// Gives the same in the words of `rsip`, for who works with them.
+    pub fn to_rsip(&self) -> rsip::Headers {
+        let say =
+            |field: &Field| to_rsip(field.name(&self.text), field.value.of(&self.text).to_owned());
+        self.fields.iter().map(say).collect::<Vec<_>>().into()
     }
 
     /// How many header fields there are.
     pub fn len(&self) -> usize {
-        self.0.iter().count()
+        self.fields.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty()
     }
 
-    /// Adds what the decoder found on the wire: there a line holds no line break, and escaped
-    /// controls in quoted strings are lawful (RFC 4475 section 3.1.1.2).
-    pub(super) fn adopt(&mut self, name: &str, value: String) {
-        self.0.push(build(long_name(name), value));
+    /// No header yet, but room for those that the decoder is about to find.
+    pub(super) fn awaited() -> Self {
+        Self { text: String::new(), fields: Vec::with_capacity(USUAL_COUNT) }
+    }
+
+    /// Adds what the decoder found at this place of a text that it gives us in the end.
+    pub(super) fn adopt_at(&mut self, name: Place, value: Range<usize>) {
+        let name = match name {
+            Place::Known(known) => FieldName::Known(known),
+            Place::At(range) => FieldName::Other(Span::new(range)),
+        };
+        self.fields.push(Field { name, value: Span::new(value) });
+    }
+
+    /// Takes the text in which the decoder found all fields. There a line holds no line break,
+    /// and escaped controls in quoted strings are lawful (RFC 4475 section 3.1.1.2).
+    pub(super) fn found_in(&mut self, text: String) {
+        self.text = text;
+    }
+
+    /// Adds what another message holds, or what is sound for another reason.
+    pub(super) fn adopt(&mut self, name: Name<'_>, value: &str) {
+        let field = Field { name: self.write_name(name), value: self.write(value) };
+        self.fields.push(field);
+    }
+
+    /// Writes a header that cannot break the message around it.
+    fn write_safe(&mut self, name: &str, value: &str) -> Option<Field> {
+        if !is_token(name) {
+            return None;
+        }
+        self.tidy();
+        let wild = |c: char| c.is_ascii_control() && c != '\t';
+        let value = if value.contains(wild) {
+            self.write(trimmed(&value.replace(wild, " ")))
+        } else {
+            self.write(trimmed(value))
+        };
+        Some(Field { name: self.write_name(Name::of(name)), value })
+    }
+
+    fn write_name(&mut self, name: Name<'_>) -> FieldName {
+        match name {
+            Name::Known(known) => FieldName::Known(known),
+            Name::Other(other) => FieldName::Other(self.write(other)),
+        }
+    }
+
+    fn write(&mut self, piece: &str) -> Span {
+        let start = self.text.len();
+        self.text.push_str(piece);
+        Span::new(start..self.text.len())
+    }
+
+    /// Lets go of what nobody reads any more, once it is worth the work.
+    fn tidy(&mut self) {
+        if self.text.len() < TIDY_FROM {
+            return;
+        }
+        let read: usize = self.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if read < self.text.len() / 4 {
+            let old = std::mem::take(self);
+            old.fields.iter().for_each(|field| {
+                self.adopt(field.name(&old.text), field.value.of(&old.text));
+            });
+        }
+    }
+}
+
+/// How many header fields a message of an IMS core has.
+const USUAL_COUNT: usize = 24;
+
+/// The length of a text that may be worth tidying up.
+const TIDY_FROM: usize = 8 * 1024;
+
+impl Field {
+    fn is_known(&self, known: Known) -> bool {
+        matches!(self.name, FieldName::Known(mine) if mine == known)
+    }
+
+    fn is_called(&self, name: Name<'_>, text: &str) -> bool {
+        match (self.name, name) {
+            (FieldName::Known(mine), Name::Known(known)) => mine == known,
+            (FieldName::Other(mine), Name::Other(other)) => {
+                mine.len() == other.len() && mine.of(text).eq_ignore_ascii_case(other)
+            }
+            (FieldName::Known(_), Name::Other(_)) | (FieldName::Other(_), Name::Known(_)) => false,
+        }
+    }
+
+    fn name(self, text: &str) -> Name<'_> {
+        match self.name {
+            FieldName::Known(known) => Name::Known(known),
+            FieldName::Other(span) => Name::Other(span.of(text)),
+        }
+    }
+
+    fn name_str(self, text: &str) -> &str {
+        match self.name {
+            FieldName::Known(known) => known.as_str(),
+            FieldName::Other(span) => span.of(text),
+        }
+    }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers {}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 
@@ -163,121 +352,31 @@ impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Headers {
     }
 }
 
-/// The long form of a header name that is compact (IANA registry of SIP header fields).
-pub(super) fn long_name(name: &str) -> &str {
-    let &[letter] = name.as_bytes() else { return name };
-    match letter.to_ascii_lowercase() {
-        b'a' => "Accept-Contact",
-        b'b' => "Referred-By",
-        b'c' => "Content-Type",
-        b'd' => "Request-Disposition",
-        b'e' => "Content-Encoding",
-        b'f' => "From",
-        b'i' => "Call-ID",
-        b'j' => "Reject-Contact",
-        b'k' => "Supported",
-        b'l' => "Content-Length",
-        b'm' => "Contact",
-        b'n' => "Identity-Info",
-        b'o' => "Event",
-        b'r' => "Refer-To",
-        b's' => "Subject",
-        b't' => "To",
-        b'u' => "Allow-Events",
-        b'v' => "Via",
-        b'x' => "Session-Expires",
-        b'y' => "Identity",
-        _ => name,
-    }
-}
-
-/// A header that cannot break the message around it.
-fn safe_header(name: &str, value: &str) -> Option<Header> {
-    if name.is_empty() || !name.bytes().all(is_token_byte) {
-        return None;
-    }
-    let tame = value.replace(|c: char| c.is_ascii_control() && c != '\t', " ");
-    Some(build(long_name(name), trimmed(&tame).to_owned()))
-}
-
-/// Ties the names of the wire to the variants of `rsip`, once for all directions.
-macro_rules! vocabulary {
-    ($($name:literal $variant:ident,)+) => {
-        fn build(name: &str, value: String) -> Header {
-            $(if name.eq_ignore_ascii_case($name) {
-                return Header::$variant(headers::$variant::from(value));
-            })+
-            Header::Other(name.to_owned(), value)
-        }
-
-        fn name_of(header: &Header) -> &str {
-            match header {
-                $(Header::$variant(_) => $name,)+
-                Header::Other(name, _) => name,
-            }
-        }
-
-        fn value_of(header: &Header) -> &str {
-            match header {
-                $(Header::$variant(inner) => inner.value(),)+
-                Header::Other(_, value) => value,
-            }
-        }
-    };
-}
-
-vocabulary! {
-    "Via" Via,
-    "From" From,
-    "To" To,
-    "Call-ID" CallId,
-    "CSeq" CSeq,
-    "Contact" Contact,
-    "Max-Forwards" MaxForwards,
-    "Route" Route,
-    "Record-Route" RecordRoute,
-    "Content-Type" ContentType,
-    "Content-Length" ContentLength,
-    "Allow" Allow,
-    "Supported" Supported,
-    "Require" Require,
-    "User-Agent" UserAgent,
-    "Accept" Accept,
-    "Accept-Encoding" AcceptEncoding,
-    "Accept-Language" AcceptLanguage,
-    "Alert-Info" AlertInfo,
-    "Authentication-Info" AuthenticationInfo,
-    "Authorization" Authorization,
-    "Call-Info" CallInfo,
-    "Content-Disposition" ContentDisposition,
-    "Content-Encoding" ContentEncoding,
-    "Content-Language" ContentLanguage,
-    "Date" Date,
-    "Error-Info" ErrorInfo,
-    "Event" Event,
-    "Expires" Expires,
-    "In-Reply-To" InReplyTo,
-    "MIME-Version" MimeVersion,
-    "Min-Expires" MinExpires,
-    "Organization" Organization,
-    "Priority" Priority,
-    "Proxy-Authenticate" ProxyAuthenticate,
-    "Proxy-Authorization" ProxyAuthorization,
-    "Proxy-Require" ProxyRequire,
-    "Reply-To" ReplyTo,
-    "Retry-After" RetryAfter,
-    "Server" Server,
-    "Subject" Subject,
-    "Subscription-State" SubscriptionState,
-    "Timestamp" Timestamp,
-    "Unsupported" Unsupported,
-    "Warning" Warning,
-    "WWW-Authenticate" WwwAuthenticate,
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Headers;
+    use super::{Headers, TIDY_FROM};
+    use crate::sip::header_name::Name;
+
+    #[test]
+    fn what_is_set_again_and_again_takes_no_more_room() {
+        let mut headers = Headers::from_iter([("To", "x"), ("X-Thing", "y")]);
+        headers.adopt(Name::of("Subject"), "\"\\\u{7}\"");
+        for round in 0..10_000 {
+            headers.set("Via", &format!("SIP/2.0/UDP a;branch=z9hG4bK{round}"));
+        }
+        assert!(headers.text.len() < 2 * TIDY_FROM);
+        let all: Vec<_> = headers.iter().collect();
+        let via = ("Via", "SIP/2.0/UDP a;branch=z9hG4bK9999");
+        assert_eq!(all, [("To", "x"), ("X-Thing", "y"), ("Subject", "\"\\\u{7}\""), via]);
+    }
+
+    #[test]
+    fn the_words_of_rsip_come_and_go() {
+        let headers = Headers::from_iter([("v", "SIP/2.0/UDP a"), ("x-Thing", "1"), ("To", "y")]);
+        let theirs = headers.to_rsip();
+        assert!(matches!(theirs.iter().next(), Some(rsip::Header::Via(_))));
+        assert_eq!(Headers::of_rsip(&theirs), headers);
+    }
 
     #[test]
     fn what_a_peer_wrote_beyond_ascii_is_written_as_it_came() {

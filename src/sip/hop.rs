@@ -1,6 +1,7 @@
 //! Where a message goes to or came from: a transport, a host and a port.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// A transport that this stack speaks (RFC 3261 section 18).
@@ -76,7 +77,7 @@ pub struct Hop {
     pub transport: Transport,
     /// An IP literal without brackets, or a name.
     pub host: String,
-    /// The port.
+    /// The port; `0` where a name stands alone, for DNS to tell the port (RFC 3263 section 4.2).
     pub port: u16,
 }
 
@@ -88,14 +89,23 @@ impl Hop {
 
     /// `host:port`, an IPv6 literal in brackets: the form of a URI and of a `Via`.
     pub fn authority(&self) -> String {
-        format!("{}:{}", Bracketed(&self.host), self.port)
+        match self.port {
+            0 => Bracketed(&self.host).to_string(),
+            port => format!("{}:{port}", Bracketed(&self.host)),
+        }
+    }
+
+    /// The address, where the host is an IP literal.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
     }
 }
 
-/// `udp:127.0.0.1:5060`.
+/// `udp:127.0.0.1:5060`; with the default port where DNS is still to tell one.
 impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.transport, Bracketed(&self.host), self.port)
+        let port = if self.port == 0 { self.transport.default_port() } else { self.port };
+        write!(f, "{}:{}:{port}", self.transport, Bracketed(&self.host))
     }
 }
 
@@ -124,6 +134,11 @@ mod tests {
         assert_eq!(
             (six.host.as_str(), six.authority().as_str()),
             ("2001:db8::1", "[2001:db8::1]:5061")
+        );
+        let named = Hop::new(Transport::Tcp, "core.example.com", 0);
+        assert_eq!(
+            (named.authority().as_str(), named.to_string().as_str()),
+            ("core.example.com", "tcp:core.example.com:5060")
         );
     }
 }

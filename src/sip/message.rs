@@ -1,5 +1,6 @@
 //! Requests and responses as values, and how they go on the wire.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use bytes::Bytes;
@@ -26,7 +27,7 @@ pub struct Response {
     /// The status code.
     pub status: Status,
     /// The reason phrase, as received.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// The header fields.
     pub headers: Headers,
     /// The body, opaque here.
@@ -57,12 +58,7 @@ impl Request {
 impl Response {
     /// A response without headers, with the RFC's reason phrase.
     pub fn new(status: Status) -> Self {
-        Self {
-            status,
-            reason: status.reason().to_owned(),
-            headers: Headers::new(),
-            body: Bytes::new(),
-        }
+        Self { status, reason: status.reason().into(), headers: Headers::new(), body: Bytes::new() }
     }
 
     /// The bytes for the wire; `Content-Length` is computed, all else written as it stands.
@@ -159,7 +155,7 @@ mod tests {
     #[test]
     fn phrases_and_methods_cannot_break_out() {
         let mut response = Response::new(Status::OK);
-        response.reason = "Fine\r\nVia: x".to_owned();
+        response.reason = "Fine\r\nVia: x".into();
         assert!(response.encode().starts_with(b"SIP/2.0 200 Fine  Via: x\r\nContent-Length"));
         let request = Request {
             method: Method::from("A B\r\nC"),

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::grammar::{
-    BadParams, Quoted, find_param, is_token_byte, parse_params, set_param, take_quoted, trimmed,
-    unquoted, write_params,
+    BadParams, ByteSet, Quoted, check_params, find_param, param_of, parse_params, set_param,
+    split_at_byte, split_quoted, trimmed, unescaped, unquoted, write_params,
 };
 use super::{Uri, UriError};
 
@@ -53,31 +53,19 @@ impl NameAddr {
     /// # Errors
     /// Names what is wrong with the text; see [`NameAddrError`].
     pub fn parse(text: &str) -> Result<Self, NameAddrError> {
-        let text = trimmed(text);
-        if text.starts_with('"') {
-            let (said, rest) = take_quoted(text).ok_or(NameAddrError::BadDisplayName)?;
-            let inner = trimmed(rest).strip_prefix('<').ok_or(NameAddrError::BadDisplayName)?;
-            return Self::bracketed(Some(said), inner);
-        }
-        match text.split_once('<') {
-            Some((name, inner)) => Self::bracketed(plain_display(name)?, inner),
-            None => Self::bare(text),
-        }
+        let pieces = Pieces::cut(text)?;
+        Ok(Self {
+            display: pieces.display.map(Display::said),
+            uri: Uri::parse(pieces.uri)?,
+            params: parse_params(pieces.params)?,
+        })
     }
 
-    fn bracketed(display: Option<String>, inner: &str) -> Result<Self, NameAddrError> {
-        let (uri, params) = inner.split_once('>').ok_or(NameAddrError::OpenBracket)?;
-        Ok(Self { display, uri: Uri::parse(uri)?, params: parse_params(params)? })
-    }
-
-    /// `addr-spec`: what stands behind the first semicolon belongs to the header, not to the URI.
-    fn bare(text: &str) -> Result<Self, NameAddrError> {
-        let (uri, params) = text.split_at(text.find(';').unwrap_or(text.len()));
-        let uri = trimmed(uri);
-        if uri.contains(['?', ',']) {
-            return Err(NameAddrError::NeedsBrackets);
-        }
-        Ok(Self { display: None, uri: Uri::parse(uri)?, params: parse_params(params)? })
+    /// Whether a text is an address, without making one of it.
+    pub(super) fn check(text: &str) -> Result<(), NameAddrError> {
+        let pieces = Pieces::cut(text)?;
+        Uri::check(pieces.uri)?;
+        Ok(check_params(pieces.params)?)
     }
 
     /// The `tag` of a `From` or `To`.
@@ -136,16 +124,76 @@ impl FromStr for NameAddr {
     }
 }
 
-/// A display name without quotes: tokens between white space, or nothing. Letters beyond ASCII
-/// are let pass, for clients write names as their users do.
-fn plain_display(name: &str) -> Result<Option<String>, NameAddrError> {
-    let name = trimmed(name);
-    let lawful = |byte: u8| is_token_byte(byte) || matches!(byte, b' ' | b'\t') || byte >= 0x80;
-    if !name.bytes().all(lawful) {
-        return Err(NameAddrError::BadDisplayName);
-    }
-    Ok((!name.is_empty()).then(|| name.to_owned()))
+/// Gives the `tag` of an address where it stands; what cannot be read has none.
+pub(super) fn tag_of(text: &str) -> Option<&str> {
+    param_of(Pieces::cut(text).ok()?.params, "tag")
 }
+
+/// An address cut up where it stands.
+struct Pieces<'a> {
+    display: Option<Display<'a>>,
+    uri: &'a str,
+    params: &'a str,
+}
+
+/// A display name: between quotes, or plain.
+enum Display<'a> {
+    Quoted(&'a str),
+    Plain(&'a str),
+}
+
+impl<'a> Pieces<'a> {
+    #[inline]
+    fn cut(text: &'a str) -> Result<Self, NameAddrError> {
+        let text = trimmed(text);
+        if text.starts_with('"') {
+            let (said, rest) = split_quoted(text).ok_or(NameAddrError::BadDisplayName)?;
+            let inner = trimmed(rest).strip_prefix('<').ok_or(NameAddrError::BadDisplayName)?;
+            return Self::bracketed(Some(Display::Quoted(said)), inner);
+        }
+        match split_at_byte(text, b'<') {
+            Some((name, inner)) => Self::bracketed(Display::plain(name)?, inner),
+            None => Self::bare(text),
+        }
+    }
+
+    #[inline]
+    fn bracketed(display: Option<Display<'a>>, inner: &'a str) -> Result<Self, NameAddrError> {
+        let end = memchr::memchr(b'>', inner.as_bytes()).ok_or(NameAddrError::OpenBracket)?;
+        Ok(Self { display, uri: &inner[..end], params: &inner[end + 1..] })
+    }
+
+    /// `addr-spec`: what stands behind the first semicolon belongs to the header, not to the URI.
+    fn bare(text: &'a str) -> Result<Self, NameAddrError> {
+        let (uri, params) = text.split_at(text.find(';').unwrap_or(text.len()));
+        let uri = trimmed(uri);
+        if uri.contains(['?', ',']) {
+            return Err(NameAddrError::NeedsBrackets);
+        }
+        Ok(Self { display: None, uri, params })
+    }
+}
+
+impl<'a> Display<'a> {
+    /// Tokens between white space, or nothing. Letters beyond ASCII are let pass, for clients
+    /// write names as their users do.
+    fn plain(name: &'a str) -> Result<Option<Self>, NameAddrError> {
+        let name = trimmed(name);
+        if !PLAIN_DISPLAY.has_all(name) {
+            return Err(NameAddrError::BadDisplayName);
+        }
+        Ok((!name.is_empty()).then_some(Self::Plain(name)))
+    }
+
+    fn said(self) -> String {
+        match self {
+            Self::Quoted(inner) => unescaped(inner),
+            Self::Plain(name) => name.to_owned(),
+        }
+    }
+}
+
+static PLAIN_DISPLAY: ByteSet = ByteSet::alphanumeric_and(b"-.!%*_+`'~ \t").with_all_beyond_ascii();
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,5 @@
 //! A registration: the REGISTER usage, which keeps one contact known to a registrar (RFC 3261
-//! section 10.2, RFC 3327, RFC 3608, RFC 5626 section 4.5).
+//! section 10.2, RFC 3263, RFC 3327, RFC 3608, RFC 5626 section 4.5, RFC 5627).
 //!
 //! ```text
 //!       register()
@@ -7,7 +7,7 @@
 //!           ▼
 //!     ┌──────────┐ 401, 407, 423: REGISTER again
 //!     │  Asking  │──────────────────────────────▶ Asking
-//!     └─┬──┬───┬─┘
+//!     └─┬──┬───┬─┘ 503, timeout, transport: REGISTER to the next hop, if one is left
 //!       │  │   │ 2xx: Registered       half of the granted time: REGISTER
 //!       │  │   └─────────────▶ Resting ─────────────────────────────────▶ Asking
 //!       │  │ 408, 5xx, Retry-After, timeout, transport: Failed
@@ -20,7 +20,8 @@
 //! ```
 //!
 //! Beside its state a registration remembers until when it stands: where that time passes without
-//! a fresh 2xx, it is Lost, and goes on asking.
+//! a fresh 2xx, it is Lost, and goes on asking. The hop that has answered stays the one that is
+//! asked, for the calls go that way, too (3GPP TS 24.229 section 5.1.1.2.1).
 
 use std::collections::VecDeque;
 use std::mem;
@@ -44,7 +45,7 @@ use crate::sip::{
 pub struct Registration {
     kit: Kit,
     enrolment: Enrolment,
-    hop: Hop,
+    hops: Hops,
     digest: Option<DigestClient>,
     call_id: String,
     local_tag: String,
@@ -69,9 +70,16 @@ pub struct Enrolment {
     pub contact: NameAddr,
     /// The time that is asked for, in seconds.
     pub expires: u32,
-    /// The outbound proxy, which becomes a pre-loaded Route; without it the registrar names the
-    /// hop.
-    pub next_hop: Option<Hop>,
+    /// Where the outbound proxy is reached, best first: each hop that fails gives way to the next
+    /// (RFC 3263 section 4.3). Without any, the registrar names the hop.
+    pub next_hops: Vec<Hop>,
+    /// How the pre-loaded Route names the outbound proxy, where not by the hop that is asked.
+    pub proxy: Option<Hop>,
+    /// Whether the first REGISTER names our user before anybody has asked: the core finds the
+    /// subscription by it (3GPP TS 24.229 section 5.1.1.2.1).
+    pub introduces: bool,
+    /// Whether to ask for a GRUU (RFC 5627); the contact then needs a `+sip.instance`.
+    pub gruu: bool,
     /// Further headers, as they stand.
     pub headers: Vec<(String, String)>,
 }
@@ -107,13 +115,8 @@ pub enum RegistrationOutput {
 /// What has become of the registration.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RegistrationEvent {
-    /// The contact is registered: for the first time, again after a loss, or with other lists.
-    Registered {
-        /// The Route of requests outside of dialogs, in order (RFC 3608).
-        service_route: Vec<NameAddr>,
-        /// The addresses that are the user's, the first one the default (RFC 7315 section 4.1).
-        associated: Vec<NameAddr>,
-    },
+    /// The contact is registered: for the first time, again after a loss, or with another grant.
+    Registered(Box<Grant>),
     /// An attempt failed; the registration, if there is one, still stands.
     Failed {
         /// Why.
@@ -128,6 +131,21 @@ pub enum RegistrationEvent {
     },
     /// The registration is taken back, as it was asked for.
     Gone,
+}
+
+/// What the registrar has granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Where the REGISTER went, and where calls are to go.
+    pub hop: Hop,
+    /// The proxies between the registrar and us, as the registrar keeps them (RFC 3327).
+    pub path: Vec<NameAddr>,
+    /// The Route of requests outside of dialogs behind the hop, in order (RFC 3608).
+    pub service_route: Vec<NameAddr>,
+    /// The addresses that are the user's, the first one the default (RFC 7315 section 4.1).
+    pub associated: Vec<NameAddr>,
+    /// Our contact as all the world can reach it (RFC 5627 section 4.2).
+    pub gruu: Option<Uri>,
 }
 
 /// Why an attempt failed.
@@ -165,14 +183,6 @@ struct Attempt {
     then_leave: bool,
 }
 
-/// What the registrar has granted.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Grant {
-    path: Vec<NameAddr>,
-    service_route: Vec<NameAddr>,
-    associated: Vec<NameAddr>,
-}
-
 /// What a registration waits for beside the timers of its transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Wait {
@@ -186,12 +196,13 @@ impl Registration {
     /// Registers: sends the REGISTER.
     #[must_use]
     pub fn register(now: Instant, enrolment: Enrolment, mut kit: Kit) -> Self {
-        let hop = enrolment.next_hop.clone().or_else(|| enrolment.registrar.hop());
+        let hops = Hops::of(&enrolment);
+        let is_reachable = !hops.all.is_empty();
         let mut this = Self {
             call_id: kit.random.token(),
             local_tag: kit.random.token(),
             digest: kit.local.credentials.clone().map(DigestClient::new),
-            hop: hop.clone().unwrap_or_else(|| kit.local.hop.clone()),
+            hops,
             kit,
             enrolment,
             number: 0,
@@ -201,12 +212,11 @@ impl Registration {
             failures: 0,
             outputs: VecDeque::new(),
         };
-        match hop {
-            Some(_) => this.ask(now, 0),
-            None => this.event(RegistrationEvent::Failed {
-                why: RegistrationFailure::Transport,
-                again_at: None,
-            }),
+        if is_reachable {
+            this.ask(now, 0);
+        } else {
+            let why = RegistrationFailure::Transport;
+            this.event(RegistrationEvent::Failed { why, again_at: None });
         }
         this.settle(now);
         this
@@ -219,7 +229,7 @@ impl Registration {
             RegistrationInput::Timeout => self.handle_timeout(now),
             RegistrationInput::TransportFailed { hop } => {
                 if let Some(attempt) = self.attempt().filter(|it| *it.client.hop() == hop) {
-                    attempt.client.handle_transport_error();
+                    attempt.client.handle_transport_error(now);
                 }
             }
         }
@@ -233,6 +243,16 @@ impl Registration {
             self.ask(now, 0);
         }
         self.settle(now);
+    }
+
+    /// Follows the outbound proxy to where it is now: from the next REGISTER on, if none is under
+    /// way. The hop that has answered is asked as long as it is among them.
+    pub fn follow(&mut self, next_hops: Vec<Hop>) {
+        if matches!(self.state, State::Resting) && !next_hops.is_empty() {
+            let current = self.hops.current();
+            let at = next_hops.iter().position(|hop| hop == current).unwrap_or(0);
+            self.hops = Hops { all: next_hops, at, failed: 0 };
+        }
     }
 
     /// Takes the contact back. An attempt that is under way is waited for.
@@ -272,10 +292,10 @@ impl Registration {
         self.grant.is_some()
     }
 
-    /// Gives the proxies between the registrar and us, as the registrar keeps them (RFC 3327).
+    /// Gives what the registrar has granted, as long as it stands.
     #[must_use]
-    pub fn path(&self) -> &[NameAddr] {
-        self.grant.as_ref().map_or(&[], |grant| &grant.path)
+    pub fn grant(&self) -> Option<&Grant> {
+        self.grant.as_ref()
     }
 
     /// Gives the Call-ID, the same for every REGISTER (RFC 3261 section 10.2.4).
@@ -374,20 +394,20 @@ impl Registration {
         }
         let addresses = |name: &str| response.headers.addresses(name);
         let grant = Grant {
+            hop: self.hops.current().clone(),
             path: addresses("Path"),
             service_route: addresses("Service-Route"),
             associated: addresses("P-Associated-URI"),
+            gruu: gruu(&self.enrolment, &response.headers),
         };
         let granted = Duration::from_secs(granted.into());
         self.state = State::Resting;
         self.failures = 0;
+        self.hops.failed = 0;
         self.waits.set(Wait::Next, now + granted / 2);
         self.waits.set(Wait::Expiry, now + granted);
         if self.grant.as_ref() != Some(&grant) {
-            self.event(RegistrationEvent::Registered {
-                service_route: grant.service_route.clone(),
-                associated: grant.associated.clone(),
-            });
+            self.event(RegistrationEvent::Registered(Box::new(grant.clone())));
             self.grant = Some(grant);
         }
     }
@@ -409,6 +429,9 @@ impl Registration {
         }
         if let Some(digest) = &mut self.digest {
             digest.settle();
+        }
+        if is_of_the_hop(why) && self.hops.advance() {
+            return self.ask_again(now);
         }
         if may_pass(why, retry_after) {
             if why == RegistrationFailure::NotKept {
@@ -497,8 +520,9 @@ impl Registration {
         let (enrolment, local) = (&self.enrolment, &self.kit.local);
         let mut headers = Headers::new();
         headers.push("Max-Forwards", "70");
-        if let Some(proxy) = &enrolment.next_hop {
-            headers.push("Route", &preloaded_route(proxy));
+        let hop = self.hops.current().clone();
+        if !enrolment.next_hops.is_empty() {
+            headers.push("Route", &preloaded_route(enrolment.proxy.as_ref().unwrap_or(&hop), ""));
         }
         let aor = enrolment.aor.clone().without_tag();
         headers.push("From", &aor.clone().with_tag(&self.local_tag).to_string());
@@ -508,7 +532,8 @@ impl Registration {
         headers.push("Contact", &enrolment.contact.to_string());
         headers.push("Expires", &expires.to_string());
         headers.push("Allow", &local.allow);
-        let options: Vec<_> = local.supported.iter().map(String::as_str).chain(["path"]).collect();
+        let own = ["path"].into_iter().chain(enrolment.gruu.then_some("gruu"));
+        let options: Vec<_> = local.supported.iter().map(String::as_str).chain(own).collect();
         headers.push("Supported", &options.join(", "));
         headers.push("User-Agent", &local.user_agent);
         for (name, value) in &enrolment.headers {
@@ -516,11 +541,15 @@ impl Registration {
         }
         let uri = enrolment.registrar.without_headers();
         let mut request = Request { method: Method::Register, uri, headers, body: Bytes::new() };
-        request.headers.push_front("Via", &self.kit.via(self.hop.transport));
+        request.headers.push_front("Via", &self.kit.via(hop.transport));
         if let Some(digest) = &mut self.digest {
             digest.authorize(&mut request);
+            if self.enrolment.introduces {
+                digest.introduce(&mut request);
+            }
         }
-        ClientTransaction::new(now, &request, self.hop.clone(), self.kit.timers)
+        let sizes = (self.kit.timers, self.kit.local.datagram);
+        ClientTransaction::fitting(now, &request, hop, sizes)
     }
 
     fn attempt(&mut self) -> Option<&mut Attempt> {
@@ -532,6 +561,49 @@ impl Registration {
 
     fn event(&mut self, event: RegistrationEvent) {
         self.outputs.push_back(RegistrationOutput::Event(event));
+    }
+}
+
+/// The hops that may be asked, and which one is.
+#[derive(Debug)]
+struct Hops {
+    all: Vec<Hop>,
+    at: usize,
+    /// How many have failed since the last success, or the last pause.
+    failed: usize,
+}
+
+impl Hops {
+    fn of(enrolment: &Enrolment) -> Self {
+        let all = match enrolment.next_hops.as_slice() {
+            [] => enrolment.registrar.hop().into_iter().collect(),
+            proxies => proxies.to_vec(),
+        };
+        Self { all, at: 0, failed: 0 }
+    }
+
+    fn current(&self) -> &Hop {
+        self.all.get(self.at).expect("nothing is sent where there is no hop")
+    }
+
+    /// Turns to the next hop; tells whether it is to be asked at once, not after a pause.
+    fn advance(&mut self) -> bool {
+        self.at = (self.at + 1) % self.all.len().max(1);
+        self.failed += 1;
+        let is_left = self.failed < self.all.len();
+        if !is_left {
+            self.failed = 0;
+        }
+        is_left
+    }
+}
+
+/// Tells whether another hop may fare better (RFC 3263 section 4.3).
+fn is_of_the_hop(why: RegistrationFailure) -> bool {
+    match why {
+        RegistrationFailure::Timeout | RegistrationFailure::Transport => true,
+        RegistrationFailure::Status(status) => status == Status::SERVICE_UNAVAILABLE,
+        RegistrationFailure::NotKept => false,
     }
 }
 
@@ -563,8 +635,16 @@ fn granted(enrolment: &Enrolment, headers: &Headers) -> u32 {
     said.or_else(|| headers.expires()).unwrap_or(enrolment.expires).min(LONGEST_GRANT)
 }
 
+/// Gives the GRUU that the registrar has made of our contact (RFC 5627 section 4.2).
+fn gruu(enrolment: &Enrolment, headers: &Headers) -> Option<Uri> {
+    let contacts = headers.addresses("Contact");
+    let ours = contacts.iter().find(|contact| contact.uri.equivalent(&enrolment.contact.uri))?;
+    let gruu = Uri::parse(&ours.param_unquoted("pub-gruu")?).ok()?;
+    (enrolment.gruu && gruu.is_sip()).then_some(gruu)
+}
+
 /// Gives the time that Retry-After names, without comment and parameters (RFC 3261 section 20.33).
-fn retry_after(headers: &Headers) -> Option<Duration> {
+pub(super) fn retry_after(headers: &Headers) -> Option<Duration> {
     let value = headers.get("Retry-After")?;
     let digits = value.bytes().take_while(u8::is_ascii_digit).count();
     let seconds = parse_number(&value[..digits])?;

@@ -40,9 +40,10 @@ impl Status {
     /// The phrase that the RFCs give this code; that of the class when none does
     /// (RFC 3261 section 8.1.3.2: an unknown code is treated as the x00 of its class).
     pub fn reason(self) -> &'static str {
-        match PHRASES.binary_search_by_key(&self.0, |(code, _)| *code) {
-            Ok(row) => PHRASES[row].1,
-            Err(_) => match self.class() {
+        let row = ROWS.get(usize::from(self.0)).copied().unwrap_or(NO_ROW);
+        match PHRASES.get(usize::from(row)) {
+            Some((_, phrase)) => phrase,
+            None => match self.class() {
                 1 => "Session Progress",
                 2 => "OK",
                 3 => "Multiple Choices",
@@ -53,6 +54,19 @@ impl Status {
         }
     }
 }
+
+/// The row of each code in the table of phrases.
+static ROWS: [u8; 700] = {
+    let mut rows = [NO_ROW; 700];
+    let mut row = 0;
+    while row < PHRASES.len() {
+        rows[PHRASES[row].0 as usize] = row as u8;
+        row += 1;
+    }
+    rows
+};
+
+const NO_ROW: u8 = u8::MAX;
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

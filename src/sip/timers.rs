@@ -137,6 +137,12 @@ impl<T: Copy + Ord> Deadlines<T> {
         self.0.iter().any(|(running, _)| *running == timer)
     }
 
+    /// Gives the deadline of `timer`, if it runs.
+    #[must_use]
+    pub fn at(&self, timer: T) -> Option<Instant> {
+        self.0.iter().find(|(running, _)| *running == timer).map(|(_, at)| *at)
+    }
+
     /// Gives the earliest deadline.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {

@@ -6,11 +6,12 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::grammar::{
-    BadParams, find_param, is_token, parse_params, set_param, trimmed, write_params,
+    BadParams, TOKEN, check_params, find_param, param_of, parse_params, set_param, split_at_byte,
+    trimmed, write_params,
 };
 use super::hop::{Bracketed, unbracketed};
-use super::uri::split_port;
-use super::{Hop, Transport};
+use super::uri::{is_host, parse_port, split_sent_by};
+use super::{Headers, Hop, Transport};
 
 /// The magic cookie of a branch that is unique by RFC 3261 section 8.1.1.7.
 pub const BRANCH_COOKIE: &str = "z9hG4bK";
@@ -72,19 +73,15 @@ impl Via {
     /// # Errors
     /// Names what is wrong with the text; see [`ViaError`].
     pub fn parse(text: &str) -> Result<Self, ViaError> {
-        let (head, params) = text.split_at(text.find(';').unwrap_or(text.len()));
-        let mut parts = head.splitn(3, '/').map(trimmed);
-        let (name, version) = (parts.next(), parts.next());
-        let rest = parts.next().ok_or(ViaError::BadProtocol)?;
-        if !name.is_some_and(|it| it.eq_ignore_ascii_case("SIP")) || version != Some("2.0") {
-            return Err(ViaError::BadProtocol);
-        }
-        let (transport, sent_by) = rest.split_once([' ', '\t']).ok_or(ViaError::BadSentBy)?;
-        if !is_token(transport) {
-            return Err(ViaError::BadProtocol);
-        }
-        let (host, port) = parse_sent_by(sent_by)?;
-        Ok(Self { transport: transport.into(), host, port, params: parse_params(params)? })
+        let pieces = Pieces::cut(text)?;
+        let host = unbracketed(pieces.host).to_owned();
+        let params = parse_params(pieces.params)?;
+        Ok(Self { transport: pieces.transport.into(), host, port: pieces.port, params })
+    }
+
+    /// Whether a text is an element of a `Via`, without making one of it.
+    pub(super) fn check(text: &str) -> Result<(), ViaError> {
+        Ok(check_params(Pieces::cut(text)?.params)?)
     }
 
     /// The value of a parameter, whatever the case of its name: `Some("")` for a flag.
@@ -186,6 +183,33 @@ impl fmt::Display for ViaTransport {
     }
 }
 
+/// Rewrites the topmost Via for another transport; branch and sent-by stay (RFC 3261 section
+/// 18.1.1).
+pub fn readdress(headers: &mut Headers, transport: Transport) {
+    let Some(via) = headers.list("Via").next().and_then(|top| Via::parse(top).ok()) else { return };
+    if via.transport != transport {
+        headers.take_first("Via");
+        headers.push_front("Via", &Via { transport: transport.into(), ..via }.to_string());
+    }
+}
+
+/// What tells the requests of one sender from those of another, where it stands in a `Via`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SentBy<'a> {
+    pub(super) branch: Option<&'a str>,
+    pub(super) host: &'a str,
+    pub(super) port: Option<u16>,
+}
+
+impl<'a> SentBy<'a> {
+    /// Reads an element of a `Via`.
+    pub(super) fn of(text: &'a str) -> Option<Self> {
+        let pieces = Pieces::cut(text).ok()?;
+        let branch = param_of(pieces.params, "branch");
+        Some(Self { branch, host: unbracketed(pieces.host), port: pieces.port })
+    }
+}
+
 /// Where the response to a request goes (RFC 3261 section 18.2.2, RFC 3581 section 4): on a
 /// stream back where the request came from; as a datagram to `maddr`, else to `received` and
 /// `rport`, else to `received` or the host with the port of the `Via`.
@@ -212,19 +236,61 @@ pub fn reply_fallback(via: &Via, source: &Hop) -> Hop {
     Hop::new(source.transport, host, port)
 }
 
-/// `host [: port]`, with white space around the colon.
-fn parse_sent_by(text: &str) -> Result<(String, Option<u16>), ViaError> {
-    let text = trimmed(text);
-    let joined;
-    let authority = match text.rsplit_once(':') {
-        Some((host, port)) => {
-            joined = format!("{}:{}", trimmed(host), trimmed(port));
-            joined.as_str()
+/// An element of a `Via` cut up where it stands.
+struct Pieces<'a> {
+    transport: &'a str,
+    /// In its brackets, if it has any.
+    host: &'a str,
+    port: Option<u16>,
+    params: &'a str,
+}
+
+impl<'a> Pieces<'a> {
+    #[inline]
+    fn cut(text: &'a str) -> Result<Self, ViaError> {
+        Self::cut_plain(text).map_or_else(|| Self::cut_any(text), Ok)
+    }
+
+    /// Cuts up what is written as nearly all are: white space before the host and nowhere else.
+    #[inline]
+    fn cut_plain(text: &'a str) -> Option<Self> {
+        let (transport, behind) = TOKEN.split_run(text.strip_prefix("SIP/2.0/")?);
+        let (host, port, params) = split_sent_by(behind.strip_prefix(' ')?).ok()?;
+        let is_plain = !transport.is_empty() && (params.is_empty() || params.starts_with(';'));
+        is_plain.then_some(Self { transport, host, port, params })
+    }
+
+    /// Cuts up one of any form.
+    fn cut_any(text: &'a str) -> Result<Self, ViaError> {
+        let end = text.bytes().position(|byte| byte == b';').unwrap_or(text.len());
+        let (head, params) = text.split_at(end);
+        let (name, rest) = split_at_byte(head, b'/').ok_or(ViaError::BadProtocol)?;
+        let (version, rest) = split_at_byte(rest, b'/').ok_or(ViaError::BadProtocol)?;
+        if !trimmed(name).eq_ignore_ascii_case("SIP") || trimmed(version) != "2.0" {
+            return Err(ViaError::BadProtocol);
         }
-        None => text,
+        let (transport, sent_by) = TOKEN.split_run(trimmed(rest));
+        if transport.is_empty() || !sent_by.starts_with([' ', '\t']) {
+            let is_token = sent_by.is_empty() && !transport.is_empty();
+            return Err(if is_token { ViaError::BadSentBy } else { ViaError::BadProtocol });
+        }
+        let (host, port) = cut_sent_by(sent_by)?;
+        Ok(Self { transport, host, port, params })
+    }
+}
+
+/// `host [: port]`, with white space around the colon.
+fn cut_sent_by(text: &str) -> Result<(&str, Option<u16>), ViaError> {
+    let text = trimmed(text);
+    // The colons of an IPv6 address stand in brackets.
+    let bracket = if text.starts_with('[') { text.rfind(']') } else { None };
+    let (front, behind) = text.split_at(bracket.map_or(0, |at| at + 1));
+    let (host, port) = match split_at_byte(behind, b':') {
+        Some((name, port)) => (trimmed(&text[..front.len() + name.len()]), Some(trimmed(port))),
+        None => (text, None),
     };
-    let (host, port) = split_port(authority).map_err(|_| ViaError::BadSentBy)?;
-    Ok((unbracketed(host).to_owned(), port))
+    let port = port.map(parse_port).transpose().map_err(|_| ViaError::BadSentBy)?;
+    if is_host(host) { Ok((host, port)) } else { Err(ViaError::BadSentBy) }
 }
 
 /// Whether the host of a `Via` spells this very address.

@@ -3,6 +3,9 @@
 use thiserror::Error;
 
 use super::grammar::{is_token, trimmed};
+use super::header_name::Known;
+use super::name_addr::tag_of;
+use super::via::SentBy;
 use super::{
     Headers, Message, Method, NameAddr, NameAddrError, Reason, Request, Response, Via, ViaError,
 };
@@ -65,8 +68,13 @@ impl CSeq {
     /// # Errors
     /// [`ViewError::CSeq`].
     pub fn parse(text: &str) -> Result<Self, ViewError> {
-        let (number, method) = trimmed(text).split_once([' ', '\t']).ok_or(ViewError::CSeq)?;
-        let method = trimmed(method);
+        let text = trimmed(text);
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, behind) = text.split_at(digits);
+        let method = behind.trim_start_matches([' ', '\t']);
+        if method.len() == behind.len() {
+            return Err(ViewError::CSeq);
+        }
         let number = parse_number(number).filter(|number| *number < 1 << 31);
         match number {
             Some(number) if is_token(method) => Ok(Self { number, method: method.into() }),
@@ -110,7 +118,7 @@ impl Headers {
     /// # Errors
     /// It is missing or malformed.
     pub fn cseq(&self) -> Result<CSeq, ViewError> {
-        CSeq::parse(self.get("CSeq").ok_or(ViewError::Missing("CSeq"))?)
+        CSeq::parse(self.value_of(Known::CSeq).ok_or(ViewError::Missing("CSeq"))?)
     }
 
     /// The `From`.
@@ -131,17 +139,32 @@ impl Headers {
 
     /// The tag of the `From`.
     pub fn from_tag(&self) -> Option<String> {
-        self.from().ok()?.tag().map(str::to_owned)
+        self.tag(Known::From).map(str::to_owned)
     }
 
     /// The tag of the `To`.
     pub fn to_tag(&self) -> Option<String> {
-        self.to().ok()?.tag().map(str::to_owned)
+        self.tag(Known::To).map(str::to_owned)
+    }
+
+    /// The tag of a `From` or `To` where it stands.
+    pub(super) fn tag(&self, known: Known) -> Option<&str> {
+        tag_of(self.value_of(known)?)
+    }
+
+    /// The branch of the top `Via` where it stands.
+    pub(super) fn branch(&self) -> Option<&str> {
+        self.sent_by()?.branch
+    }
+
+    /// What the top `Via` says of the sender, where it stands.
+    pub(super) fn sent_by(&self) -> Option<SentBy<'_>> {
+        SentBy::of(self.list("Via").next()?)
     }
 
     /// The `Call-ID`.
     pub fn call_id(&self) -> Option<&str> {
-        self.get("Call-ID")
+        self.value_of(Known::CallId)
     }
 
     /// The first `Contact`; `*` is none.
@@ -217,9 +240,42 @@ impl Headers {
         self.reasons().into_iter().next()
     }
 
+    /// Whether there is a `Via`, and whether every one can be read.
+    pub(super) fn check_vias(&self) -> Result<(), ViewError> {
+        match self.try_each(Known::Via, Via::check)? {
+            0 => Err(ViewError::Missing("Via")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this header is there and is an address.
+    pub(super) fn check_address(&self, known: Known) -> Result<(), ViewError> {
+        let name = known.as_str();
+        check_address(name, self.value_of(known).ok_or(ViewError::Missing(name))?)
+    }
+
+    /// Whether every element of this header is an address.
+    pub(super) fn check_addresses(&self, known: Known) -> Result<(), ViewError> {
+        self.try_each(known, |text| check_address(known.as_str(), text)).map(drop)
+    }
+
+    /// Whether the contacts can be read.
+    pub(super) fn check_contacts(&self) -> Result<(), ViewError> {
+        let is_star = |element: &str| element == "*";
+        if !self.list("Contact").any(is_star) {
+            return self.check_addresses(Known::Contact);
+        }
+        let is_alone = self.list("Contact").nth(1).is_none();
+        if is_alone { Ok(()) } else { Err(ViewError::StarNotAlone) }
+    }
+
     fn address(&self, name: &'static str) -> Result<NameAddr, ViewError> {
         parse_address(name, self.get(name).ok_or(ViewError::Missing(name))?)
     }
+}
+
+fn check_address(name: &'static str, text: &str) -> Result<(), ViewError> {
+    NameAddr::check(text).map_err(|error| ViewError::Address { name, error })
 }
 
 fn parse_address(name: &'static str, text: &str) -> Result<NameAddr, ViewError> {

@@ -147,9 +147,8 @@ pub fn decode_datagram(bytes: Bytes, limits: &WireLimits) -> Decoded {
         rest.advance(length);
     }
     let size = rest.len();
-    let end = head_end(&rest, 0);
+    let (head, end) = Head::find(&rest, limits);
     let mut body = rest.split_off(end.unwrap_or(size));
-    let head = Head::read(&rest, limits);
     let flaw = match head.length() {
         _ if size > limits.message => Some(WireError::TooLarge),
         // Nothing is missing but the empty line, and no body that it would part off.
@@ -214,7 +213,9 @@ impl StreamDecoder {
                     if let Some(length) = line_break(buffer) {
                         return Some(self.take_break(buffer, length, after_break));
                     }
-                    let Some(end) = head_end(buffer, searched) else {
+                    // A head beyond the limit is none, whether its end is here already or not.
+                    let end = head_end(buffer, searched).filter(|end| *end <= self.limits.message);
+                    let Some(end) = end else {
                         return self.wait_for_head(buffer.len(), after_break);
                     };
                     let head = buffer.split_to(end).freeze();
@@ -311,7 +312,7 @@ fn line_break(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Where the body begins: behind the first empty line.
-fn head_end(bytes: &[u8], searched: usize) -> Option<usize> {
+pub(super) fn head_end(bytes: &[u8], searched: usize) -> Option<usize> {
     let tail = bytes.get(searched..)?;
     memchr::memchr_iter(b'\n', tail).find_map(|at| {
         let next = searched + at + 1;
@@ -471,7 +472,7 @@ mod tests {
             else {
                 panic!("{line}")
             };
-            assert_eq!((response.status, response.reason.as_str()), (Status::RINGING, ""));
+            assert_eq!((response.status, response.reason.as_ref()), (Status::RINGING, ""));
         }
     }
 
@@ -530,6 +531,21 @@ mod tests {
         }
         buffer.extend_from_slice(b"x");
         assert_eq!(decoder.next(&mut buffer), Some(Decoded::Fatal(WireError::TooLarge)));
+    }
+
+    #[test]
+    fn a_head_beyond_the_limit_is_too_large_in_one_piece_and_in_many() {
+        let limits = WireLimits { message: 300, ..WireLimits::default() };
+        let bytes = format!("{OPTIONS}{}l: 0\r\n\r\n", "X: 1\r\n".repeat(100));
+        for size in [1, 7, 299, 300, 301, bytes.len()] {
+            let (mut decoder, mut buffer) = (StreamDecoder::new(limits), BytesMut::new());
+            let mut all = Vec::new();
+            for piece in bytes.as_bytes().chunks(size) {
+                buffer.extend_from_slice(piece);
+                all.extend(kinds(&mut decoder, &mut buffer));
+            }
+            assert_eq!(all, ["fatal"], "{size}");
+        }
     }
 
     const FIELDS: &str = "Via: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@a>;tag=1\r\n\

@@ -1,9 +1,12 @@
-//! What outlives a request: the directories of sessions, connections, subscriptions and channels.
+//! What outlives a request: the directories of sessions, connections, subscriptions,
+//! channels, and hops that rest.
 
 mod backlog;
 mod channels;
 pub mod connections;
 mod correlators;
+mod registrations;
+mod resting;
 mod sessions;
 mod subscriptions;
 
@@ -11,6 +14,8 @@ pub use backlog::{Backlog, Content, Loss, Queued};
 pub use channels::{Channel, ChannelSettings, Channels, ChannelsFull, Hand, NewChannel};
 pub use connections::Connections;
 pub use correlators::{Claim, Correlation, CorrelatorLimits, Correlators, OtherContent, Pending};
+pub use registrations::{RegistrationLetter, Registrations};
+pub use resting::Resting;
 pub use sessions::{
     Bounds, Flushed, Inbox, Letter, MsrpArrival, NotTaken, Returned, Sessions, Start, Ticket,
 };

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::address::Address;
+use crate::bridge::Reports;
 use crate::chat::{Answer, Command, Invitation, Refusal};
 use crate::ids::SessionId;
 use crate::msrp;
@@ -61,6 +62,8 @@ pub enum Letter {
         /// Where it was to go.
         hop: Hop,
     },
+    /// Reports on messages of the user that came outside of any session.
+    Reports(Reports),
     /// The peer has opened the MSRP connection.
     Msrp(Box<MsrpArrival>),
     /// The server stops: say goodbye.
@@ -191,6 +194,8 @@ struct Entry {
 #[derive(Debug)]
 pub struct Sessions {
     by_id: DashMap<SessionId, Entry>,
+    /// By whose it is.
+    by_owner: DashMap<Address, Vec<Inbox>>,
     /// By our tag: responses, and requests within a dialog.
     by_dialog: DashMap<DialogKey, Inbox>,
     /// By the caller's tag: an INVITE sent again, and its CANCEL. A map of its own, because both
@@ -210,6 +215,7 @@ impl Sessions {
         let (starts, orders) = mpsc::channel(bounds.inbox.max(1));
         let directory = Self {
             by_id: DashMap::new(),
+            by_owner: DashMap::new(),
             by_dialog: DashMap::new(),
             by_caller: DashMap::new(),
             by_msrp_session: DashMap::new(),
@@ -279,12 +285,23 @@ impl Sessions {
 
     /// Enters a conversation under its session id.
     pub fn enter(&self, id: SessionId, owner: Address, inbox: Inbox) {
+        self.by_owner.entry(owner.clone()).or_default().push(inbox.clone());
         self.by_id.insert(id, Entry { owner, inbox });
     }
 
     /// Strikes out a session id.
     pub fn leave(&self, id: &SessionId) {
-        self.by_id.remove(id);
+        let Some((_, Entry { owner, inbox })) = self.by_id.remove(id) else { return };
+        if let Some(mut inboxes) = self.by_owner.get_mut(&owner) {
+            inboxes.retain(|other| !other.0.same_channel(&inbox.0));
+        }
+        self.by_owner.remove_if(&owner, |_, inboxes| inboxes.is_empty());
+    }
+
+    /// Finds the sessions of a user, lingering ones included.
+    #[must_use]
+    pub fn of_user(&self, user: &Address) -> Vec<Inbox> {
+        self.by_owner.get(user).map(|inboxes| inboxes.clone()).unwrap_or_default()
     }
 
     /// Routes the messages that name our tag to `inbox`.

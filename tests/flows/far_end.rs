@@ -42,7 +42,7 @@ pub(crate) fn offer_sdp() -> String {
 impl World {
     /// A bridge whose only neighbour is the far end.
     pub(crate) fn facing_far_end() -> Self {
-        Self::with(|settings| settings.next_hop = Some(far_hop()))
+        Self::with(|settings| settings.core = Some(far_hop()))
     }
 
     /// Alice invites Bob, who lives at the far end: gives the session and the INVITE.
@@ -154,8 +154,22 @@ impl World {
         content_type: &str,
         body: &str,
     ) -> Request {
+        self.far_end_calls(BOB_AT_BRIDGE, headers, (content_type, body))
+    }
+
+    /// The far end, as Carol, invites whomever this URI names, with these headers.
+    pub(crate) fn far_end_invites_to(&mut self, target: &str, headers: &[(&str, &str)]) -> Request {
+        self.far_end_calls(target, headers, ("application/sdp", &offer_sdp()))
+    }
+
+    fn far_end_calls(
+        &mut self,
+        target: &str,
+        headers: &[(&str, &str)],
+        (content_type, body): (&str, &str),
+    ) -> Request {
         let number = self.dialogs_made();
-        let mut invite = RequestBuilder::new(Method::Invite, uri(BOB_AT_BRIDGE))
+        let mut invite = RequestBuilder::new(Method::Invite, uri(target))
             .via(&Via::new(&far_hop(), &format!("z9hG4bKinvite{number}")))
             .from(&name_addr("<sip:carol@far.example>;tag=carol"))
             .to(&name_addr(&format!("<{BOB_AT_BRIDGE}>")))
@@ -168,6 +182,25 @@ impl World {
         let invite = invite.body(content_type, Bytes::copy_from_slice(body.as_bytes())).build();
         self.far_end_sends(&invite.clone().into());
         invite
+    }
+
+    /// The far end, as Bob, sends Alice a MESSAGE.
+    pub(crate) fn far_end_pages(
+        &mut self,
+        (from, to): (&str, &str),
+        content_type: &str,
+        body: &str,
+    ) {
+        self.pages += 1;
+        let number = self.pages;
+        let message = RequestBuilder::new(Method::Message, uri(to))
+            .via(&Via::new(&far_hop(), &format!("z9hG4bKpage{number}")))
+            .from(&name_addr(&format!("<{from}>;tag=page{number}")))
+            .to(&name_addr(&format!("<{to}>")))
+            .call_id(&format!("page{number}@far.example"))
+            .cseq(1)
+            .body(content_type, Bytes::copy_from_slice(body.as_bytes()));
+        self.far_end_sends(&message.build().into());
     }
 
     /// The far end takes its INVITE back.

@@ -166,7 +166,6 @@ fn an_invite_that_is_no_chat_is_refused_and_nobody_hears_of_it() {
         ("application/sdp", offer_sdp().replace("m=message", "m=audio")),
         ("application/sdp", offer_sdp().replace("TCP/MSRP", "TCP/TLS/MSRP")),
         ("application/sdp", "nonsense".to_owned()),
-        ("text/plain", "Hello".to_owned()),
         ("multipart/mixed", "no boundary".to_owned()),
     ] {
         let mut world = World::new();
@@ -178,6 +177,18 @@ fn an_invite_that_is_no_chat_is_refused_and_nobody_hears_of_it() {
         world.demand_rest();
         assert_eq!(world.told(), NOTHING);
     }
+}
+
+#[test]
+fn an_invite_in_a_format_that_nobody_reads_learns_which_are_read() {
+    let mut world = World::new();
+    world.far_end_invites("text/plain", "Hello");
+    assert_eq!(world.told(), NOTHING);
+    let refusal = world.far_end_heard(&Method::Invite);
+    assert_eq!(refusal.status, Status::UNSUPPORTED_MEDIA_TYPE);
+    assert!(refusal.headers.get("Accept").expect("an Accept").contains("application/sdp"));
+    world.demand_rest();
+    assert_eq!(world.told(), NOTHING);
 }
 
 #[test]

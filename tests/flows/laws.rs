@@ -237,11 +237,13 @@ impl Story {
         }
     }
 
-    /// Exactly one terminal event, and nothing after it.
+    /// Exactly one terminal event, and nothing after it but what becomes of messages: reports may
+    /// outlive the session, and come as a SIP MESSAGE.
     fn judge_end(&self, session: &SessionId, notices: &[&Notice]) {
         let terminal = notices.iter().filter(|notice| notice.kind.is_terminal()).count();
         assert_eq!(terminal, 1, "terminal events of {session}: {}", self.tell());
-        let last = notices.last().expect("a terminal event");
+        let is_news = |notice: &&&Notice| matches!(notice.kind, NoticeKind::Delivery { .. });
+        let last = notices.iter().rev().find(|it| !is_news(it)).expect("a terminal event");
         assert!(last.kind.is_terminal(), "after the end of {session}: {}", self.tell());
         let user = &last.user;
         assert!(notices.iter().all(|notice| notice.user == *user), "{}", self.tell());

@@ -114,7 +114,7 @@ fn every_code_from_300_to_699_is_exactly_one_terminal_event() {
 #[test]
 fn a_422_is_answered_once_with_the_interval_that_it_names() {
     let mut world = World::with(|settings| {
-        settings.next_hop = Some(far_hop());
+        settings.core = Some(far_hop());
         settings.session_timer = Some(Duration::from_secs(600));
     });
     let (_, invite) = world.invite_far_end();

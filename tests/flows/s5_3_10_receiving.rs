@@ -87,8 +87,9 @@ fn nobody_confirms_what_is_not_there() {
         assert_eq!(refused, Err(Refusal::NoMessage));
     }
     world.order(&alices, Command::End).expect("taken");
+    world.demand_rest();
     let late = world.order(&bobs, Command::Report { message: received, status });
-    assert!(late.is_err(), "{late:?}");
+    assert_eq!(late, Err(Refusal::NoSession));
 }
 
 #[test]

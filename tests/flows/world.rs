@@ -2,6 +2,7 @@
 //! and a clock that only tests move.
 
 mod pipes;
+mod registry;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chatbridge::address::Address;
-use chatbridge::bridge::{Arrival, Conversation, ConversationKit, Input, Output, Settings};
+use chatbridge::bridge::{
+    Access, Arrival, Conversation, ConversationKit, Input, Output, Settings, reports_in,
+};
 use chatbridge::chat::{
     Answer, Command, Invitation, Notice, NoticeKind, OutgoingMessage, Party, Refusal, ReportRequest,
 };
@@ -19,13 +22,15 @@ use chatbridge::ids::{MessageId, Random, SessionId};
 use chatbridge::im_server::{self, ImServer};
 use chatbridge::msrp;
 use chatbridge::sip::{
-    Decoded, DialogKey, Hop, Message, Method, Route, Transport, WireLimits, decode_datagram,
-    reply_hop, route, stamp_answer, stray,
+    Decoded, DialogKey, Hop, Message, Method, Response, Route, Transport, WireLimits,
+    accept_stateless, decode_datagram, reply_hop, route, stamp_answer, stray,
 };
 use time::OffsetDateTime;
 
 use self::pipes::Pipe;
+use self::registry::Registry;
 use crate::lines;
+use crate::proxies::{EDGE, HOME, Proxy};
 
 /// The two lab users.
 pub(crate) const ALICE: &str = "tel:+19585550100";
@@ -33,13 +38,19 @@ pub(crate) const BOB: &str = "tel:+19585550101";
 
 /// A far end that the test plays itself sits here.
 pub(crate) const FAR_END: u16 = 5090;
-const BRIDGE: u16 = 5080;
-const IM_SERVER: u16 = 5060;
+pub(crate) const BRIDGE: u16 = 5080;
+pub(crate) const IM_SERVER: u16 = 5060;
 
 /// All that exists.
 pub(crate) struct World {
     pub(crate) now: Instant,
     settings: Arc<Settings>,
+    /// Who is registered, in a world whose bridge registers its users.
+    pub(super) registry: Option<Registry>,
+    /// Proxies between the bridge and the IM server.
+    pub(super) proxies: Vec<Proxy>,
+    /// Whether what the far end asserts is believed.
+    pub(crate) trusts_far_end: bool,
     random: Random,
     im_server: ImServer,
     talks: BTreeMap<SessionId, Conversation>,
@@ -71,6 +82,7 @@ pub(crate) struct World {
     /// Every byte string that the bridge has put on a wire.
     pub(crate) written: Vec<Bytes>,
     next_message: u32,
+    pub(crate) pages: usize,
 }
 
 /// A network that loses, repeats and reorders datagrams.
@@ -95,7 +107,7 @@ impl World {
         let mut world = Self::new();
         let mut settings = settings::of_im_server();
         change(&mut settings);
-        world.im_server = ImServer::new(settings, world.random.fork());
+        world.im_server = ImServer::new(world.now, settings, world.random.fork());
         world
     }
 
@@ -104,10 +116,14 @@ impl World {
         let mut random = Random::seeded(seed);
         let mut settings = settings::of_bridge();
         change(&mut settings);
-        let im_server = ImServer::new(settings::of_im_server(), random.fork());
+        let now = Instant::now();
+        let im_server = ImServer::new(now, settings::of_im_server(), random.fork());
         Self {
-            now: Instant::now(),
+            now,
             settings: Arc::new(settings),
+            registry: None,
+            proxies: Vec::new(),
+            trusts_far_end: true,
             random,
             im_server,
             talks: BTreeMap::new(),
@@ -128,6 +144,7 @@ impl World {
             answers: Vec::new(),
             ladder: Vec::new(),
             written: Vec::new(),
+            pages: 0,
             next_message: 0,
         }
     }
@@ -141,6 +158,24 @@ impl World {
     /// Takes the user's applications away: nobody is subscribed.
     pub(crate) fn unsubscribe(&mut self, user: &str) {
         self.clients.remove(&address(user));
+    }
+
+    /// Gives a user an application.
+    pub(crate) fn subscribe(&mut self, user: &str) {
+        self.clients.insert(address(user));
+    }
+
+    /// Who is named as the originator of the last invitation: address and name.
+    pub(crate) fn inviter(&self) -> (String, Option<String>) {
+        let invited = self.notices.iter().rev().find_map(|notice| match &notice.kind {
+            NoticeKind::Invited { originator, .. } => Some(originator.clone()),
+            NoticeKind::Message { .. }
+            | NoticeKind::Event { .. }
+            | NoticeKind::Composing { .. }
+            | NoticeKind::Delivery { .. } => None,
+        });
+        let originator = invited.expect("an invitation");
+        (originator.address.spelling().to_owned(), originator.name)
     }
 
     /// POST /sessions.
@@ -166,7 +201,8 @@ impl World {
             terminating,
             client_correlator: None,
         };
-        let kit = self.kit();
+        let access = self.access_of(&invitation.user)?;
+        let kit = self.kit(access);
         let talk = Conversation::originate(self.now, kit, invitation)?;
         self.talks.insert(session.clone(), talk);
         self.drain(&session);
@@ -290,6 +326,7 @@ impl World {
         if self.im_server.next_timeout().is_some_and(|next| next <= self.now) {
             self.im_server.handle(self.now, im_server::Input::Timeout);
         }
+        self.wake_registry();
         let due = |talk: &Conversation| talk.next_timeout().is_some_and(|next| next <= self.now);
         let due: Vec<SessionId> =
             self.talks.iter().filter(|(_, talk)| due(talk)).map(|(id, _)| id.clone()).collect();
@@ -338,7 +375,7 @@ impl World {
 
     /// The hop to which the bridge sends cannot be reached.
     pub(crate) fn fail_sip(&mut self, session: &SessionId) {
-        let hop = self.settings.next_hop.clone().expect("a next hop");
+        let hop = self.settings.core.clone().expect("a next hop");
         self.wire.retain(|(_, to, _)| *to != hop.port);
         self.feed(session, Input::SipFailed { hop });
         self.run();
@@ -347,7 +384,8 @@ impl World {
     /// Gives the instant at which the next machine wants to be woken.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let talks = self.talks.values().filter_map(Conversation::next_timeout);
-        talks.chain(self.im_server.next_timeout()).min()
+        let roster = self.registry.as_ref().and_then(|registry| registry.roster.next_timeout());
+        talks.chain(self.im_server.next_timeout()).chain(roster).min()
     }
 
     /// Moves what is on its way until nothing moves.
@@ -402,13 +440,20 @@ impl World {
                 self.drain_im_server();
             }
             FAR_END => self.far_end.push_back(message),
-            // Nobody lives there.
-            _ => {}
+            // Nobody else lives there.
+            _ => {
+                let now = self.now;
+                if let Some(proxy) = self.proxies.iter_mut().find(|proxy| proxy.port == to) {
+                    let forwarded = proxy.forward(now, message, &source);
+                    self.wire.extend(forwarded.map(|(next, bytes)| (to, next, bytes)));
+                }
+            }
         }
     }
 
     /// Does what the switch of `net` does.
     fn switch(&mut self, message: Message, source: Hop) {
+        let Some(message) = self.keep_for_registry(message) else { return };
         let (known, caller) = match route(&message) {
             Route::Response(key) | Route::InDialog(key) => (self.dialogs.get(&key), None),
             Route::Initial(key) => (self.callers.get(&key), Some(key)),
@@ -419,21 +464,39 @@ impl World {
             return;
         }
         let Message::Request(request) = message else { return };
-        if let Some(key) = caller.filter(|_| request.method == Method::Invite) {
+        let access = self.access_to(&request);
+        if let (Some(key), Some(access)) =
+            (caller.filter(|_| request.method == Method::Invite), access)
+        {
             let session = self.next_session();
-            let arrival =
-                Arrival { session: session.clone(), invite: request, source, trusted: true };
-            let (kit, clients) = (self.kit(), self.clients.clone());
+            let trusted = self.trusts_far_end || source.port != FAR_END;
+            let arrival = Arrival { session: session.clone(), invite: request, source, trusted };
+            let (kit, clients) = (self.kit(access), self.clients.clone());
             let has_client = |user: &Address| clients.contains(user);
             let talk = Conversation::incoming(self.now, kit, arrival, &has_client);
             self.talks.insert(session.clone(), talk);
             self.callers.insert(key, session.clone());
             self.drain(&session);
-        } else if let Some(mut answer) = stray(&request) {
-            stamp_answer(&mut answer, &source);
-            let hop = answer.via().map_or(source.clone(), |via| reply_hop(&via, &source));
-            self.wire.push_back((BRIDGE, hop.port, answer.encode()));
+        } else if let Some(reports) =
+            reports_in((&self.settings, &Access::default()), (&request, true))
+            && request.method == Method::Message
+        {
+            let answer = accept_stateless(&request, &self.settings.on_the_wire());
+            self.answer(answer, &source);
+            let of_user = |talk: &&Conversation| *talk.user() == reports.user;
+            let talks = self.talks.values().filter(of_user).map(|talk| talk.id().clone());
+            for session in talks.collect::<Vec<_>>() {
+                self.feed(&session, Input::Reports(reports.clone()));
+            }
+        } else if let Some(answer) = stray(&request, &self.settings.on_the_wire()) {
+            self.answer(answer, &source);
         }
+    }
+
+    fn answer(&mut self, mut answer: Response, source: &Hop) {
+        stamp_answer(&mut answer, source);
+        let hop = answer.via().map_or(source.clone(), |via| reply_hop(&via, source));
+        self.wire.push_back((BRIDGE, hop.port, answer.encode()));
     }
 
     fn feed(&mut self, session: &SessionId, input: Input) {
@@ -450,6 +513,8 @@ impl World {
                     self.written.push(bytes.clone());
                     self.wire.push_back((BRIDGE, hop.port, bytes));
                 }
+                // The world has one core: there is nobody else to call.
+                Output::Spare { .. } => {}
                 Output::Route(key) => drop(self.dialogs.insert(key, session.clone())),
                 Output::MsrpConnect { port, .. } => self.connect(session, port),
                 Output::MsrpWrite(bytes) => {
@@ -479,9 +544,15 @@ impl World {
         SessionId::new(format!("sess{:03}", self.talks_made))
     }
 
-    fn kit(&mut self) -> ConversationKit {
+    fn kit(&mut self, access: Arc<Access>) -> ConversationKit {
         let anchor = Anchor::new(self.now, OffsetDateTime::UNIX_EPOCH);
-        ConversationKit { settings: Arc::clone(&self.settings), anchor, random: self.random.fork() }
+        ConversationKit {
+            settings: Arc::clone(&self.settings),
+            access,
+            anchor,
+            random: self.random.fork(),
+            next_hops: self.settings.core.iter().cloned().collect(),
+        }
     }
 }
 
@@ -502,6 +573,8 @@ fn name(port: u16) -> String {
         BRIDGE => "bridge".to_owned(),
         IM_SERVER => "im_server".to_owned(),
         FAR_END => "far_end".to_owned(),
+        EDGE => "edge".to_owned(),
+        HOME => "home".to_owned(),
         other => format!("port {other}"),
     }
 }

@@ -1,18 +1,37 @@
 # Free ports on loopback, and waiting for somebody to listen on one.
+#
+# What a port is for shows in its range, and every lane has a slice of each range for itself.
 
-declare -i next_port=0
+declare -i ports=0 slice=24
 
+# Draws where the ranges lie; once, before there are lanes.
+choose_ranges() {
+  ports=$((20000 + RANDOM % 8000))
+  sip_ports="$ports-$((ports + 299))"
+  msrp_ports="$((ports + 600))-$((ports + 899))"
+}
+
+# Gives a lane its ports: choose_ports LANE
 choose_ports() {
-  next_port=$((20000 + RANDOM % 8000))
-  local name
-  for name in rest_port sip_port im_server_port bridge_msrp_port far_port msrp_port; do
-    until ! is_bound tcp "$next_port" && ! is_bound udp "$next_port"; do
-      next_port+=1
-    done
-    printf -v "$name" %d "$next_port"
-    next_port+=1
-  done
+  take_ports "$ports" "$1" sip_port im_server_port edge_port core_port far_port far_port_{2,3}
+  # Nobody looks into these.
+  take_ports $((ports + 300)) "$1" tls_port edge_tls_port core_tls_port
+  take_ports $((ports + 600)) "$1" bridge_msrp_port msrp_port msrp_port_{2,3}
+  take_ports $((ports + 900)) "$1" rest_port
   rest="127.0.0.1:$rest_port"
+}
+
+# Gives free ports of a slice to variables: take_ports RANGE LANE NAME…
+take_ports() {
+  local -i next=$(($1 + $2 * slice))
+  local name
+  for name in "${@:3}"; do
+    until ! is_bound tcp "$next" && ! is_bound udp "$next"; do
+      next+=1
+    done
+    printf -v "$name" %d "$next"
+    next+=1
+  done
 }
 
 # Waits until a process listens on a port: bound udp|tcp PORT PROCESS

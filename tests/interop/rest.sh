@@ -4,11 +4,12 @@
 declare -A number=() api=() poll=() session=() heard=()
 declare -i numbers=0
 
-# Makes a user with a number of its own, who polls a channel: subscribe NAME
+# Makes a user who polls a channel, with a number of its own or the registered one: subscribe NAME
+declare -A registered=()
 subscribe() {
   local who=$1 channel
   numbers+=1
-  number[$who]="+1958555$((1000 + numbers))"
+  number[$who]=${registered[$who]:-"+1958555$((1000 + numbers))"}
   heard[$who]=""
   session[$who]=""
   api[$who]="1/chat/tel%3A%2B${number[$who]#+}"

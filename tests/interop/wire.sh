@@ -1,9 +1,8 @@
 # tshark as the judge of everything that goes over the wire.
 
 start_capture() {
-  local ports
-  ports=$(printf ' or port %d' "$sip_port" "$im_server_port" "$bridge_msrp_port" "$far_port" "$msrp_port")
-  tshark -q -i lo -f "${ports# or }" -w "$work/wire.pcapng" 2>"$work/tshark.log" &
+  tshark -q -i lo -f "portrange $sip_ports or portrange $msrp_ports" -w "$work/wire.pcapng" \
+    2>"$work/tshark.log" &
   capture=$!
   local until=$((SECONDS + patience))
   until grep --quiet '^Capturing on' "$work/tshark.log" && [[ -s $work/wire.pcapng ]]; do
@@ -28,8 +27,10 @@ judge_the_wire() {
   unfold_msrp
   demand_faultless "$work/wire.pcapng"
   demand_faultless "$work/msrp.pcap"
-  demand "$work/wire.pcapng" 'sip.Method == "'{INVITE,ACK,BYE,CANCEL,REGISTER}'"' \
-    'sip.Status-Code == '{100,180,200,404,480,486,487,500,603} 'sdp.media.media == "message"'
+  demand "$work/wire.pcapng" 'sip.Method == "'{INVITE,ACK,BYE,CANCEL,REGISTER,PRACK,UPDATE}'"' \
+    'sip.Status-Code == '{1{00,80,83},200,302,4{01,04,07,20,22,80,81,86,87,88,91},500,603} \
+    sip.{Record-Route,Route,Path,Service-Route,P-Asserted-Identity,P-Preferred-Identity} \
+    'sdp.media.media == "message"'
   demand "$work/msrp.pcap" 'msrp.method == "'{SEND,REPORT}'"' 'msrp.status.code == 200' \
     'msrp.byte.range contains "1-2048/"' 'msrp.content.type contains "message/cpim"' \
     'frame contains "im-iscomposing+xml"' 'frame contains "imdn.Message-ID"' \
@@ -40,11 +41,11 @@ judge_the_wire() {
 
 # Brings every MSRP frame into a packet of its own.
 unfold_msrp() {
-  dissect "$work/wire.pcapng" "tcp.len > 0 and not tcp.analysis.retransmission and (
-      tcp.port == $bridge_msrp_port or tcp.port == $msrp_port)" \
+  dissect "$work/wire.pcapng" "tcp.len > 0 and not tcp.analysis.retransmission and
+      tcp.port in {${msrp_ports/-/ .. }}" \
     -e tcp.stream -e tcp.srcport -e tcp.payload |
     "$here/msrp_frames" |
-    text2pcap -q -T "$msrp_port,$msrp_port" - "$work/msrp.pcap" 2>>"$work/tshark.log"
+    text2pcap -q -T "${msrp_ports%-*},${msrp_ports%-*}" - "$work/msrp.pcap" 2>>"$work/tshark.log"
 }
 
 demand_faultless() {
@@ -66,12 +67,6 @@ demand() {
 
 # Shows fields of the packets that match a filter: dissect FILE FILTER -e FIELD…
 dissect() {
-  local port as=()
-  for port in "$sip_port" "$im_server_port" "$far_port"; do
-    as+=(-d "udp.port==$port,sip" -d "tcp.port==$port,sip")
-  done
-  for port in "$bridge_msrp_port" "$msrp_port"; do
-    as+=(-d "tcp.port==$port,msrp")
-  done
+  local as=(-d "udp.port==$sip_ports,sip" -d "tcp.port==$sip_ports,sip" -d "tcp.port==$msrp_ports,msrp")
   tshark -r "$1" "${as[@]}" -Y "$2" -T fields "${@:3}" 2>>"$work/tshark.log"
 }

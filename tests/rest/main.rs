@@ -5,17 +5,22 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
 mod channels;
+mod core;
 mod document;
 mod ears;
 mod end_of_process;
 mod faults;
 mod flows;
 mod forms;
+mod handset;
+mod hardening;
 mod many;
 mod message_status;
 mod messages;
 mod order;
 mod peer;
+mod registered;
+mod registrar;
 mod session_status;
 mod sessions;
 mod subscriptions;

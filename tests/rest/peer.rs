@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::task::{Context, Waker};
 
 use chatbridge::config::{Config, CoreMode, HostPort};
 use tokio::io::AsyncReadExt;
@@ -46,7 +47,7 @@ impl Peer {
     pub(crate) fn carry(&self, config: &mut Config) {
         let port = self.sip.local_addr().unwrap().port();
         config.core.mode = CoreMode::Peer;
-        config.core.next_hop = Some(HostPort { host: "127.0.0.1".into(), port });
+        config.core.next_hop = Some(HostPort { host: "127.0.0.1".into(), port: Some(port) });
     }
 
     /// Waits for a request with that method that is no retransmission.
@@ -86,16 +87,28 @@ impl Peer {
         self.sip.send_to(answer.as_bytes(), request.from).await.unwrap();
     }
 
-    /// Accepts an invitation and gives the MSRP connection that follows.
-    pub(crate) async fn accept(&mut self, invite: &Request) -> TcpStream {
+    /// Describes a chat at the peer's MSRP port of some host.
+    pub(crate) fn sdp_at(&self, host: &str) -> String {
         let port = self.msrp.local_addr().unwrap().port();
-        let sdp = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+        let version = if host.starts_with('[') { 6 } else { 4 };
+        let bare = host.trim_matches(['[', ']']);
+        format!(
+            "v=0\r\no=- 1 1 IN IP{version} {bare}\r\ns=-\r\nc=IN IP{version} {bare}\r\nt=0 0\r\n\
              m=message {port} TCP/MSRP *\r\na=accept-types:message/cpim\r\n\
              a=accept-wrapped-types:*\r\na=setup:passive\r\n\
-             a=path:msrp://127.0.0.1:{port}/peer-session;tcp\r\n"
-        );
-        self.answer(invite, "200 OK", &sdp).await;
+             a=path:msrp://{host}:{port}/peer-session;tcp\r\n"
+        )
+    }
+
+    /// Tells whether somebody has connected to the MSRP port and was not let in yet.
+    pub(crate) fn was_called(&self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        self.msrp.poll_accept(&mut context).is_ready()
+    }
+
+    /// Accepts an invitation and gives the MSRP connection that follows.
+    pub(crate) async fn accept(&mut self, invite: &Request) -> TcpStream {
+        self.answer(invite, "200 OK", &self.sdp_at("127.0.0.1")).await;
         self.request("ACK").await;
         within("the MSRP connection", self.msrp.accept()).await.unwrap().0
     }

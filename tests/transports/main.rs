@@ -3,9 +3,12 @@
 
 mod calls;
 mod certificates;
+#[path = "../wire/corpus.rs"]
+mod corpus;
 mod datagrams;
 mod element;
 mod phone;
 mod served;
 mod streams;
 mod tls;
+mod torture;

@@ -48,7 +48,11 @@ impl Phone {
             target: Uri::parse("sip:bob@b.example").unwrap(),
             from: name("<sip:alice@a.example>"),
             to: name("<sip:bob@b.example>"),
-            next_hop: Some(hop),
+            next_hops: vec![hop],
+            proxy: None,
+            route: Vec::new(),
+            orig: false,
+            letter: None,
             headers: Vec::new(),
             contact_user: Some("alice".to_owned()),
             contact_params: String::new(),
@@ -114,6 +118,7 @@ impl Phone {
                     let tell = OnFailure::new(move || drop(failed.try_send(to)));
                     self.element.outbound().send(bytes, &hop, tell);
                 }
+                LegOutput::Spare { .. } => panic!("nobody is overloaded"),
                 LegOutput::Event(event) => return Some(event),
             }
         }

@@ -1,6 +1,7 @@
 //! What the codecs make of recorded and written-up messages.
 #![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+mod corpus;
 mod msrp;
 mod mutations;
 mod payload;

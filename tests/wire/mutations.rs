@@ -7,7 +7,7 @@ use chatbridge::sip::{
 };
 use proptest::prelude::*;
 
-use crate::torture::{read, rows};
+use crate::corpus::{read, rows};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]

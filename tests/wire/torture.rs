@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 use chatbridge::sip::{
     Decoded, Message, Method, Request, StreamDecoder, Uri, WireError, WireLimits, decode_datagram,
 };
+
+use crate::corpus::{Row, home, read, rows};
 
 #[test]
 fn every_message_gets_its_verdict() {
@@ -189,27 +190,6 @@ fn on_a_stream_only_broken_framing_is_fatal() {
     }
 }
 
-pub(crate) struct Row {
-    pub(crate) file: String,
-    section: String,
-    verdict: String,
-    statuses: Vec<u16>,
-}
-
-pub(crate) fn rows() -> Vec<Row> {
-    let text = fs::read_to_string(home().join("expectations.tsv")).unwrap();
-    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    lines
-        .map(|line| {
-            let mut columns = line.split('\t').map(str::to_owned);
-            let mut column = || columns.next().unwrap();
-            let (file, section, verdict, statuses) = (column(), column(), column(), column());
-            let statuses = statuses.split('|').filter_map(|code| code.parse().ok()).collect();
-            Row { file, section, verdict, statuses }
-        })
-        .collect()
-}
-
 /// Holds what the decoder says against the verdict, as far as a decoder can tell.
 fn judge(row: &Row, decoded: Decoded) -> Result<(), String> {
     // Whether a Via is ours only the transport knows (RFC 4475 section 3.3.10).
@@ -234,24 +214,6 @@ fn judge_answer(
         None if row.file == "rfc4475/test.dat" => Ok(()),
         other => Err(format!("answered {other:?} for {why}")),
     }
-}
-
-fn home() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("sip-fixtures/torture")
-}
-
-/// A message as it stands in its file. Those of RFC 5118 came with bare LF and are kept so; their
-/// `Content-Length`s were counted otherwise (two of them wrongly) and are set right.
-pub(crate) fn read(file: &str) -> Vec<u8> {
-    let bytes = fs::read(home().join(file)).unwrap();
-    if !file.starts_with("rfc5118/") {
-        return bytes;
-    }
-    let text = String::from_utf8(bytes).unwrap();
-    let Some((head, body)) = text.split_once("\n\n") else { return text.into_bytes() };
-    let lines = head.lines().filter(|line| !line.starts_with("Content-Length:"));
-    let head: String = lines.map(|line| format!("{line}\n")).collect();
-    format!("{head}Content-Length: {}\n\n{body}", body.len()).into_bytes()
 }
 
 fn decode(file: &str) -> Decoded {

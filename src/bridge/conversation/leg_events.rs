@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Conversation, Output, leg_kit};
+use super::{Attempt, Conversation, Output};
+use crate::bridge::description;
 use crate::bridge::media::{self, Unusable};
 use crate::bridge::sip_outcomes::{self, LegEnd, Outcome, Retry, Row};
-use crate::bridge::{description, invite};
-use crate::chat::{EventType, Role, State};
+use crate::chat::{EventType, NoticeKind, Role, State};
 use crate::msrp::Setup;
 use crate::sip::{
-    Body, DialogKey, Leg, LegEvent, LegOutput, Message, NameAddr, NoAnswer, Reason, Response,
+    Body, DialogKey, Hop, Leg, LegEvent, LegOutput, Message, NameAddr, NoAnswer, Reason, Response,
     Status, Uri,
 };
 
@@ -46,8 +46,14 @@ impl Conversation {
             // A leg that was given up has nothing to say to the chat.
             while let Some(output) = leg.poll() {
                 busy = true;
-                if let LegOutput::Send { bytes, hop } = output {
-                    self.outputs.push_back(Output::Sip { bytes, hop });
+                match output {
+                    LegOutput::Send { bytes, hop } => {
+                        self.outputs.push_back(Output::Sip { bytes, hop });
+                    }
+                    LegOutput::Spare { hop, wait } => {
+                        self.outputs.push_back(Output::Spare { hop, wait });
+                    }
+                    LegOutput::Event(_) => {}
                 }
             }
         }
@@ -56,6 +62,10 @@ impl Conversation {
             match output {
                 LegOutput::Send { bytes, hop } => {
                     self.outputs.push_back(Output::Sip { bytes, hop })
+                }
+                LegOutput::Spare { hop, wait } => {
+                    self.attempt.spare(&hop);
+                    self.outputs.push_back(Output::Spare { hop, wait });
                 }
                 LegOutput::Event(event) => events.push_back(event),
             }
@@ -72,6 +82,8 @@ impl Conversation {
             | LegEvent::Confirmed
             | LegEvent::Offer { .. }
             | LegEvent::Answer { .. }
+            | LegEvent::Referral { .. }
+            | LegEvent::Referred { .. }
             | LegEvent::OfferRefused { .. } => {}
             LegEvent::Established { .. }
             | LegEvent::Refused { .. }
@@ -102,6 +114,8 @@ impl Conversation {
             LegEvent::Expired => self.end_by(now, LegEnd::NoReaction, &[]),
             // The bridge offers nothing that it must have: a refused offer changes nothing.
             LegEvent::Confirmed | LegEvent::OfferRefused { .. } | LegEvent::ByeDone => {}
+            // A 1-1 chat refers nobody, and its legs take no REFER.
+            LegEvent::Referral { .. } | LegEvent::Referred { .. } => {}
             LegEvent::NoAck => self.end_by(now, LegEnd::NoAck, &[]),
             LegEvent::SessionExpired => self.end_by(now, LegEnd::SessionTimeout, &[]),
             LegEvent::Offer { body } => self.offered(now, body.as_ref()),
@@ -111,6 +125,18 @@ impl Conversation {
             }
             LegEvent::Lost { .. } => self.end_by(now, LegEnd::DialogLost, &[]),
         }
+    }
+
+    /// Tells the user of the invitation.
+    pub(super) fn tell_invitation(&mut self, now: Instant) {
+        self.heard = true;
+        let info = self.chat.info();
+        let kind = NoticeKind::Invited {
+            subject: info.subject.clone(),
+            originator: info.originator.clone(),
+            terminating: info.terminating.clone(),
+        };
+        self.tell(now, kind);
     }
 
     /// The wire has confirmed the end, or never will.
@@ -248,11 +274,12 @@ impl Conversation {
 
     /// Sends the invitation again in a dialog of its own.
     pub(super) fn call_again(&mut self, now: Instant, target: Option<Uri>) {
-        let Some(invitation) = self.attempt.invitation.clone() else { return };
+        let Some(draft) = &self.attempt.draft else { return };
         let offer = media::offer(&self.settings, self.msrp.local(), &mut self.origin);
-        match invite::call(&self.settings, &invitation, target, (offer, &mut self.random)) {
+        let way = (target, self.attempt.next_hops.clone());
+        match draft.call((&self.settings, &self.access), way, offer) {
             Ok(call) => {
-                let leg = Leg::call(now, call, leg_kit(&self.settings, &mut self.random));
+                let leg = Leg::call(now, call, self.access.kit(&self.settings, self.random.fork()));
                 self.retired.push(std::mem::replace(&mut self.leg, leg));
                 self.route_leg();
             }
@@ -405,6 +432,13 @@ impl Conversation {
             Role::Originator => peer.map_or(Setup::Passive, media::Peer::our_setup_as_offerer),
             Role::Terminating => peer.map_or(Setup::Active, media::Peer::our_setup_as_answerer),
         }
+    }
+}
+
+impl Attempt {
+    /// Puts a hop that is overloaded behind the others.
+    fn spare(&mut self, hop: &Hop) {
+        self.next_hops.sort_by_key(|known| known == hop);
     }
 }
 

@@ -90,13 +90,20 @@ impl Conversation {
         status: ReceivedStatus,
     ) -> Result<Answer, Refusal> {
         const ACT: &str = "reporting on a message";
-        self.chat.demand_connected(ACT)?;
+        let is_over = self.is_remembered();
+        if !is_over {
+            self.chat.demand_connected(ACT)?;
+        }
         self.demand_staying(ACT)?;
         let wanted = self.book.wanted(message, status).map_err(|_| Refusal::NoMessage)?.cloned();
         if let Some(received) = wanted
             && let Some(wire_id) = received.wire_id
         {
-            self.send_report(now, (&wire_id, received.date_time), status)?;
+            let about = (wire_id.as_str(), received.date_time);
+            match is_over {
+                true => self.send_late_report(about, (now, status))?,
+                false => self.send_report(now, about, status)?,
+            }
         }
         self.book.reported(message, status);
         Ok(Answer::Done)
@@ -282,7 +289,7 @@ impl Conversation {
     }
 
     /// Tells the sender what the second table says of news about a message.
-    fn fate(&mut self, now: Instant, message_id: &str, news: &News<'_>) {
+    pub(super) fn fate(&mut self, now: Instant, message_id: &str, news: &News<'_>) {
         let id = MessageId::new(message_id);
         match delivery::report(news, self.settings.success_on) {
             Some(report) => {
@@ -337,7 +344,12 @@ impl Conversation {
             let (message, description) = (id.clone(), description.clone());
             self.tell(now, NoticeKind::Delivery { message, status, error_code, description });
         }
-        if accompanied && let Some(event) = delivery::event_with(status) {
+        // After the end of its session nothing is told of it any more, but what became of messages.
+        let is_over = self.chat.state() == State::Ended;
+        if accompanied
+            && !is_over
+            && let Some(event) = delivery::event_with(status)
+        {
             self.tell_event(now, event, description, Some(id.clone()));
         }
     }
@@ -369,11 +381,11 @@ impl Conversation {
         })
     }
 
-    fn queue_full(&self) -> Refusal {
+    pub(super) fn queue_full(&self) -> Refusal {
         Refusal::Full { what: "the session's message queue", retry_after: self.settings.leave_wait }
     }
 
-    fn media_context(&self) -> media::Context<'_> {
+    pub(super) fn media_context(&self) -> media::Context<'_> {
         media::Context {
             settings: &self.settings,
             peer: self.peer.as_ref(),

@@ -1,17 +1,11 @@
 //! Conversations whose caller leaves the offer to us (RFC 3261 section 13.2.1).
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
-
 use time::OffsetDateTime;
 
-use super::super::TargetUri;
-use super::super::delivery::SuccessOn;
-use super::super::identity::Realm;
-use super::super::profile::Profile;
-use super::super::settings::MsrpRules;
+use super::super::settings::sample;
 use super::*;
-use crate::sip::{Decoded, Timers, Transport, WireLimits, decode_datagram};
+use crate::sip::{Decoded, Transport, WireLimits, decode_datagram};
 
 #[test]
 fn the_stream_opens_when_the_ack_has_brought_the_answer() {
@@ -74,9 +68,11 @@ impl Stage {
     fn accepted() -> Self {
         let now = Instant::now();
         let kit = ConversationKit {
-            settings: Arc::new(settings()),
+            settings: Arc::new(sample()),
+            access: Arc::default(),
             anchor: Anchor::new(now, OffsetDateTime::UNIX_EPOCH),
             random: Random::seeded(1),
+            next_hops: Vec::new(),
         };
         let invite = "INVITE sip:+19585550101@example.com SIP/2.0\n\
                       Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKinv\nMax-Forwards: 70\n\
@@ -117,7 +113,8 @@ impl Stage {
             match output {
                 Output::Sip { bytes, .. } => self.sent.push(read(bytes)),
                 Output::Route(_) => {}
-                other @ (Output::MsrpConnect { .. }
+                other @ (Output::Spare { .. }
+                | Output::MsrpConnect { .. }
                 | Output::MsrpWrite(_)
                 | Output::MsrpClose
                 | Output::Notice(_)
@@ -156,38 +153,6 @@ fn read(bytes: Bytes) -> Message {
     let Decoded::Message(message) = decoded else { panic!("{decoded:?}") };
     message
 }
-
-fn settings() -> Settings {
-    Settings {
-        realm: Realm { domain: "example.com".to_owned(), target_uri: TargetUri::SipPhone },
-        profile: Profile::plain(),
-        local: Hop::new(Transport::Udp, "192.0.2.1", 5060),
-        tls_port: None,
-        user_agent: "bridge/1".to_owned(),
-        next_hop: None,
-        credentials: None,
-        timers: Timers::default(),
-        session_timer: None,
-        msrp_host: "192.0.2.1".to_owned(),
-        msrp_port: 2855,
-        msrp_rules: MsrpRules::default(),
-        msrp_limits: msrp::Limits::default(),
-        invitation_timeout: MINUTE,
-        msrp_connect_timeout: MINUTE,
-        msrp_grace: MINUTE,
-        leave_wait: MINUTE,
-        linger: MINUTE,
-        no_client_code: Status::TEMPORARILY_UNAVAILABLE,
-        decline_code: Status::DECLINE,
-        no_answer_code: Status::TEMPORARILY_UNAVAILABLE,
-        success_on: SuccessOn::Hop,
-        echo: false,
-        tracked_messages: 8,
-        redirects: 0,
-    }
-}
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 const ANSWER: &str = "v=0\no=- 1 1 IN IP4 192.0.2.9\ns=-\nc=IN IP4 192.0.2.9\nt=0 0\n\
                       m=message 2855 TCP/MSRP *\na=accept-types:message/cpim text/plain\n\

@@ -61,7 +61,11 @@ impl Pair {
             target: Uri::parse("sip:+19585550101@example.com;user=phone").unwrap(),
             from: NameAddr::parse("<sip:alice@example.com>").unwrap(),
             to: NameAddr::parse("<sip:+19585550101@example.com;user=phone>").unwrap(),
-            next_hop: Some(hop("udp:192.0.2.1:5060")),
+            next_hops: vec![hop("udp:192.0.2.1:5060")],
+            proxy: None,
+            route: Vec::new(),
+            orig: false,
+            letter: None,
             headers: Vec::new(),
             contact_user: None,
             contact_params: String::new(),
@@ -84,6 +88,7 @@ impl Pair {
                             assert_eq!(to, hop("udp:192.0.2.1:5060"));
                             bytes_out.push(bytes);
                         }
+                        LegOutput::Spare { .. } => panic!("nobody is overloaded"),
                         LegOutput::Event(event) => reports.push(format!("{name} {}", say(&event))),
                     }
                 }
@@ -146,6 +151,8 @@ fn say(event: &LegEvent) -> String {
         LegEvent::Offer { .. } => "Offer".to_owned(),
         LegEvent::Ended { .. } => "Ended".to_owned(),
         LegEvent::Lost { .. } => "Lost".to_owned(),
+        LegEvent::Referral { .. } => "Referral".to_owned(),
+        LegEvent::Referred { .. } => "Referred".to_owned(),
         LegEvent::ByeDone => "ByeDone".to_owned(),
     }
 }

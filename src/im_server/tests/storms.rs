@@ -26,13 +26,30 @@ fn a_flood_of_branches_takes_no_more_than_the_table_holds() {
     let mut passed = 0;
     for at in 0..10_000 {
         let via = format!("SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK{at}");
-        let lines = world.give(request("INVITE", "sip:bob@example.com", &[("Via", &via)]), ALICE);
+        let lines = world.give(request("INVITE", "sip:bob@example.com", &[("Via", &via)]), HOME);
         passed += usize::from(lines.len() > 1);
         world.sent.clear();
     }
     assert_eq!(passed, BOUND - BOUND / 8);
     world.wait(80_000);
     assert_eq!(world.server.table.len(), 0);
+}
+
+#[test]
+fn a_flood_of_strangers_leaves_no_trace() {
+    let mut world = World::with(|settings| settings.max_transactions = BOUND);
+    for at in 0..2_000 {
+        let method = ["INVITE", "MESSAGE", "BYE", "PUBLISH"][at % 4];
+        let via = format!("SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK{at}");
+        let source = format!("udp:198.51.100.{}:5060", at % 250);
+        let lines = world.knock(request(method, "sip:bob@example.com", &[("Via", &via)]), &source);
+        assert_eq!(lines, [format!("udp:198.51.100.{}:5060 407 {method}", at % 250)]);
+        world.sent.clear();
+    }
+    assert_eq!(world.server.table.len(), 0);
+    assert_eq!(world.server.next_timeout(), None);
+    let lines = world.give(invite("sip:bob@example.com"), ALICE);
+    assert_eq!(lines.len(), 2, "who has a password is served as ever");
 }
 
 /// Does one thing of many: a request, an answer to any request that was ever sent, a failure of a

@@ -2,7 +2,7 @@
 //! 22.3).
 
 use super::{Asker, challenges};
-use crate::digest::{Asked, Credentials, Pledge};
+use crate::digest::{Answer, Asked, Credentials, Pledge};
 use crate::ids::Random;
 use crate::sip::{Request, Response};
 
@@ -97,6 +97,17 @@ impl DigestClient {
         }
     }
 
+    /// Says who we are where nobody has asked yet (3GPP TS 24.229 section 5.1.1.2.1): an answer to
+    /// no challenge, which proves nothing.
+    pub fn introduce(&self, request: &mut Request) {
+        if self.pledges.iter().any(|(asker, _)| *asker == Asker::Server) {
+            return;
+        }
+        let (realm, uri) = (request.uri.host().unwrap_or_default(), request.uri.as_str());
+        let introduction = Answer::introduction(&self.credentials, realm, uri);
+        request.headers.push(Asker::Server.answer_header(), &introduction.to_string());
+    }
+
     /// Takes note that a request is done with, and not for want of credentials: whoever asks from
     /// now on asks anew.
     pub fn settle(&mut self) {
@@ -129,7 +140,7 @@ mod tests {
 
     use super::super::answers;
     use super::*;
-    use crate::digest::{Algorithm, Answer, Password};
+    use crate::digest::{Algorithm, Password};
     use crate::sip::{Method, RequestBuilder, Status, Uri};
 
     #[test]

@@ -6,8 +6,6 @@
 mod client;
 mod server;
 
-use std::fmt::Write as _;
-
 use crate::digest::{Answer, Challenge};
 use crate::sip::Headers;
 
@@ -58,14 +56,6 @@ pub fn challenges(headers: &Headers, asker: Asker) -> Vec<Challenge> {
 fn answers(headers: &Headers, asker: Asker) -> Vec<Answer> {
     let lines = headers.all(asker.answer_header());
     lines.flat_map(Answer::read_all).take(MAX_ANSWERS).collect()
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// More challenges than any honest response carries.

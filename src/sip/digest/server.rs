@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
-use super::{Asker, answers, hexadecimal};
-use crate::digest::{Algorithm, Answer, AnswerProtection, Challenge, Password, Qop};
+use super::{Asker, answers};
+use crate::digest::{Algorithm, Answer, AnswerProtection, Challenge, Password, Qop, realms};
 use crate::ids::Random;
 use crate::sip::grammar::unquoted;
-use crate::sip::{Request, Response, Uri};
+use crate::sip::seal::same;
+use crate::sip::{Headers, Request, Response, Seal, Uri};
 
 /// Guards one realm.
 ///
@@ -20,7 +19,7 @@ use crate::sip::{Request, Response, Uri};
 pub struct DigestServer {
     settings: DigestSettings,
     random: Random,
-    key: [u8; 32],
+    seal: Seal,
     /// The times of nonces count from here.
     start: Instant,
     /// The counts seen, by the age and the salt of the nonce.
@@ -88,12 +87,8 @@ impl DigestServer {
     /// Begins with a fresh key, to which the nonces of a former life are unknown.
     #[must_use]
     pub fn new(now: Instant, settings: DigestSettings, mut random: Random) -> Self {
-        let mut key = [0; 32];
-        for (half, token) in key.chunks_mut(16).zip([random.token(), random.token()]) {
-            half.copy_from_slice(&Sha256::digest(token.as_bytes())[..half.len()]);
-        }
-        let windows = BTreeMap::new();
-        Self { settings, random, key, start: now, windows, forgotten_until: 0 }
+        let (seal, windows) = (Seal::new(&mut random), BTreeMap::new());
+        Self { settings, random, seal, start: now, windows, forgotten_until: 0 }
     }
 
     /// Puts a challenge into a 401 or 407, one line for each algorithm.
@@ -125,7 +120,8 @@ impl DigestServer {
         password_of: impl FnOnce(&str, Algorithm) -> Option<Password>,
     ) -> Verdict {
         let mut answers = answers(&request.headers, asker).into_iter();
-        let Some(answer) = answers.find(|answer| answer.realm == self.settings.realm) else {
+        let ours = |it: &Answer| it.realm == self.settings.realm && !it.is_introduction();
+        let Some(answer) = answers.find(ours) else {
             return Verdict::Missing;
         };
         let Some(protection) = self.acceptable(&answer, request) else { return Verdict::Denied };
@@ -143,6 +139,16 @@ impl DigestServer {
         } else {
             Verdict::Stale
         }
+    }
+
+    /// Takes the answers to our realm off a request that goes on: they are for us alone (RFC 7235
+    /// section 4.4). Those to other realms stay.
+    pub fn take_answers(&self, headers: &mut Headers, asker: Asker) {
+        let name = asker.answer_header();
+        let lines: Vec<_> = headers.all(name).map(str::to_owned).collect();
+        headers.remove(name);
+        let is_ours = |line: &&String| realms(line).any(|realm| realm == self.settings.realm);
+        lines.iter().filter(|line| !is_ours(line)).for_each(|line| headers.push(name, line));
     }
 
     /// Whether the answer is in a form that we have offered, and for this very request (RFC 7616
@@ -182,26 +188,17 @@ impl DigestServer {
     /// Writes a nonce: the time in milliseconds, a salt, and the keyed hash over both.
     fn make_nonce(&mut self, now: Instant) -> String {
         let signed = format!("{:x}-{}", self.age(now), self.random.token());
-        let seal = self.seal(&signed);
+        let seal = self.seal.of(&signed);
         format!("{signed}-{seal}")
     }
 
     fn read_nonce(&self, nonce: &str) -> Option<(u64, String)> {
         let (signed, seal) = nonce.rsplit_once('-')?;
-        if !same(self.seal(signed).as_bytes(), seal.as_bytes()) {
+        if !self.seal.fits(signed, seal) {
             return None;
         }
         let (made, salt) = signed.split_once('-')?;
         Some((u64::from_str_radix(made, 16).ok()?, salt.to_owned()))
-    }
-
-    /// HMAC-SHA-256 (RFC 2104).
-    fn seal(&self, text: &str) -> String {
-        let mut block = [0_u8; 64];
-        block[..self.key.len()].copy_from_slice(&self.key);
-        let padded = |pad: u8| block.map(|byte| byte ^ pad);
-        let inner = Sha256::new().chain_update(padded(0x36)).chain_update(text).finalize();
-        hexadecimal(&Sha256::new().chain_update(padded(0x5c)).chain_update(inner).finalize())
     }
 
     fn age(&self, now: Instant) -> u64 {
@@ -223,12 +220,6 @@ impl Window {
         self.used |= bit;
         fresh
     }
-}
-
-/// Compares without telling by the time how much was right.
-fn same(left: &[u8], right: &[u8]) -> bool {
-    left.len() == right.len()
-        && left.iter().zip(right).fold(0, |differs, (left, right)| differs | (left ^ right)) == 0
 }
 
 #[cfg(test)]
@@ -259,6 +250,23 @@ mod tests {
         world.client.authorize(&mut request);
         assert_eq!(world.verify(&request), granted());
         world.client.authorize(&mut request);
+        assert_eq!(world.verify(&request), granted());
+    }
+
+    #[test]
+    fn who_only_says_his_name_is_asked_for_the_rest() {
+        let mut world = World::new(DigestSettings::new("r"));
+        let mut request = request("sip:r");
+        world.client.introduce(&mut request);
+        assert_eq!(
+            request.headers.get("Authorization"),
+            Some(r#"Digest username="alice", realm="r", nonce="", uri="sip:r", response="""#)
+        );
+        assert_eq!(world.verify(&request), Verdict::Missing);
+        world.challenge(false);
+        world.client.authorize(&mut request);
+        world.client.introduce(&mut request);
+        assert_eq!(request.headers.all("Authorization").count(), 1);
         assert_eq!(world.verify(&request), granted());
     }
 
@@ -361,6 +369,20 @@ mod tests {
     }
 
     #[test]
+    fn answers_to_our_realm_go_no_further_and_others_do() {
+        let mut world = World::new(DigestSettings::new("r"));
+        world.challenge(false);
+        let mut request = world.authorized();
+        let other = r#"Digest username="alice", realm="s", nonce="n", uri="sip:r", response="0""#;
+        request.headers.push("Authorization", other);
+        request.headers.push("Authorization", "Basic YTpi");
+        request.headers.push("Proxy-Authorization", r#"Digest realm="r""#);
+        world.server.take_answers(&mut request.headers, Asker::Server);
+        assert_eq!(request.headers.all("Authorization").collect::<Vec<_>>(), [other, "Basic YTpi"]);
+        assert!(request.headers.has("Proxy-Authorization"));
+    }
+
+    #[test]
     fn what_is_forgotten_is_not_believed() {
         let settings = DigestSettings { max_nonces: 3, ..DigestSettings::new("r") };
         let mut world = World::new(settings);
@@ -375,19 +397,6 @@ mod tests {
         }
         assert_eq!(world.server.windows.len(), 3);
         assert_eq!(world.verify(&first.unwrap()), Verdict::Stale);
-    }
-
-    /// RFC 4231 section 4.2, with the key that the test case has.
-    #[test]
-    fn the_seal_is_an_hmac() {
-        let mut server =
-            DigestServer::new(Instant::now(), DigestSettings::new("r"), Random::seeded(1));
-        server.key = [0; 32];
-        server.key[..20].fill(0x0b);
-        assert_eq!(
-            server.seal("Hi There"),
-            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
-        );
     }
 
     impl World {

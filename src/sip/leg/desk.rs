@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::refer::ReferId;
 use super::session::Closing;
-use super::{Kit, LegEvent, LegOutput, NoAnswer};
+use super::{Kit, LegEvent, LegOutput, Local, NoAnswer};
 use crate::sip::transaction::{
     ClientOutput, ClientTransaction, ServerOutput, ServerTransaction, TransactionKey,
 };
@@ -49,6 +50,10 @@ pub(super) enum Purpose {
     Renew,
     /// To acknowledge a reliable provisional response.
     Prack,
+    /// To refer the peer to others.
+    Refer(ReferId),
+    /// To tell what came of a REFER of the peer.
+    Notify(ReferId),
 }
 
 /// What became of a request of ours.
@@ -93,9 +98,10 @@ impl Desk {
         self.outputs.push_back(LegOutput::Send { bytes, hop });
     }
 
-    /// Sends a request in a transaction of its own.
+    /// Sends a request in a transaction of its own; what is too large for a datagram goes by TCP.
     pub(super) fn request(&mut self, now: Instant, request: &Request, hop: Hop, purpose: Purpose) {
-        let mut client = ClientTransaction::new(now, request, hop, self.kit.timers);
+        let sizes = (self.kit.timers, self.kit.local.datagram);
+        let mut client = ClientTransaction::fitting(now, request, hop, sizes);
         if let Some(ClientOutput::Send { bytes, hop }) = client.poll() {
             self.send(bytes, hop);
         }
@@ -149,10 +155,7 @@ impl Desk {
 
     /// Adds what tells the peer what we can do.
     pub(super) fn push_abilities(&self, headers: &mut Headers) {
-        headers.push("Allow", &self.kit.local.allow);
-        if !self.kit.local.supported.is_empty() {
-            headers.push("Supported", &self.kit.local.supported.join(", "));
-        }
+        self.kit.local.push_abilities(headers);
     }
 
     /// Takes a refusal; tells whether the request is to be sent anew, with credentials. What is
@@ -206,25 +209,15 @@ impl Desk {
         self.kit.via(transport)
     }
 
-    /// Settles our Contact in what travels over `transport`: our address there, with the user part
-    /// that the peer knows or shall know.
+    /// Settles our Contact in what travels over `transport`: our GRUU, or else our address there,
+    /// with the user part that the peer knows or shall know.
     pub(super) fn set_contact(
         &mut self,
-        (transport, secure): (Transport, bool),
+        security: (Transport, bool),
         user: Option<&str>,
         params: &str,
     ) {
-        let hop = self.kit.local.contact(transport);
-        let authority = hop.authority();
-        let uri = Uri::sip(user, &authority).map_or_else(|_| authority, |uri| uri.to_string());
-        let uri = uri.strip_prefix("sip:").unwrap_or(&uri);
-        // The scheme `sips` says TLS by itself (RFC 3261 section 26.2.2).
-        let (scheme, param) = match (secure, hop.transport) {
-            (true, Transport::Tls) => ("sips", String::new()),
-            (true, Transport::Udp | Transport::Tcp) => ("sips", transport_param(hop.transport)),
-            (false, transport) => ("sip", transport_param(transport)),
-        };
-        self.contact = format!("<{scheme}:{uri}{param}>{params}");
+        self.contact = self.kit.local.write_contact(security, user, params);
     }
 
     /// Hands a response to its transaction; gives it back where there is none.
@@ -256,9 +249,15 @@ impl Desk {
         self.servers.iter_mut().for_each(|server| server.handle_timeout(now));
     }
 
-    pub(super) fn handle_transport_failure(&mut self, hop: &Hop) {
+    pub(super) fn handle_transport_failure(&mut self, now: Instant, hop: &Hop) {
         let clients = self.clients.iter_mut().map(|(_, client)| client);
-        clients.filter(|client| client.hop() == hop).for_each(|it| it.handle_transport_error());
+        clients.filter(|client| client.hop() == hop).for_each(|it| it.handle_transport_error(now));
+    }
+
+    /// Gives where the last request for this purpose went, by the transport that it went by.
+    pub(super) fn way_of(&self, purpose: Purpose) -> Option<Hop> {
+        let mut clients = self.clients.iter().rev();
+        clients.find(|(known, _)| *known == purpose).map(|(_, client)| client.hop().clone())
     }
 
     /// Drops the transaction of our INVITE: what comes now comes too late (section 9.1).
@@ -336,9 +335,51 @@ impl Desk {
     }
 }
 
-/// Writes the Route through an outbound proxy.
-pub(in crate::sip) fn preloaded_route(proxy: &Hop) -> String {
-    format!("<sip:{};lr{}>", proxy.authority(), transport_param(proxy.transport))
+impl Local {
+    /// Writes a Contact for what travels over `transport`: our GRUU, or else our address there with
+    /// a user part; and parameters, each with its semicolon.
+    pub(in crate::sip) fn write_contact(
+        &self,
+        (transport, secure): (Transport, bool),
+        user: Option<&str>,
+        params: &str,
+    ) -> String {
+        if let Some(gruu) = self.gruu.as_ref().filter(|gruu| gruu.is_secure() || !secure) {
+            return format!("<{gruu}>{params}");
+        }
+        let hop = self.contact(transport);
+        let authority = hop.authority();
+        let uri = Uri::sip(user, &authority).map_or_else(|_| authority, |uri| uri.to_string());
+        let uri = uri.strip_prefix("sip:").unwrap_or(&uri);
+        // The scheme `sips` says TLS by itself (RFC 3261 section 26.2.2).
+        let (scheme, param) = match (secure, hop.transport) {
+            (true, Transport::Tls) => ("sips", String::new()),
+            (true, Transport::Udp | Transport::Tcp) => ("sips", transport_param(hop.transport)),
+            (false, transport) => ("sip", transport_param(transport)),
+        };
+        format!("<{scheme}:{uri}{param}>{params}")
+    }
+
+    /// Adds what tells a peer what we can do (RFC 6665 section 4.4.4 for the last of it).
+    pub(in crate::sip) fn push_abilities(&self, headers: &mut Headers) {
+        headers.push("Allow", &self.allow);
+        if !self.supported.is_empty() {
+            headers.push("Supported", &self.supported.join(", "));
+        }
+        if !self.events.is_empty() {
+            headers.push("Allow-Events", &self.events.join(", "));
+        }
+    }
+
+    /// Tells whether a request with this method finds somebody who understands it.
+    pub(in crate::sip) fn allows(&self, method: &Method) -> bool {
+        self.allow.split(',').any(|allowed| allowed.trim() == method.as_str())
+    }
+}
+
+/// Writes the Route through an outbound proxy; `params`, each with its semicolon, are for it alone.
+pub(in crate::sip) fn preloaded_route(proxy: &Hop, params: &str) -> String {
+    format!("<sip:{};lr{}{params}>", proxy.authority(), transport_param(proxy.transport))
 }
 
 /// Names the transport in a URI; UDP is what everybody expects without.

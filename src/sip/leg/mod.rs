@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!      call()                                        answering()
-//!        │ INVITE                                       │ 100
+//!        │ INVITE, hop by hop                           │ 100
 //!        ▼                                              ▼
 //!   ┌─────────┐ 3xx-6xx, timeout, transport      ┌──────────┐ reject(), CANCEL, BYE, Expires
 //!   │ Calling │───────────────────▶ Over         │ Deciding │──────────────────▶ Over
@@ -23,6 +23,8 @@
 //!
 //! A 401 or 407 is answered with our credentials, and a 422 with its interval: INVITE, BYE and our
 //! changes to the session are sent anew, which moves no state (section 22, RFC 4028 section 7.3).
+//! An INVITE whose hop cannot be reached, does not answer or is overloaded goes to the next hop, the
+//! same but for its branch (RFC 3263 section 4.3).
 //! Reliable provisional responses are acknowledged, and sent, while calling and deciding
 //! (`reliable`); `renew` makes our own changes to the session, `timer` says when it must be
 //! refreshed, and `fate` what a refusal leaves of it.
@@ -31,7 +33,8 @@
 //! transaction is. What a leg does not expect it answers with a status, and stays as it is.
 
 mod desk;
-mod fate;
+mod refer;
+
 mod reliable;
 mod renew;
 mod session;
@@ -47,12 +50,14 @@ use crate::ids::Random;
 use crate::sip::timers::{Deadlines, Timers};
 use crate::sip::transaction::TransactionKey;
 use crate::sip::{
-    ALLOW, BRANCH_COOKIE, Credentials, Hop, Message, Method, NameAddr, Reason, Request, Response,
-    Status, Transport, Uri, Via, stamp_source,
+    ALLOW, BRANCH_COOKIE, Credentials, Hop, Message, Method, NameAddr, Reason, Refer,
+    ReferralEvent, Request, Response, Status, Transport, Uri, Via, stamp_source,
 };
 
 pub(super) use desk::preloaded_route;
 use desk::{Desk, Inbound, Purpose, Report};
+pub use refer::ReferId;
+use refer::Refers;
 use session::{Closing, Session};
 use uac::{Calling, Placed};
 use uas::Deciding;
@@ -67,6 +72,8 @@ pub struct Leg {
     state: State,
     /// Our INVITE, as long as a 2xx to it may still arrive.
     placed: Option<Box<Placed>>,
+    /// Whom the leg has referred to others, and to whom it was referred.
+    refers: Refers,
     waits: Deadlines<Wait>,
 }
 
@@ -93,10 +100,18 @@ pub struct Local {
     pub user_agent: String,
     /// The methods for Allow.
     pub allow: String,
+    /// The event packages of which we notify, for Allow-Events (RFC 6665 section 4.4.4).
+    pub events: Vec<String>,
     /// The option tags for Supported, which a peer may also require.
     pub supported: Vec<String>,
     /// The parameters, each with its semicolon, of the Contact with which we answer an INVITE.
     pub contact_params: String,
+    /// The user part of the Contact with which we answer an INVITE; without one, that of its
+    /// Request-URI.
+    pub contact_user: Option<String>,
+    /// Our Contact, where a registrar has made one that all the world can reach (RFC 5627 section
+    /// 4.4); without one, our address.
+    pub gruu: Option<Uri>,
     /// What we answer to a 401 or 407; without, such a response is a refusal like any other.
     pub credentials: Option<Credentials>,
     /// The session interval that we ask for (RFC 4028). Without one we still serve a timer that
@@ -104,6 +119,8 @@ pub struct Local {
     pub session_expires: Option<Duration>,
     /// The shortest session interval that we tolerate, at least 90 s.
     pub min_se: Duration,
+    /// The largest request that goes as a datagram, in bytes; `0` is any (RFC 3261 section 18.1.1).
+    pub datagram: usize,
 }
 
 impl Local {
@@ -116,11 +133,15 @@ impl Local {
             tls_port: None,
             user_agent: user_agent.into(),
             allow: ALLOW.to_owned(),
+            events: Vec::new(),
             supported: OPTIONS.map(str::to_owned).to_vec(),
             contact_params: String::new(),
+            contact_user: None,
+            gruu: None,
             credentials: None,
             session_expires: None,
             min_se: Duration::from_secs(timer::LEAST.into()),
+            datagram: DATAGRAM,
         }
     }
 
@@ -175,8 +196,16 @@ pub struct Call {
     pub from: NameAddr,
     /// Who is called.
     pub to: NameAddr,
-    /// The outbound proxy, which becomes a pre-loaded Route; without it the target names the hop.
-    pub next_hop: Option<Hop>,
+    /// Where the outbound proxy is reached, best first: each hop that fails gives way to the next
+    /// (RFC 3263 section 4.3). Without any, the target names the hop.
+    pub next_hops: Vec<Hop>,
+    /// How the pre-loaded Route names the outbound proxy, where not by its first hop.
+    pub proxy: Option<Hop>,
+    /// The Route behind the outbound proxy, verbatim and in order (RFC 3608 section 5).
+    pub route: Vec<NameAddr>,
+    /// Whether the outbound proxy is to serve the caller, not the callee (`orig` in its Route, 3GPP
+    /// TS 24.229 section 5.7.3).
+    pub orig: bool,
     /// Further headers, as they stand.
     pub headers: Vec<(String, String)>,
     /// The user part of our Contact.
@@ -185,11 +214,12 @@ pub struct Call {
     pub contact_params: String,
     /// The offer.
     pub body: Body,
+    /// What the INVITE carries in place of the bare offer: a multipart body with the offer in it.
+    pub letter: Option<Body>,
 }
 
 /// What a leg is fed.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "lives on the stack for one call; a box costs more")]
 pub enum LegInput {
     /// A message whose route is this leg.
     Message {
@@ -219,6 +249,14 @@ pub enum LegOutput {
     },
     /// Something to know.
     Event(LegEvent),
+    /// A hop is overloaded: nobody should send it anything new before that time has gone by (503
+    /// with Retry-After, RFC 3261 section 21.5.4).
+    Spare {
+        /// That hop.
+        hop: Hop,
+        /// How long.
+        wait: Duration,
+    },
 }
 
 /// What has become of the call.
@@ -281,6 +319,21 @@ pub enum LegEvent {
         /// The status, where there is one.
         status: Option<Status>,
     },
+    /// What has become of a REFER of ours.
+    Referral {
+        /// Which one, as [`Leg::refer`] has told.
+        id: ReferId,
+        /// What has become of it.
+        news: ReferralEvent,
+    },
+    /// The peer refers us to others; to be answered at once with [`Leg::answer_refer`]. Comes only
+    /// where [`Local::allow`] names REFER.
+    Referred {
+        /// Its name.
+        id: ReferId,
+        /// What it asks.
+        refer: Box<Refer>,
+    },
     /// The BYE that was asked for is answered, or will never be.
     ByeDone,
 }
@@ -340,7 +393,7 @@ impl Leg {
                 self.handle_request(now, request, source);
             }
             LegInput::Timeout => self.handle_timeout(now),
-            LegInput::TransportFailed { hop } => self.desk.handle_transport_failure(&hop),
+            LegInput::TransportFailed { hop } => self.desk.handle_transport_failure(now, &hop),
         }
         self.settle(now);
     }
@@ -378,7 +431,8 @@ impl Leg {
             State::Deciding(deciding) => deciding.reliable.next_timeout(),
             State::Calling(_) | State::Closing(_) | State::Over => None,
         };
-        [self.desk.next_timeout(), self.waits.next_timeout(), answers].into_iter().flatten().min()
+        let own = [self.desk.next_timeout(), self.waits.next_timeout(), answers];
+        own.into_iter().chain([self.refers.next_timeout()]).flatten().min()
     }
 
     /// Tells whether nothing is left to absorb, to repeat or to poll.
@@ -455,6 +509,7 @@ impl Leg {
         }
         self.repeat_answers(now);
         self.repeat_ringing(now);
+        self.expire_refers(now);
     }
 
     /// Serves the reports of the transactions until none is left.
@@ -475,6 +530,8 @@ impl Leg {
                 (Purpose::Cancel | Purpose::ForkBye | Purpose::Superseded, _)
                 | (Purpose::Bye, _) => {}
                 (Purpose::Renew, report) => self.handle_renewal(now, report),
+                (Purpose::Refer(id), report) => self.handle_referral(now, id, report),
+                (Purpose::Notify(id), report) => self.handle_told(id, report),
                 // Whoever does not take a PRACK repeats the response, which changes nothing.
                 (Purpose::Prack, _) => {}
             }
@@ -483,11 +540,16 @@ impl Leg {
             self.handle_ack(now, &ack);
         }
         self.change_session(now);
+        self.tell_referrers(now);
     }
 }
 
 /// The option tags of what every leg does.
 const OPTIONS: [&str; 2] = [reliable::REL100, timer::TIMER];
+
+/// The largest request that goes as a datagram where the path is not known (RFC 3261 section
+/// 18.1.1).
+pub const DATAGRAM: usize = 1300;
 
 /// How often a ringing callee says so again (RFC 3261 section 13.3.1.1).
 const RING_AGAIN: Duration = Duration::from_secs(60);

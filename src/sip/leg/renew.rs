@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::desk::{Desk, Purpose, Report};
-use super::fate::Fate;
 use super::session::body_of;
 use super::timer::{Policy, SessionTimer, min_se};
 use super::uac::SentAck;
 use super::{Body, Leg, LegEvent, NoAnswer, State, Wait};
 use crate::sip::dialog::Dialog;
+use crate::sip::fate::Fate;
 use crate::sip::{Headers, Hop, Method, Reason, Response, Status};
 
 /// What a session knows of its changes.

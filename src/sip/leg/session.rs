@@ -12,7 +12,7 @@ use super::renew::Renewal;
 use super::timer::Policy;
 use super::{Body, Leg, LegEvent, State};
 use crate::sip::dialog::{Dialog, DialogError};
-use crate::sip::endpoint::{ACCEPT, unsupported};
+use crate::sip::endpoint::{answer_options, unreadable, unsupported};
 use crate::sip::transaction::TransactionKey;
 use crate::sip::{Headers, Hop, Method, Reason, Request, Response, Status, response_to};
 
@@ -243,6 +243,10 @@ impl Leg {
             State::Closing(closing) => closing.dialog.admit(request),
             State::Over => Err(DialogError::OtherDialog),
         };
+        if admitted.is_err() && self.is_farewell(request) {
+            self.desk.open(now, &inbound);
+            return self.refuse(now, &inbound, Status::OK);
+        }
         if let Err(error) = admitted {
             let refusal = self.desk.response(request, error.status());
             return self.desk.answer_stateless(&inbound, &refusal);
@@ -251,7 +255,10 @@ impl Leg {
             return;
         }
         let (supported, tag) = (&self.desk.kit.local.supported, &self.desk.local_tag);
-        if let Some(refusal) = unsupported(request, supported, tag) {
+        let offers = matches!(request.method, Method::Invite | Method::Update);
+        let refusal = unsupported(request, supported, tag)
+            .or_else(|| unreadable(request, tag).filter(|_| offers));
+        if let Some(refusal) = refusal {
             self.desk.answer(now, &inbound.key, &refusal);
             return;
         }
@@ -259,12 +266,13 @@ impl Leg {
             Method::Bye => self.handle_bye(now, &inbound),
             Method::Invite | Method::Update => self.handle_offer(now, inbound),
             Method::Prack => self.handle_prack(now, &inbound),
+            Method::Notify => self.handle_notify(now, &inbound),
+            Method::Subscribe => self.handle_subscribe(now, &inbound),
+            Method::Refer if self.takes_refers() => self.handle_refer(now, inbound),
             Method::Ack
             | Method::Cancel
             | Method::Options
             | Method::Register
-            | Method::Subscribe
-            | Method::Notify
             | Method::Refer
             | Method::Message
             | Method::Info
@@ -403,7 +411,7 @@ impl Leg {
             }
             State::Deciding(deciding) => deciding.dialog.refresh_target(&request.headers),
             State::Talking(session) => session.dialog.refresh_target(&request.headers),
-            State::Calling(_) => {}
+            State::Calling(_) => self.refresh_early(&inbound.request),
             State::Closing(_) | State::Over => {
                 return self.refuse(now, &inbound, Status::CALL_DOES_NOT_EXIST);
             }
@@ -451,18 +459,16 @@ impl Leg {
             | Method::Publish => Status::METHOD_NOT_ALLOWED,
         };
         let mut response = self.desk.response(&inbound.request, status);
-        if matches!(status, Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED)
-            || inbound.request.method == Method::Options
-        {
+        if matches!(status, Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED) {
             self.desk.push_abilities(&mut response.headers);
         }
         if inbound.request.method == Method::Options && status == Status::OK {
-            response.headers.push("Accept", ACCEPT);
+            response = answer_options(response, &self.desk.kit.local, &self.desk.contact);
         }
         self.desk.answer(now, &inbound.key, &response);
     }
 
-    fn refuse_for_now(&mut self, now: Instant, inbound: &Inbound) {
+    pub(super) fn refuse_for_now(&mut self, now: Instant, inbound: &Inbound) {
         let later = self.later(&inbound.request);
         self.desk.answer(now, &inbound.key, &later);
     }

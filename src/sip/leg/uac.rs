@@ -1,20 +1,22 @@
 //! The caller's side of a leg: INVITE, forks, ACK, CANCEL (RFC 3261 sections 9.1 and 13.2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::desk::{Desk, Purpose, preloaded_route};
+use super::refer::Refers;
 use super::reliable::Early;
 use super::renew::Renewal;
 use super::session::{Closing, Session};
 use super::timer::{Policy, min_se};
-use super::{Body, Call, Kit, Leg, LegEvent, NoAnswer, State, Wait};
+use super::{Body, Call, Kit, Leg, LegEvent, LegOutput, NoAnswer, State, Wait};
 use crate::sip::dialog::{Dialog, DialogError, admit_number, contact_of};
+use crate::sip::registration::retry_after;
 use crate::sip::timers::Deadlines;
-use crate::sip::{Headers, Hop, Method, Reason, Request, Response, Status};
+use crate::sip::{Headers, Hop, Method, Reason, Request, Response, Status, Via, readdress};
 
 /// How far an INVITE of ours is that has no final response.
 #[derive(Debug)]
@@ -34,7 +36,12 @@ pub(super) enum Calling {
 pub(super) struct Placed {
     /// With its body, until it is accepted: it may have to be made anew.
     pub(super) request: Request,
+    offer: Body,
     pub(super) hop: Hop,
+    /// The hops that are left to try.
+    others: VecDeque<Hop>,
+    /// The branches by which it went to hops that have failed.
+    former: Vec<String>,
     /// The forks that have answered provisionally, by their tags.
     pub(super) early: BTreeMap<String, Early>,
     /// The ACKs of the forks that have accepted.
@@ -58,22 +65,32 @@ impl Leg {
     pub fn call(now: Instant, call: Call, kit: Kit) -> Self {
         let mut desk = Desk::new(kit, None);
         let waits = Deadlines::default();
-        let Some(hop) = call.next_hop.clone().or_else(|| call.target.hop()) else {
+        let mut hops = VecDeque::from(call.next_hops.clone());
+        let Some(hop) = hops.pop_front().or_else(|| routed_hop(&call)) else {
             desk.event(LegEvent::NoAnswer(NoAnswer::Transport));
-            return Self { desk, state: State::Over, placed: None, waits };
+            return Self {
+                desk,
+                state: State::Over,
+                placed: None,
+                refers: Refers::default(),
+                waits,
+            };
         };
         let (request, interval) = invite(&mut desk, &call, &hop);
         desk.request(now, &request, hop.clone(), Purpose::Invite);
         let placed = Placed {
             request,
+            offer: call.body,
             hop,
+            others: hops,
+            former: Vec::new(),
             early: BTreeMap::new(),
             acks: Vec::new(),
             interval,
             is_longer: false,
         };
         let state = State::Calling(Calling::Silent);
-        Self { desk, state, placed: Some(Box::new(placed)), waits }
+        Self { desk, state, placed: Some(Box::new(placed)), refers: Refers::default(), waits }
     }
 
     /// Takes the call back before it is answered. The CANCEL waits for a provisional response; a
@@ -100,6 +117,9 @@ impl Leg {
         match response.status.class() {
             1 => self.handle_progress(now, &response),
             2 => self.handle_success(now, response),
+            5 if response.status == Status::SERVICE_UNAVAILABLE => {
+                self.handle_overload(now, response);
+            }
             _ if self.accepts_challenge(&response) || self.accepts_longer(&response) => {
                 self.call_again(now);
             }
@@ -129,6 +149,41 @@ impl Leg {
         true
     }
 
+    /// Takes a 503, which the hop says of itself: it is spared as long as it wishes, and the next
+    /// one has its turn (RFC 3261 section 21.5.4, RFC 3263 section 4.3).
+    fn handle_overload(&mut self, now: Instant, response: Response) {
+        if let (Some(placed), Some(wait)) = (&self.placed, retry_after(&response.headers)) {
+            let hop = placed.hop.clone();
+            self.desk.outputs.push_back(LegOutput::Spare { hop, wait });
+        }
+        if !self.is_wanted() || !self.call_elsewhere(now) {
+            self.handle_refusal(response);
+        }
+    }
+
+    /// Sends the INVITE to the next hop, if there is one: the same but for its branch (RFC 3263
+    /// section 4.3), and for the count of its credentials. What the last hop forked is gone.
+    fn call_elsewhere(&mut self, now: Instant) -> bool {
+        let Some(placed) = &mut self.placed else { return false };
+        let Some(hop) = placed.others.pop_front() else { return false };
+        placed.former.extend(branch_of(&placed.request.headers));
+        placed.hop = hop;
+        let via = self.desk.via(placed.hop.transport);
+        placed.request.headers.set("Via", &via);
+        placed.early.clear();
+        self.desk.authorize(&mut placed.request);
+        self.desk.supersede(Purpose::Invite);
+        self.desk.request(now, &placed.request, placed.hop.clone(), Purpose::Invite);
+        self.state = State::Calling(Calling::Silent);
+        true
+    }
+
+    /// Tells whether nobody but the hop itself can have heard of the call: where somebody rings, a
+    /// second INVITE would ring twice.
+    fn is_unheard(&self) -> bool {
+        self.is_wanted() && self.placed.as_ref().is_some_and(|placed| placed.early.is_empty())
+    }
+
     fn is_wanted(&self) -> bool {
         matches!(self.state, State::Calling(Calling::Silent | Calling::Proceeding))
     }
@@ -150,23 +205,29 @@ impl Leg {
     }
 
     /// Takes a response that belongs to no transaction any more: a 2xx to an INVITE that we have
-    /// given up still made a dialog at the other end, which must be ended.
+    /// given up still made a dialog at the other end, which must be ended. Where the INVITE has gone
+    /// elsewhere since, that stays the one that counts.
     pub(super) fn handle_late_answer(&mut self, now: Instant, response: Response) {
         let Some(placed) = &self.placed else { return };
-        let ours = (placed.request.cseq().ok(), placed.request.via().ok());
-        if response.status.is_success()
-            && response.cseq().ok() == ours.0
-            && response
-                .via()
-                .ok()
-                .is_some_and(|via| via.branch() == ours.1.as_ref().and_then(|ours| ours.branch()))
-        {
+        let Some(branch) = branch_of(&response.headers) else { return };
+        if !response.status.is_success() || response.cseq().ok() != placed.request.cseq().ok() {
+            return;
+        }
+        if branch_of(&placed.request.headers).as_ref() == Some(&branch) {
             self.handle_success(now, response);
+        } else if placed.former.contains(&branch)
+            && let Some((dialog, _)) = self.acknowledge(&response)
+        {
+            let mut fork = Closing::unasked(dialog, self.fallback(), None);
+            self.desk.bye(now, &mut fork, Purpose::ForkBye);
         }
     }
 
-    /// Takes the end of an INVITE without final response.
+    /// Takes the end of an INVITE without final response: another hop may have one.
     pub(super) fn give_up(&mut self, now: Instant, why: NoAnswer) {
+        if self.is_unheard() && self.call_elsewhere(now) {
+            return;
+        }
         let State::Calling(calling) = mem::replace(&mut self.state, State::Over) else { return };
         self.waits.stop_all();
         self.waits.set(Wait::LateAnswer, now + self.desk.kit.timers.give_up());
@@ -201,6 +262,15 @@ impl Leg {
         admit_number(&mut early.remote_cseq, &cseq)
     }
 
+    /// Takes the new target of a fork that has answered reliably (RFC 3311 section 5.2).
+    pub(super) fn refresh_early(&mut self, update: &Request) {
+        let tag = update.from_tag().unwrap_or_default();
+        let early = self.placed.as_mut().and_then(|placed| placed.early.get_mut(&tag));
+        if let Some(heard) = early.and_then(|early| early.heard.as_mut()) {
+            heard.dialog.refresh_target(&update.headers);
+        }
+    }
+
     fn handle_progress(&mut self, now: Instant, response: &Response) {
         if let (Some(placed), Some(tag)) = (&mut self.placed, response.to_tag())
             && placed.early.len() < MAX_FORKS
@@ -224,32 +294,16 @@ impl Leg {
         }
     }
 
-    /// ACKs a 2xx. The first one decides the call; whoever accepts later, or too late, or cannot
-    /// be reached for want of a Contact, is hung up on (section 13.2.2.4).
+    /// Takes a 2xx. The first one decides the call; whoever accepts later, or too late, or cannot be
+    /// reached for want of a Contact, is hung up on (section 13.2.2.4).
     fn handle_success(&mut self, now: Instant, mut response: Response) {
+        let Some((dialog, heard)) = self.acknowledge(&response) else { return };
+        if let Some(answer) = heard.filter(|_| response.body.is_empty()) {
+            response.headers.set("Content-Type", &answer.content_type);
+            response.body = answer.bytes;
+        }
+        let hop = self.fallback();
         let Some(placed) = &mut self.placed else { return };
-        let tag = response.to_tag().unwrap_or_default();
-        if let Some(ack) = placed.acks.iter().find(|ack| ack.remote_tag == tag) {
-            return self.desk.send(ack.bytes.clone(), ack.hop.clone());
-        }
-        if placed.acks.len() >= MAX_FORKS {
-            return;
-        }
-        self.desk.settle_credentials(&response);
-        let mut dialog = Dialog::of_caller(&placed.request, &response);
-        let early = placed.early.remove(&tag).unwrap_or_default();
-        dialog.resume(early.remote_cseq);
-        if let Some(heard) = early.heard {
-            dialog.outrun(&heard.dialog);
-            if let Some(answer) = heard.answer.filter(|_| response.body.is_empty()) {
-                response.headers.set("Content-Type", &answer.content_type);
-                response.body = answer.bytes;
-            }
-        }
-        let ack = placed.ack(&mut self.desk, &dialog);
-        self.desk.send(ack.bytes.clone(), ack.hop.clone());
-        let hop = placed.hop.clone();
-        placed.acks.push(ack);
         let asked = (placed.take_description(), placed.interval);
         match mem::replace(&mut self.state, State::Over) {
             State::Calling(Calling::Silent | Calling::Proceeding) => {
@@ -275,6 +329,39 @@ impl Leg {
                 self.desk.bye(now, &mut fork, Purpose::ForkBye);
             }
         }
+    }
+
+    /// ACKs a 2xx, each time that it comes. The first time it gives the dialog, and the answer that
+    /// a reliable provisional response of the same fork brought.
+    fn acknowledge(&mut self, response: &Response) -> Option<(Dialog, Option<Body>)> {
+        let placed = self.placed.as_mut()?;
+        let tag = response.to_tag().unwrap_or_default();
+        if let Some(ack) = placed.acks.iter().find(|ack| ack.remote_tag == tag) {
+            self.desk.send(ack.bytes.clone(), ack.hop.clone());
+            return None;
+        }
+        if placed.acks.len() >= MAX_FORKS {
+            return None;
+        }
+        self.desk.settle_credentials(response);
+        let mut dialog = Dialog::of_caller(&placed.request, response);
+        let early = placed.early.remove(&tag).unwrap_or_default();
+        dialog.resume(early.remote_cseq);
+        let mut answer = None;
+        if let Some(heard) = early.heard {
+            dialog.outrun(&heard.dialog);
+            answer = heard.answer;
+        }
+        let ack = placed.ack(&mut self.desk, &dialog);
+        self.desk.send(ack.bytes.clone(), ack.hop.clone());
+        placed.acks.push(ack);
+        Some((dialog, answer))
+    }
+
+    /// Gives where the INVITE went, for want of a better hop.
+    fn fallback(&self) -> Hop {
+        let hop = self.placed.as_ref().map(|placed| placed.hop.clone());
+        hop.unwrap_or_else(|| self.desk.kit.local.hop.clone())
     }
 
     fn handle_refusal(&mut self, response: Response) {
@@ -306,9 +393,11 @@ impl Leg {
         if let Some(reason) = &reason {
             headers.push("Reason", &reason.to_string());
         }
+        let way = self.desk.way_of(Purpose::Invite).unwrap_or_else(|| placed.hop.clone());
+        readdress(&mut headers, way.transport);
         let uri = placed.request.uri.clone();
         let cancel = Request { method: Method::Cancel, uri, headers, body: Bytes::new() };
-        self.desk.request(now, &cancel, placed.hop.clone(), Purpose::Cancel);
+        self.desk.request(now, &cancel, way, Purpose::Cancel);
         self.waits.set(Wait::Cancelled, now + self.desk.kit.timers.give_up());
         self.state = State::Calling(Calling::Cancelling(reason));
     }
@@ -323,10 +412,10 @@ impl Placed {
         SentAck::new(desk, dialog, &self.hop, (self.number(), &self.request.headers))
     }
 
-    /// Gives the offer, which is not needed for another INVITE any more.
+    /// Gives the offer; the body is not needed for another INVITE any more.
     fn take_description(&mut self) -> Body {
-        let content_type = self.request.content_type().unwrap_or_default().to_owned();
-        Body { content_type, bytes: mem::take(&mut self.request.body) }
+        self.request.body = Bytes::new();
+        self.offer.clone()
     }
 }
 
@@ -350,6 +439,12 @@ impl SentAck {
     }
 }
 
+/// Finds where an INVITE goes that has no outbound proxy: to the head of its Route, else to its
+/// target.
+fn routed_hop(call: &Call) -> Option<Hop> {
+    call.route.first().map_or(&call.target, |proxy| &proxy.uri).hop()
+}
+
 /// Builds the INVITE; also tells the session interval that it asks for.
 fn invite(desk: &mut Desk, call: &Call, hop: &Hop) -> (Request, Option<u32>) {
     let security = (hop.transport, call.target.is_secure());
@@ -357,8 +452,12 @@ fn invite(desk: &mut Desk, call: &Call, hop: &Hop) -> (Request, Option<u32>) {
     let mut headers = Headers::new();
     headers.push("Via", &desk.via(hop.transport));
     headers.push("Max-Forwards", "70");
-    if let Some(proxy) = &call.next_hop {
-        headers.push("Route", &preloaded_route(proxy));
+    if let Some(proxy) = call.proxy.as_ref().or(call.next_hops.first()) {
+        let orig = if call.orig { ";orig" } else { "" };
+        headers.push("Route", &preloaded_route(proxy, orig));
+    }
+    for proxy in &call.route {
+        headers.push("Route", &proxy.to_string());
     }
     headers.push("From", &call.from.clone().with_tag(&desk.local_tag).to_string());
     headers.push("To", &call.to.to_string());
@@ -371,10 +470,16 @@ fn invite(desk: &mut Desk, call: &Call, hop: &Hop) -> (Request, Option<u32>) {
     for (name, value) in &call.headers {
         headers.push(name, value);
     }
-    headers.push("Content-Type", &call.body.content_type);
+    let Body { content_type, bytes: body } = call.letter.as_ref().unwrap_or(&call.body).clone();
+    headers.push("Content-Type", &content_type);
     let uri = call.target.without_headers();
-    let body = call.body.bytes.clone();
     (Request { method: Method::Invite, uri, headers, body }, interval)
+}
+
+/// Gives the branch of the topmost Via.
+fn branch_of(headers: &Headers) -> Option<String> {
+    let via = Via::parse(headers.list("Via").next()?).ok()?;
+    via.branch().map(str::to_owned)
 }
 
 /// What an ACK takes over from its INVITE, because nobody can ask for it (section 22.1).

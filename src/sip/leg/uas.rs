@@ -4,12 +4,13 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::desk::{Desk, Inbound};
+use super::refer::Refers;
 use super::reliable::Reliable;
 use super::renew::Renewal;
 use super::session::{Answered, Session};
 use super::{Body, Kit, Leg, LegEvent, State, Wait};
 use crate::sip::dialog::Dialog;
-use crate::sip::endpoint::{stray, unsupported};
+use crate::sip::endpoint::{objection, stray, unreadable};
 use crate::sip::timers::Deadlines;
 use crate::sip::transaction::TransactionKey;
 use crate::sip::{Hop, Method, Request, Response, Status, response_to, stamp_source};
@@ -31,14 +32,21 @@ impl Leg {
         stamp_source(&mut invite, &source);
         let mut desk = Desk::new(kit, invite.call_id());
         let params = desk.kit.local.contact_params.clone();
-        let user = invite.uri.user_unescaped();
+        let own_user = desk.kit.local.contact_user.clone();
+        let user = own_user.or_else(|| invite.uri.user_unescaped());
         let security = (source.transport, invite.uri.is_secure());
         desk.set_contact(security, user.as_deref(), &params);
         let key = TransactionKey::of_request(&invite);
         let inbound = Inbound { request: invite, source, key };
         desk.open(now, &inbound);
         desk.answer(now, &inbound.key, &response_to(&inbound.request, Status::TRYING, None));
-        let mut leg = Self { desk, state: State::Over, placed: None, waits: Deadlines::default() };
+        let mut leg = Self {
+            desk,
+            state: State::Over,
+            placed: None,
+            refers: Refers::default(),
+            waits: Deadlines::default(),
+        };
         match leg.objection(&inbound.request) {
             Ok(dialog) => {
                 if let Some(expires) = expires(&inbound.request) {
@@ -137,7 +145,7 @@ impl Leg {
         let answer = match request.method == Method::Invite {
             true if merged => self.desk.response(request, Status::LOOP_DETECTED),
             true => self.later(request),
-            false => match stray(request) {
+            false => match stray(request, &self.desk.kit.local) {
                 Some(answer) => answer,
                 None => return,
             },
@@ -169,7 +177,9 @@ impl Leg {
 
     fn objection(&self, invite: &Request) -> Result<Dialog, Response> {
         let Desk { kit, local_tag, .. } = &self.desk;
-        if let Some(refusal) = unsupported(invite, &kit.local.supported, local_tag) {
+        let refusal = objection(invite, &kit.local.supported, local_tag)
+            .or_else(|| unreadable(invite, local_tag));
+        if let Some(refusal) = refusal {
             return Err(refusal);
         }
         if let Some(refusal) = self.interval_refusal(invite) {

@@ -41,7 +41,7 @@ fn a_register_carries_what_rfc_3261_asks_for() {
             "CSeq: 1 REGISTER",
             "Contact: <sip:alice@192.0.2.1:5060>;+g.oma.sip-im",
             "Expires: 3600",
-            "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK",
+            "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, NOTIFY",
             "Supported: 100rel, timer, path",
             "User-Agent: bridge/1",
             "P-Access-Network-Info: none",
@@ -67,7 +67,7 @@ fn a_registration_is_challenged_granted_refreshed_and_taken_back() {
         ["Registered via edge.example core.example last.example \
           as sip:alice@home.example tel:+12025550123"]
     );
-    assert_eq!(stage.registration.path().len(), 1);
+    assert_eq!(stage.registration.grant().map(|grant| grant.path.len()), Some(1));
     assert_eq!(stage.wait(Duration::from_secs(300)), ["300000 REGISTER 3 for 3600"]);
     let said = stage.last().headers.get("Authorization").unwrap().to_owned();
     assert!(said.contains("uri=\"sip:home.example\"") && said.contains("nc=00000002"), "{said}");
@@ -158,6 +158,103 @@ fn silence_and_a_dead_transport_are_failures_that_may_pass() {
     assert_eq!(stage.drain(), ["REGISTER 2 for 3600"]);
     stage.registration.refresh(stage.now);
     assert_eq!(stage.drain(), [""; 0]);
+}
+
+#[test]
+fn another_hop_is_asked_before_any_pause() {
+    let mut stage = Stage::of(Enrolment { next_hops: two_hops(), ..enrolment() });
+    let silent = stage.wait(Duration::from_secs(32));
+    assert_eq!(silent.last().unwrap(), "32000 REGISTER 2 for 3600 to 192.0.2.3");
+    // The hop that answers is asked from now on, also where a challenge or a refresh follows.
+    assert_eq!(stage.reply(401, &[CHALLENGE]), ["REGISTER 3 for 3600 to 192.0.2.3"]);
+    assert_eq!(stage.reply(200, &[KEPT]), ["Registered via as"]);
+    assert_eq!(stage.registration.grant().unwrap().hop.host, "192.0.2.3");
+    assert_eq!(stage.wait(Duration::from_secs(300)), ["332000 REGISTER 4 for 3600 to 192.0.2.3"]);
+    // That its hop has changed is news: the calls go there, too.
+    assert_eq!(stage.reply(503, &[("Retry-After", "9")]), ["REGISTER 5 for 3600"]);
+    assert_eq!(stage.reply(200, &[KEPT]), ["Registered via as"]);
+    assert_eq!(stage.registration.grant().unwrap().hop.host, "192.0.2.2");
+}
+
+#[test]
+fn a_pause_follows_when_every_hop_has_failed() {
+    let mut stage = Stage::of(Enrolment { next_hops: two_hops(), ..enrolment() });
+    assert_eq!(stage.reply(503, &[]), ["REGISTER 2 for 3600 to 192.0.2.3"]);
+    assert_eq!(stage.reply(503, &[("Retry-After", "40")]), ["Failed 503 again in 40"]);
+    assert_eq!(stage.wait(Duration::from_secs(40)), ["40000 REGISTER 3 for 3600"]);
+    let hop = two_hops().remove(0);
+    let next = stage.give(RegistrationInput::TransportFailed { hop });
+    assert_eq!(next, ["REGISTER 4 for 3600 to 192.0.2.3"]);
+    // A refusal of the registrar is not the fault of the hop.
+    assert!(stage.reply(500, &[])[0].starts_with("Failed 500 again in "));
+}
+
+#[test]
+fn a_proxy_that_moves_is_followed_with_the_next_register() {
+    let named = Hop::new(Transport::Udp, "edge.example", 0);
+    let mut stage = Stage::of(enrolment());
+    let moved = Hop::new(Transport::Udp, "192.0.2.3", 5060);
+    // Not while one is under way, and not to nowhere.
+    stage.registration.follow(vec![moved.clone()]);
+    stage.reply(200, &[KEPT]);
+    stage.registration.follow(Vec::new());
+    let [line] = <[String; 1]>::try_from(stage.wait(Duration::from_secs(300))).unwrap();
+    assert_eq!(line, "300000 REGISTER 2 for 3600");
+    stage.reply(200, &[KEPT]);
+    stage.registration.follow(vec![moved.clone()]);
+    assert_eq!(stage.wait(Duration::from_secs(300)), ["600000 REGISTER 3 for 3600 to 192.0.2.3"]);
+    stage.reply(200, &[KEPT]);
+    // Who has answered stays, wherever it stands now.
+    stage.registration.follow(vec![two_hops().remove(0), moved]);
+    assert_eq!(stage.wait(Duration::from_secs(300)), ["900000 REGISTER 4 for 3600 to 192.0.2.3"]);
+    let proxy = Some(named);
+    let kit = kit();
+    let mut named = Registration::register(Instant::now(), Enrolment { proxy, ..enrolment() }, kit);
+    let Some(RegistrationOutput::Send { bytes, .. }) = named.poll() else { panic!() };
+    assert_eq!(read(bytes).headers.get("Route"), Some("<sip:edge.example;lr>"));
+}
+
+#[test]
+fn who_is_taken_back_meanwhile_asks_no_further_hop() {
+    let mut stage = Stage::of(Enrolment { next_hops: two_hops(), ..enrolment() });
+    stage.registration.deregister(stage.now);
+    assert_eq!(stage.reply(503, &[]), ["REGISTER 2 for 0"]);
+    assert_eq!(stage.reply(503, &[]), ["Gone"]);
+}
+
+#[test]
+fn a_gruu_is_taken_where_it_was_asked_for_and_only_from_our_contact() {
+    let ours =
+        r#"<sip:alice@192.0.2.1:5060>;expires=600;pub-gruu="sip:alice@home.example;gr=urn:uuid:1""#;
+    let other = r#"<sip:alice@192.0.2.9>;pub-gruu="sip:alice@home.example;gr=urn:uuid:2""#;
+    let bad = r#"<sip:alice@192.0.2.1:5060>;pub-gruu="mailto:alice@home.example""#;
+    for (wanted, contact, gruu) in [
+        (true, format!("{other}, {ours}"), Some("sip:alice@home.example;gr=urn:uuid:1")),
+        (true, other.to_owned(), None),
+        (true, bad.to_owned(), None),
+        (false, ours.to_owned(), None),
+    ] {
+        let mut stage = Stage::of(Enrolment { gruu: wanted, ..enrolment() });
+        let supported = stage.last().headers.get("Supported").unwrap();
+        assert_eq!(supported.ends_with("path, gruu"), wanted, "{supported}");
+        stage.reply(200, &[("Contact", &contact)]);
+        let grant = stage.registration.grant().unwrap();
+        assert_eq!(grant.gruu.as_ref().map(Uri::as_str), gruu, "{contact}");
+    }
+}
+
+#[test]
+fn a_user_may_be_named_before_anybody_asks() {
+    let mut stage = Stage::of(Enrolment { introduces: true, ..enrolment() });
+    let said = |stage: &Stage| stage.last().headers.get("Authorization").unwrap().to_owned();
+    assert_eq!(
+        said(&stage),
+        r#"Digest username="alice", realm="home.example", nonce="", uri="sip:home.example", response="""#
+    );
+    stage.reply(401, &[CHALLENGE]);
+    assert!(said(&stage).contains(r#"nonce="n1""#), "{}", said(&stage));
+    assert_eq!(stage.last().headers.all("Authorization").count(), 1);
+    assert_eq!(stage.reply(200, &[KEPT]), ["Registered via as"]);
 }
 
 #[test]
@@ -263,7 +360,7 @@ fn what_is_not_for_us_changes_nothing() {
 #[test]
 fn a_registrar_that_is_no_sip_uri_needs_a_proxy() {
     let mut enrolment = enrolment();
-    enrolment.next_hop = None;
+    enrolment.next_hops = Vec::new();
     enrolment.registrar = Uri::parse("tel:+1202").unwrap();
     let mut registration = Registration::register(Instant::now(), enrolment, kit());
     let failed = RegistrationEvent::Failed { why: RegistrationFailure::Transport, again_at: None };
@@ -322,10 +419,14 @@ impl Stage {
         while let Some(output) = self.registration.poll() {
             lines.push(match output {
                 RegistrationOutput::Send { bytes, hop } => {
-                    assert_eq!(hop.to_string(), "udp:192.0.2.2:5060");
                     let request = read(bytes);
+                    let route = format!("<sip:{};lr>", hop.authority());
+                    assert_eq!(request.headers.get("Route"), Some(route.as_str()));
                     let number = request.cseq().unwrap().number;
-                    let line = format!("REGISTER {number} for {}", request.expires().unwrap());
+                    let mut line = format!("REGISTER {number} for {}", request.expires().unwrap());
+                    if hop.host != "192.0.2.2" {
+                        line.push_str(&format!(" to {}", hop.host));
+                    }
                     self.sent.push(request);
                     line
                 }
@@ -343,7 +444,8 @@ impl Stage {
             | RegistrationFailure::Transport => format!("{why:?}"),
         };
         match event {
-            RegistrationEvent::Registered { service_route, associated } => {
+            RegistrationEvent::Registered(grant) => {
+                let Grant { service_route, associated, .. } = *grant;
                 let mut words = vec!["Registered via".to_owned()];
                 words.extend(service_route.iter().filter_map(|it| it.uri.hop()).map(|it| it.host));
                 words.push("as".to_owned());
@@ -373,9 +475,16 @@ fn enrolment() -> Enrolment {
         aor: NameAddr::parse("Alice <sip:alice@home.example>").unwrap(),
         contact: NameAddr::parse("<sip:alice@192.0.2.1:5060>;+g.oma.sip-im").unwrap(),
         expires: 3600,
-        next_hop: Some(Hop::new(Transport::Udp, "192.0.2.2", 5060)),
+        next_hops: vec![Hop::new(Transport::Udp, "192.0.2.2", 5060)],
+        proxy: None,
+        introduces: false,
+        gruu: false,
         headers: vec![("P-Access-Network-Info".to_owned(), "none".to_owned())],
     }
+}
+
+fn two_hops() -> Vec<Hop> {
+    ["192.0.2.2", "192.0.2.3"].map(|host| Hop::new(Transport::Udp, host, 5060)).to_vec()
 }
 
 fn kit() -> Kit {

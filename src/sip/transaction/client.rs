@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::TransactionKey;
 use crate::sip::timers::{Deadlines, Timer, Timers};
-use crate::sip::{Headers, Hop, Method, Request, Response};
+use crate::sip::{Headers, Hop, Method, Request, Response, Transport, readdress};
 
 /// A request of ours on its way, until its last repetition has been absorbed.
 ///
@@ -41,21 +41,42 @@ pub enum ClientOutput {
 }
 
 impl ClientTransaction {
-    /// Sends `request`, whose top Via is already ours, to `hop`.
+    /// Sends `request`, whose top Via is already ours, to `hop`, however large it is.
     #[must_use]
     pub fn new(now: Instant, request: &Request, hop: Hop, timers: Timers) -> Self {
-        let mut desk =
-            Desk { hop, timers, deadlines: Deadlines::default(), outputs: VecDeque::new() };
-        let machine = if request.method == Method::Invite {
-            Machine::Invite(InviteClient::start(now, request, &mut desk))
+        Self::fitting(now, request, hop, (timers, 0))
+    }
+
+    /// Sends `request` to `hop`; one that is larger than `datagram` bytes goes by TCP though the hop
+    /// says UDP, and its Via says so (RFC 3261 section 18.1.1). Where the connection fails before
+    /// any response, UDP has its turn after all. With a `datagram` of `0` every request fits.
+    #[must_use]
+    pub fn fitting(
+        now: Instant,
+        request: &Request,
+        hop: Hop,
+        (timers, datagram): (Timers, usize),
+    ) -> Self {
+        let key = TransactionKey::client(request);
+        let (deadlines, outputs) = (Deadlines::default(), VecDeque::new());
+        let mut desk = Desk { hop, timers, deadlines, outputs, spare: None };
+        let bytes = request.encode();
+        let is_too_large = datagram > 0 && bytes.len() > datagram;
+        let machine = if is_too_large && desk.hop.transport == Transport::Udp {
+            let mut streamed = request.clone();
+            readdress(&mut streamed.headers, Transport::Tcp);
+            desk.hop.transport = Transport::Tcp;
+            desk.spare = Some(Box::new(request.clone()));
+            Machine::start(now, &streamed, streamed.encode(), &mut desk)
         } else {
-            Machine::NonInvite(NonInviteClient::start(now, request, &mut desk))
+            Machine::start(now, request, bytes, &mut desk)
         };
-        Self { key: TransactionKey::client(request), machine, desk }
+        Self { key, machine, desk }
     }
 
     /// Takes a response whose [`TransactionKey::of_response`] is [`Self::key`].
     pub fn handle_response(&mut self, now: Instant, response: Response) {
+        self.desk.spare = None;
         self.machine = match self.take_machine() {
             Machine::Invite(state) => {
                 Machine::Invite(state.handle_response(now, response, &mut self.desk))
@@ -81,7 +102,13 @@ impl ClientTransaction {
     }
 
     /// Takes the news that the hop cannot be reached.
-    pub fn handle_transport_error(&mut self) {
+    pub fn handle_transport_error(&mut self, now: Instant) {
+        if let Some(request) = self.desk.spare.take() {
+            self.desk.hop.transport = Transport::Udp;
+            self.desk.deadlines.stop_all();
+            self.machine = Machine::start(now, &request, request.encode(), &mut self.desk);
+            return;
+        }
         self.machine = match self.take_machine() {
             Machine::Invite(state) => Machine::Invite(state.handle_transport_error(&mut self.desk)),
             Machine::NonInvite(state) => {
@@ -107,7 +134,7 @@ impl ClientTransaction {
         &self.key
     }
 
-    /// Gives where the request went.
+    /// Gives where the request went, by the transport that it went by.
     #[must_use]
     pub fn hop(&self) -> &Hop {
         &self.desk.hop
@@ -124,6 +151,16 @@ enum Machine {
     NonInvite(NonInviteClient),
 }
 
+impl Machine {
+    fn start(now: Instant, request: &Request, bytes: Bytes, desk: &mut Desk) -> Self {
+        if request.method == Method::Invite {
+            Self::Invite(InviteClient::start(now, request, bytes, desk))
+        } else {
+            Self::NonInvite(NonInviteClient::start(now, bytes, desk))
+        }
+    }
+}
+
 /// What both machines write on.
 #[derive(Debug)]
 struct Desk {
@@ -131,6 +168,8 @@ struct Desk {
     timers: Timers,
     deadlines: Deadlines<Timer>,
     outputs: VecDeque<ClientOutput>,
+    /// The request as a datagram, as long as it may have to go as one though it is too large.
+    spare: Option<Box<Request>>,
 }
 
 impl Desk {
@@ -143,6 +182,7 @@ impl Desk {
     }
 
     fn terminate(&mut self) {
+        self.spare = None;
         self.deadlines.stop_all();
         self.outputs.push_back(ClientOutput::Terminated);
     }
@@ -183,8 +223,7 @@ enum InviteClient {
 }
 
 impl InviteClient {
-    fn start(now: Instant, request: &Request, desk: &mut Desk) -> Self {
-        let bytes = request.encode();
+    fn start(now: Instant, request: &Request, bytes: Bytes, desk: &mut Desk) -> Self {
         desk.send(bytes.clone());
         desk.deadlines.set(Timer::B, now + desk.timers.give_up());
         let interval = desk.timers.first_interval();
@@ -290,8 +329,7 @@ enum NonInviteClient {
 }
 
 impl NonInviteClient {
-    fn start(now: Instant, request: &Request, desk: &mut Desk) -> Self {
-        let bytes = request.encode();
+    fn start(now: Instant, bytes: Bytes, desk: &mut Desk) -> Self {
         desk.send(bytes.clone());
         desk.deadlines.set(Timer::F, now + desk.timers.give_up());
         let interval = desk.timers.first_interval();
@@ -390,7 +428,7 @@ fn addressed_ack(mut ack: Request, refusal: &Headers) -> Bytes {
 mod tests {
     use super::super::sample::{first_line, hop, message, request, response};
     use super::*;
-    use crate::sip::Transport::{self, Tcp, Udp};
+    use crate::sip::Transport::{Tcp, Udp};
 
     #[test]
     fn an_invite_is_repeated_until_nobody_answers() {
@@ -475,7 +513,7 @@ mod tests {
         invite.handle_response(start, response(200, "INVITE"));
         invite.handle_response(start, response(486, "INVITE"));
         invite.handle_response(start, response(180, "INVITE"));
-        invite.handle_transport_error();
+        invite.handle_transport_error(start);
         assert_eq!(play(&mut invite, start), ["0 got 200", "0 got 200", "32000 terminated"]);
     }
 
@@ -506,20 +544,97 @@ mod tests {
         drain(&mut bye);
         bye.handle_response(start, response(200, "BYE"));
         bye.handle_response(start, response(200, "BYE"));
-        bye.handle_transport_error();
+        bye.handle_transport_error(start);
         assert_eq!(play(&mut bye, start), ["0 got 200", "5000 terminated"]);
     }
 
     #[test]
     fn a_transport_error_ends_what_waits() {
         for method in ["INVITE", "BYE"] {
-            let (mut client, _) = begin(method, Tcp);
+            let (mut client, start) = begin(method, Tcp);
             drain(&mut client);
-            client.handle_transport_error();
-            client.handle_transport_error();
+            client.handle_transport_error(start);
+            client.handle_transport_error(start);
             assert_eq!(drain(&mut client), ["transport error", "terminated"]);
             assert_eq!(client.next_timeout(), None);
         }
+    }
+
+    #[test]
+    fn what_is_too_large_for_a_datagram_goes_by_tcp_and_its_via_says_so() {
+        for method in ["INVITE", "MESSAGE"] {
+            let (mut client, start) = begin_large(method);
+            assert_eq!(ways(&mut client), ["tcp SIP/2.0/TCP"], "{method}");
+            assert_eq!(client.hop().transport, Tcp);
+            client.handle_timeout(start + Duration::from_secs(2));
+            assert_eq!(ways(&mut client), [""; 0], "nothing is repeated on a stream");
+            // Once somebody has answered, a dead connection is a failure like any other.
+            client.handle_response(start, response(100, method));
+            client.handle_transport_error(start);
+            assert_eq!(client.poll(), Some(ClientOutput::Response(response(100, method))));
+            assert_eq!(drain(&mut client), ["transport error", "terminated"]);
+        }
+    }
+
+    #[test]
+    fn where_tcp_fails_the_datagram_goes_after_all() {
+        for method in ["INVITE", "MESSAGE"] {
+            let (mut client, start) = begin_large(method);
+            let key = client.key().clone();
+            assert_eq!(ways(&mut client), ["tcp SIP/2.0/TCP"]);
+            client.handle_transport_error(start);
+            assert_eq!(ways(&mut client), ["udp SIP/2.0/UDP"], "{method}");
+            assert_eq!((client.hop().transport, client.key()), (Udp, &key));
+            client.handle_timeout(start + Duration::from_millis(500));
+            assert_eq!(ways(&mut client), ["udp SIP/2.0/UDP"]);
+            client.handle_transport_error(start);
+            assert_eq!(drain(&mut client), ["transport error", "terminated"]);
+        }
+    }
+
+    #[test]
+    fn the_ack_of_a_refusal_goes_the_way_of_its_invite() {
+        for falls_back in [false, true] {
+            let (mut client, start) = begin_large("INVITE");
+            drain(&mut client);
+            if falls_back {
+                client.handle_transport_error(start);
+                drain(&mut client);
+            }
+            client.handle_response(start, response(486, "INVITE"));
+            let way = if falls_back { "udp SIP/2.0/UDP" } else { "tcp SIP/2.0/TCP" };
+            assert_eq!(ways(&mut client), [way]);
+        }
+    }
+
+    #[test]
+    fn a_request_that_fits_or_whose_limit_is_off_stays_a_datagram() {
+        let (start, request) = (Instant::now(), request("INVITE"));
+        let size = request.encode().len();
+        for (limit, transport) in [(size, Udp), (size - 1, Tcp), (0, Udp)] {
+            let timers = (Timers::default(), limit);
+            let client = ClientTransaction::fitting(start, &request, hop(Udp), timers);
+            assert_eq!(client.hop().transport, transport, "{limit}");
+        }
+    }
+
+    fn begin_large(method: &str) -> (ClientTransaction, Instant) {
+        let start = Instant::now();
+        let timers = (Timers::default(), 10);
+        (ClientTransaction::fitting(start, &request(method), hop(Udp), timers), start)
+    }
+
+    /// The transport and the Via of everything that is sent.
+    fn ways(client: &mut ClientTransaction) -> Vec<String> {
+        let mut ways = Vec::new();
+        while let Some(output) = client.poll() {
+            if let ClientOutput::Send { bytes, hop } = output {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let via = text.split("Via: ").nth(1).and_then(|via| via.split(' ').next());
+                ways.push(format!("{} {}", hop.transport, via.unwrap_or_default()));
+            }
+        }
+        ways
     }
 
     fn begin(method: &str, transport: Transport) -> (ClientTransaction, Instant) {

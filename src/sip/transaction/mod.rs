@@ -12,29 +12,26 @@ mod server;
 pub use client::{ClientOutput, ClientTransaction};
 pub use server::{ServerOutput, ServerTransaction};
 
+use crate::sip::header_name::Known;
 use crate::sip::{BRANCH_COOKIE, Method, Request, Response};
 
 /// What tells to which transaction a message belongs (RFC 3261 sections 17.1.3 and 17.2.3).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TransactionKey(String);
+pub struct TransactionKey(Box<str>);
 
 impl TransactionKey {
     /// Names the client transaction of a request that we send.
     #[must_use]
     pub fn client(request: &Request) -> Self {
-        Self::of_branch(
-            request.via().ok().and_then(|via| via.branch().map(str::to_owned)),
-            &request.method,
-        )
+        Self::of_branch(request.headers.branch(), &request.method)
     }
 
     /// Names the client transaction that a response answers.
     #[must_use]
     pub fn of_response(response: &Response) -> Self {
-        let branch = response.via().ok().and_then(|via| via.branch().map(str::to_owned));
         match response.cseq() {
-            Ok(cseq) => Self::of_branch(branch, &cseq.method),
-            Err(_) => Self(String::new()),
+            Ok(cseq) => Self::of_branch(response.headers.branch(), &cseq.method),
+            Err(_) => Self(Box::default()),
         }
     }
 
@@ -51,35 +48,40 @@ impl TransactionKey {
         Self::server(cancel, &Method::Invite)
     }
 
-    fn of_branch(branch: Option<String>, method: &Method) -> Self {
-        Self(format!("{} {}", branch.unwrap_or_default(), method.as_str()))
+    fn of_branch(branch: Option<&str>, method: &Method) -> Self {
+        let (branch, method) = (branch.unwrap_or_default(), method.as_str());
+        Self([branch, " ", method].concat().into())
     }
 
     fn server(request: &Request, method: &Method) -> Self {
-        let (branch, sent_by) = match request.via() {
-            Ok(via) => {
-                let sent_by = (via.host.to_ascii_lowercase(), via.port);
-                (via.branch().map(str::to_owned), Some(sent_by))
-            }
-            Err(_) => (None, None),
-        };
-        let (host, port) = sent_by.unwrap_or_default();
-        let port = port.map(|port| port.to_string()).unwrap_or_default();
-        match branch.filter(|branch| branch.starts_with(BRANCH_COOKIE)) {
-            Some(branch) => Self(format!("{branch} {host}:{port} {}", method.as_str())),
-            None => Self::of_rfc_2543(request, &format!("{host}:{port}"), method),
+        let top = request.headers.sent_by().unwrap_or_default();
+        let mut key = String::with_capacity(USUAL_LENGTH);
+        match top.branch.filter(|branch| branch.starts_with(BRANCH_COOKIE)) {
+            Some(branch) => key.push_str(branch),
+            None => push_rfc_2543(&mut key, request),
         }
-    }
-
-    /// Peers from before RFC 3261 choose no unique branch; there the whole request is the name.
-    fn of_rfc_2543(request: &Request, sent_by: &str, method: &Method) -> Self {
-        let call_id = request.call_id().unwrap_or_default();
-        let from_tag = request.from_tag().unwrap_or_default();
-        let number = request.cseq().map_or(0, |cseq| cseq.number);
-        let uri = &request.uri;
-        Self(format!("{call_id} {from_tag} {number} {uri} {sent_by} {}", method.as_str()))
+        key.push(' ');
+        key.extend(top.host.chars().map(|letter| letter.to_ascii_lowercase()));
+        key.push(':');
+        if let Some(port) = top.port {
+            key.push_str(&port.to_string());
+        }
+        key.push(' ');
+        key.push_str(method.as_str());
+        Self(key.into())
     }
 }
+
+/// Peers from before RFC 3261 choose no unique branch; there the whole request is the name.
+fn push_rfc_2543(key: &mut String, request: &Request) {
+    let call_id = request.call_id().unwrap_or_default();
+    let from_tag = request.headers.tag(Known::From).unwrap_or_default();
+    let number = request.cseq().map_or(0, |cseq| cseq.number);
+    key.push_str(&format!("{call_id} {from_tag} {number} {}", request.uri));
+}
+
+/// A little more than most keys have.
+const USUAL_LENGTH: usize = 80;
 
 #[cfg(test)]
 mod tests {

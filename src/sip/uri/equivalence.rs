@@ -25,7 +25,7 @@ impl Uri {
             }
             (Parts::Opaque { scheme: mine }, Parts::Opaque { scheme: theirs }) => {
                 self.at(*mine).eq_ignore_ascii_case(other.at(*theirs))
-                    && self.text[mine.end..] == other.text[theirs.end..]
+                    && self.text[mine.end()..] == other.text[theirs.end()..]
             }
             (Parts::Sip(_), Parts::Tel { .. } | Parts::Opaque { .. })
             | (Parts::Tel { .. }, Parts::Sip(_) | Parts::Opaque { .. })
@@ -36,12 +36,19 @@ impl Uri {
     /// Every parameter here that the other has too agrees with it, and those which count by
     /// their presence are there too.
     fn sip_params_agree(&self, other: &Self) -> bool {
-        self.params().all(|(name, value)| match other.param(name) {
-            Some(theirs) => canonical_lower(value.unwrap_or("")) == canonical_lower(theirs),
+        self.params().all(|(name, _)| match other.param(name) {
+            Some(_) => self.values_of(name).eq(other.values_of(name)),
             None => !["user", "ttl", "method", "maddr", "transport"]
                 .iter()
                 .any(|strict| name.eq_ignore_ascii_case(strict)),
         })
+    }
+
+    /// The values of a parameter: one, but for URIs that break RFC 3261 section 19.1.1.
+    fn values_of(&self, name: &str) -> impl Iterator<Item = String> {
+        self.params()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| canonical_lower(value.unwrap_or("")))
     }
 
     fn header_set(&self) -> Vec<(String, String)> {
@@ -122,6 +129,7 @@ mod tests {
             ("sip:a@[2001:DB8::0:1]", "sip:a@[2001:db8::1]"),
             ("tel:+1-202-555", "tel:+1(202)555"),
             ("URN:service:sos", "urn:service:sos"),
+            ("sip:a@b;x=1;x=2", "sip:a@b;X=1;x=2"),
         ];
         let different = [
             ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),
@@ -136,6 +144,7 @@ mod tests {
             ("sip:a@b", "sip:a:x@b"),
             ("tel:+1202", "tel:+1202;ext=1"),
             ("tel:+1202", "sip:+1202@h"),
+            ("sip:a@b;x=1;x=2", "sip:a@b;x=1"),
         ];
         for (mine, theirs) in same {
             assert!(uri(mine).equivalent(&uri(theirs)), "{mine} {theirs}");

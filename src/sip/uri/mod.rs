@@ -9,11 +9,12 @@ use std::str::FromStr;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
 
+use super::grammar::{ByteSet, split_at_byte};
 use super::hop::unbracketed;
 use super::{Hop, Transport};
-use read::{Reader, is_scheme};
+use read::{Reader, is_scheme, split_port};
 
-pub(super) use read::split_port;
+pub(super) use read::{is_host, parse_port, split_sent_by};
 
 /// The longest URI that is taken, in bytes.
 pub const MAX_URI: usize = 16 * 1024;
@@ -99,9 +100,64 @@ struct SipParts {
 /// A stretch of the text, in bytes; both ends lie on ASCII characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Span {
-    start: usize,
-    end: usize,
+    start: u16,
+    end: u16,
 }
+
+impl Span {
+    fn new(start: usize, end: usize) -> Self {
+        const { assert!(MAX_URI <= u16::MAX as usize, "a span reaches through the longest URI") };
+        let narrow = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
+        Self { start: narrow(start), end: narrow(end) }
+    }
+
+    fn start(self) -> usize {
+        self.start.into()
+    }
+
+    fn end(self) -> usize {
+        self.end.into()
+    }
+}
+
+impl Parts {
+    fn read(text: &str) -> Result<Self, UriError> {
+        if text.len() > MAX_URI {
+            return Err(UriError::TooLong);
+        }
+        match Self::read_scheme(text) {
+            // Whoever gets so far has looked at every byte.
+            Ok(parts @ (Self::Sip(_) | Self::Tel { .. })) => Ok(parts),
+            // White space and controls are the fault that is named first.
+            Ok(Self::Opaque { .. }) | Err(_) if !URI_BYTES.has_all(text) => {
+                Err(UriError::BadCharacter)
+            }
+            other => other,
+        }
+    }
+
+    fn read_scheme(text: &str) -> Result<Self, UriError> {
+        if let Some(rest) = text.strip_prefix("sip:").filter(|rest| !rest.is_empty()) {
+            return Ok(Self::Sip(Reader { text }.sip(rest, false)?));
+        }
+        let (scheme, rest) = split_at_byte(text, b':').ok_or(UriError::NoScheme)?;
+        if !is_scheme(scheme) || rest.is_empty() {
+            return Err(UriError::NoScheme);
+        }
+        let reader = Reader { text };
+        let is = |name: &str| scheme.eq_ignore_ascii_case(name);
+        if is("sip") || is("sips") {
+            Ok(Self::Sip(reader.sip(rest, is("sips"))?))
+        } else if is("tel") {
+            reader.tel(rest)
+        } else {
+            Ok(Self::Opaque { scheme: reader.span(scheme) })
+        }
+    }
+}
+
+/// What may stand in a URI of any scheme.
+static URI_BYTES: ByteSet = ByteSet::all_but(b"<>\"").but_blanks_and_controls();
 
 impl Uri {
     /// Parses a URI as it stands between angle brackets or in a request line.
@@ -109,24 +165,12 @@ impl Uri {
     /// # Errors
     /// Names what is wrong with the text; see [`UriError`].
     pub fn parse(text: &str) -> Result<Self, UriError> {
-        if text.len() > MAX_URI {
-            return Err(UriError::TooLong);
-        }
-        if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || b"<>\"".contains(&byte)) {
-            return Err(UriError::BadCharacter);
-        }
-        let (scheme, rest) = text.split_once(':').ok_or(UriError::NoScheme)?;
-        if !is_scheme(scheme) || rest.is_empty() {
-            return Err(UriError::NoScheme);
-        }
-        let reader = Reader { text };
-        let parts = match scheme.to_ascii_lowercase().as_str() {
-            "sip" => Parts::Sip(reader.sip(rest, false)?),
-            "sips" => Parts::Sip(reader.sip(rest, true)?),
-            "tel" => reader.tel(rest)?,
-            _ => Parts::Opaque { scheme: reader.span(scheme) },
-        };
-        Ok(Self { text: text.into(), parts })
+        Ok(Self { parts: Parts::read(text)?, text: text.into() })
+    }
+
+    /// Whether a text is a URI, without making one of it.
+    pub(super) fn check(text: &str) -> Result<(), UriError> {
+        Parts::read(text).map(drop)
     }
 
     /// A `sip:` URI of a user (escaped as needed) at `host` or `host:port`.
@@ -242,7 +286,7 @@ impl Uri {
     /// The same URI without its headers part.
     #[must_use]
     pub fn without_headers(&self) -> Self {
-        let end = self.sip_parts().and_then(|parts| parts.headers).map(|span| span.start - 1);
+        let end = self.sip_parts().and_then(|parts| parts.headers).map(|span| span.start() - 1);
         let mut bare = self.clone();
         if let (Some(end), Parts::Sip(parts)) = (end, &mut bare.parts) {
             parts.headers = None;
@@ -268,9 +312,10 @@ impl Uri {
         self.rewritten(|known| !known.eq_ignore_ascii_case(name), &added)
     }
 
-    /// Where a request to this SIP URI goes when no name server is asked (RFC 3263 section 4):
-    /// `maddr` before the host, the `transport` parameter, the port or its default. `None` for
-    /// another scheme and for a transport that this stack does not speak.
+    /// Where a request to this SIP URI goes, as far as the URI tells (RFC 3263 section 4): `maddr`
+    /// before the host, the `transport` parameter, the port. An IP literal without port has the
+    /// default port, a name without one leaves it to DNS. `None` for another scheme and for a
+    /// transport that this stack does not speak.
     pub fn hop(&self) -> Option<Hop> {
         let secure = self.sip_parts()?.secure;
         let transport = match self.param("transport") {
@@ -283,7 +328,9 @@ impl Uri {
             },
         };
         let host = self.param("maddr").filter(|host| !host.is_empty()).or(self.host())?;
-        Some(Hop::new(transport, host, self.port().unwrap_or(transport.default_port())))
+        let hop = Hop::new(transport, host, 0);
+        let default = if hop.address().is_some() { transport.default_port() } else { 0 };
+        Some(Hop { port: self.port().unwrap_or(default), ..hop })
     }
 
     fn sip_parts(&self) -> Option<&SipParts> {
@@ -294,7 +341,7 @@ impl Uri {
     }
 
     fn at(&self, span: Span) -> &str {
-        self.text.get(span.start..span.end).unwrap_or("")
+        self.text.get(span.start()..span.end()).unwrap_or("")
     }
 
     /// Keeps the parameters whose name passes and adds a text behind them.
@@ -303,7 +350,7 @@ impl Uri {
             Parts::Sip(SipParts { params, .. }) | Parts::Tel { params, .. } => *params,
             Parts::Opaque { .. } => return self.clone(),
         };
-        let before = self.text[..span.start].trim_end_matches(';');
+        let before = self.text[..span.start()].trim_end_matches(';');
         let mut text = before.to_owned();
         for (name, value) in self.params().filter(|(name, _)| keep(name)) {
             text.push(';');
@@ -314,7 +361,7 @@ impl Uri {
             }
         }
         text.push_str(added);
-        text.push_str(&self.text[span.end..]);
+        text.push_str(&self.text[span.end()..]);
         Self::parse(&text).unwrap_or_else(|_| self.clone())
     }
 }
@@ -455,10 +502,10 @@ mod tests {
     #[test]
     fn a_hop_follows_transport_maddr_and_port() {
         for (text, hop) in [
-            ("sip:a@h", Some(Hop::new(Transport::Udp, "h", 5060))),
+            ("sip:a@h", Some(Hop::new(Transport::Udp, "h", 0))),
             ("sip:h:5070;transport=TCP", Some(Hop::new(Transport::Tcp, "h", 5070))),
             ("sips:[::1]", Some(Hop::new(Transport::Tls, "::1", 5061))),
-            ("sips:h;transport=tcp", Some(Hop::new(Transport::Tls, "h", 5061))),
+            ("sips:h;transport=tcp", Some(Hop::new(Transport::Tls, "h", 0))),
             ("sip:h;maddr=192.0.2.1", Some(Hop::new(Transport::Udp, "192.0.2.1", 5060))),
             ("sip:h;transport=sctp", None),
             ("sips:h;transport=udp", None),

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use chatbridge::bridge::delivery::SuccessOn;
-use chatbridge::bridge::{MsrpRules, PROFILES, Realm, Settings, TargetUri};
+use chatbridge::bridge::{MsrpRules, PROFILES, Realm, Settings, Standing, TargetUri};
 use chatbridge::im_server;
 use chatbridge::msrp;
-use chatbridge::sip::{Status, Timers};
+use chatbridge::sip::{Credentials, DATAGRAM, Password, Status, Timers};
 
 use super::{ALICE, BOB, BRIDGE, IM_SERVER, address, hop};
 
@@ -14,12 +14,14 @@ use super::{ALICE, BOB, BRIDGE, IM_SERVER, address, hop};
 pub(super) fn of_bridge() -> Settings {
     Settings {
         realm: Realm { domain: "example.com".into(), target_uri: TargetUri::SipPhone },
+        standing: Standing::default(),
         profile: &PROFILES[0],
         local: hop(BRIDGE),
         tls_port: None,
         user_agent: "chatbridge".into(),
-        next_hop: Some(hop(IM_SERVER)),
-        credentials: None,
+        core: Some(hop(IM_SERVER)),
+        datagram: DATAGRAM,
+        credentials: Some(proof()),
         timers: Timers::default(),
         session_timer: None,
         msrp_host: "127.0.0.1".into(),
@@ -41,6 +43,15 @@ pub(super) fn of_bridge() -> Settings {
     }
 }
 
+/// What the bridge proves itself by to its IM server, where its address does not suffice.
+fn proof() -> Credentials {
+    Credentials {
+        username: "bridge".into(),
+        password: Password::Text("drawn at the start".into()),
+        realms: vec!["example.com".into()],
+    }
+}
+
 /// Who lives where: everybody at the bridge.
 pub(super) fn of_im_server() -> im_server::Settings {
     im_server::Settings {
@@ -49,6 +60,7 @@ pub(super) fn of_im_server() -> im_server::Settings {
         users: vec![address(ALICE), address(BOB)],
         create_users: true,
         home: Some(hop(BRIDGE)),
+        home_credentials: Some(proof()),
         ..im_server::Settings::default()
     }
 }

@@ -40,6 +40,18 @@ fn an_invitation_rings_is_accepted_and_confirmed() {
 }
 
 #[test]
+fn a_registered_contact_answers_under_its_own_name() {
+    let mut kit = kit("192.0.2.1", Udp, 2);
+    kit.local.contact_user = Some("c0ffee".to_owned());
+    let peer = Hop::new(Udp, "192.0.2.2", 5060);
+    let mut stage = Stage::of(Leg::answering(Instant::now(), invitation(Udp, &[]), peer, kit));
+    stage.leg.ring(stage.now);
+    stage.drain();
+    let contact = stage.last_response().headers.get("Contact");
+    assert_eq!(contact, Some("<sip:c0ffee@192.0.2.1:5060>"));
+}
+
+#[test]
 fn a_2xx_is_repeated_until_nobody_acks_also_over_tcp() {
     for transport in [Udp, Tcp] {
         let mut stage = Stage::called(transport, &[]);

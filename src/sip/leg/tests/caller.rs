@@ -26,7 +26,7 @@ fn an_invite_carries_what_rfc_3261_asks_for() {
             &format!("Call-ID: {}", stage.leg.call_id()),
             "CSeq: 1 INVITE",
             "Contact: <sip:alice@192.0.2.1:5060;transport=tcp>;+g.oma.sip-im",
-            "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK",
+            "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, NOTIFY",
             "Supported: 100rel, timer",
             "User-Agent: bridge/1",
             "Subject: hi  Evil: yes",
@@ -34,6 +34,49 @@ fn an_invite_carries_what_rfc_3261_asks_for() {
             "Content-Length: 5",
         ]
     );
+}
+
+#[test]
+fn an_invite_goes_by_the_route_that_it_is_given() {
+    let service_route = ["<sip:orig@core.example;lr;x=%61>", "Last <sip:last.example>"];
+    let route = service_route.map(|text| NameAddr::parse(text).unwrap()).to_vec();
+    let edge = Hop::new(Udp, "192.0.2.2", 5060);
+    for (next_hop, orig, hop, routes) in [
+        (Some(edge.clone()), false, "udp:192.0.2.2:5060", vec!["<sip:192.0.2.2:5060;lr>"]),
+        (Some(edge), true, "udp:192.0.2.2:5060", vec!["<sip:192.0.2.2:5060;lr;orig>"]),
+        (None, false, "udp:core.example:5060", vec![]),
+    ] {
+        let call = Call { route: route.clone(), orig, ..call(next_hop) };
+        let leg = Leg::call(Instant::now(), call, kit("192.0.2.1", Udp, 1));
+        let mut stage = Stage::of(leg);
+        assert_eq!(stage.drain(), [format!("INVITE 1 > {hop}")]);
+        let last = "\"Last\" <sip:last.example>";
+        let expected: Vec<_> = routes.into_iter().chain([service_route[0], last]).collect();
+        assert_eq!(stage.last("INVITE").headers.all("Route").collect::<Vec<_>>(), expected);
+        // The CANCEL goes the same way (section 9.1).
+        stage.reply("INVITE", 180, "b", &[]);
+        stage.leg.cancel(stage.now, None);
+        stage.drain();
+        assert_eq!(stage.last("CANCEL").headers.all("Route").collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn a_gruu_stands_in_for_our_address() {
+    let gruu = Uri::parse("sip:alice@a.example;gr=urn:uuid:1").unwrap();
+    for (target, contact) in [
+        ("sip:bob@b.example", "<sip:alice@a.example;gr=urn:uuid:1>;+g.oma.sip-im"),
+        ("sips:bob@b.example", "<sips:alice@192.0.2.1:5060>;+g.oma.sip-im"),
+    ] {
+        let mut kit = kit("192.0.2.1", Udp, 1);
+        kit.local.gruu = Some(gruu.clone());
+        let target = Uri::parse(target).unwrap();
+        let peer = Hop::new(Udp, "192.0.2.2", 5060);
+        let call = Call { target, ..call(Some(peer)) };
+        let mut stage = Stage::of(Leg::call(Instant::now(), call, kit));
+        stage.drain();
+        assert_eq!(stage.last("INVITE").headers.get("Contact"), Some(contact));
+    }
 }
 
 #[test]

@@ -5,7 +5,9 @@ mod callee;
 mod caller;
 mod challenged;
 mod established;
+mod failover;
 mod network;
+mod refer;
 mod reliable;
 mod renewal;
 mod secure;
@@ -18,8 +20,8 @@ use bytes::Bytes;
 use super::{Body, Call, Kit, Leg, LegEvent, LegInput, LegOutput, Local, NoAnswer};
 use crate::ids::Random;
 use crate::sip::{
-    Decoded, Hop, Message, Method, NameAddr, Reason, Request, Response, Status, Timers, Transport,
-    Uri, WireLimits, decode_datagram, response_to,
+    Decoded, Hop, Message, Method, NameAddr, Reason, ReferralEvent, Request, Response, Status,
+    Timers, Transport, Uri, WireLimits, decode_datagram, response_to,
 };
 
 /// A leg on a stage: the test plays its peer and its owner.
@@ -41,6 +43,12 @@ impl Stage {
         let mut stage = Self { leg, start, now: start, sent: Vec::new(), peer };
         assert_eq!(stage.drain(), [format!("INVITE 1 > {}", stage.peer)]);
         stage
+    }
+
+    /// A leg that has just been made.
+    fn of(leg: Leg) -> Self {
+        let (peer, now) = (Hop::new(Transport::Udp, "192.0.2.2", 5060), Instant::now());
+        Self { leg, start: now, now, sent: Vec::new(), peer }
     }
 
     /// A leg of ours whose call bob has accepted.
@@ -160,6 +168,7 @@ impl Stage {
                     line
                 }
                 LegOutput::Event(event) => name(event),
+                LegOutput::Spare { hop, wait } => format!("Spare {hop} {}", wait.as_secs()),
             });
         }
         lines
@@ -195,7 +204,11 @@ fn call(next_hop: Option<Hop>) -> Call {
         target: Uri::parse("sip:bob@b.example").unwrap(),
         from: NameAddr::parse("Alice <sip:alice@a.example>").unwrap(),
         to: NameAddr::parse("<sip:bob@b.example>").unwrap(),
-        next_hop,
+        next_hops: next_hop.into_iter().collect(),
+        proxy: None,
+        route: Vec::new(),
+        orig: false,
+        letter: None,
         headers: vec![("Subject".to_owned(), "hi\r\nEvil: yes".to_owned())],
         contact_user: Some("alice".to_owned()),
         contact_params: ";+g.oma.sip-im".to_owned(),
@@ -281,6 +294,14 @@ fn name(event: LegEvent) -> String {
         LegEvent::Offer { body } => format!("Offer {}", text(body)),
         LegEvent::Ended { reasons } => format!("Ended {}", joined(reasons)),
         LegEvent::Lost { status } => format!("Lost {}", code(status)),
+        LegEvent::Referral { news, .. } => match news {
+            ReferralEvent::Progress(status) => format!("Referral Progress {}", status.code()),
+            ReferralEvent::Ended { last } => format!("Referral Ended {}", code(last)),
+            news @ (ReferralEvent::Accepted { .. } | ReferralEvent::Refused(_)) => {
+                format!("Referral {news:?}")
+            }
+        },
+        LegEvent::Referred { .. } => "Referred".to_owned(),
         LegEvent::ByeDone => "ByeDone".to_owned(),
     };
     line.trim_end().to_owned()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::State;
 use super::*;
-use crate::sip::{DialogKey, Route, route, stray};
+use crate::sip::{DialogKey, Refer, ReferId, Reference, Route, route, stray};
 
 #[test]
 fn calls_end_with_empty_tables_on_a_lossless_stream() {
@@ -45,8 +45,16 @@ fn the_stories_have_all_that_a_session_may_see() {
         network.run();
         told.push_str(&network.story.join("\n"));
     }
-    for needle in [" PRACK ", " UPDATE ", " INVITE 2 ", " 491 INVITE ", " Offer ", " Answer answer"]
-    {
+    for needle in [
+        " PRACK ",
+        " UPDATE ",
+        " INVITE 2 ",
+        " 491 INVITE ",
+        " Offer ",
+        " Answer answer",
+        " NOTIFY 2",
+        " Referral Ended 200",
+    ] {
         assert!(told.contains(needle), "{needle}");
     }
 }
@@ -89,6 +97,9 @@ enum Decision {
     Cancel,
     Offer,
     Answer,
+    Refer,
+    AnswerRefer,
+    ReportRefer,
     Bye,
 }
 
@@ -97,6 +108,8 @@ struct Host {
     hop: Hop,
     leg: Option<Leg>,
     key: Option<DialogKey>,
+    /// What it was asked with its last REFER.
+    referred: Option<ReferId>,
     ends: Vec<String>,
 }
 
@@ -107,6 +120,7 @@ impl Network {
             hop: Hop::new(transport, host, 5060),
             leg: None,
             key: None,
+            referred: None,
             ends: Vec::new(),
         });
         Self {
@@ -157,6 +171,10 @@ impl Network {
         let second = first + self.chance.below(400);
         self.decide(0, Decision::Offer, first);
         self.decide(1, Decision::Offer, second);
+        for by in [0, 1] {
+            let when = self.chance.below(60_000);
+            self.decide(by, Decision::Refer, when);
+        }
         let first = 10_000 + self.chance.below(20_000) + late;
         self.decide(0, Decision::Bye, first);
         let second = first + self.chance.below(500);
@@ -206,6 +224,17 @@ impl Network {
             Decision::Cancel => leg.cancel(now, None),
             Decision::Offer => leg.offer(now, body("offer")),
             Decision::Answer => leg.answer_offer(now, Ok(body("answer"))),
+            Decision::Refer => drop(leg.refer(now, refer())),
+            Decision::AnswerRefer => {
+                if let Some(id) = self.hosts[by].referred {
+                    leg.answer_refer(now, id, Ok(()));
+                }
+            }
+            Decision::ReportRefer => {
+                if let Some(id) = self.hosts[by].referred {
+                    leg.report_refer(now, id, Status::OK);
+                }
+            }
             Decision::Bye if ended => {}
             Decision::Bye => leg.bye(now, None),
         }
@@ -244,7 +273,7 @@ impl Network {
                 }
             }
             Message::Request(request) => {
-                if let Some(answer) = stray(&request) {
+                if let Some(answer) = stray(&request, &self.kit(at).local) {
                     self.send(at, answer.encode());
                 }
             }
@@ -268,11 +297,18 @@ impl Network {
                     assert_eq!(hop, self.hosts[1 - at].hop);
                     self.send(at, bytes);
                 }
+                LegOutput::Spare { .. } => panic!("nobody is overloaded"),
                 LegOutput::Event(event) => {
                     let is_end = is_end(&event);
                     if matches!(event, LegEvent::Offer { .. }) {
                         let wait = self.chance.below(2_000);
                         self.decide(at, Decision::Answer, wait);
+                    }
+                    if let LegEvent::Referred { id, .. } = event {
+                        self.hosts[at].referred = Some(id);
+                        let wait = self.chance.below(5_000);
+                        self.decide(at, Decision::AnswerRefer, wait);
+                        self.decide(at, Decision::ReportRefer, wait + 3_000);
                     }
                     let line = name(event);
                     self.tell(at, &line);
@@ -306,8 +342,13 @@ impl Network {
         kit.random = self.chance.fork();
         // Short enough to be refreshed once or twice before somebody hangs up.
         kit.local.session_expires = Some(Duration::from_secs(90));
+        kit.local.allow.push_str(", REFER");
         kit
     }
+}
+
+fn refer() -> Refer {
+    Refer::to(Reference::invite(Uri::parse("sip:carol@c.example").unwrap()))
 }
 
 /// Tells whether nothing more is to come after this event.
@@ -318,7 +359,9 @@ fn is_end(event: &LegEvent) -> bool {
         | LegEvent::Confirmed
         | LegEvent::Offer { .. }
         | LegEvent::Answer { .. }
-        | LegEvent::OfferRefused { .. } => false,
+        | LegEvent::OfferRefused { .. }
+        | LegEvent::Referral { .. }
+        | LegEvent::Referred { .. } => false,
         LegEvent::Refused { .. }
         | LegEvent::NoAnswer(_)
         | LegEvent::Cancelled

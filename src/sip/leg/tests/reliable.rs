@@ -95,7 +95,7 @@ fn an_answer_that_came_early_is_that_of_the_2xx() {
     let outputs: Vec<_> = std::iter::from_fn(|| stage.leg.poll()).collect();
     let answer = outputs.iter().find_map(|output| match output {
         LegOutput::Event(LegEvent::Established { response }) => Some(response.body.clone()),
-        LegOutput::Event(_) | LegOutput::Send { .. } => None,
+        LegOutput::Event(_) | LegOutput::Send { .. } | LegOutput::Spare { .. } => None,
     });
     assert_eq!(answer.unwrap(), "early answer");
 }

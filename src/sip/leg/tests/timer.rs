@@ -38,6 +38,30 @@ fn a_peer_without_update_is_refreshed_with_the_last_description() {
 }
 
 #[test]
+fn what_travelled_with_the_first_offer_is_not_repeated() {
+    let mut kit = kit("192.0.2.1", Udp, 1);
+    kit.local.session_expires = Some(Duration::from_secs(1800));
+    let (content_type, bytes) = ("multipart/mixed;boundary=x".to_owned(), "offer, Hello".into());
+    let letter = Some(Body { content_type, bytes });
+    let call = Call { letter, ..call(Some(Hop::new(Udp, "192.0.2.2", 5060))) };
+    let mut stage = Stage::of(Leg::call(Instant::now(), call, kit));
+    stage.drain();
+    let sent = |stage: &Stage| {
+        let invite = stage.last("INVITE");
+        (invite.content_type().unwrap().to_owned(), invite.body.clone())
+    };
+    let first = sent(&stage);
+    assert_eq!(first, ("multipart/mixed;boundary=x".to_owned(), "offer, Hello".into()));
+    // A longer interval is asked for with the same letter, a refresh with the offer alone.
+    stage.reply("INVITE", 422, "b", &[("Min-SE", "2000")]);
+    assert_eq!(sent(&stage), first);
+    let agreed = [CONTACT, ("Session-Expires", "2000;refresher=uac")];
+    stage.reply("INVITE", 200, "b", &agreed);
+    stage.wait(Duration::from_secs(1000));
+    assert_eq!(sent(&stage), ("application/sdp".to_owned(), "offer".into()));
+}
+
+#[test]
 fn an_update_that_the_peer_promised_but_refuses_becomes_a_re_invite() {
     let mut stage = Stage::timed(1800);
     stage.accept(&[UPDATES, ("Session-Expires", "600;refresher=uac")]);

@@ -1,0 +1,164 @@
+//! In whose name a request goes on (RFC 3325).
+
+use super::*;
+
+const ASSERTED: &str = "P-Asserted-Identity";
+
+#[test]
+fn what_a_user_has_proved_is_asserted_and_what_it_claims_is_not() {
+    let mut world = World::new();
+    let claims = [
+        (ASSERTED, "<tel:+19585550100>"),
+        (ASSERTED, "<sip:boss@example.com>"),
+        ("P-Preferred-Identity", "<sip:boss@example.com>"),
+        ("P-Asserted-Service", "urn:urn-7:3gpp-service.ims.icsi.oma.cpm.session"),
+        ("P-Preferred-Service", "urn:urn-7:3gpp-service.ims.icsi.oma.cpm.session"),
+        ("P-Called-Party-ID", "<sip:boss@example.com>"),
+        ("P-Served-User", "<sip:boss@example.com>"),
+        ("P-Charging-Vector", "icid-value=1"),
+        ("X-Harmless", "stays"),
+    ];
+    world.give(request("MESSAGE", "sip:bob@example.com", &claims), ALICE);
+    let sent = world.request();
+    assert_eq!(sent.headers.all(ASSERTED).collect::<Vec<_>>(), ["<sip:alice@example.com>"]);
+    for (name, _) in claims.iter().filter(|(name, _)| name.starts_with("P-")) {
+        assert!(*name == ASSERTED || !sent.headers.has(name), "{name}");
+    }
+    assert_eq!(sent.headers.get("X-Harmless"), Some("stays"));
+}
+
+#[test]
+fn a_number_is_asserted_as_such() {
+    let mut world = World::new();
+    let from = ("From", "\"Far\" <sip:+19585550100@example.com;user=phone>;tag=a");
+    world.give(request("MESSAGE", "sip:bob@example.com", &[from]), ALICE);
+    assert_eq!(world.request().headers.get(ASSERTED), Some("<tel:+19585550100>"));
+}
+
+#[test]
+fn nobody_speaks_in_the_name_of_another() {
+    let mut world = World::new();
+    for (at, from) in [
+        "<sip:bob@example.com>;tag=a",
+        "<sip:alice@example.org>;tag=a",
+        "<sip:anonymous@example.com>;tag=a",
+        "<tel:+19585550100>;tag=a",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let via = format!("SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK{at}");
+        let mut call = invite("sip:carol@example.com");
+        call.headers.set("Via", &via);
+        call.headers.set("From", "<sip:alice@example.com>;tag=a");
+        world.sign(&mut call);
+        call.headers.set("From", from);
+        assert_eq!(world.knock(call, ALICE), ["udp:192.0.2.10:5060 403 INVITE"], "{from}");
+    }
+    for (cseq, name) in [("1", "From"), ("2", "To")] {
+        let mut other = register("<sip:alice@example.com>", cseq, &[]);
+        world.sign(&mut other);
+        other.headers.set(name, "<sip:bob@example.com>;tag=a");
+        assert_eq!(world.knock(other, ALICE), ["udp:192.0.2.10:5060 403 REGISTER"], "{name}");
+    }
+}
+
+#[test]
+fn a_refused_user_hears_the_same_refusal_again() {
+    let mut world = World::new();
+    let mut call = invite("sip:bob@example.org");
+    world.sign(&mut call);
+    assert_eq!(world.knock(call.clone(), ALICE), ["udp:192.0.2.10:5060 404 INVITE"]);
+    assert_eq!(
+        world.knock(call.clone(), ALICE),
+        ["udp:192.0.2.10:5060 404 INVITE"],
+        "a repetition does not use up its nonce"
+    );
+    let ack = ack_of(&call, &world.response());
+    assert_eq!(world.knock(ack, ALICE), [""; 0]);
+    assert_eq!(world.wait(40_000), [""; 0]);
+    assert_eq!(world.server.table.len(), 0);
+}
+
+#[test]
+fn a_user_may_hide_from_others_and_the_bridge_still_knows() {
+    let mut world = World::new();
+    world.register("bob", "<sip:bob@192.0.2.30>", 1);
+    for (user, asserted) in [("bob", None), ("dave", Some("<sip:alice@example.com>"))] {
+        let via = format!("SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK{user}");
+        let mut call = invite(&format!("sip:{user}@example.com"));
+        call.headers.set("Via", &via);
+        call.headers.push("Privacy", "id;critical");
+        world.sign(&mut call);
+        call.headers.set("From", "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=a");
+        world.knock(call, ALICE);
+        let sent = world.request();
+        assert_eq!(sent.headers.get(ASSERTED), asserted, "{user}");
+        assert_eq!(sent.headers.get("Privacy"), Some("id;critical"));
+    }
+}
+
+#[test]
+fn the_bridge_asserts_or_prefers_and_is_believed() {
+    let mut world = World::new();
+    let home = ("Via", "SIP/2.0/UDP 127.0.0.1:5070;branch=z9hG4bKhome");
+    let asserted = (ASSERTED, "<tel:+19585550100>");
+    world.give(request("MESSAGE", "sip:bob@example.com", &[asserted, home]), HOME);
+    assert_eq!(world.request().headers.get(ASSERTED), Some("<tel:+19585550100>"));
+
+    let preferred = [
+        ("P-Preferred-Identity", "<sip:carol@example.com>"),
+        ("P-Preferred-Service", "urn:urn-7:3gpp-service.ims.icsi.oma.cpm.session"),
+        home,
+    ];
+    world.give(request("INFO", "sip:bob@example.com", &preferred), HOME);
+    let sent = world.request();
+    assert_eq!(sent.headers.get(ASSERTED), Some("<sip:carol@example.com>"));
+    assert_eq!(sent.headers.get("P-Asserted-Service"), Some(preferred[1].1));
+    assert!(!sent.headers.has("P-Preferred-Identity") && !sent.headers.has("P-Preferred-Service"));
+
+    let both = [asserted, preferred[0], home];
+    world.give(request("UPDATE", "sip:bob@example.com", &both), HOME);
+    assert_eq!(world.request().headers.all(ASSERTED).collect::<Vec<_>>(), [asserted.1]);
+}
+
+#[test]
+fn an_answer_is_believed_from_the_bridge_and_kept_private_where_it_asks() {
+    let mut world = World::new();
+    let identity = |privacy: &[&str], request: &Request| {
+        let mut ok = response_to(request, status(200), Some("b"));
+        ok.headers.push(ASSERTED, "<tel:+19585550101>");
+        privacy.iter().for_each(|value| ok.headers.push("Privacy", value));
+        ok
+    };
+    for (at, (user, privacy, told)) in [
+        ("dave", &[][..], Some("<tel:+19585550101>")),
+        ("dave", &["id"][..], None),
+        ("bob", &[][..], None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.register("bob", "<sip:bob@192.0.2.30>", u32::try_from(at).unwrap() + 1);
+        let via = format!("SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK{at}");
+        world.give(request("MESSAGE", &format!("sip:{user}@example.com"), &[("Via", &via)]), ALICE);
+        let ok = identity(privacy, &world.request());
+        world.give_response(ok);
+        assert_eq!(world.response().headers.get(ASSERTED), told, "{user} {privacy:?}");
+    }
+}
+
+#[test]
+fn within_a_dialog_only_the_bridge_asserts() {
+    let mut world = World::new();
+    world.give(invite("sip:bob@example.com"), ALICE);
+    let route = sealed(&world.request());
+    let claims = [
+        ("To", "<sip:bob@example.com>;tag=b"),
+        ("Route", &*route),
+        (ASSERTED, "<sip:boss@example.com>"),
+    ];
+    world.knock(request("UPDATE", "sip:bob@127.0.0.1:5070", &claims), ALICE);
+    assert_eq!(world.request().method, Method::Update);
+    assert!(!world.request().headers.has(ASSERTED));
+}
