@@ -3,11 +3,13 @@
 //!
 //! SIP and MSRP carry the same words in header fields of their own. A [`Challenge`] says what to
 //! hash, an [`Answer`] what came out; both are written in one grammar (`fields`). A [`Pledge`] is
-//! what a client remembers of one challenge from answer to answer.
+//! what a client remembers of one challenge from answer to answer. A [`Fingerprint`] is another
+//! digest that shows who somebody is: that of a certificate (RFC 8122).
 
 mod answer;
 mod challenge;
 mod fields;
+mod fingerprint;
 mod pledge;
 
 use std::fmt;
@@ -19,6 +21,7 @@ use sha2::{Digest, Sha256, Sha512_256};
 pub use answer::{Answer, AnswerProtection};
 pub use challenge::Challenge;
 pub use fields::realms;
+pub use fingerprint::Fingerprint;
 pub use pledge::{Asked, Pledge};
 
 /// What is done with the password.

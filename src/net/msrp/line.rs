@@ -1,0 +1,124 @@
+//! One connection: frames in as they are cut out of what was read, frames out as fast as they go.
+
+use std::io;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::bridge::Shown;
+use crate::msrp::{Frame, Limits, ParseError, Parser};
+use crate::store::{MsrpConnection, MsrpWire};
+
+/// A connection with its parser.
+#[derive(Debug)]
+pub(super) struct Line {
+    wire: Box<dyn MsrpWire>,
+    parser: Parser,
+    incoming: BytesMut,
+    /// What the peer has shown of itself.
+    pub(super) shown: Shown,
+    /// The peer does not speak MSRP: what it says is not listened to any more.
+    deaf: bool,
+}
+
+impl Line {
+    /// Takes a connection on which nothing has come yet.
+    pub(super) fn new(wire: Box<dyn MsrpWire>, limits: Limits, shown: Shown) -> Self {
+        let (parser, incoming) = (Parser::new(limits), BytesMut::new());
+        Self { wire, parser, incoming, shown, deaf: false }
+    }
+
+    /// Takes a connection from where it was accepted.
+    pub(super) fn resume(connection: MsrpConnection, shown: Shown) -> Self {
+        let MsrpConnection { wire, parser, incoming } = connection;
+        Self { wire, parser, incoming, shown, deaf: false }
+    }
+
+    /// Gives the connection away.
+    pub(super) fn into_connection(self) -> MsrpConnection {
+        MsrpConnection { wire: self.wire, parser: self.parser, incoming: self.incoming }
+    }
+
+    /// Gives the next frame of what was read.
+    pub(super) fn parsed(&mut self) -> Option<Result<Frame, ParseError>> {
+        if self.deaf {
+            self.incoming.clear();
+            return None;
+        }
+        match self.parser.next(&mut self.incoming) {
+            Ok(frame) => frame.map(Ok),
+            Err(why) => {
+                // A bad frame is refused; a stream that is none has no next frame.
+                self.deaf = matches!(why, ParseError::Stream(_));
+                Some(Err(why))
+            }
+        }
+    }
+
+    /// Tells how many bytes were read and make no frame yet.
+    pub(super) fn unparsed(&self) -> usize {
+        self.incoming.len()
+    }
+
+    /// Queues a frame.
+    pub(super) fn push(&mut self, frame: Bytes) {
+        self.wire.push(frame);
+    }
+
+    /// Queues the answer to a request, if it gets one.
+    pub(super) fn answer(&mut self, request: &Frame, code: u16) {
+        if let Some(answer) = request.answer(code) {
+            let mut bytes = BytesMut::new();
+            answer.write(&mut bytes);
+            self.push(bytes.freeze());
+        }
+    }
+
+    /// Tells whether more is queued than a peer that reads would leave there.
+    pub(super) fn is_congested(&self) -> bool {
+        self.wire.waiting() > HIGH_WATER
+    }
+
+    /// Writes what can be written without waiting; tells whether all is.
+    pub(super) fn try_flush(&mut self) -> io::Result<bool> {
+        match self.wire.poll_flush(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(flushed) => flushed.map(|()| true),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// Writes all that is queued.
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        std::future::poll_fn(|cx| self.wire.poll_flush(cx)).await
+    }
+
+    /// Moves bytes both ways until some have come.
+    ///
+    /// # Errors
+    /// The connection is broken, or the peer has closed it.
+    pub(super) async fn transfer(&mut self) -> io::Result<()> {
+        std::future::poll_fn(|cx| self.poll_transfer(cx)).await
+    }
+
+    fn poll_transfer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(Err(error)) = self.wire.poll_flush(cx) {
+            return Poll::Ready(Err(error));
+        }
+        // A peer that does not read its answers is not read either: TCP slows it down.
+        if self.is_congested() {
+            return Poll::Pending;
+        }
+        let read = self.wire.poll_read(cx, &mut self.incoming);
+        if read.is_pending() && self.incoming.is_empty() {
+            // Nothing is held for a session that is idle.
+            self.incoming = BytesMut::new();
+        }
+        match ready!(read)? {
+            0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// How many bytes may wait to leave before reading stops.
+const HIGH_WATER: usize = 256 * 1024;
