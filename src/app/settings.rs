@@ -413,6 +413,7 @@ fn msrp_limits(config: &Config) -> msrp::Limits {
         queue: config.msrp.queue,
         response_wait: config.msrp.response_wait,
         connect_wait: config.session.msrp_connect_timeout,
+        grace: config.session.msrp_grace,
         ..msrp::Limits::default()
     }
 }

@@ -193,7 +193,12 @@ impl Conversation {
 
     fn msrp_event(&mut self, now: Instant, event: msrp::Event) {
         match event {
-            msrp::Event::Bound => self.timers.msrp = None,
+            msrp::Event::Bound => {
+                self.timers.msrp = None;
+                // A connection that was lost is replaced, and there is nothing to explain.
+                self.timers.media = None;
+            }
+            msrp::Event::Interrupted => self.await_explanation(now),
             msrp::Event::Message(message) => {
                 let asked =
                     ReportRequest { delivered: message.success_report, ..Default::default() };
