@@ -164,7 +164,8 @@ fn echo() -> io::Result<SocketAddr> {
     Ok(place)
 }
 
-const LIKE_A_RESPONSE: &[u8] = b" 200 OK\r\nTo-Path: msrp://127.0.0.1:9/peer-of-the-session;tcp\r\n\
+const LIKE_A_RESPONSE: &[u8] =
+    b" 200 OK\r\nTo-Path: msrp://127.0.0.1:9/peer-of-the-session;tcp\r\n\
     From-Path: msrp://127.0.0.1:34567/session;tcp\r\n-------";
 
 /// Starts the engine.

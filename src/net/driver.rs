@@ -39,6 +39,9 @@ pub struct DriverKit {
 /// How long notices wait for the answer that creates what they name.
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
+/// How many frames are taken before letters and timers have their turn.
+const BATCH: usize = 256;
+
 /// Reads the clock as the machines know it, paused in tests.
 pub(super) fn now() -> Instant {
     Tick::now().into_std()
@@ -226,7 +229,8 @@ impl Driver {
     /// Takes an event and what has come with it: the answers leave together.
     fn feed_link_all(&mut self, event: LinkEvent) {
         self.feed_link(event);
-        while let Some(event) = self.link.buffered() {
+        for _ in 0..BATCH {
+            let Some(event) = self.link.buffered() else { return };
             self.carry_out();
             self.feed_link(event);
         }

@@ -48,7 +48,7 @@ pub struct MsrpArrival {
 #[derive(Debug)]
 pub enum MsrpWay {
     /// For itself.
-    Own(MsrpConnection),
+    Own(Box<MsrpConnection>),
     /// Together with others (RFC 4975 section 5.4).
     Shared(MsrpPort),
 }

@@ -1,15 +1,21 @@
 //! MSRP over WebSocket (RFC 7977), as browsers speak it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chatbridge::msrp::Event;
-use chatbridge::net::{MsrpSettings, Service};
+use chatbridge::net::{MsrpSettings, MsrpTls, Service};
 use futures_util::{SinkExt, StreamExt};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
+use crate::certificates::Authority;
 use crate::stage::{House, PEER, Raw, hello, ok, send, soon, start};
 
 type Browser = WebSocketStream<TcpStream>;
@@ -71,6 +77,35 @@ async fn a_browser_talks_and_is_talked_to_frame_by_frame() {
     }
     seat.close();
     while !matches!(soon(browser.next()).await, None | Some(Err(_))) {}
+}
+
+#[tokio::test]
+async fn a_browser_talks_under_tls() {
+    let authority = Authority::new();
+    let tls = Arc::new(MsrpTls::read(&authority.settings(&["127.0.0.1"])).unwrap());
+    let settings = MsrpSettings { tls: Some(tls), ..MsrpSettings::default() };
+    let house = House::serving(Service::Wss, settings).await;
+    let mut seat = house.seat("s");
+    seat.listen(PEER);
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority.file()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(house.place).await.unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    let request = ClientRequestBuilder::new(format!("wss://{}/", house.place).parse().unwrap());
+    let request = request.with_sub_protocol("msrp");
+    let (mut browser, _) = soon(client_async(request, stream)).await.unwrap();
+    browser.send(Message::text(send(&house.uri("s"), "one", "secret"))).await.unwrap();
+    let answer = soon(browser.next()).await.unwrap().unwrap();
+    assert_eq!(start(answer.to_text().unwrap()), "one 200");
+    seat.is_bound().await;
+    assert_eq!(seat.message().await, "secret");
 }
 
 #[tokio::test]

@@ -122,3 +122,58 @@ impl Line {
 
 /// How many bytes may wait to leave before reading stops.
 const HIGH_WATER: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A connection on which one piece of bytes comes, and nothing after it.
+    #[derive(Debug)]
+    struct Once(Option<&'static [u8]>);
+
+    impl MsrpWire for Once {
+        fn poll_read(
+            &mut self,
+            _cx: &mut Context<'_>,
+            into: &mut BytesMut,
+        ) -> Poll<io::Result<usize>> {
+            into.reserve(64 * 1024);
+            let Some(bytes) = self.0.take() else { return Poll::Pending };
+            into.extend_from_slice(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn push(&mut self, _frame: Bytes) {}
+
+        fn waiting(&self) -> usize {
+            0
+        }
+
+        fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn a_connection_on_which_nothing_happens_holds_no_buffer() {
+        let frame = b"MSRP t SEND\r\nTo-Path: msrp://a:1/s;tcp\r\nFrom-Path: msrp://b:1/t;tcp\r\n\
+                      -------t$\r\n";
+        for (bytes, is_whole) in [(&frame[..], true), (&frame[..20], false)] {
+            let wire = Box::new(Once(Some(bytes)));
+            let mut line = Line::new(wire, Limits::default(), Shown::default());
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(line.poll_transfer(&mut cx).is_ready());
+            assert_eq!(line.parsed().is_some(), is_whole);
+            assert!(line.poll_transfer(&mut cx).is_pending());
+            assert_eq!(line.incoming.capacity() == 0, is_whole);
+            assert_eq!(line.unparsed(), if is_whole { 0 } else { 20 });
+        }
+    }
+
+    /// What one connection costs beside the buffers of its socket and of what is under way.
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Line>() + size_of::<super::super::MsrpLink>() < 2048);
+    }
+}

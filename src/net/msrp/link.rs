@@ -72,7 +72,7 @@ pub struct MsrpLink {
 enum LinkState {
     Absent,
     Connecting(JoinHandle<io::Result<Line>>),
-    Open(Line),
+    Open(Box<Line>),
     Shared(Shared),
 }
 
@@ -110,7 +110,7 @@ impl MsrpLink {
         };
         match way {
             MsrpWay::Own(connection) => {
-                let mut line = Line::resume(connection, shown);
+                let mut line = Box::new(Line::resume(*connection, shown));
                 if !is_free {
                     line.answer(&first, 506);
                     // What does not fit its empty send buffer is not worth waiting for.
@@ -209,7 +209,7 @@ impl MsrpLink {
                 LinkState::Absent => std::future::pending().await,
                 LinkState::Connecting(dialling) => match dialling.await {
                     Ok(Ok(line)) => {
-                        self.state = LinkState::Open(line);
+                        self.state = LinkState::Open(Box::new(line));
                         return LinkEvent::Connected;
                     }
                     Ok(Err(error)) => (Err(error), None),
@@ -253,7 +253,7 @@ impl MsrpLink {
         let (news_in, news) = mpsc::channel(hub::INCOMING);
         let members = HashMap::from([(self.session_id.clone(), news_in)]);
         let sessions = Arc::clone(&self.sessions);
-        let hub = Hub::new(line, (frames.downgrade(), outgoing), members, sessions);
+        let hub = Hub::new(*line, (frames.downgrade(), outgoing), members, sessions);
         tokio::spawn(hub.run(frame));
         let port = MsrpPort { news, frames };
         self.state = LinkState::Shared(Shared { port, backlog: VecDeque::new(), bytes: 0 });

@@ -238,7 +238,7 @@ async fn introduce(mut line: Line, sessions: &Sessions) -> io::Result<()> {
         return Err(io::Error::other("it names a session that is not here"));
     };
     let shown = line.shown.clone();
-    let way = MsrpWay::Own(line.into_connection());
+    let way = MsrpWay::Own(Box::new(line.into_connection()));
     let letter = Letter::Msrp(Box::new(MsrpArrival { first, shown, way }));
     inbox.deliver(letter).await.map_err(|_| io::Error::other("its session is gone"))
 }

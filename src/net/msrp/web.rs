@@ -182,10 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> MsrpWire for WebWire<S> {
 }
 
 fn broken(error: tungstenite::Error) -> io::Error {
-    match error {
-        tungstenite::Error::Io(error) => error,
-        other => io::Error::other(other),
-    }
+    if let tungstenite::Error::Io(error) = error { error } else { io::Error::other(error) }
 }
 
 /// The name of MSRP as a subprotocol (RFC 7977 section 4.1).
