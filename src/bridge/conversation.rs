@@ -552,7 +552,8 @@ impl Conversation {
                 self.end_by(now, end, &[]);
             }
             (State::Invited, Role::Terminating) => {
-                self.refuse(now, Status::TEMPORARILY_UNAVAILABLE, end);
+                // A 480 would tell the originator of a decline.
+                self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
             }
             (State::Connected, _) if self.peer_left.is_some() => self.part(now),
             (State::Connected, _) => {
