@@ -333,6 +333,7 @@ pub(super) fn notify(config: &Config) -> notify::Settings {
             ..Retry::default()
         },
         allow_private: config.notify.allow_private,
+        farewell: config.notify.farewell,
         ..notify::Settings::default()
     }
 }

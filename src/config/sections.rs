@@ -355,7 +355,7 @@ pub struct Session {
     pub redirects: u8,
     /// How long a lost MSRP connection waits for the BYE that explains it.
     pub msrp_grace: Duration,
-    /// How long a leaving user waits for the answers to the messages sent last.
+    /// How long a user who leaves, or is left, waits for the answers to the messages sent last.
     pub leave_wait: Duration,
     /// How long an ended session is remembered for what still arrives.
     pub linger: Duration,
@@ -398,6 +398,8 @@ pub struct Notify {
     pub retry_window: Duration,
     /// Whether to notify private and loopback addresses.
     pub allow_private: bool,
+    /// How long the last notifications may take when the process is stopped.
+    pub farewell: Duration,
     /// How many subscriptions a user may have.
     pub max_subscriptions: usize,
     /// How long a long poll is held.
@@ -420,6 +422,7 @@ impl Notify {
             retry_max: keys.seconds("retry_max_s", 300, 1..=86_400),
             retry_window: keys.seconds("retry_window_s", 86_400, 0..=604_800),
             allow_private: keys.flag("allow_private", true),
+            farewell: keys.seconds("farewell_s", 5, 0..=600),
             max_subscriptions: keys.count("max_subscriptions", 32, 1..=10_000),
             poll: keys.seconds("poll_s", 20, 1..=600),
             max_notifications: keys.number("max_notifications", 100, 1..=10_000),

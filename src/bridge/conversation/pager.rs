@@ -44,9 +44,10 @@ impl Pager {
 }
 
 impl Conversation {
-    /// Tells whether the session is over, but still has its URL.
+    /// Tells whether the session is over, at least for the other side, but still has its URL.
     pub(super) fn is_remembered(&self) -> bool {
-        self.chat.state() == State::Ended && self.timers.forget.is_some()
+        let has_ended = self.chat.state() == State::Ended && self.timers.forget.is_some();
+        has_ended || self.peer_left.is_some()
     }
 
     /// Takes reports on messages that may be ours: from the other side only, as far as the core
