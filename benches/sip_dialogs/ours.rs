@@ -4,6 +4,7 @@ use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -223,7 +224,7 @@ pub(crate) fn say(line: &str) {
 /// What both models stand on.
 pub(crate) struct Ground {
     pub(crate) outbound: SipOutbound,
-    pub(crate) local: Local,
+    pub(crate) local: Arc<Local>,
     pub(crate) timers: Timers,
     pub(crate) answer: Body,
     pub(crate) calls: Option<Calls>,
@@ -256,7 +257,7 @@ impl Ground {
             concurrency: order.concurrency,
             hold: order.hold,
         });
-        let local = Local::new(hop, "load");
+        let local = Local::new(hop, "load").into();
         Self { outbound, local, timers: order.timers, answer: body, calls }
     }
 }

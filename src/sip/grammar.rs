@@ -101,6 +101,11 @@ impl ByteSet {
 /// The bytes of a token.
 pub(super) static TOKEN: ByteSet = ByteSet::alphanumeric_and(b"-.!%*_+`'~");
 
+/// The bytes of a display name without quotes: tokens and white space. Letters beyond ASCII are let
+/// pass, for clients write names as their users do.
+pub(super) static PLAIN_DISPLAY: ByteSet =
+    ByteSet::alphanumeric_and(b"-.!%*_+`'~ \t").with_all_beyond_ascii();
+
 /// Whether the byte may stand in a token.
 pub(super) fn is_token_byte(byte: u8) -> bool {
     TOKEN.has(byte)
@@ -315,7 +320,7 @@ fn is_param_value(value: &str) -> bool {
     !value.is_empty() && PARAM_VALUE.has_all(value)
 }
 
-static PARAM_VALUE: ByteSet = ByteSet::all_but(b"\",<>;\\").but_blanks_and_controls();
+pub(super) static PARAM_VALUE: ByteSet = ByteSet::all_but(b"\",<>;\\").but_blanks_and_controls();
 
 /// The value of a parameter by name, whatever the case: `Some("")` for a flag.
 pub(super) fn find_param<'a>(params: &'a Params, name: &str) -> Option<&'a str> {

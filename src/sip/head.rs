@@ -243,7 +243,9 @@ impl Head {
     /// What every message must have, and what must be readable where it is (RFC 3261
     /// section 8.1.1). `Max-Forwards` and the tags came later than RFC 2543 and may be missing.
     fn judge(&self) -> Result<(), WireError> {
-        if let Some(name) = ALONE.into_iter().find(|name| self.seen.has_twice(*name)) {
+        if self.seen.again & ALONE_BITS != 0
+            && let Some(name) = ALONE.into_iter().find(|name| self.seen.has_twice(*name))
+        {
             return Err(ViewError::Repeated(name.as_str()).into());
         }
         self.headers.check_vias()?;
@@ -284,6 +286,16 @@ impl Head {
 /// The header fields of which there is one at most.
 const ALONE: [Known; 6] =
     [Known::From, Known::To, Known::CallId, Known::CSeq, Known::MaxForwards, Known::ContentType];
+
+/// The places of these in a set of bits.
+const ALONE_BITS: u64 = {
+    let (mut bits, mut at) = (0, 0);
+    while at < ALONE.len() {
+        bits |= ALONE[at].bit();
+        at += 1;
+    }
+    bits
+};
 
 /// A line cut up where it stands.
 struct Field<'a> {

@@ -169,7 +169,7 @@ impl Known {
     }
 
     /// The place of this name in a set of bits.
-    pub(super) fn bit(self) -> u64 {
+    pub(super) const fn bit(self) -> u64 {
         const { assert!(KNOWN.len() <= 64, "a set of names has 64 places") };
         1 << (self as u32)
     }

@@ -90,6 +90,15 @@ impl Desk {
         }
     }
 
+    /// Gives the next output. An idle leg keeps no room for more.
+    pub(super) fn poll(&mut self) -> Option<LegOutput> {
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            self.outputs = VecDeque::new();
+        }
+        output
+    }
+
     pub(super) fn event(&mut self, event: LegEvent) {
         self.outputs.push_back(LegOutput::Event(event));
     }
@@ -105,6 +114,8 @@ impl Desk {
         if let Some(ClientOutput::Send { bytes, hop }) = client.poll() {
             self.send(bytes, hop);
         }
+        // Few legs ever have more than one or two.
+        self.clients.reserve_exact(1);
         self.clients.push((purpose, client));
     }
 
@@ -117,6 +128,7 @@ impl Desk {
             return false;
         }
         let (request, source) = (&inbound.request, &inbound.source);
+        self.servers.reserve_exact(1);
         self.servers.push(ServerTransaction::new(now, request, source, self.kit.timers));
         true
     }

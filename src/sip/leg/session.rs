@@ -34,7 +34,7 @@ pub(super) struct Session {
 }
 
 #[derive(Debug)]
-struct Offer {
+pub(super) struct Offer {
     inbound: Inbound,
     /// Whether it came without a body, so that our 2xx is the offer.
     is_ours: bool,
@@ -49,7 +49,7 @@ enum HangUp {
 
 /// A 2xx of ours to an INVITE, repeated until its ACK comes, whatever the transport.
 #[derive(Debug)]
-struct Answer {
+pub(super) struct Answer {
     number: u32,
     answered: Answered,
     bytes: Bytes,
@@ -198,6 +198,7 @@ impl Leg {
         }
         let Some(hop) = self.desk.answer(now, &invite.key, &response) else { return };
         let timers = self.desk.kit.timers;
+        session.answers.reserve_exact(1);
         session.answers.push(Answer {
             number: invite.request.cseq().map_or(0, |cseq| cseq.number),
             answered,
@@ -219,6 +220,7 @@ impl Leg {
         let confirmed = session.answers.iter().position(|answer| answer.number == cseq.number);
         let Some(at) = confirmed else { return };
         let answered = session.answers.remove(at).answered;
+        session.answers.shrink_to_fit();
         match (answered, &session.hang_up) {
             (Answered::Invitation { .. }, HangUp::NotAsked) => {
                 self.desk.event(LegEvent::Confirmed);

@@ -97,7 +97,12 @@ impl ServerTransaction {
 
     /// Gives the next wish or report.
     pub fn poll(&mut self) -> Option<ServerOutput> {
-        self.desk.outputs.pop_front()
+        let output = self.desk.outputs.pop_front();
+        if output.is_none() {
+            // What waits for many seconds keeps no room for what it will hardly ever say.
+            self.desk.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// Gives the time of the next timer.
