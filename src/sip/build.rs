@@ -10,6 +10,7 @@ use super::{Headers, Hop, Method, NameAddr, Request, Response, Status, Uri, Via}
 /// `Timestamp` of the request, and needs no tag.
 pub fn response_to(request: &Request, status: Status, to_tag: Option<&str>) -> Response {
     let mut response = Response::new(status);
+    response.headers = Headers::with_room(16, 640);
     copy_identity(&request.headers, &mut response.headers, to_tag);
     if status == Status::TRYING {
         response.headers.copy("Timestamp", &request.headers);

@@ -28,7 +28,7 @@ pub(super) struct Desk {
     /// The head of our last INVITE within the dialog: its ACK has the same credentials.
     pub(super) reinvite: Headers,
     /// Answers those who ask who we are, if we have something to answer.
-    digest: Option<DigestClient>,
+    digest: Option<Box<DigestClient>>,
     clients: Vec<(Purpose, ClientTransaction)>,
     servers: Vec<ServerTransaction>,
 }
@@ -76,7 +76,7 @@ impl Desk {
     pub(super) fn new(mut kit: Kit, call_id: Option<&str>) -> Self {
         let call_id = call_id.map_or_else(|| kit.random.token(), str::to_owned);
         let local_tag = kit.random.token();
-        let digest = kit.local.credentials.clone().map(DigestClient::new);
+        let digest = kit.local.credentials.clone().map(DigestClient::new).map(Box::new);
         Self {
             kit,
             call_id,

@@ -28,8 +28,8 @@ pub(super) struct Session {
     pub(super) reliable: Reliable,
     /// Our 2xx that wait for their ACK.
     answers: Vec<Answer>,
-    /// The re-INVITE or UPDATE that waits for `answer_offer`.
-    offer: Option<Offer>,
+    /// The re-INVITE or UPDATE that waits for `answer_offer`; as all that is rare, in a box.
+    offer: Option<Box<Offer>>,
     hang_up: HangUp,
 }
 
@@ -156,7 +156,8 @@ impl Leg {
         let state = mem::replace(&mut self.state, State::Over);
         let State::Talking(mut session) = state else { return self.state = state };
         let mut is_renewed = false;
-        if let Some(Offer { inbound: offer, is_ours }) = session.offer.take() {
+        if let Some(offer) = session.offer.take() {
+            let Offer { inbound: offer, is_ours } = *offer;
             match answer {
                 Ok(body) if offer.request.method == Method::Invite => {
                     let answered = Answered::Offer { offered: is_ours };
@@ -405,7 +406,7 @@ impl Leg {
                     let trying = response_to(&inbound.request, Status::TRYING, None);
                     self.desk.answer(now, &inbound.key, &trying);
                 }
-                session.offer = Some(Offer { inbound, is_ours: body.is_none() });
+                session.offer = Some(Box::new(Offer { inbound, is_ours: body.is_none() }));
                 return self.desk.event(LegEvent::Offer { body });
             }
             State::Deciding(_) if !only_refreshes => {
