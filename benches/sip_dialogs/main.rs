@@ -5,6 +5,7 @@
 //! SIPp's own `uac` and `uas`. Caller and callee are two processes with one thread each, on real
 //! loopback sockets; both are ours, or both SIPp's. CPU time is what the system counts for both
 //! processes, from their start to their end. Where there is no `sipp`, its rows are left out.
+//! Goals are told, not asserted: what else the machine does counts, too.
 //!
 //! Words behind `--` change the run: `calls=20000`, `open=5000`, `flat=100000`, `only=udp`.
 #![allow(clippy::print_stdout, missing_docs, reason = "a program that prints a table")]
@@ -16,7 +17,6 @@ mod sipp;
 mod tasks;
 
 use std::env;
-use std::process::exit;
 
 use chatbridge::sip::Transport;
 
@@ -54,11 +54,10 @@ fn main() {
         open(transport, number("open", 20_000), &mut verdict);
         flat(transport, number("flat", 200_000), &mut verdict);
     }
-    if !verdict.misses.is_empty() {
-        println!("\nMISSED: {}", verdict.misses.join("; "));
-        exit(1);
+    match verdict.misses.as_slice() {
+        [] => println!("\nall goals are met"),
+        misses => println!("\nmissed: {}", misses.join("; ")),
     }
-    println!("\nall goals are met");
 }
 
 /// What has not come out as it should.

@@ -249,17 +249,22 @@ pub(super) fn param_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     value.filter(|value| !value.is_empty())
 }
 
+/// Whether a parameter is there, with a value or without.
+pub(super) fn has_param(text: &str, name: &str) -> bool {
+    EachParam::of(text).filter_map(Result::ok).any(|(known, _)| known.eq_ignore_ascii_case(name))
+}
+
 /// A parameter where it stands.
-type Param<'a> = (&'a str, Option<&'a str>);
+pub(super) type Param<'a> = (&'a str, Option<&'a str>);
 
 /// The parameters of a list where they stand.
-struct EachParam<'a> {
+pub(super) struct EachParam<'a> {
     /// What is still to be read, from a semicolon on.
     rest: &'a str,
 }
 
 impl<'a> EachParam<'a> {
-    fn of(text: &'a str) -> Self {
+    pub(super) fn of(text: &'a str) -> Self {
         Self { rest: trimmed(text) }
     }
 

@@ -118,7 +118,7 @@ impl Head {
                 break;
             }
             let is_within = head.headers.len() < limits.headers && line.len() <= limits.line;
-            let field = Field::cut(line).filter(|_| is_within)?;
+            let field = Field::cut(line, bytes.get(at..)?).filter(|_| is_within)?;
             head.note_length(&field);
             head.adopt(&field, at - first);
             at += line.len() + line_break;
@@ -158,7 +158,7 @@ impl Head {
         start: usize,
         excess: Option<WireError>,
     ) -> Result<(), WireError> {
-        let field = Field::cut(line).ok_or(WireError::BadHeaderName)?;
+        let field = Field::cut(line, line).ok_or(WireError::BadHeaderName)?;
         // However bad it is, its length tells where the next message begins.
         self.note_length(&field);
         if let Some(why) = excess {
@@ -307,10 +307,11 @@ struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// `None` without a colon, and where the name is no token.
+    /// Cuts up the line that `text` begins with. `None` without a colon, and where the name is no
+    /// token.
     #[inline(always)] // What it gives is never to be put together in memory.
-    fn cut(line: &'a [u8]) -> Option<Self> {
-        if let Some((known, length)) = Known::in_front(line) {
+    fn cut(line: &'a [u8], text: &[u8]) -> Option<Self> {
+        if let Some((known, length)) = Known::in_front(text) {
             let (name, behind) = line.split_at_checked(length)?;
             return Some(Self::of_parts(line, name, Some(known), behind.get(1..)?));
         }

@@ -185,15 +185,26 @@ impl Headers {
             .filter(|element| !element.is_empty())
     }
 
-    /// Shows every element of a list header to `visit`, and counts them.
+    /// The values of all headers of a known name, line by line.
+    pub(super) fn lines_of(&self, known: Known) -> impl Iterator<Item = &str> {
+        let called = self.fields.iter().filter(move |field| field.is_known(known));
+        called.map(|field| field.value.of(&self.text))
+    }
+
+    /// Shows every element of a list header to `visit`, and counts them; a line that is plainly one
+    /// element is passed over.
     pub(super) fn try_each<E>(
         &self,
         known: Known,
+        is_plain: fn(&str) -> bool,
         visit: impl Fn(&str) -> Result<(), E>,
     ) -> Result<usize, E> {
         let mut count = 0;
-        for field in self.fields.iter().filter(|field| field.is_known(known)) {
-            let line = field.value.of(&self.text);
+        for line in self.lines_of(known) {
+            if is_plain(line) {
+                count += 1;
+                continue;
+            }
             for element in split_outside(line, b',').filter(|element| !element.is_empty()) {
                 visit(element)?;
                 count += 1;

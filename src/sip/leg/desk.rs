@@ -243,9 +243,13 @@ impl Desk {
     }
 
     /// Lets the transaction of a request that is already known deal with it.
-    pub(super) fn is_repetition(&mut self, now: Instant, request: &Request) -> bool {
-        let key = TransactionKey::of_request(request);
-        let Some(server) = self.servers.iter_mut().find(|server| *server.key() == key) else {
+    pub(super) fn is_repetition(
+        &mut self,
+        now: Instant,
+        key: &TransactionKey,
+        request: &Request,
+    ) -> bool {
+        let Some(server) = self.servers.iter_mut().find(|server| server.key() == key) else {
             return false;
         };
         server.handle_request(now, request);

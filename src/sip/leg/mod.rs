@@ -474,10 +474,10 @@ impl Leg {
 
     fn handle_request(&mut self, now: Instant, mut request: Request, source: Hop) {
         stamp_source(&mut request, &source);
-        if self.desk.is_repetition(now, &request) {
+        let key = TransactionKey::of_request(&request);
+        if self.desk.is_repetition(now, &key, &request) {
             return;
         }
-        let key = TransactionKey::of_request(&request);
         let inbound = Inbound { request, source, key };
         if inbound.request.method == Method::Ack {
             self.handle_ack(now, &inbound.request);
