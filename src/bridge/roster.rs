@@ -266,7 +266,7 @@ impl Roster {
             return self.settle(now, user);
         }
         let kit = member.access.kit(&self.settings, self.random.fork());
-        let way = (&kit.local, self.next_hops.clone());
+        let way = (&*kit.local, self.next_hops.clone());
         let enrolment = match member.access.enrolment(&self.settings, &self.terms, way) {
             Ok(enrolment) => enrolment,
             Err(why) => {

@@ -28,6 +28,7 @@ mod locate;
 mod message;
 mod method;
 mod name_addr;
+mod plain;
 mod reason;
 mod refer;
 mod registration;

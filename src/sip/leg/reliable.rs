@@ -37,7 +37,7 @@ pub(super) struct Reliable {
     /// The number of the last one.
     rseq: Option<u32>,
     /// The one that waits for its PRACK.
-    waiting: Option<Waiting>,
+    waiting: Option<Box<Waiting>>,
     /// The answer that one of them bore; the 2xx has none then (RFC 6337 section 3.1.1).
     pub(super) description: Option<Body>,
     /// The owner has accepted, but the answer is not acknowledged yet.
@@ -88,7 +88,7 @@ impl Reliable {
     /// PRACK of a response with a description, and of no other (section 3).
     pub(super) fn hold(&mut self, body: Body) -> Option<Body> {
         match &self.waiting {
-            Some(Waiting { describes: true, .. }) => self.held = Some(body),
+            Some(waiting) if waiting.describes => self.held = Some(body),
             Some(_) | None => return Some(body),
         }
         None
@@ -119,7 +119,8 @@ impl Reliable {
             give_up_at: now + timers.give_up(),
         };
         self.rseq = Some(rack.rseq);
-        self.waiting = Some(Waiting { rack, describes, repetition: Some(repetition) });
+        let waiting = Waiting { rack, describes, repetition: Some(repetition) };
+        self.waiting = Some(Box::new(waiting));
     }
 }
 

@@ -354,6 +354,7 @@ impl Leg {
         }
         let ack = placed.ack(&mut self.desk, &dialog);
         self.desk.send(ack.bytes.clone(), ack.hop.clone());
+        placed.acks.reserve_exact(1);
         placed.acks.push(ack);
         Some((dialog, answer))
     }
@@ -412,9 +413,11 @@ impl Placed {
         SentAck::new(desk, dialog, &self.hop, (self.number(), &self.request.headers))
     }
 
-    /// Gives the offer; the body is not needed for another INVITE any more.
+    /// Gives the offer. No other INVITE will be made of this one: only what more 2xx to it may ask
+    /// for is kept.
     fn take_description(&mut self) -> Body {
         self.request.body = Bytes::new();
+        self.request.headers = self.request.headers.only(&KEPT);
         self.offer.clone()
     }
 }
@@ -449,7 +452,7 @@ fn routed_hop(call: &Call) -> Option<Hop> {
 fn invite(desk: &mut Desk, call: &Call, hop: &Hop) -> (Request, Option<u32>) {
     let security = (hop.transport, call.target.is_secure());
     desk.set_contact(security, call.contact_user.as_deref(), &call.contact_params);
-    let mut headers = Headers::new();
+    let mut headers = Headers::with_room(20, 1024);
     headers.push("Via", &desk.via(hop.transport));
     headers.push("Max-Forwards", "70");
     if let Some(proxy) = call.proxy.as_ref().or(call.next_hops.first()) {
@@ -484,6 +487,9 @@ fn branch_of(headers: &Headers) -> Option<String> {
 
 /// What an ACK takes over from its INVITE, because nobody can ask for it (section 22.1).
 const CREDENTIALS: [&str; 2] = ["Authorization", "Proxy-Authorization"];
+
+/// What must be known of an INVITE that was accepted: to match another 2xx, and to ACK it.
+const KEPT: [&str; 6] = ["Via", "From", "Call-ID", "CSeq", CREDENTIALS[0], CREDENTIALS[1]];
 
 /// The first number of a dialog; any below 2^31 will do (RFC 3261 section 8.1.1.5).
 const INVITE_CSEQ: u32 = 1;

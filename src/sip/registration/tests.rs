@@ -494,7 +494,7 @@ fn kit() -> Kit {
         password: Password::Text("secret".to_owned()),
         realms: vec!["home.example".to_owned()],
     });
-    Kit { local, timers: Timers::default(), random: Random::seeded(1) }
+    Kit { local: local.into(), timers: Timers::default(), random: Random::seeded(1) }
 }
 
 fn read(bytes: Bytes) -> Request {

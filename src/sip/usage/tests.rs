@@ -237,7 +237,7 @@ pub(in crate::sip) fn kit(seed: u64) -> Kit {
         password: Password::Text("secret".to_owned()),
         realms: vec!["b.example".to_owned()],
     });
-    Kit { local, timers: Timers::default(), random: Random::seeded(seed) }
+    Kit { local: local.into(), timers: Timers::default(), random: Random::seeded(seed) }
 }
 
 /// A challenge that the kit's credentials answer.

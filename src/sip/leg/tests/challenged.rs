@@ -222,7 +222,7 @@ fn armed(transport: Transport) -> Stage {
 
 fn armed_kit(transport: Transport) -> Kit {
     let mut kit = kit("192.0.2.1", transport, 1);
-    kit.local.credentials = Some(Credentials {
+    Arc::make_mut(&mut kit.local).credentials = Some(Credentials {
         username: "alice".to_owned(),
         password: Password::Text("secret".to_owned()),
         realms: vec!["p.example".to_owned(), "b.example".to_owned()],

@@ -2,6 +2,7 @@
 //! comes to its end, and nothing is left behind.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::*;
 use crate::sip::{
@@ -378,7 +379,7 @@ impl Network {
 
     fn kit(&mut self, at: usize) -> Kit {
         let mut kit = kit(0);
-        kit.local.hop = hop(at);
+        Arc::make_mut(&mut kit.local).hop = hop(at);
         kit.random = self.chance.fork();
         kit
     }
