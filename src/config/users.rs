@@ -52,7 +52,7 @@ impl Ue {
             texts.into_iter().map(Secret::parse).collect()
         });
         let this = Self {
-            users_file: keys.optional("users_file", |path| Ok(PathBuf::from(path))),
+            users_file: keys.file("users_file"),
             registrar: keys.optional("registrar", host),
             expires: keys.seconds("expires_s", 3600, 60..=604_800),
             gruu: keys.flag("gruu", false),
@@ -282,7 +282,7 @@ mod tests {
     fn a_file_that_cannot_be_read_is_a_fault_of_its_key() {
         let text = format!("{UE}users_file = \"nowhere.toml\"\n");
         let open = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
-        let faults = Config::read_with(&text, [], open).unwrap_err();
+        let faults = Config::read_with((&text, Path::new("")), [], open).unwrap_err();
         let told: Vec<String> = faults.iter().map(Fault::to_string).collect();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
@@ -293,7 +293,7 @@ mod tests {
 
     fn read(text: &str, environment: &[(&str, &str)], file: &str) -> Result<Config, Vec<Fault>> {
         let environment = environment.iter().map(|(name, it)| (name.to_string(), it.to_string()));
-        Config::read_with(text, environment, |_| Ok(file.to_owned()))
+        Config::read_with((text, Path::new("")), environment, |_| Ok(file.to_owned()))
     }
 
     fn faults(text: &str, file: &str) -> Vec<String> {
