@@ -136,7 +136,8 @@ impl Rack {
 impl Leg {
     /// Tells the caller that the invitation is shown (180); the leg repeats it every minute. Where
     /// the caller requires it, the 180 is reliable: sent again until its PRACK comes, and if none
-    /// comes the invitation fails (RFC 3262 section 3).
+    /// comes the invitation fails (RFC 3262 section 3). To who requires that and offers nothing,
+    /// nothing is told: the 200 brings our offer.
     pub fn ring(&mut self, now: Instant) {
         let State::Deciding(deciding) = &self.state else { return };
         self.waits.set(Wait::Ring, now + RING_AGAIN);
@@ -169,6 +170,11 @@ impl Leg {
         let understood = self.desk.kit.local.supported.iter().any(|option| option == REL100);
         let is_reliable = request.headers.lists("Require", REL100)
             || (body.is_some() && understood && request.headers.lists("Supported", REL100));
+        // The first reliable answer must bear an offer where the INVITE does not (RFC 3261 section
+        // 13.2.1), and nobody has accepted yet with what we could offer.
+        if is_reliable && body.is_none() && request.body.is_empty() {
+            return;
+        }
         let mut response = self.dialog_response(request, status);
         if let Some(body) = &body {
             response.headers.push("Content-Type", &body.content_type);
