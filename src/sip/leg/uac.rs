@@ -404,7 +404,7 @@ impl Leg {
 }
 
 impl Placed {
-    fn number(&self) -> u32 {
+    pub(super) fn number(&self) -> u32 {
         self.request.cseq().map_or(INVITE_CSEQ, |cseq| cseq.number)
     }
 
