@@ -17,7 +17,7 @@
 //! | 2 | `im_server` | the embedded IM server: registrar and proxy | |
 //! | 2 | `oma` | the documents of the API in XML, JSON and form encoding | `quick_xml`, `serde_json`, `form_urlencoded` |
 //! | 1 | `chat` | what a chat is: commands, notices, the rules of a session | |
-//! | 1 | `sip` | RFC 3261 and its company | `rsip`, `md5`, `sha2` |
+//! | 1 | `sip` | RFC 3261 and its company | `rsip`, `md5`, `sha2`, `aes` |
 //! | 1 | `msrp` | RFC 4975 | `nom` |
 //! | 1 | `sdp` | session descriptions with an `m=message` line | |
 //! | 1 | `payload` | bodies: CPIM, IMDN, isComposing, multipart | `quick_xml` |

@@ -45,7 +45,7 @@ pub use build::{RequestBuilder, response_to, stamp_answer, stamp_source};
 pub use dialog::{Dialog, DialogError};
 pub use digest::{
     Algorithm, Answer, AnswerProtection, Asker, Challenge, Credentials, DigestClient, DigestServer,
-    DigestSettings, GiveUp, Password, Qop, Verdict, challenges,
+    DigestSettings, GiveUp, Password, Qop, Sim, Verdict, challenges,
 };
 pub use endpoint::{ALLOW, DialogKey, Route, accept_stateless, answer_stateless, route, stray};
 pub use grammar::BadParams;

@@ -4,7 +4,7 @@
 use super::answer::{Answer, AnswerProtection};
 use super::challenge::{Challenge, challenges};
 use super::fields::digests;
-use super::{Asker, Credentials, Qop};
+use super::{Algorithm, Asker, Credentials, Qop};
 use crate::ids::Random;
 use crate::sip::grammar::Quoted;
 use crate::sip::{Request, Response};
@@ -149,6 +149,8 @@ impl DigestClient {
             return None;
         }
         let qop = challenge.choose_qop()?;
+        // A card says nothing to a network that does not prove to be its own.
+        self.credentials.password.for_nonce(&challenge.nonce)?;
         let cnonce = String::new();
         Some(Pledge { asker, challenge, qop, cnonce, count: 0, is_untried: true })
     }
@@ -173,9 +175,11 @@ impl Pledge {
         (self.challenge.algorithm().strength(), self.qop.is_some())
     }
 
-    /// Goes on with another nonce. A key that is bound to the first one stays with it.
+    /// Goes on with another nonce. A key that is bound to the first one stays with it, and so does
+    /// what a card has answered to it.
     fn adopt(&mut self, nonce: String) {
-        if !self.challenge.algorithm().is_session() {
+        let algorithm = self.challenge.algorithm();
+        if !algorithm.is_session() && algorithm != Algorithm::AkaV1Md5 {
             self.challenge.nonce = nonce;
             self.count = 0;
         }
@@ -195,7 +199,8 @@ impl Pledge {
             protection: self.qop.map(|qop| AnswerProtection { qop, count, cnonce }),
         };
         let method = request.method.as_str();
-        answer.response = answer.expected(method, &request.body, &credentials.password);
+        let secret = credentials.password.for_nonce(&answer.nonce).unwrap_or_default();
+        answer.response = answer.expected(method, &request.body, &secret);
         answer
     }
 }
@@ -226,6 +231,7 @@ mod tests {
 
     use bytes::Bytes;
 
+    use super::super::Sim;
     use super::super::answer::answers;
     use super::super::{Algorithm, Password};
     use super::*;
@@ -286,6 +292,29 @@ mod tests {
         let answer = &answers(&request.headers, Asker::Server)[0];
         assert_eq!(answer.algorithm, Some(Algorithm::AkaV1Md5));
         assert_eq!(ask(&mut alice(), &[aka]), Err(GiveUp::NothingOurs));
+    }
+
+    #[test]
+    fn a_card_answers_every_nonce_of_its_home_and_no_other() {
+        // 3GPP TS 35.208 section 4.3, test set 1.
+        let (k, opc) =
+            (0x465b5ce8b199b49faa5f0a2ee238a6bc_u128, 0xcd63cb71954a9f4e48a5994e37a02baf);
+        let res = 0xa54211d5e3ba50bf_u64;
+        let sim = Sim::new(k.to_be_bytes(), u128::to_be_bytes(opc));
+        let nonce = "I1U8vpY3qJ0hiuZNrke/NVXzKLQ1d7m5Sp/6w1Tfr7M=";
+        let ours = format!(r#"Digest realm="r", nonce="{nonce}", algorithm=AKAv1-MD5"#);
+        let forged = ours.replace("I1U8", "J1U8");
+        let mut card = client("a", Password::Sim(sim), &[]);
+        assert_ne!(ours, forged);
+        assert_eq!(ask(&mut card, &[&forged]), Err(GiveUp::NothingOurs));
+        let mut said = Vec::new();
+        for mut card in [card, client("a", Password::Res(res.to_be_bytes().to_vec()), &[])] {
+            ask(&mut card, &[&ours]).unwrap();
+            let mut request = request("REGISTER");
+            card.authorize(&mut request);
+            said.push(answers(&request.headers, Asker::Server).remove(0).response);
+        }
+        assert_eq!(said[0], said[1]);
     }
 
     #[test]
