@@ -211,15 +211,17 @@ impl<'a> SentBy<'a> {
 }
 
 /// Where the response to a request goes (RFC 3261 section 18.2.2, RFC 3581 section 4): on a
-/// stream back where the request came from; as a datagram to `maddr`, else to `received` and
-/// `rport`, else to `received` or the host with the port of the `Via`.
+/// stream back where the request came from; as a datagram to the address of `maddr`, else to
+/// `received` and `rport`, else to `received` or the host with the port of the `Via`.
 pub fn reply_hop(via: &Via, source: &Hop) -> Hop {
     if source.transport.is_reliable() {
         return source.clone();
     }
     let default = source.transport.default_port();
-    if let Some(maddr) = via.param("maddr").filter(|host| !host.is_empty()) {
-        return Hop::new(source.transport, maddr, via.port.unwrap_or(default));
+    // A name there would make us ask DNS for whoever sends a datagram.
+    let maddr = via.param("maddr").map(|it| Hop::new(source.transport, it, default));
+    if let Some(maddr) = maddr.filter(|hop| hop.address().is_some()) {
+        return Hop { port: via.port.unwrap_or(default), ..maddr };
     }
     if via.param("rport").is_some() {
         return source.clone();
@@ -387,6 +389,8 @@ mod tests {
             ("SIP/2.0/UDP host;received=192.0.2.1", "udp:192.0.2.1:5060"),
             ("SIP/2.0/UDP host:5066;rport=9988;received=192.0.2.1", "udp:192.0.2.1:9988"),
             ("SIP/2.0/UDP host:5066;rport;maddr=224.2.0.1", "udp:224.2.0.1:5066"),
+            ("SIP/2.0/UDP host:5066;maddr=[2001:db8::7]", "udp:[2001:db8::7]:5066"),
+            ("SIP/2.0/UDP host:5066;maddr=victim.example", "udp:192.0.2.1:5066"),
         ] {
             assert_eq!(reply_hop(&parse(text), &source).to_string(), to, "{text}");
         }
