@@ -64,6 +64,11 @@ pub(super) fn bridge(
         },
         msrp_port: places.msrp.port(),
         msrp_limits: msrp_limits(config),
+        msrp_rules: bridge::MsrpRules {
+            matching: config.msrp.matching,
+            cema: config.msrp.cema,
+            contradiction: config.msrp.connect,
+        },
         invitation_timeout: session.invitation_timeout,
         msrp_connect_timeout: session.msrp_connect_timeout,
         msrp_grace: session.msrp_grace,

@@ -300,7 +300,7 @@ impl Conversation {
         if this.chat.state() == State::Ended {
             return this;
         }
-        let peer = match media::judge(sdp.as_deref()) {
+        let peer = match media::judge_offer(&this.settings, sdp.as_deref()) {
             Ok(peer) => Ok(Some(peer)),
             // The offer is ours to make, in the 200; the ACK brings the answer.
             Err(_) if is_offerless => Ok(None),
@@ -643,6 +643,7 @@ fn new_msrp(kit: &mut ConversationKit) -> msrp::Session {
     let local = media::local_uri(&kit.settings, &kit.random.uuid());
     let mut msrp = msrp::Session::new(local, kit.settings.msrp_limits, kit.random.fork());
     msrp.set_accept_types(media::accept_types());
+    msrp.set_matching(kit.settings.msrp_rules.matching);
     msrp
 }
 

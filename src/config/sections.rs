@@ -13,7 +13,9 @@ use super::values::{
     base_path, header_text, host, server_root, socket,
 };
 use crate::address::Address;
+use crate::bridge::Contradiction;
 use crate::bridge::delivery::SuccessOn;
+use crate::msrp::Matching;
 use crate::sip::Algorithm;
 
 /// `[rest]`: the face towards applications.
@@ -290,6 +292,12 @@ pub struct Msrp {
     pub advertise: Option<String>,
     /// Whether to connect to private and loopback addresses.
     pub allow_private_dial: bool,
+    /// How closely a request has to name its session.
+    pub matching: Matching,
+    /// Whether middleboxes may anchor the media (RFC 6714).
+    pub cema: bool,
+    /// Where to connect to a peer behind a middlebox that does not know how.
+    pub connect: Contradiction,
     /// The largest message, in bytes.
     pub max_message: usize,
     /// The largest chunk sent, in bytes.
@@ -310,6 +318,9 @@ impl Msrp {
             ports: u16::try_from(keys.number("ports", 16, 1..=1024)).unwrap_or(1),
             advertise: keys.optional("advertise", host),
             allow_private_dial: keys.flag("allow_private_dial", true),
+            matching: keys.choice("match"),
+            cema: keys.flag("cema", true),
+            connect: keys.choice("connect"),
             max_message: keys.count("max_message", 4_194_304, 1024..=268_435_456),
             chunk: keys.count("chunk", 2048, 128..=1_048_576),
             queue: keys.count("queue", 32, 1..=65_536),

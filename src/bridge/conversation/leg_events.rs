@@ -163,7 +163,7 @@ impl Conversation {
             return;
         }
         let (sdp, _) = media::parts(response.content_type(), &response.body);
-        match media::judge(sdp.as_deref()) {
+        match media::judge_answer(&self.settings, sdp.as_deref()) {
             Ok(peer) => {
                 if !self.chat.peer_accepted() {
                     self.leg.bye(now, None);
@@ -369,7 +369,10 @@ impl Conversation {
         };
         let (sdp, _) = media::parts(Some(&body.content_type), &body.bytes);
         match media::judge(sdp.as_deref()) {
-            Ok(peer) if self.peer.as_ref().is_some_and(|known| known.path == peer.path) => {
+            Ok(mut peer) if self.peer.as_ref().is_some_and(|known| known.path == peer.path) => {
+                if let Some(known) = self.peer.take() {
+                    peer.anchoring = known.anchoring;
+                }
                 self.peer = Some(peer);
                 let setup = self.our_setup();
                 let answer = self.describe_media(setup);
@@ -395,7 +398,7 @@ impl Conversation {
             Some(body) => media::parts(Some(&body.content_type), &body.bytes),
             None => (None, None),
         };
-        let end = match media::judge(sdp.as_deref()) {
+        let end = match media::judge_answer(&self.settings, sdp.as_deref()) {
             Ok(peer) if self.peer.as_ref().is_some_and(|known| known.path == peer.path) => {
                 self.peer = Some(peer);
                 return;

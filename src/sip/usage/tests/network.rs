@@ -69,7 +69,6 @@ fn the_same_seed_is_the_same_story() {
 }
 
 /// Whatever a host may run.
-#[expect(clippy::large_enum_variant, reason = "there are two of them")]
 enum Any {
     Subscriber(Subscriber),
     Notifier(Notifier),

@@ -10,8 +10,6 @@ use std::fmt;
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 
-use crate::sip::seal::same;
-
 /// What is on the card of a user, and known to the home network.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sim {
@@ -52,7 +50,7 @@ impl Sim {
         turned.rotate_left(8);
         let out1 = self.output(xor(mixed, turned), 0);
         let proof = out1.first_chunk::<8>()?;
-        if !same(proof, mac) {
+        if u64::from_be_bytes(*proof) != u64::from_be_bytes(*mac) {
             return None;
         }
         out2.last_chunk::<8>().copied()
