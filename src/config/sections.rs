@@ -10,7 +10,7 @@ use super::accounts::{Account, accounts, accounts_file};
 use super::reader::{Reader, Value};
 use super::values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
-    base_path, file, header_text, host, server_root, socket,
+    base_path, header_text, host, server_root, socket,
 };
 use crate::address::Address;
 use crate::bridge::Contradiction;
@@ -115,10 +115,10 @@ impl Sip {
             listen: keys.socket("listen", ("127.0.0.1", 5080)),
             advertise: keys.optional("advertise", host),
             tls_listen: keys.optional("tls_listen", socket),
-            certificate: keys.optional("certificate", file),
-            private_key: keys.optional("private_key", file),
-            client_ca: keys.optional("client_ca", file),
-            ca: keys.optional("ca", file),
+            certificate: keys.file("certificate"),
+            private_key: keys.file("private_key"),
+            client_ca: keys.file("client_ca"),
+            ca: keys.file("ca"),
             reload: keys.seconds("reload_s", 10, 1..=86_400),
             handshake_timeout: keys.seconds("handshake_timeout_s", 5, 1..=60),
             connect_timeout: keys.seconds("connect_timeout_s", 5, 1..=60),
@@ -261,7 +261,9 @@ impl ImServer {
         let users = keys.parsed("users", lab, addresses);
         let create_users = keys.flag("create_users", true);
         let mut known = keys.parsed("accounts", Vec::new(), accounts);
-        known.extend(keys.parsed("accounts_file", Vec::new(), accounts_file));
+        let home = keys.home().to_owned();
+        let listed = |value: &Value| accounts_file(value, &home);
+        known.extend(keys.parsed("accounts_file", Vec::new(), listed));
         Self {
             listen,
             users,

@@ -104,7 +104,7 @@ impl Stage {
             target: Uri::parse("sip:room@example.com").unwrap(),
             from: address("\"Alice\" <sip:alice@example.com>"),
             to: address("<sip:room@example.com>"),
-            next_hop: Some(Hop::new(self.transport, "127.0.0.1", port)),
+            next_hops: vec![Hop::new(self.transport, "127.0.0.1", port)],
             proxy: None,
             route: Vec::new(),
             headers: Vec::new(),
@@ -149,6 +149,7 @@ impl Stage {
                         let tell = OnFailure::new(move || drop(failed.send(to)));
                         self.sockets.outbound.send(bytes, &hop, tell);
                     }
+                    UsageOutput::Spare { .. } => {}
                     UsageOutput::Event(event) => {
                         let line = U::tell(event);
                         act(usage, &line);

@@ -92,8 +92,14 @@ impl Conversation {
         let mut busy = false;
         while let Some(output) = self.pager.sending.as_mut().and_then(Inquiry::poll) {
             busy = true;
-            if let UsageOutput::Send { bytes, hop } = output {
-                self.outputs.push_back(Output::Sip { bytes, hop });
+            match output {
+                UsageOutput::Send { bytes, hop } => {
+                    self.outputs.push_back(Output::Sip { bytes, hop });
+                }
+                UsageOutput::Spare { hop, wait } => {
+                    self.outputs.push_back(Output::Spare { hop, wait });
+                }
+                UsageOutput::Event(_) => {}
             }
         }
         self.pager.sending.take_if(|inquiry| inquiry.is_finished());
@@ -101,7 +107,7 @@ impl Conversation {
             return busy;
         }
         let Some(body) = self.pager.waiting.pop_front() else { return busy };
-        let who = (&self.user, self.attempt.next_hops.first().cloned());
+        let who = (&self.user, self.attempt.next_hops.as_slice());
         let parties = (self.chat.own(), self.chat.other());
         if let Ok(errand) = pager::errand((&self.settings, &self.access), who, parties) {
             let kit = self.access.kit(&self.settings, self.random.fork());
