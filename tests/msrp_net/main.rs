@@ -11,7 +11,7 @@
 //! | M13 | `plain::m13_a_peer_that_stops_reading_stops_nobody_else` |
 //! | M15 | `secure::m15_…` |
 //! | M16 | `lost::m16_…` |
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
 #[path = "../transports/certificates.rs"]
 #[allow(dead_code, reason = "mutual TLS is for SIP")]

@@ -17,10 +17,10 @@ async fn m12_who_names_no_session_is_closed_whatever_it_says() {
     for trickle in [&b""[..], b"\r\n", slow.as_bytes()] {
         let mut peer = Raw::connect(house.place).await;
         let mut pace = interval(Duration::from_millis(5));
-        let mut bytes = trickle.iter().cycle();
+        let bytes = trickle.iter().cycle();
         let (mut read, mut write) = peer.stream.split();
         let speak = async {
-            while let Some(byte) = bytes.next() {
+            for byte in bytes {
                 pace.tick().await;
                 if write.write_all(&[*byte]).await.is_err() {
                     break;
