@@ -17,17 +17,19 @@
 //! | 2 | `im_server` | the embedded IM server: registrar and proxy | |
 //! | 2 | `oma` | the documents of the API in XML, JSON and form encoding | `quick_xml`, `serde_json`, `form_urlencoded` |
 //! | 1 | `chat` | what a chat is: commands, notices, the rules of a session | |
-//! | 1 | `sip` | RFC 3261 and its company | `rsip`, `md5`, `sha2` |
+//! | 1 | `sip` | RFC 3261 and its company | `rsip`, `sha2` |
 //! | 1 | `msrp` | RFC 4975 | `nom` |
 //! | 1 | `sdp` | session descriptions with an `m=message` line | |
 //! | 1 | `payload` | bodies: CPIM, IMDN, isComposing, multipart | `quick_xml` |
 //! | 0 | `ids` | identifiers and the source of randomness that is handed in | `rand` |
 //! | 0 | `address` | `tel:`, `sip:` and `acr:` addresses | |
+//! | 0 | `digest` | Digest authentication as arithmetic: challenges, answers, hashes | `md5`, `sha2`, `aes` |
 //! | 0 | `clock` | wall time derived from the instant that is handed in | |
 //! | 0 | `reach` | how far an IP address reaches | |
 
 pub mod address;
 pub mod clock;
+pub mod digest;
 pub mod ids;
 pub mod reach;
 

@@ -8,6 +8,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::anchor::{Anchoring, Contradicted};
 use super::delivery::ImdnNews;
 use super::profile::CpimIdentity;
 use super::settings::Settings;
@@ -36,6 +37,8 @@ const ACCEPT_WRAPPED_TYPES: [&str; 3] = ["text/plain", "message/imdn+xml", IS_CO
 pub(super) struct Peer {
     /// Where its MSRP lives.
     pub(super) path: msrp::Path,
+    /// Where a connection to it goes.
+    pub(super) anchoring: Anchoring,
     media: MessageMedia,
     description: Sdp,
 }
@@ -58,6 +61,9 @@ pub(super) enum Unusable {
     /// TLS, which this version does not speak.
     #[error("TCP/TLS/MSRP is not supported: TCP/MSRP is")]
     Tls,
+    /// It has gone through a middlebox that does not know how (RFC 6714 section 4.3).
+    #[error("c= and m= contradict a=path, and there is no a=msrp-cema")]
+    Contradicted,
     /// Its path is no MSRP path.
     #[error("a=path is no MSRP path")]
     BadPath,
@@ -70,7 +76,7 @@ impl Unusable {
             Self::Stream(stream) => stream.warning(),
             Self::Tls => 302,
             Self::Missing | Self::Removed(_) => 304,
-            Self::Malformed(_) | Self::BadPath => 399,
+            Self::Malformed(_) | Self::Contradicted | Self::BadPath => 399,
         };
         let text = self.to_string().replace(['"', '\\'], "'");
         vec![("Warning".to_owned(), format!("{code} chatbridge \"{text}\""))]
@@ -96,7 +102,23 @@ fn side(setup: sdp::Setup) -> msrp::Setup {
     }
 }
 
-/// Judges the other side's description.
+/// Judges the other side's offer.
+pub(super) fn judge_offer(settings: &Settings, sdp: Option<&[u8]>) -> Result<Peer, Unusable> {
+    let peer = judge(sdp)?;
+    let anchoring = Anchoring::of_offer(settings.msrp_rules, &peer.media, &peer.path);
+    let anchoring = anchoring.map_err(|Contradicted| Unusable::Contradicted)?;
+    Ok(Peer { anchoring, ..peer })
+}
+
+/// Judges the other side's answer to our offer.
+pub(super) fn judge_answer(settings: &Settings, sdp: Option<&[u8]>) -> Result<Peer, Unusable> {
+    let peer = judge(sdp)?;
+    let anchoring = Anchoring::of_answer(settings.msrp_rules, &peer.media, &peer.path);
+    let anchoring = anchoring.map_err(|Contradicted| Unusable::Contradicted)?;
+    Ok(Peer { anchoring, ..peer })
+}
+
+/// Judges a description of a stream that is there already, or is to be.
 pub(super) fn judge(sdp: Option<&[u8]>) -> Result<Peer, Unusable> {
     let description = Sdp::parse(sdp.ok_or(Unusable::Missing)?).map_err(Unusable::Malformed)?;
     let media = match description.usable() {
@@ -108,7 +130,7 @@ pub(super) fn judge(sdp: Option<&[u8]>) -> Result<Peer, Unusable> {
         return Err(Unusable::Tls);
     }
     let path = msrp::Path::parse(&media.path).map_err(|_| Unusable::BadPath)?;
-    Ok(Peer { path, media, description })
+    Ok(Peer { path, anchoring: Anchoring::default(), media, description })
 }
 
 /// Finds the description, and a first message, in the body of an INVITE or its answer.
@@ -175,7 +197,9 @@ impl Origin {
 /// Writes our offer.
 pub(super) fn offer(settings: &Settings, local: &msrp::Uri, origin: &mut Origin) -> Body {
     origin.publish(|id, version| {
-        sdp::write(&describe(settings, local, (id, version), sdp::Setup::ActPass))
+        let mut described = describe(settings, local, (id, version), sdp::Setup::ActPass);
+        described.media.cema = settings.msrp_rules.cema;
+        sdp::write(&described)
     })
 }
 
@@ -195,6 +219,7 @@ pub(super) fn answer(
         match peer {
             Some(peer) => {
                 described.media.direction = peer.media.direction.answer();
+                described.media.cema = peer.anchoring.cema;
                 sdp::write_answer(&described, &peer.description)
             }
             None => sdp::write(&described),
@@ -238,6 +263,7 @@ fn describe(
             setup: Some(setup),
             direction: Direction::SendRecv,
             max_size: None,
+            cema: false,
         },
     }
 }
@@ -377,16 +403,28 @@ pub(super) enum Received {
     Reports(Vec<(String, ImdnNews)>),
     /// Nothing for an application.
     Nothing,
+    /// Nothing that can be used: what its sender is to be told, a code of RFC 4975 section 10.
+    Useless(u16),
 }
 
 /// Reads a received body; identities inside are not looked at, the SIP layer has named the sender.
+///
+/// A notification or a composing state that cannot be read is passed over: its sender has nobody to
+/// tell of it, and must not be answered with a notification (RFC 5438 section 7.2.1).
 pub(super) fn unwrap(content_type: &str, body: Bytes) -> Received {
-    let Some(kind) = MediaType::parse(content_type) else { return Received::Nothing };
+    if content_type.is_empty() && body.is_empty() {
+        return Received::Nothing;
+    }
+    let Some(kind) = MediaType::parse(content_type) else { return Received::Useless(415) };
     if kind.essence() != CPIM {
         return content(content_type, &kind, body, None);
     }
-    let Ok(cpim) = Cpim::parse(body) else { return Received::Nothing };
-    let Some(kind) = cpim.media_type() else { return Received::Nothing };
+    let Ok(cpim) = Cpim::parse(body) else { return Received::Useless(400) };
+    // Whoever requires what we do not know does not want the message read (RFC 3862 section 3.5).
+    if cpim.not_understood().is_some() {
+        return Received::Useless(400);
+    }
+    let Some(kind) = cpim.media_type() else { return Received::Useless(415) };
     let content_type = cpim.content_type.clone();
     content(&content_type, &kind, cpim.body.clone(), Some(&cpim))
 }
@@ -400,12 +438,10 @@ fn content(content_type: &str, kind: &MediaType, body: Bytes, cpim: Option<&Cpim
         let reports = Imdn::parse_all(content_type, &body).unwrap_or_default();
         return Received::Reports(reports.into_iter().map(news_of).collect());
     }
-    if kind.family() != "text" {
-        return Received::Nothing;
-    }
-    let text = match cpim {
+    let is_text = kind.family() == "text" || kind.essence() == CPIM;
+    let text = match cpim.filter(|_| is_text) {
         Some(cpim) => cpim.text_content(),
-        None => Some(String::from_utf8_lossy(&body).into_owned()),
+        None => is_text.then(|| String::from_utf8_lossy(&body).into_owned()),
     };
     let asked = cpim.map(Cpim::imdn).unwrap_or_default();
     match text {
@@ -419,7 +455,8 @@ fn content(content_type: &str, kind: &MediaType, body: Bytes, cpim: Option<&Cpim
                 failed: false,
             },
         }),
-        Some(_) | None => Received::Nothing,
+        Some(_) => Received::Nothing,
+        None => Received::Useless(415),
     }
 }
 

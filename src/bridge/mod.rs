@@ -8,6 +8,7 @@ pub mod description;
 pub mod sip_outcomes;
 
 mod access;
+mod anchor;
 mod conversation;
 mod identity;
 mod invite;
@@ -24,4 +25,4 @@ pub use identity::{Naming, Realm, Standing, TargetUri};
 pub use pager::{Reports, reports_in};
 pub use profile::{PROFILES, Profile};
 pub use roster::{Pace, Roster, RosterInput, RosterOutput};
-pub use settings::Settings;
+pub use settings::{Contradiction, MsrpRules, Settings};

@@ -91,6 +91,13 @@ pub enum RosterOutput {
         /// Where it goes.
         hop: Hop,
     },
+    /// A hop of the core is overloaded, and asks for a pause.
+    Spare {
+        /// That hop.
+        hop: Hop,
+        /// How long.
+        wait: Duration,
+    },
     /// A user is registered, for the first time, again, or otherwise than before.
     Registered {
         /// How its requests reach the core from now on.
@@ -339,6 +346,7 @@ impl Roster {
                 RegistrationOutput::Send { bytes, hop } => {
                     RosterOutput::Send { user: user.clone(), bytes, hop }
                 }
+                RegistrationOutput::Spare { hop, wait } => RosterOutput::Spare { hop, wait },
                 RegistrationOutput::Event(event) => {
                     let revival = now + self.pace.retry_refused;
                     let revival = (!self.pace.retry_refused.is_zero()).then_some(revival);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::delivery::SuccessOn;
 use super::identity::{Realm, Standing};
 use super::profile::Profile;
-use crate::msrp::Limits;
+use crate::msrp::{Limits, Matching};
 use crate::sip::{Credentials, Hop, Local, Status, Timers};
 
 /// How conversations behave.
@@ -39,13 +39,15 @@ pub struct Settings {
     pub msrp_port: u16,
     /// Bounds of the MSRP engine.
     pub msrp_limits: Limits,
+    /// How peers and their descriptions are taken.
+    pub msrp_rules: MsrpRules,
     /// How long an invitation may stay unanswered.
     pub invitation_timeout: Duration,
     /// How long the MSRP connection may take after the session was accepted.
     pub msrp_connect_timeout: Duration,
     /// How long a lost MSRP connection waits for the BYE that explains it.
     pub msrp_grace: Duration,
-    /// How long a leaving user waits for the answers to the messages sent last.
+    /// How long a user who leaves, or is left, waits for the answers to the messages sent last.
     pub leave_wait: Duration,
     /// How long an ended session still answers its URL.
     pub linger: Duration,
@@ -63,6 +65,36 @@ pub struct Settings {
     pub tracked_messages: usize,
     /// How many redirections (RFC 3261 section 8.1.3.4) are followed.
     pub redirects: u8,
+}
+
+/// How MSRP peers and their descriptions are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MsrpRules {
+    /// How closely a request has to name its session.
+    pub matching: Matching,
+    /// Whether we take part in anchoring the media at middleboxes (RFC 6714).
+    pub cema: bool,
+    /// What becomes of peers that do not, but stand behind a middlebox by their descriptions.
+    pub contradiction: Contradiction,
+}
+
+/// What to do where the `c=` and `m=` lines of a peer without CEMA contradict its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Contradiction {
+    /// Connect to where the path says (RFC 4975 section 8).
+    #[default]
+    Path,
+    /// Connect to where the lines say.
+    Lines,
+    /// Refuse the session where RFC 6714 does.
+    Refuse,
+}
+
+impl Default for MsrpRules {
+    fn default() -> Self {
+        let (matching, contradiction) = (Matching::default(), Contradiction::default());
+        Self { matching, cema: true, contradiction }
+    }
 }
 
 impl Settings {
@@ -100,6 +132,7 @@ pub(crate) fn sample() -> Settings {
         session_timer: None,
         msrp_host: "192.0.2.1".to_owned(),
         msrp_port: 2855,
+        msrp_rules: MsrpRules::default(),
         msrp_limits: Limits::default(),
         invitation_timeout: minute,
         msrp_connect_timeout: minute,

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::reader::Choice;
+use crate::bridge::Contradiction;
 use crate::bridge::delivery::SuccessOn;
+use crate::msrp::Matching;
 
 /// What a `201` carries (TS Chat 6.1.5.1, 6.1.5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +118,16 @@ impl Choice for TargetUri {
 
 impl Choice for SuccessOn {
     const WORDS: &'static [(&'static str, Self)] = &[("report", Self::Report), ("hop", Self::Hop)];
+}
+
+impl Choice for Matching {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("session-id", Self::SessionId), ("strict", Self::Strict)];
+}
+
+impl Choice for Contradiction {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("path", Self::Path), ("cline", Self::Lines), ("reject", Self::Refuse)];
 }
 
 impl Choice for LogFormat {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::event::Incoming;
 use super::frame::{Continuation, FailureReport, Frame};
 use super::limits::Limits;
+use super::uri::Path;
 
 /// The messages of one session of which only a part has come.
 #[derive(Debug)]
@@ -33,6 +34,18 @@ pub(super) enum Taken {
     Repeated(Incoming),
     /// Its message goes on, or was given up by its sender.
     Nothing,
+}
+
+/// A message of which no more has come for too long.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stalled {
+    pub(super) message_id: String,
+    pub(super) from_path: Path,
+    pub(super) failure_report: FailureReport,
+    /// How many octets have come without a gap.
+    pub(super) received: u64,
+    /// How many there should be, as far as that was said.
+    pub(super) total: Option<u64>,
 }
 
 /// The code with which a chunk is refused.
@@ -82,16 +95,25 @@ impl Assembly {
         }
     }
 
-    /// Refuses what has stood still for too long, and tells how many messages that were.
-    pub(super) fn expire(&mut self, now: Instant) -> usize {
+    /// Forgets the message that was complete last: should it come again, it is one anew.
+    pub(super) fn forget_last(&mut self) {
+        self.complete.pop_back();
+    }
+
+    /// Refuses what has stood still for too long.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Stalled> {
         let stall = self.limits.stall;
         let stale = |half: &Half| now.saturating_duration_since(half.touched) >= stall;
-        let ids: Vec<String> =
-            self.open.iter().filter(|(_, half)| stale(half)).map(|(id, _)| id.clone()).collect();
-        for id in &ids {
-            self.refuse(id, false);
+        let stalled: Vec<Stalled> = self
+            .open
+            .iter()
+            .filter(|(_, half)| stale(half))
+            .map(|(id, half)| half.stalled(id))
+            .collect();
+        for Stalled { message_id, .. } in &stalled {
+            self.refuse(message_id, false);
         }
-        ids.len()
+        stalled
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
@@ -118,7 +140,7 @@ impl Assembly {
         }
         let complete = frame.flag == Continuation::Complete;
         if complete && start == 0 && !self.open.contains_key(message_id) {
-            return Half::new(now, frame).finish(message_id, body).map(Some);
+            return Label::of(frame).finish(message_id, body).map(Some);
         }
         // Without a name of its own a chunk cannot find its message.
         if frame.message_id.is_none() {
@@ -131,7 +153,7 @@ impl Assembly {
         half.add(now, frame, Place { start, total, end: complete.then_some(end) }, &body)?;
         match half.whole() {
             Some(body) => match self.open.remove(message_id) {
-                Some(half) => half.finish(message_id, body).map(Some),
+                Some(half) => half.label.finish(message_id, body).map(Some),
                 None => Ok(None),
             },
             None => Ok(None),
@@ -155,13 +177,21 @@ impl Assembly {
     }
 }
 
-/// A message of which only a part has come.
+/// What the header fields of a message say of it.
 #[derive(Debug)]
-struct Half {
+struct Label {
     content_type: Option<String>,
     headers: Vec<(String, String)>,
     success_report: bool,
     failure_report: FailureReport,
+}
+
+/// A message of which only a part has come.
+#[derive(Debug)]
+struct Half {
+    label: Label,
+    /// The way back to the sender.
+    from_path: Path,
     /// The octets that have come, by place; no two islands touch.
     islands: BTreeMap<u64, Vec<u8>>,
     /// The length as every chunk has to claim it that claims one.
@@ -179,20 +209,16 @@ struct Place {
     end: Option<u64>,
 }
 
-impl Half {
-    fn new(now: Instant, first: &Frame) -> Self {
-        let mut half = Self {
+impl Label {
+    fn of(first: &Frame) -> Self {
+        let mut label = Self {
             content_type: None,
             headers: Vec::new(),
             success_report: first.success_report.unwrap_or(false),
             failure_report: first.failure_report.unwrap_or_default(),
-            islands: BTreeMap::new(),
-            total: None,
-            end: None,
-            touched: now,
         };
-        half.describe(first);
-        half
+        label.describe(first);
+        label
     }
 
     /// Keeps what the first chunk that says so says of the content.
@@ -207,6 +233,36 @@ impl Half {
         }
     }
 
+    fn finish(self, message_id: &str, body: Bytes) -> Result<Incoming, Refused> {
+        let content_type = match self.content_type {
+            Some(content_type) => content_type,
+            // Bodiless, as far as the receiver is concerned; nothing can be rendered.
+            None if body.is_empty() => String::new(),
+            None => return Err(Refused(400)),
+        };
+        Ok(Incoming {
+            message_id: message_id.to_owned(),
+            content_type,
+            headers: self.headers,
+            body,
+            success_report: self.success_report,
+            failure_report: self.failure_report,
+        })
+    }
+}
+
+impl Half {
+    fn new(now: Instant, first: &Frame) -> Self {
+        Self {
+            label: Label::of(first),
+            from_path: first.from_path.clone(),
+            islands: BTreeMap::new(),
+            total: None,
+            end: None,
+            touched: now,
+        }
+    }
+
     fn add(
         &mut self,
         now: Instant,
@@ -214,7 +270,7 @@ impl Half {
         place: Place,
         body: &Bytes,
     ) -> Result<(), Refused> {
-        self.describe(frame);
+        self.label.describe(frame);
         let known = self.total.or(place.total);
         if place.total.is_some() && place.total != known {
             return Err(Refused(400));
@@ -277,25 +333,18 @@ impl Half {
         }
     }
 
-    fn reach(&self) -> u64 {
-        self.islands.last_key_value().map_or(0, |(at, island)| at + island.len() as u64)
+    fn stalled(&self, message_id: &str) -> Stalled {
+        Stalled {
+            message_id: message_id.to_owned(),
+            from_path: self.from_path.clone(),
+            failure_report: self.label.failure_report,
+            received: self.islands.get(&0).map_or(0, |island| island.len() as u64),
+            total: self.total,
+        }
     }
 
-    fn finish(self, message_id: &str, body: Bytes) -> Result<Incoming, Refused> {
-        let content_type = match self.content_type {
-            Some(content_type) => content_type,
-            // Bodiless, as far as the receiver is concerned; nothing can be rendered.
-            None if body.is_empty() => String::new(),
-            None => return Err(Refused(400)),
-        };
-        Ok(Incoming {
-            message_id: message_id.to_owned(),
-            content_type,
-            headers: self.headers,
-            body,
-            success_report: self.success_report,
-            failure_report: self.failure_report,
-        })
+    fn reach(&self) -> u64 {
+        self.islands.last_key_value().map_or(0, |(at, island)| at + island.len() as u64)
     }
 }
 
@@ -342,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn m4_chunks_come_in_any_order_twice_and_overlapping() {
+    fn m04_chunks_come_in_any_order_twice_and_overlapping() {
         let parts = [("1-4/10", "abcd", '+'), ("3-7/10", "cdefg", '+'), ("8-10/10", "hij", '$')];
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             let mut assembly = assembly();
@@ -374,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn m4_a_changed_total_drops_the_message_only() {
+    fn m04_a_changed_total_drops_the_message_only() {
         let mut assembly = assembly();
         assert_eq!(text(give(&mut assembly, "m", "1-4/10", "abcd", '+')), Ok(None));
         assert_eq!(text(give(&mut assembly, "n", "1-2/4", "ab", '+')), Ok(None));
@@ -394,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn m3_impossible_ranges_are_refused_and_nothing_is_reserved() {
+    fn m03_impossible_ranges_are_refused_and_nothing_is_reserved() {
         for (range, code) in [
             ("5-4/10", 400),
             ("0-0/0", 400),
@@ -425,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn m5_endless_chunks_are_cut_off_at_the_limit() {
+    fn m05_endless_chunks_are_cut_off_at_the_limit() {
         let mut assembly = assembly();
         for place in 0..10 {
             let range = format!("{}-*/*", place * 100 + 1);
@@ -438,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn m5_only_so_many_messages_are_open() {
+    fn m05_only_so_many_messages_are_open() {
         let mut assembly = assembly();
         for number in 0..10_000 {
             let taken = give(&mut assembly, &number.to_string(), "1-1/*", "x", '+');
@@ -449,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn m5_only_so_many_gaps_are_open() {
+    fn m05_only_so_many_gaps_are_open() {
         let mut assembly = assembly();
         let codes = (0..500).map(|number| {
             give(&mut assembly, "m", &format!("{}-*/*", number * 2 + 1), "x", '+').err()
@@ -458,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn m5_what_stands_still_is_dropped() {
+    fn m05_what_stands_still_is_dropped() {
         let mut assembly = assembly();
         let start = Instant::now();
         assert_eq!(assembly.next_timeout(), None);
@@ -466,8 +515,9 @@ mod tests {
         assert_eq!(assembly.take(start, &first, "m"), Ok(Taken::Nothing));
         let end = start + Duration::from_secs(30);
         assert_eq!(assembly.next_timeout(), Some(end));
-        assert_eq!(assembly.expire(end - Duration::from_secs(1)), 0);
-        assert_eq!(assembly.expire(end), 1);
+        assert_eq!(assembly.expire(end - Duration::from_secs(1)), []);
+        let [stalled] = <[Stalled; 1]>::try_from(assembly.expire(end)).unwrap();
+        assert_eq!((stalled.received, stalled.total), (2, Some(4)));
         let second = chunk("m", "3-4/4", "cd", '$');
         assert_eq!(assembly.take(end, &second, "m"), Err(Refused(413)));
     }

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::frame::{FailureReport, Frame};
+use super::nickname::NicknameRequest;
 use super::parse::ParseError;
+use super::uri::Path;
 
 /// Which end of the connection is ours (RFC 6135 section 4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +42,7 @@ pub struct Incoming {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
-    /// Whether the sender asked for a success report; the session has sent it.
+    /// Whether the sender asked for a success report, which is the session's to send.
     pub success_report: bool,
     /// What the sender wants to hear of failure.
     pub failure_report: FailureReport,
@@ -100,7 +102,8 @@ pub enum Output {
 pub enum Event {
     /// Messages can flow.
     Bound,
-    /// A message has come; its response stands before this event.
+    /// A message has come. Its response stands before this event, its report behind it: until then
+    /// [`Session::refuse`](super::Session::refuse) makes that a bad one.
     Message(Incoming),
     /// The next hop has taken every chunk, or nothing speaks against it and nothing more can come:
     /// with partial failure reports after the response time, with none when all is written.
@@ -127,6 +130,19 @@ pub enum Event {
         /// The remark of the peer.
         comment: Option<String>,
     },
+    /// The chat room has answered to our wish for a nickname, or has not: 408.
+    Nickname {
+        /// What was asked for; `None` was to have none.
+        nickname: Option<String>,
+        /// 200, or why not: 403, 404, 423, 424, 425, 428 (RFC 7701 section 12).
+        code: u16,
+        /// The remark of the chat room, or ours.
+        comment: Option<String>,
+    },
+    /// A participant asks for a nickname and waits for the answer.
+    NicknameAsked(NicknameRequest),
+    /// Relays act for this session: tell the peer this path, now and whenever it changes.
+    Path(Path),
     /// The session is over, and not by our wish.
     Broken(Broken),
 }
@@ -146,6 +162,12 @@ pub enum Broken {
     /// The peer sends what is no MSRP.
     #[error("the peer does not speak MSRP")]
     PeerMisbehaved,
+    /// Relays do not, or no longer, act for us: they refuse, or are silent (408).
+    #[error("the relays refuse us with {code}")]
+    Relay {
+        /// The code of RFC 4975 section 10 or RFC 4976.
+        code: u16,
+    },
     /// The peer does not know the session (481), or has it on another connection (506).
     #[error("the peer refuses the session with {code}")]
     Refused {

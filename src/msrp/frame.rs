@@ -123,7 +123,7 @@ impl TransactionId {
     }
 
     pub(super) fn read(bytes: Bytes) -> Option<Self> {
-        if Self::fits(&bytes) { Text::read(bytes).map(Self) } else { None }
+        Self::fits(&bytes).then(|| Self(Text::plain(bytes)))
     }
 
     fn fits(bytes: &[u8]) -> bool {
@@ -252,25 +252,28 @@ impl Frame {
     }
 
     /// Builds the response with `code`, unless this frame must not get one: responses and REPORTs
-    /// get none (RFC 4975 section 7.1.2), and a sender that wants no failure reports, or only
-    /// partial ones, is not bothered (section 7.1.4).
+    /// get none (RFC 4975 section 7.1.2), and the sender of a message that wants no failure
+    /// reports, or only partial ones, is not bothered (section 7.1.4).
     #[must_use]
     pub fn answer(&self, code: u16) -> Option<Self> {
-        let wanted = match self.failure_report.unwrap_or_default() {
-            FailureReport::Yes => true,
-            FailureReport::Partial => code != 200,
-            FailureReport::No => false,
-        };
         let to_path = match &self.kind {
-            // Responses to SEND go to the previous hop only (RFC 4975 section 7.2).
-            Kind::Request(Method::Send) => Path::from(self.from_path.first().clone()),
+            Kind::Request(Method::Send) => {
+                let wanted = match self.failure_report.unwrap_or_default() {
+                    FailureReport::Yes => true,
+                    FailureReport::Partial => code != 200,
+                    FailureReport::No => false,
+                };
+                // Responses to SEND go to the previous hop only (RFC 4975 section 7.2).
+                wanted.then(|| Path::from(self.from_path.first().clone()))?
+            }
+            // Such wishes are part of SEND alone, and mean nothing elsewhere.
             Kind::Request(Method::Auth | Method::Nickname | Method::Other(_)) => {
                 self.from_path.clone()
             }
             Kind::Request(Method::Report) | Kind::Response { .. } => return None,
         };
         let from_path = Path::from(self.to_path.first().clone());
-        wanted.then(|| Self::response(code, self.tid.clone(), to_path, from_path))
+        Some(Self::response(code, self.tid.clone(), to_path, from_path))
     }
 
     /// Builds a response with the usual comment.
@@ -306,16 +309,21 @@ impl Frame {
     }
 }
 
-/// Gives the remark that goes with a code of RFC 4975 section 10.
+/// Gives the remark that goes with a code of RFC 4975 section 10, RFC 4976 or RFC 7701.
 pub(super) fn comment(code: u16) -> Option<&'static str> {
     match code {
         200 => Some("OK"),
         400 => Some("Bad Request"),
+        401 => Some("Unauthorized"),
         403 => Some("Forbidden"),
+        404 => Some("Recipient Not Found"),
         408 => Some("Timeout"),
         413 => Some("Stop Sending Message"),
         415 => Some("Unsupported Media Type"),
         423 => Some("Parameter Out Of Bounds"),
+        424 => Some("Malformed Nickname"),
+        425 => Some("Nickname Reserved Or In Use"),
+        428 => Some("Private Messages Not Supported"),
         481 => Some("No Such Session"),
         501 => Some("Unknown Method"),
         506 => Some("Session In Use"),
@@ -358,6 +366,9 @@ mod tests {
         assert_eq!(code(request(Method::Report).answer(400)), None);
         let response = request(Method::Send).answer(200).unwrap();
         assert_eq!(code(response.answer(200)), None);
+        let mut nickname = request(Method::Nickname);
+        nickname.failure_report = Some(FailureReport::No);
+        assert_eq!(code(nickname.answer(200)), Some(200), "the wish is one of SEND");
     }
 
     #[test]
@@ -370,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drawn_identifier_does_not_occur_in_the_body() {
+    fn m02_a_drawn_identifier_does_not_occur_in_the_body() {
         let first = TransactionId::draw(&mut Random::seeded(3), b"");
         let body = format!("text\r\n-------{first}$\r\n");
         let second = TransactionId::draw(&mut Random::seeded(3), body.as_bytes());

@@ -1,18 +1,20 @@
 //! The start line and header section of a frame, read with nom (RFC 4975 section 9).
 
 use bytes::Bytes;
+use memchr::memchr_iter;
 use nom::branch::alt;
-use nom::bytes::complete::{tag, take_until, take_while_m_n, take_while1};
+use nom::bytes::complete::{tag, take_while_m_n, take_while1};
 use nom::character::complete::{char, digit1};
 use nom::combinator::{all_consuming, map, map_opt, opt, rest, value};
+use nom::error::{Error, ErrorKind};
 use nom::sequence::{preceded, separated_pair, terminated};
-use nom::{IResult, Parser as _};
+use nom::{Err as NomErr, IResult, Parser as _};
 
 use super::frame::{
     ByteRange, Continuation, FailureReport, Frame, Header, Kind, Method, Status, TransactionId,
 };
 use super::parse::{BadFrame, FrameFault, ParseError};
-use super::text::Text;
+use super::text::{Text, is_plain};
 use super::uri::Path;
 
 /// What a head says, as far as it could be read.
@@ -23,8 +25,6 @@ use super::uri::Path;
 pub(super) struct Head {
     /// The first thing that is wrong.
     pub(super) fault: Option<FrameFault>,
-    /// Where the body begins, if an empty line said so.
-    pub(super) body_at: Option<usize>,
     kind: Option<Kind>,
     to_path: Option<Path>,
     from_path: Option<Path>,
@@ -38,21 +38,19 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Reads the lines that `frame` has before `end`, up to an empty one.
-    pub(super) fn read(frame: &Bytes, end: usize, max_headers: usize) -> Self {
+    /// Reads the header section, which ends before `end`; its start line is read from behind the
+    /// transaction identifier on, at `start`.
+    pub(super) fn read(frame: &Bytes, start: usize, end: usize, max_headers: usize) -> Self {
         let mut head = Self::default();
-        let mut input = frame.get(..end).unwrap_or_default();
+        let mut input = frame.get(start..end).unwrap_or_default();
+        let source = Source { frame, plain: is_plain(input) };
         let mut lines = 0_usize;
         while let Ok((after, line)) = line(input) {
             input = after;
-            if line.is_empty() {
-                head.body_at = Some(end - input.len());
-                break;
-            }
             let outcome = match lines {
-                0 => head.start(frame, line),
+                0 => head.start(source, line),
                 _ if lines > max_headers => Err(FrameFault::TooManyHeaders),
-                _ => head.field(frame, line),
+                _ => head.field(source, line),
             };
             if let Err(fault) = outcome {
                 head.fault.get_or_insert(fault);
@@ -111,62 +109,91 @@ impl Head {
         }))
     }
 
-    fn start(&mut self, frame: &Bytes, line: &[u8]) -> Result<(), FrameFault> {
-        let (_, (_, what)) = start_line(line).map_err(|_| FrameFault::StartLine)?;
-        let text = |bytes: &[u8]| text(frame, bytes);
+    fn start(&mut self, source: Source<'_>, line: &[u8]) -> Result<(), FrameFault> {
+        let (_, what) = start_line(line).map_err(|_| FrameFault::StartLine)?;
         self.kind = Some(match what {
             What::Method(b"SEND") => Kind::Request(Method::Send),
             What::Method(b"REPORT") => Kind::Request(Method::Report),
             What::Method(b"AUTH") => Kind::Request(Method::Auth),
             What::Method(b"NICKNAME") => Kind::Request(Method::Nickname),
-            What::Method(other) => Kind::Request(Method::Other(text(other)?)),
+            What::Method(other) => Kind::Request(Method::Other(source.text(other)?)),
             What::Verdict(Verdict { code, comment }) => {
-                Kind::Response { code, comment: comment.map(text).transpose()? }
+                let comment = comment.map(|comment| source.text(comment)).transpose()?;
+                Kind::Response { code, comment }
             }
         });
         Ok(())
     }
 
-    fn field(&mut self, frame: &Bytes, line: &[u8]) -> Result<(), FrameFault> {
-        let (_, (name, value)) = header(line).map_err(|_| FrameFault::HeaderSyntax)?;
-        let value = text(frame, value.trim_ascii())?;
-        match Known::of(name) {
-            Some(Known::ToPath) => once(&mut self.to_path, "To-Path", Path::read(&value)?),
-            Some(Known::FromPath) => once(&mut self.from_path, "From-Path", Path::read(&value)?),
-            Some(Known::MessageId) => once(&mut self.message_id, "Message-ID", value),
-            Some(Known::ContentType) => once(&mut self.content_type, "Content-Type", value),
-            Some(Known::ByteRange) => match byte_range(value.as_bytes()) {
+    fn field(&mut self, source: Source<'_>, line: &[u8]) -> Result<(), FrameFault> {
+        let (value, name) = header(line).map_err(|_| FrameFault::HeaderSyntax)?;
+        let value = value.trim_ascii();
+        let Some(known) = Known::of(name) else {
+            if !name.iter().copied().all(is_token) {
+                return Err(FrameFault::HeaderSyntax);
+            }
+            self.headers.push(Header { name: source.text(name)?, value: source.text(value)? });
+            return Ok(());
+        };
+        source.check(value)?;
+        match known {
+            Known::ToPath => once(&mut self.to_path, "To-Path", Path::read(source.text(value)?)?),
+            Known::FromPath => {
+                once(&mut self.from_path, "From-Path", Path::read(source.text(value)?)?)
+            }
+            Known::MessageId => once(&mut self.message_id, "Message-ID", source.text(value)?),
+            Known::ContentType => once(&mut self.content_type, "Content-Type", source.text(value)?),
+            Known::ByteRange => match byte_range(value) {
                 Ok((_, range)) => once(&mut self.byte_range, "Byte-Range", range),
                 Err(_) if self.is_send() => Err(FrameFault::ByteRange),
                 // Elsewhere the range is a remark only, and some peers garble it.
                 Err(_) => Ok(()),
             },
-            Some(Known::SuccessReport) => {
+            Known::SuccessReport => {
                 // Whatever is not "yes" is the default (RFC 4975 section 7.1.1).
-                let yes = value.as_str().eq_ignore_ascii_case("yes");
+                let yes = value.eq_ignore_ascii_case(b"yes");
                 once(&mut self.success_report, "Success-Report", yes)
             }
-            Some(Known::FailureReport) => {
-                let wish = failure_report(value.as_str());
-                once(&mut self.failure_report, "Failure-Report", wish)
+            Known::FailureReport => {
+                once(&mut self.failure_report, "Failure-Report", failure_report(value))
             }
-            Some(Known::Status) => match status(value.as_bytes()) {
+            Known::Status => match status(value) {
                 Ok((_, (namespace, Verdict { code, comment }))) => {
-                    let comment = comment.map(|bytes| text(frame, bytes)).transpose()?;
+                    let comment = comment.map(|comment| source.text(comment)).transpose()?;
                     once(&mut self.status, "Status", Status { namespace, code, comment })
                 }
                 // A REPORT without a readable status says nothing; nobody is to be told.
                 Err(_) => Ok(()),
             },
-            None => {
-                self.headers.push(Header { name: text(frame, name)?, value });
-                Ok(())
-            }
         }
     }
 
     fn is_send(&self) -> bool {
         matches!(self.kind, Some(Kind::Request(Method::Send)))
+    }
+}
+
+/// The frame that is read, and whether all of its head is known to be text.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    frame: &'a Bytes,
+    plain: bool,
+}
+
+impl Source<'_> {
+    /// Cuts text out of the frame.
+    fn text(self, bytes: &[u8]) -> Result<Text, FrameFault> {
+        let part = self.frame.slice_ref(bytes);
+        if self.plain {
+            Ok(Text::plain(part))
+        } else {
+            Text::read(part).ok_or(FrameFault::HeaderText)
+        }
+    }
+
+    /// Looks whether a value is text that is not kept.
+    fn check(self, value: &[u8]) -> Result<(), FrameFault> {
+        if self.plain { Ok(()) } else { self.text(value).map(drop) }
     }
 }
 
@@ -190,24 +217,34 @@ enum Known {
 }
 
 impl Known {
+    /// Nearly every peer spells the names as the RFC does; that is looked at first, being cheap.
     fn of(name: &[u8]) -> Option<Self> {
-        let (candidate, spelling): (Self, &[u8]) = match name.len() {
-            6 => (Self::Status, b"Status"),
-            7 => (Self::ToPath, b"To-Path"),
-            9 => (Self::FromPath, b"From-Path"),
-            10 if name.starts_with(b"M") || name.starts_with(b"m") => {
-                (Self::MessageId, b"Message-ID")
+        match name {
+            b"To-Path" => Some(Self::ToPath),
+            b"From-Path" => Some(Self::FromPath),
+            b"Message-ID" => Some(Self::MessageId),
+            b"Byte-Range" => Some(Self::ByteRange),
+            b"Success-Report" => Some(Self::SuccessReport),
+            b"Failure-Report" => Some(Self::FailureReport),
+            b"Status" => Some(Self::Status),
+            b"Content-Type" => Some(Self::ContentType),
+            _ => {
+                let spelled = |known: &&(Self, &str)| name.eq_ignore_ascii_case(known.1.as_bytes());
+                Self::ALL.iter().find(spelled).map(|(known, _)| *known)
             }
-            10 => (Self::ByteRange, b"Byte-Range"),
-            12 => (Self::ContentType, b"Content-Type"),
-            14 if name.starts_with(b"S") || name.starts_with(b"s") => {
-                (Self::SuccessReport, b"Success-Report")
-            }
-            14 => (Self::FailureReport, b"Failure-Report"),
-            _ => return None,
-        };
-        name.eq_ignore_ascii_case(spelling).then_some(candidate)
+        }
     }
+
+    const ALL: [(Self, &'static str); 8] = [
+        (Self::ToPath, "To-Path"),
+        (Self::FromPath, "From-Path"),
+        (Self::MessageId, "Message-ID"),
+        (Self::ByteRange, "Byte-Range"),
+        (Self::SuccessReport, "Success-Report"),
+        (Self::FailureReport, "Failure-Report"),
+        (Self::Status, "Status"),
+        (Self::ContentType, "Content-Type"),
+    ];
 }
 
 /// The end of a start line.
@@ -224,17 +261,23 @@ struct Verdict<'a> {
     comment: Option<&'a [u8]>,
 }
 
+/// Takes a line without its break. A break is both characters: neither counts alone.
 fn line(input: &[u8]) -> IResult<&[u8], &[u8]> {
-    terminated(take_until("\r\n"), tag("\r\n")).parse(input)
+    let mut feeds = memchr_iter(b'\n', input);
+    let line = feeds.find_map(|feed| input.get(..feed)?.strip_suffix(b"\r"));
+    let line = line.ok_or(NomErr::Error(Error::new(input, ErrorKind::CrLf)))?;
+    Ok((input.get(line.len() + 2..).unwrap_or_default(), line))
 }
 
-fn start_line(line: &[u8]) -> IResult<&[u8], (&[u8], What<'_>)> {
+fn start_line(line: &[u8]) -> IResult<&[u8], What<'_>> {
     let method = map(take_while1(is_token), What::Method);
-    all_consuming((transaction, alt((map(verdict, What::Verdict), method)))).parse(line)
+    all_consuming(alt((map(verdict, What::Verdict), method))).parse(line)
 }
 
-fn header(line: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
-    separated_pair(take_while1(is_token), char(':'), rest).parse(line)
+/// Takes the name and the colon, and leaves the value. Whether the name is a token is for whoever
+/// does not know it to see.
+fn header(line: &[u8]) -> IResult<&[u8], &[u8]> {
+    terminated(take_while1(|byte| byte != b':'), char(':')).parse(line)
 }
 
 fn byte_range(input: &[u8]) -> IResult<&[u8], ByteRange> {
@@ -260,7 +303,11 @@ fn three_digits(input: &[u8]) -> IResult<&[u8], u16> {
 }
 
 fn number(input: &[u8]) -> IResult<&[u8], u64> {
-    map_opt(digit1, |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse().ok()).parse(input)
+    map_opt(digit1, |digits: &[u8]| {
+        let add = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+        digits.iter().try_fold(0, add)
+    })
+    .parse(input)
 }
 
 fn spaces(input: &[u8]) -> IResult<&[u8], &[u8]> {
@@ -269,8 +316,15 @@ fn spaces(input: &[u8]) -> IResult<&[u8], &[u8]> {
 
 /// The `token` of RFC 4975 section 9.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_graphic()
-        && !matches!(
+    TOKEN[usize::from(byte)]
+}
+
+/// Looked up, for every octet of every name comes by.
+static TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        token[byte as usize] = !matches!(
             byte,
             b'"' | b'('
                 | b')'
@@ -286,17 +340,16 @@ fn is_token(byte: u8) -> bool {
                 | b'['
                 | b'\\'
                 | b']'
-        )
-}
+        );
+        byte += 1;
+    }
+    token
+};
 
-fn failure_report(text: &str) -> FailureReport {
-    let spelled = |wish: FailureReport| text.eq_ignore_ascii_case(wish.as_str());
+fn failure_report(text: &[u8]) -> FailureReport {
+    let spelled = |wish: FailureReport| text.eq_ignore_ascii_case(wish.as_str().as_bytes());
     let wishes = [FailureReport::No, FailureReport::Partial];
     wishes.into_iter().find(|wish| spelled(*wish)).unwrap_or_default()
-}
-
-fn text(frame: &Bytes, bytes: &[u8]) -> Result<Text, FrameFault> {
-    Text::read(frame.slice_ref(bytes)).ok_or(FrameFault::HeaderText)
 }
 
 fn once<T>(place: &mut Option<T>, name: &'static str, found: T) -> Result<(), FrameFault> {

@@ -1,4 +1,5 @@
-//! RFC 4975: frames on a stream, and a session that sends and receives messages over it.
+//! RFC 4975: frames on a stream, and a session that sends and receives messages over it, through
+//! relays (RFC 4976) and in chat rooms (RFC 7701), too.
 //!
 //! [`Parser`] makes [`Frame`]s of bytes, [`Frame::write`] makes bytes of them, and a [`Session`]
 //! decides which to send.
@@ -8,8 +9,10 @@ mod event;
 mod frame;
 mod head;
 mod limits;
+mod nickname;
 mod outbox;
 mod parse;
+mod relay;
 mod reports;
 mod session;
 mod text;
@@ -21,7 +24,9 @@ pub use frame::{
     ByteRange, Continuation, FailureReport, Frame, Header, Kind, Method, Status, TransactionId,
 };
 pub use limits::Limits;
+pub use nickname::{NicknameError, NicknameRequest};
 pub use parse::{BadFrame, FrameFault, ParseError, Parser, StreamFault};
+pub use relay::{RelayError, Relays};
 pub use session::Session;
 pub use text::Text;
 pub use uri::{Matching, Path, PathError, Uri, UriError};

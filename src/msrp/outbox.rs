@@ -352,8 +352,8 @@ fn chunk_end(whole: &[u8], start: usize, size: usize) -> usize {
         return whole.len();
     }
     let within = |place: usize| whole.get(place).is_some_and(|octet| octet & 0xc0 == 0x80);
-    let back = (0..LONGEST_CHARACTER).find(|back| !within(end - back)).unwrap_or(0);
-    if end - back > start { end - back } else { end }
+    let back = (0..LONGEST_CHARACTER.min(size)).find(|back| !within(end - back)).unwrap_or(0);
+    end - back
 }
 
 fn timeout() -> Outcome {
@@ -369,7 +369,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chunk_ends_before_a_character() {
+    fn quirk_10_a_chunk_ends_before_a_character() {
         let text = "ab\u{4f60}cd".as_bytes();
         assert_eq!(chunk_end(text, 0, 2), 2);
         assert_eq!(chunk_end(text, 0, 3), 2);
@@ -378,5 +378,6 @@ mod tests {
         assert_eq!(chunk_end(text, 2, 1), 3, "a chunk has to get on");
         assert_eq!(chunk_end(text, 5, 99), 7);
         assert_eq!(chunk_end(&[0x80; 10], 0, 6), 6, "this is no text");
+        assert_eq!(chunk_end(&[0x80; 10], 0, 1), 1, "nor has it a place before the first");
     }
 }

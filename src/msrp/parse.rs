@@ -23,6 +23,7 @@ use super::uri::{Path, PathError, Uri};
 pub struct Parser {
     limits: Limits,
     end_lines: Finder<'static>,
+    empty_lines: Finder<'static>,
     stage: Stage,
 }
 
@@ -142,7 +143,12 @@ impl Parser {
     /// Starts at the beginning of a stream.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, end_lines: Finder::new(END_LINE), stage: Stage::Between }
+        Self {
+            limits,
+            end_lines: Finder::new(END_LINE),
+            empty_lines: Finder::new(EMPTY_LINE),
+            stage: Stage::Between,
+        }
     }
 
     /// Takes the next frame out of `buffer`; `None` asks for more bytes.
@@ -221,8 +227,9 @@ impl Parser {
         let tid = inside.read_tid(&frame)?;
         // The line break before the hyphens ends the last header field if there is no body.
         let head_end = end.at + LINE_BREAK;
-        let mut head = self.head(&frame, head_end);
-        let body = match head.body_at {
+        let body_at = inside.body_at.or_else(|| self.body_at(&frame, head_end));
+        let mut head = self.head(&frame, inside, body_at, head_end);
+        let body = match body_at {
             // After an empty line the hyphens may follow at once, without a break of their own.
             Some(body_at) => Some(frame.slice(body_at.min(end.at)..end.at)),
             None if head_end > self.limits.max_header_bytes => {
@@ -245,25 +252,33 @@ impl Parser {
             self.stage = Stage::Inside(inside);
             return Ok(None);
         }
+        let body_at = self.body_at(buffer, buffer.len());
+        if let Some(body_at) = body_at.filter(|body_at| fits(*body_at)) {
+            self.stage = Stage::Inside(Inside { body_at: Some(body_at), ..inside });
+            return Ok(None);
+        }
+        let fault =
+            if body_at.is_some() { FrameFault::BodyTooLarge } else { FrameFault::HeadTooLong };
         let seen = buffer.get(..self.limits.max_header_bytes).unwrap_or(buffer);
         let seen = Bytes::copy_from_slice(seen);
-        let head = self.head(&seen, seen.len());
-        let fault = match head.body_at {
-            Some(body_at) if fits(body_at) => {
-                self.stage = Stage::Inside(Inside { body_at: Some(body_at), ..inside });
-                return Ok(None);
-            }
-            Some(_) => FrameFault::BodyTooLarge,
-            None => FrameFault::HeadTooLong,
-        };
+        let head = self.head(&seen, inside, body_at, seen.len());
         let tid = inside.read_tid(&seen)?;
         buffer.advance(inside.searched);
         self.stage = Stage::Skipping { tid: tid.clone(), left: self.limits.max_message };
         Err(head.refuse(tid, fault))
     }
 
-    fn head(&self, frame: &Bytes, end: usize) -> Head {
-        Head::read(frame, end.min(self.limits.max_header_bytes), self.limits.max_headers)
+    /// Finds the end of the header section, as far as that may be.
+    fn body_at(&self, frame: &[u8], end: usize) -> Option<usize> {
+        let section = frame.get(..end.min(self.limits.max_header_bytes))?;
+        self.empty_lines.find(section).map(|at| at + EMPTY_LINE.len())
+    }
+
+    /// Reads the header section up to the body, or up to `end` where there is none.
+    fn head(&self, frame: &Bytes, inside: Inside, body_at: Option<usize>, end: usize) -> Head {
+        let end = body_at.map_or(end, |body_at| body_at - LINE_BREAK);
+        let end = end.min(self.limits.max_header_bytes);
+        Head::read(frame, inside.tid_end + 1, end, self.limits.max_headers)
     }
 }
 
@@ -364,6 +379,7 @@ fn flag_after(tail: &[u8], tid: &[u8]) -> Flag {
 }
 
 const END_LINE: &[u8] = b"\r\n-------";
+const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 const LINE_BREAK: usize = 2;
 const FLAG_AND_BREAK: usize = 3;
 const TID_AT: usize = 5;
@@ -379,7 +395,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_byte_by_byte_is_the_message_in_one_read() {
+    fn m01_a_message_byte_by_byte_is_the_message_in_one_read() {
         let stream =
             send("tid1", "Byte-Range: 1-*/*\r\nContent-Type: text/plain\r\n\r\nhello", '$');
         let whole = read(&stream).remove(0).unwrap();
@@ -396,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn hyphens_that_are_not_the_end_line_belong_to_the_body() {
+    fn m02_hyphens_that_are_not_the_end_line_belong_to_the_body() {
         for body in [
             "a\r\n-------other$\r\nb",
             "a\r\n-------tid$\r\nb",
@@ -418,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_come_in_any_order_and_case_with_any_number_of_spaces() {
+    fn m07_headers_come_in_any_order_and_case_with_any_number_of_spaces() {
         let stream = "MSRP 1469695661 SEND\r\ncontent-type:text/plain\r\nX-New:  1 \r\n\
             FROM-PATH:   msrp://a:1/x;tcp\r\nbyte-range:\t1-*/5\r\nfailure-report: PARTIAL\r\n\
             to-path:msrp://b:2/y;tcp\r\nsuccess-report: YES\r\n\r\nhello\r\n-------1469695661$\r\n";
@@ -442,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn quirk_nio_end_line_after_blank_line() {
+    fn quirk_01_nio_end_line_after_blank_line() {
         let stream = "MSRP g06SVy6 SEND\r\nTo-Path: msrp://b:2/y;tcp\r\n\
             From-Path: msrp://a:1/x;tcp\r\nContent-Type: empty/empty\r\n\r\n-------g06SVy6$\r\n";
         for size in [1, 1000] {
@@ -452,7 +468,18 @@ mod tests {
     }
 
     #[test]
-    fn quirk_msrp_java_status_lines_without_comment() {
+    fn quirk_16_msrprelay_sends_head_and_body_apart() {
+        let stream = send("tid1", "Content-Type: text/plain\r\n\r\nhello", '$');
+        let (head, body) = stream.split_at(stream.find("hello").unwrap());
+        let (mut parser, mut buffer) = (parser(), BytesMut::from(head));
+        assert_eq!(parser.next(&mut buffer), Ok(None));
+        buffer.extend_from_slice(body.as_bytes());
+        let frame = parser.next(&mut buffer).unwrap().unwrap();
+        assert_eq!(frame.body.as_deref(), Some(b"hello".as_slice()));
+    }
+
+    #[test]
+    fn quirk_08_msrp_java_status_lines_without_comment() {
         for (start, comment) in
             [("200", None), ("200 ", None), ("200 Well  done", Some("Well  done"))]
         {
@@ -466,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn quirk_rcsjta_report_with_a_plus_in_its_tid_and_a_repeated_code() {
+    fn quirk_13_rcsjta_report_with_a_plus_in_its_tid_and_a_repeated_code() {
         let frame = read(&report("Status: 000 413 413\r\nMessage-ID: abcd\r\n")).remove(0).unwrap();
         let status = frame.status.unwrap();
         assert_eq!((status.namespace, status.code), (0, 413));
@@ -474,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn report_ranges_come_in_every_shape() {
+    fn quirk_13_report_ranges_come_in_every_shape() {
         for shape in ["1-11/11", "1-11/*", "1-*/11", "1-*/*", "1-11/0", "1-0/0"] {
             let frame = read(&report(&format!("Byte-Range: {shape}\r\n"))).remove(0).unwrap();
             assert_eq!(frame.byte_range.unwrap().to_string(), shape);
@@ -486,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_methods_and_headers_are_kept() {
+    fn m07_unknown_methods_and_headers_are_kept() {
         let frame = read(&send("tid1", "", '$').replace("SEND", "PING")).remove(0).unwrap();
         assert_eq!(frame.kind, Kind::Request(Method::Other(Text::new("PING"))));
         let fields = "Content-Disposition: attachment; filename=\"a b\"\r\nContent-ID: <1@x>\r\n\
@@ -498,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn m3_a_range_that_is_none_is_refused() {
+    fn m03_a_range_that_is_none_is_refused() {
         for range in ["-1-5/5", "*-*/*", "1-5", "1-2/3/4", "99999999999999999999-1/1", "a-b/c"] {
             let error = only_error(&send("tid1", &format!("Byte-Range: {range}\r\n"), '$'));
             assert_eq!(refusal(&error), (FrameFault::ByteRange, Some(400)), "{range}");
@@ -506,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn m6_a_head_over_its_limits_is_refused_and_skipped() {
+    fn m06_a_head_over_its_limits_is_refused_and_skipped() {
         let long_line = send("tid1", &format!("X: {}\r\n", "x".repeat(20_000)), '$');
         let long_body = send("tid1", &format!("X: {}\r\n\r\nhello", "x".repeat(20_000)), '$');
         let fields = send("tid1", &"X: y\r\n".repeat(70), '$');
@@ -526,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn m6_what_is_no_msrp_ends_the_stream_at_once() {
+    fn m06_what_is_no_msrp_ends_the_stream_at_once() {
         let long_tid = format!("MSRP {} SEND\r\n", "x".repeat(65));
         for stream in
             ["GET / HTTP/1.1\r\n", "\x16\x03\x01", "msrp a SEND", &long_tid, "MSRP  x", "\rM"]
@@ -539,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn m6_a_megabyte_without_newline_is_not_held() {
+    fn m06_a_megabyte_without_newline_is_not_held() {
         let limits = Limits { max_message: 100_000, ..Limits::default() };
         let mut parser = Parser::new(limits);
         let mut buffer = BytesMut::from("MSRP tid1 ");
@@ -575,7 +602,7 @@ mod tests {
     }
 
     #[test]
-    fn m8_paths_that_are_missing_repeated_or_endless_are_refused() {
+    fn m08_paths_that_are_missing_repeated_or_endless_are_refused() {
         let good = send("tid1", "", '$');
         let to_path = "To-Path: msrp://b:2/y;tcp\r\n";
         let from_path = "From-Path: msrp://a:1/x;tcp\r\n";

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use memchr::{memchr, memchr2, memrchr};
+
 use super::text::Text;
 
 /// An address of one party in one session: `msrp://host:port/session-id;tcp`.
@@ -137,20 +139,16 @@ impl Uri {
     }
 
     pub(super) fn read(text: Text) -> Result<Self, UriError> {
-        let whole = text.as_str();
+        let whole = text.as_bytes();
         if whole.len() > MAX_URI {
             return Err(UriError::TooLong);
         }
         let (secure, rest) = scheme(whole)?;
-        let (authority, tail) = rest.split_at(rest.find(['/', ';']).unwrap_or(rest.len()));
+        let (authority, tail) = split_at(rest, memchr2(b'/', b';', rest));
         let (host, port) = host_and_port(authority)?;
-        let (session_id, parameters) = tail.split_at(tail.find(';').unwrap_or(tail.len()));
-        let session_id = session_id.strip_prefix('/').filter(|id| !id.is_empty());
-        if !session_id.is_none_or(|id| id.bytes().all(is_session_octet)) {
-            return Err(UriError::SessionId);
-        }
+        let (session_id, parameters) = session_id(tail)?;
         let transport = transport(parameters)?;
-        let span = |part: &str| Span::locate(whole, part);
+        let span = |part: &[u8]| Span::locate(whole, part);
         let (host, session_id) = (span(host), session_id.map(span));
         let transport = transport.map(span);
         Ok(Self { secure, host, port, session_id, transport, text })
@@ -207,7 +205,7 @@ impl Path {
         if text.len() > MAX_HOPS * (MAX_URI + 1) {
             return Err(PathError::TooLong);
         }
-        Self::read(&Text::new(text.trim()))
+        Self::read(Text::new(text.trim()))
     }
 
     /// Gives the next hop.
@@ -228,18 +226,34 @@ impl Path {
         1 + self.rest.len()
     }
 
+    /// Gives the way that goes on with `next` where this one ends.
+    #[must_use]
+    pub fn then(&self, next: &Self) -> Self {
+        let rest = self.rest.iter().chain(next.iter()).cloned().collect();
+        Self { first: self.first.clone(), rest }
+    }
+
+    /// Gives the way back.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        let mut uris = self.rest.iter().rev().chain([&self.first]).cloned();
+        let first = uris.next().unwrap_or_else(|| self.first.clone());
+        Self { first, rest: uris.collect() }
+    }
+
     /// Walks from the next hop to the far end.
     pub fn iter(&self) -> impl Iterator<Item = &Uri> {
         std::iter::once(&self.first).chain(&self.rest)
     }
 
-    pub(super) fn read(text: &Text) -> Result<Self, PathError> {
+    pub(super) fn read(text: Text) -> Result<Self, PathError> {
         // Nearly every path is one URI.
-        if !text.as_bytes().is_empty() && !text.as_bytes().contains(&b' ') {
-            return Ok(Self::from(Uri::read(text.clone())?));
+        let whole = text.as_bytes();
+        if !whole.is_empty() && memchr(b' ', whole).is_none() {
+            return Ok(Self::from(Uri::read(text)?));
         }
-        let whole = text.as_str();
-        let mut uris = whole.split(' ').filter(|uri| !uri.is_empty()).map(|uri| {
+        let uris = whole.split(|byte| *byte == b' ').filter(|uri| !uri.is_empty());
+        let mut uris = uris.map(|uri| {
             let span = Span::locate(whole, uri);
             let part = text.part(span.start.into(), span.end.into()).ok_or(UriError::TooLong)?;
             Uri::read(part)
@@ -278,7 +292,7 @@ struct Span {
 
 impl Span {
     /// Finds `part`, which was cut out of `whole`.
-    fn locate(whole: &str, part: &str) -> Self {
+    fn locate(whole: &[u8], part: &[u8]) -> Self {
         let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
         let narrow = |place: usize| u16::try_from(place).unwrap_or(u16::MAX);
         Self { start: narrow(start), end: narrow(start + part.len()) }
@@ -289,57 +303,82 @@ impl Span {
     }
 }
 
-fn scheme(uri: &str) -> Result<(bool, &str), UriError> {
-    let (scheme, rest) = uri.split_once("://").ok_or(UriError::Scheme)?;
-    if scheme.eq_ignore_ascii_case("msrp") {
-        Ok((false, rest))
-    } else if scheme.eq_ignore_ascii_case("msrps") {
-        Ok((true, rest))
-    } else {
-        Err(UriError::Scheme)
+fn scheme(uri: &[u8]) -> Result<(bool, &[u8]), UriError> {
+    let (scheme, rest) = split_at(uri, memchr(b':', uri));
+    let rest = rest.strip_prefix(b"://").ok_or(UriError::Scheme)?;
+    match scheme {
+        b"msrp" => Ok((false, rest)),
+        b"msrps" => Ok((true, rest)),
+        _ if scheme.eq_ignore_ascii_case(b"msrp") => Ok((false, rest)),
+        _ if scheme.eq_ignore_ascii_case(b"msrps") => Ok((true, rest)),
+        _ => Err(UriError::Scheme),
+    }
+}
+
+/// Takes the session-id, where there is one, and leaves the parameters.
+fn session_id(tail: &[u8]) -> Result<(Option<&[u8]>, &[u8]), UriError> {
+    let Some(rest) = tail.strip_prefix(b"/") else { return Ok((None, tail)) };
+    let (id, parameters) = split_at(rest, leading(SESSION_ID, rest));
+    match (id, parameters) {
+        (_, [octet, ..]) if *octet != b';' => Err(UriError::SessionId),
+        ([], _) => Ok((None, parameters)),
+        (id, _) => Ok((Some(id), parameters)),
     }
 }
 
 /// Takes `[userinfo@]host[:port]` apart. The user plays no part in MSRP (RFC 4975 section 6.1).
-fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), UriError> {
-    let place = match authority.rsplit_once('@') {
-        Some((user, place)) if user.bytes().all(is_session_octet) => place,
-        Some(_) => return Err(UriError::Host),
-        None => authority,
-    };
-    let (host, port) = if let Some(literal) = place.strip_prefix('[') {
-        let (host, rest) = literal.split_once(']').ok_or(UriError::Host)?;
-        host.parse::<Ipv6Addr>().map_err(|_| UriError::Host)?;
-        match rest.strip_prefix(':') {
-            Some(port) => (host, Some(port)),
-            None if rest.is_empty() => (host, None),
-            None => return Err(UriError::Host),
+fn host_and_port(authority: &[u8]) -> Result<(&[u8], Option<u16>), UriError> {
+    let (host, port) = split_at(authority, leading(NAME, authority));
+    match (host, port) {
+        ([_, ..], []) => Ok((host, None)),
+        ([_, ..], [b':', digits @ ..]) if memchr(b'@', digits).is_none() => {
+            Ok((host, Some(number(digits).ok_or(UriError::Port)?)))
         }
-    } else {
-        let (host, port) = match place.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (place, None),
-        };
-        if host.is_empty() || !host.bytes().all(is_name_octet) {
-            return Err(UriError::Host);
+        ([], [b'[', literal @ ..]) => {
+            let (host, rest) = split_at(literal, memchr(b']', literal));
+            let text = std::str::from_utf8(host).map_err(|_| UriError::Host)?;
+            text.parse::<Ipv6Addr>().map_err(|_| UriError::Host)?;
+            match rest {
+                b"]" => Ok((host, None)),
+                [b']', b':', digits @ ..] => {
+                    Ok((host, Some(number(digits).ok_or(UriError::Port)?)))
+                }
+                _ => Err(UriError::Host),
+            }
         }
-        (host, port)
-    };
-    let digits = |port: &&str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    match port {
-        Some(text) if !digits(&text) => Err(UriError::Port),
-        Some(text) => Ok((host, Some(text.parse().map_err(|_| UriError::Port)?))),
-        None => Ok((host, None)),
+        _ => match memrchr(b'@', authority).map(|at| authority.split_at(at)) {
+            Some((user, [_, place @ ..])) if all_are(SESSION, user) => host_and_port(place),
+            Some(_) | None => Err(UriError::Host),
+        },
     }
 }
 
+fn number(digits: &[u8]) -> Option<u16> {
+    let add = |sum: u16, digit: &u8| {
+        digit.is_ascii_digit().then_some(())?;
+        sum.checked_mul(10)?.checked_add(u16::from(digit - b'0'))
+    };
+    digits.first()?;
+    digits.iter().try_fold(0, add)
+}
+
 /// Checks `;transport;name=value…` and gives the transport.
-fn transport(parameters: &str) -> Result<Option<&str>, UriError> {
-    let Some(list) = parameters.strip_prefix(';') else { return Ok(None) };
-    if !list.split(';').all(|one| !one.is_empty() && one.bytes().all(is_session_octet)) {
+fn transport(parameters: &[u8]) -> Result<Option<&[u8]>, UriError> {
+    let Some(list) = parameters.strip_prefix(b";") else { return Ok(None) };
+    // Nearly every URI.
+    if list == b"tcp" {
+        return Ok(Some(list));
+    }
+    let mut each = list.split(|byte| *byte == b';');
+    if !each.clone().all(|one| !one.is_empty() && all_are(SESSION, one)) {
         return Err(UriError::Parameter);
     }
-    Ok(list.split(';').next().filter(|first| !first.contains('=')))
+    Ok(each.next().filter(|first| !first.contains(&b'=')))
+}
+
+/// Splits before `at`, or at the end.
+fn split_at(bytes: &[u8], at: Option<usize>) -> (&[u8], &[u8]) {
+    bytes.split_at(at.unwrap_or(bytes.len()))
 }
 
 /// Compares addresses by value and names without case, escapes undone (RFC 4975 section 6.1).
@@ -374,13 +413,41 @@ fn unescaped(host: &str) -> Cow<'_, str> {
 }
 
 fn is_name_octet(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%')
+    CLASSES[usize::from(byte)] & NAME != 0
 }
 
-/// Wider than RFC 4975 section 9, which knows unreserved characters, `+`, `=` and `/` only.
-fn is_session_octet(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`')
+fn all_are(class: u8, bytes: &[u8]) -> bool {
+    leading(class, bytes).is_none()
 }
+
+/// Finds the first octet that is not of the class.
+fn leading(class: u8, bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| CLASSES[usize::from(*byte)] & class == 0)
+}
+
+/// Octets of a host name.
+const NAME: u8 = 1;
+/// Octets of a session-id: wider than RFC 4975 section 9, which knows unreserved characters, `+`,
+/// `=` and `/` only.
+const SESSION_ID: u8 = 2;
+/// Octets of a user or a parameter.
+const SESSION: u8 = 4;
+
+/// The classes of each octet, looked up, for every octet of every path comes by.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%') {
+            classes[byte as usize] |= NAME;
+        }
+        if !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`') {
+            classes[byte as usize] |= if byte == b';' { SESSION } else { SESSION | SESSION_ID };
+        }
+        byte += 1;
+    }
+    classes
+};
 
 const MAX_URI: usize = 2048;
 const MAX_HOPS: usize = 16;
@@ -410,6 +477,26 @@ mod tests {
     }
 
     #[test]
+    fn a_user_stands_before_every_kind_of_host() {
+        for (text, host, port) in [
+            ("msrp://bob@192.0.2.1:9/s;tcp", "192.0.2.1", Some(9)),
+            ("msrp://bob:secret@h:9/s;tcp", "h", Some(9)),
+            ("msrp://h:1@other:9/s;tcp", "other", Some(9)),
+            ("msrp://a@b@h/s;tcp", "h", None),
+            ("msrp://bob@[2001:db8::1]:9/s;tcp", "2001:db8::1", Some(9)),
+            ("msrp://bob@[::1]/s;tcp", "::1", None),
+            ("msrp://[::ffff:192.0.2.1]:9/s;tcp", "::ffff:192.0.2.1", Some(9)),
+        ] {
+            let uri = uri(text);
+            assert_eq!(
+                (uri.host(), uri.port(), uri.session_id()),
+                (host, port, Some("s")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn a_wrong_uri_tells_its_part() {
         for (text, error) in [
             ("sip:alice@example.com", UriError::Scheme),
@@ -419,10 +506,16 @@ mod tests {
             ("msrp://[::1/s;tcp", UriError::Host),
             ("msrp://[nonsense]:1/s;tcp", UriError::Host),
             ("msrp://[::1]x:1/s;tcp", UriError::Host),
+            ("msrp://[::1%eth0]:1/s;tcp", UriError::Host),
+            ("msrp://bob@/s;tcp", UriError::Host),
+            ("msrp://bob@:1/s;tcp", UriError::Host),
+            ("msrp://<bob>@h:1/s;tcp", UriError::Host),
             ("msrp://a b:1/s;tcp", UriError::Host),
             ("msrp://a\r\nX: y:1/s;tcp", UriError::Host),
             ("msrp://h:/s;tcp", UriError::Port),
             ("msrp://h:+5/s;tcp", UriError::Port),
+            ("msrp://[::1]:/s;tcp", UriError::Port),
+            ("msrp://bob@h:x/s;tcp", UriError::Port),
             ("msrp://h:65536/s;tcp", UriError::Port),
             ("msrp://h:1/s\u{e9};tcp", UriError::SessionId),
             ("msrp://h:1/<s>;tcp", UriError::SessionId),
@@ -481,6 +574,9 @@ mod tests {
         let path = Path::parse("msrp://a:1/x;tcp  msrp://b:2/y;tcp ").unwrap();
         assert_eq!((path.first().host(), path.last().host(), path.hops()), ("a", "b", 2));
         assert_eq!(path.to_string(), "msrp://a:1/x;tcp msrp://b:2/y;tcp");
+        assert_eq!(path.reversed().to_string(), "msrp://b:2/y;tcp msrp://a:1/x;tcp");
+        assert_eq!(path.reversed().then(&path).hops(), 4);
+        assert_eq!(path.then(&path.reversed()).last(), path.first());
         assert_eq!(Path::parse(" "), Err(PathError::Empty));
         assert_eq!(Path::parse("x y"), Err(PathError::Uri(UriError::Scheme)));
         assert_eq!(Path::parse(&"msrp://a:1/x;tcp ".repeat(1000)), Err(PathError::TooLong));

@@ -340,7 +340,9 @@ mod tests {
     use super::*;
     use crate::address::Address;
     use crate::bridge::delivery::SuccessOn;
-    use crate::bridge::{ConversationKit, Profile, Realm, Settings, Standing, TargetUri};
+    use crate::bridge::{
+        ConversationKit, MsrpRules, Profile, Realm, Settings, Standing, TargetUri,
+    };
     use crate::chat::{Command, Invitation, OutgoingMessage, Party, ReportRequest};
     use crate::clock::Anchor;
     use crate::ids::{Random, SessionId};
@@ -434,6 +436,7 @@ mod tests {
             timers: Timers::default(),
             msrp_host: "127.0.0.1".into(),
             msrp_port: 2855,
+            msrp_rules: MsrpRules::default(),
             msrp_limits: Limits::default(),
             invitation_timeout: Duration::from_secs(180),
             msrp_connect_timeout: Duration::from_secs(10),

@@ -23,6 +23,8 @@ pub struct MessageMedia {
     pub direction: Direction,
     /// The size in bytes of the largest message that the peer wants; a hint.
     pub max_size: Option<u64>,
+    /// Whether middleboxes may anchor the media at the `c=` and `m=` lines (RFC 6714).
+    pub cema: bool,
 }
 
 /// The transport of an MSRP media line (RFC 4975 section 8.1).
@@ -104,6 +106,7 @@ impl MessageMedia {
                 .and_then(Setup::parse),
             direction: Direction::of(line, sdp),
             max_size: line.attribute("max-size").and_then(|size| size.trim().parse().ok()),
+            cema: line.attribute("msrp-cema").is_some(),
             path,
         }
     }

@@ -172,6 +172,42 @@ mod tests {
     }
 
     #[test]
+    fn a_middlebox_is_welcome_where_that_is_said() {
+        let mut local = local();
+        local.media.cema = true;
+        let text = String::from_utf8(write(&local).to_vec()).unwrap();
+        assert!(text.ends_with("a=sendrecv\r\na=msrp-cema\r\n"), "{text}");
+        assert_eq!(read(&text).usable(), Ok(local.media));
+    }
+
+    /// RFC 6135 section 4.2, and what deployed peers make of it.
+    #[test]
+    fn quirk_17_somebody_always_connects() {
+        use Setup::{ActPass, Active, Passive};
+        let offered = |text: &str| {
+            let setup = if text.is_empty() { String::new() } else { format!("a=setup:{text}\r\n") };
+            let text = format!("m=message 1 TCP/MSRP *\r\na=path:msrp://h:1/s;tcp\r\n{setup}");
+            read(&text).message().unwrap().setup
+        };
+        for (text, setup, as_answerer, as_offerer) in [
+            ("", None, Passive, Active),
+            ("active", Some(Active), Passive, Passive),
+            ("actpass", Some(ActPass), Active, Active),
+            ("ActPass", Some(ActPass), Active, Active),
+            // To be ignored (section 4.2.1) as if it were not there.
+            ("holdconn", None, Passive, Active),
+            ("nonsense", None, Passive, Active),
+            // An offerer must not say so; then it is we who connect.
+            ("passive", Some(Passive), Active, Active),
+        ] {
+            assert_eq!(offered(text), setup, "{text}");
+            assert_eq!(answer_setup(setup), as_answerer, "{text}");
+            assert_eq!(offerer_setup(setup), as_offerer, "{text}");
+        }
+        assert_eq!(offered("active\r\na=connection:new\r\na=connection:new"), Some(Active));
+    }
+
+    #[test]
     fn an_answer_has_a_line_for_each_line_of_the_offer() {
         let offer = read(
             "m=audio 4000 RTP/AVP 0 8\r\nm=message 0 TCP/MSRP *\r\n\
@@ -398,6 +434,7 @@ mod tests {
                 setup: Some(Setup::ActPass),
                 direction: Direction::SendRecv,
                 max_size: None,
+                cema: false,
             },
         }
     }
@@ -418,9 +455,9 @@ mod tests {
             (types(), types()),
             proptest::option::of(proptest::sample::select(setups)),
             proptest::sample::select(directions),
-            proptest::option::of(any::<u64>()),
+            (proptest::option::of(any::<u64>()), any::<bool>()),
         )
-            .prop_map(|(numbers, path, types, setup, direction, max_size)| {
+            .prop_map(|(numbers, path, types, setup, direction, (max_size, cema))| {
                 let (session_id, version, host, port, tls) = numbers;
                 let media = MessageMedia {
                     host: host.to_owned(),
@@ -432,6 +469,7 @@ mod tests {
                     setup,
                     direction,
                     max_size,
+                    cema,
                 };
                 Local { session_id, version, host: host.to_owned(), media }
             })

@@ -72,6 +72,9 @@ fn message(out: &mut String, media: &MessageMedia) {
     if let Some(max_size) = media.max_size {
         line(out, "a=max-size:", &[&max_size.to_string()]);
     }
+    if media.cema {
+        line(out, "a=msrp-cema", &[]);
+    }
 }
 
 fn refusal(out: &mut String, offered: &Media) {

@@ -473,7 +473,8 @@ fn read_status_line(line: &[u8]) -> Result<Start, WireError> {
         }
         _ => return Err(WireError::BadStatus),
     };
-    if has_wild_control(reason.as_bytes()) {
+    // A phrase knows no quoted strings, in which a control might be escaped.
+    if reason.bytes().any(is_control) {
         return Err(WireError::Control);
     }
     let usual = status.reason();
@@ -508,7 +509,6 @@ fn text_of(bytes: &[u8]) -> Cow<'_, str> {
 /// Whether a control character stands where none may: all but HTAB, and but those which a
 /// backslash in a quoted string leads in (RFC 3261 section 25.1, `quoted-pair`).
 fn has_wild_control(value: &[u8]) -> bool {
-    let is_control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
     if !value.iter().copied().any(is_control) {
         return false;
     }
@@ -524,4 +524,8 @@ fn has_wild_control(value: &[u8]) -> bool {
         }
     }
     false
+}
+
+fn is_control(byte: u8) -> bool {
+    (byte < b' ' && byte != b'\t') || byte == 0x7f
 }

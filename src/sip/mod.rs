@@ -6,8 +6,9 @@
 //! `timers`), `dialog`, and the usages: `leg` is that of INVITE, `registration` that of REGISTER,
 //! `subscription` that of SUBSCRIBE and NOTIFY, `refer` that of REFER, `inquiry` that of MESSAGE and
 //! OPTIONS; the last three share `usage`, and `fate` says what a refusal leaves of a usage. `digest`
-//! proves who we are, and asks others to; `seal` proves what we wrote ourselves; `instance` names us
-//! as a device; `endpoint` says whose a message is, and `locate` where one goes.
+//! proves who we are, and asks others to, with the arithmetic of [`crate::digest`]; `seal` proves
+//! what we wrote ourselves; `instance` names us as a device; `endpoint` says whose a message is, and
+//! `locate` where one goes.
 //! `rsip` lends the vocabulary of header fields to `headers`; all parsing is ours.
 
 mod build;
@@ -42,12 +43,12 @@ mod via;
 mod views;
 mod wire;
 
+pub use crate::digest::{
+    Algorithm, Answer, AnswerProtection, Challenge, Credentials, Password, Qop, Sim,
+};
 pub use build::{RequestBuilder, response_to, stamp_answer, stamp_source};
 pub use dialog::{Dialog, DialogError};
-pub use digest::{
-    Algorithm, Answer, AnswerProtection, Asker, Challenge, Credentials, DigestClient, DigestServer,
-    DigestSettings, GiveUp, Password, Qop, Verdict, challenges,
-};
+pub use digest::{Asker, DigestClient, DigestServer, DigestSettings, GiveUp, Verdict, challenges};
 pub use endpoint::{ALLOW, DialogKey, Route, accept_stateless, answer_stateless, route, stray};
 pub use grammar::BadParams;
 pub use headers::Headers;

@@ -1,10 +1,10 @@
 //! A seal: what we wrote ourselves, and nobody else could have (HMAC-SHA-256, RFC 2104).
 
 use std::fmt;
-use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use crate::digest::hexadecimal;
 use crate::ids::Random;
 
 /// Seals texts that others keep for us: nonces, and the routes of dialogs.
@@ -58,15 +58,6 @@ impl fmt::Debug for Seal {
 pub(super) fn same(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len()
         && left.iter().zip(right).fold(0, |differs, (left, right)| differs | (left ^ right)) == 0
-}
-
-/// Writes bytes in lower-case hexadecimal.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// How many digits of a seal must be there: 128 bits.

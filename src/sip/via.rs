@@ -239,8 +239,8 @@ impl<'a> SentBy<'a> {
 }
 
 /// Where the response to a request goes (RFC 3261 section 18.2.2, RFC 3581 section 4): on a
-/// stream back where the request came from; as a datagram to `maddr`, else to `received` and
-/// `rport`, else to `received` or the host with the port of the `Via`.
+/// stream back where the request came from; as a datagram to the address of `maddr`, else to
+/// `received` and `rport`, else to `received` or the host with the port of the `Via`.
 pub fn reply_hop(via: &Via, source: &Hop) -> Hop {
     reply_to(source, (via.port, via.param("maddr"), via.param("rport").is_some()))
 }
@@ -261,8 +261,10 @@ fn reply_to(source: &Hop, (port, maddr, rport): (Option<u16>, Option<&str>, bool
         return source.clone();
     }
     let port = port.unwrap_or(source.transport.default_port());
-    match maddr.filter(|host| !host.is_empty()) {
-        Some(maddr) => Hop::new(source.transport, maddr, port),
+    // A name there would make us ask DNS for whoever sends a datagram.
+    let maddr = maddr.map(|host| Hop::new(source.transport, host, port));
+    match maddr.filter(|hop| hop.address().is_some()) {
+        Some(maddr) => maddr,
         None if rport => source.clone(),
         None => Hop { port, ..source.clone() },
     }
@@ -483,6 +485,8 @@ mod tests {
             ("SIP/2.0/UDP host;received=192.0.2.1", "udp:192.0.2.1:5060"),
             ("SIP/2.0/UDP host:5066;rport=9988;received=192.0.2.1", "udp:192.0.2.1:9988"),
             ("SIP/2.0/UDP host:5066;rport;maddr=224.2.0.1", "udp:224.2.0.1:5066"),
+            ("SIP/2.0/UDP host:5066;maddr=[2001:db8::7]", "udp:[2001:db8::7]:5066"),
+            ("SIP/2.0/UDP host:5066;maddr=victim.example", "udp:192.0.2.1:5066"),
         ] {
             assert_eq!(reply_hop(&parse(text), &source).to_string(), to, "{text}");
         }

@@ -14,6 +14,7 @@ mod media;
 mod mistakes;
 mod naming;
 mod pager;
+mod payloads;
 mod proxies;
 mod refusals;
 mod registering;

@@ -120,9 +120,7 @@ impl Conversation {
             LegEvent::SessionExpired => self.end_by(now, LegEnd::SessionTimeout, &[]),
             LegEvent::Offer { body } => self.offered(now, body.as_ref()),
             LegEvent::Answer { body } => self.answered(now, body.as_ref()),
-            LegEvent::Ended { reasons } => {
-                self.end_by(now, LegEnd::LeftByPeer, &described(&reasons));
-            }
+            LegEvent::Ended { reasons } => self.begin_being_left(now, &described(&reasons)),
             LegEvent::Lost { .. } => self.end_by(now, LegEnd::DialogLost, &[]),
         }
     }
@@ -163,7 +161,7 @@ impl Conversation {
             return;
         }
         let (sdp, _) = media::parts(response.content_type(), &response.body);
-        match media::judge(sdp.as_deref()) {
+        match media::judge_answer(&self.settings, sdp.as_deref()) {
             Ok(peer) => {
                 if !self.chat.peer_accepted() {
                     self.leg.bye(now, None);
@@ -369,7 +367,10 @@ impl Conversation {
         };
         let (sdp, _) = media::parts(Some(&body.content_type), &body.bytes);
         match media::judge(sdp.as_deref()) {
-            Ok(peer) if self.peer.as_ref().is_some_and(|known| known.path == peer.path) => {
+            Ok(mut peer) if self.peer.as_ref().is_some_and(|known| known.path == peer.path) => {
+                if let Some(known) = self.peer.take() {
+                    peer.anchoring = known.anchoring;
+                }
                 self.peer = Some(peer);
                 let setup = self.our_setup();
                 let answer = self.describe_media(setup);
@@ -395,7 +396,7 @@ impl Conversation {
             Some(body) => media::parts(Some(&body.content_type), &body.bytes),
             None => (None, None),
         };
-        let end = match media::judge(sdp.as_deref()) {
+        let end = match media::judge_answer(&self.settings, sdp.as_deref()) {
             Ok(peer) if self.peer.as_ref().is_some_and(|known| known.path == peer.path) => {
                 self.peer = Some(peer);
                 return;

@@ -93,8 +93,8 @@ impl Conversation {
         let is_over = self.is_remembered();
         if !is_over {
             self.chat.demand_connected(ACT)?;
+            self.demand_staying(ACT)?;
         }
-        self.demand_staying(ACT)?;
         let wanted = self.book.wanted(message, status).map_err(|_| Refusal::NoMessage)?.cloned();
         if let Some(received) = wanted
             && let Some(wire_id) = received.wire_id
@@ -144,6 +144,9 @@ impl Conversation {
     /// Opens the MSRP session towards the peer, and lets it have what came before.
     pub(super) fn open_msrp(&mut self, now: Instant, setup: msrp::Setup) {
         let Some(peer) = &self.peer else { return };
+        if let Some((host, port)) = &peer.anchoring.place {
+            self.msrp.set_anchor(host, *port);
+        }
         self.msrp.open(now, peer.path.clone(), setup);
         self.timers.msrp = Some(now + self.settings.msrp_connect_timeout);
         for input in self.early.take().unwrap_or_default() {
@@ -175,7 +178,9 @@ impl Conversation {
             msrp::Event::Message(message) => {
                 let asked =
                     ReportRequest { delivered: message.success_report, ..Default::default() };
-                self.arrived(now, &message.content_type, message.body, asked);
+                if let Err(code) = self.arrived(now, &message.content_type, message.body, asked) {
+                    self.msrp.refuse(now, code);
+                }
             }
             msrp::Event::Sent { message_id } => {
                 self.fate(now, &message_id, &News::MsrpResponse { code: 200, comment: None });
@@ -188,6 +193,9 @@ impl Conversation {
                 let comment = comment.as_deref();
                 self.fate(now, &message_id, &News::MsrpReport { code, comment });
             }
+            // A chat between two has neither nicknames nor relays.
+            msrp::Event::Nickname { .. } | msrp::Event::NicknameAsked(_) | msrp::Event::Path(_) => {
+            }
             msrp::Event::Broken(broken) => self.broken(now, &broken),
         }
     }
@@ -196,12 +204,14 @@ impl Conversation {
         if self.chat.state() != State::Connected {
             return;
         }
-        if self.timers.leave.take().is_some() {
-            self.leave(now, LegEnd::LeftByUser);
+        if self.timers.leave.is_some() {
+            self.part(now);
             return;
         }
         match broken {
-            msrp::Broken::ConnectFailed | msrp::Broken::BindTimeout => {
+            msrp::Broken::ConnectFailed
+            | msrp::Broken::BindTimeout
+            | msrp::Broken::Relay { .. } => {
                 self.media_failed(now, LegEnd::MsrpConnectFailed);
             }
             // A peer that leaves may close its connection, or forget the session, before its BYE
@@ -213,19 +223,30 @@ impl Conversation {
         }
     }
 
-    /// Gives the BYE that explains a useless MSRP session its time, once.
+    /// Gives the BYE that explains a useless MSRP session its time, once, unless it is there.
     fn await_explanation(&mut self, now: Instant) {
+        if self.peer_left.is_some() {
+            return;
+        }
         self.timers.media.get_or_insert(now + self.settings.msrp_grace);
     }
 
     /// Tells a first message that came with the invitation.
     pub(super) fn tell_first_message(&mut self, now: Instant) {
         if let Some(body) = self.first_message.take() {
-            self.arrived(now, "message/cpim", body, ReportRequest::default());
+            // Whoever sent it there has no MSRP transaction to be told in.
+            let _ = self.arrived(now, "message/cpim", body, ReportRequest::default());
         }
     }
 
-    fn arrived(&mut self, now: Instant, content_type: &str, body: Bytes, asked: ReportRequest) {
+    /// Takes a message in; an error is the code that tells its sender why that could not be.
+    fn arrived(
+        &mut self,
+        now: Instant,
+        content_type: &str,
+        body: Bytes,
+        asked: ReportRequest,
+    ) -> Result<(), u16> {
         match media::unwrap(content_type, body) {
             Received::Text(text) => self.text_arrived(now, text, asked),
             Received::Composing(composing) => {
@@ -240,7 +261,9 @@ impl Conversation {
                 }
             }
             Received::Nothing => {}
+            Received::Useless(code) => return Err(code),
         }
+        Ok(())
     }
 
     fn text_arrived(&mut self, now: Instant, text: media::TextIn, asked: ReportRequest) {
@@ -331,14 +354,6 @@ impl Conversation {
             && let Some(event) = delivery::event_with(status)
         {
             self.tell_event(now, event, description, Some(id.clone()));
-        }
-    }
-
-    /// A user who is leaving says no more.
-    fn demand_staying(&self, act: &'static str) -> Result<(), Refusal> {
-        match self.timers.leave {
-            Some(_) => Err(Refusal::WrongState { act, state: State::Ended }),
-            None => Ok(()),
         }
     }
 

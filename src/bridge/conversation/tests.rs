@@ -23,6 +23,26 @@ fn the_stream_opens_when_the_ack_has_brought_the_answer() {
 }
 
 #[test]
+fn a_middlebox_is_connected_to_where_the_answer_names_one() {
+    let anchored = ANSWER.replace("c=IN IP4 192.0.2.9", "c=IN IP4 198.51.100.7");
+    for (answer, host) in
+        [(anchored.clone(), "192.0.2.9"), (format!("{anchored}a=msrp-cema\n"), "198.51.100.7")]
+    {
+        let mut stage = Stage::accepted();
+        let offer = String::from_utf8_lossy(stage.body("200 INVITE")).into_owned();
+        assert!(offer.ends_with("a=msrp-cema\r\n"), "{offer}");
+        let (from, to) = (stage.sent("200 INVITE").from().unwrap(), stage.sent("200 INVITE").to());
+        let ack = format!(
+            "ACK sip:x@192.0.2.1 SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKack\n\
+             From: {from}\nTo: {}\nCall-ID: one\nCSeq: 1 ACK\nContent-Type: application/sdp\n\n",
+            to.unwrap()
+        );
+        let opened = stage.give(&ack, &answer);
+        assert_eq!(opened, [Output::MsrpConnect { host: host.to_owned(), port: 2855 }]);
+    }
+}
+
+#[test]
 fn without_an_answer_in_the_ack_the_session_ends() {
     let mut stage = Stage::accepted();
     let (from, to) = (stage.sent("200 INVITE").from().unwrap(), stage.sent("200 INVITE").to());

@@ -1,12 +1,9 @@
 //! The client: remembers challenges and answers them in every request (RFC 3261 sections 22.1 to
 //! 22.3).
 
-use super::answer::{Answer, AnswerProtection};
-use super::challenge::{Challenge, challenges};
-use super::fields::digests;
-use super::{Asker, Credentials, Qop};
+use super::{Asker, challenges};
+use crate::digest::{Answer, Asked, Credentials, Pledge};
 use crate::ids::Random;
-use crate::sip::grammar::Quoted;
 use crate::sip::{Request, Response};
 
 /// Answers the challenges of one usage, a dialog or a registration.
@@ -17,7 +14,7 @@ use crate::sip::{Request, Response};
 #[derive(Debug)]
 pub struct DigestClient {
     credentials: Credentials,
-    pledges: Vec<Pledge>,
+    pledges: Vec<(Asker, Pledge)>,
     /// The challenges met since a request was last done with.
     rounds: u8,
 }
@@ -34,18 +31,6 @@ pub enum GiveUp {
     /// Challenge has followed upon challenge.
     #[error("too many challenges to one request")]
     TooOften,
-}
-
-/// What we answer to one asker for one realm.
-#[derive(Debug)]
-struct Pledge {
-    asker: Asker,
-    challenge: Challenge,
-    qop: Option<Qop>,
-    cnonce: String,
-    count: u32,
-    /// Whether no request has got through with it yet.
-    is_untried: bool,
 }
 
 impl DigestClient {
@@ -65,29 +50,34 @@ impl DigestClient {
         if self.rounds >= MAX_ROUNDS {
             return Err(GiveUp::TooOften);
         }
-        let mut chosen: Vec<Pledge> = Vec::new();
+        let mut chosen: Vec<(Asker, Pledge)> = Vec::new();
         for asker in Asker::ALL {
             for challenge in challenges(&response.headers, asker) {
-                let Some(pledge) = self.pledge(asker, challenge) else { continue };
-                match chosen.iter_mut().find(|other| other.is_for(&pledge)) {
-                    Some(other) if pledge.strength() > other.strength() => *other = pledge,
+                let Some(new) = Pledge::new(&self.credentials, challenge) else { continue };
+                match chosen.iter_mut().find(|(of, other)| *of == asker && other.is_for(&new)) {
+                    Some((_, other)) if new.strength() > other.strength() => *other = new,
                     Some(_) => {}
-                    None => chosen.push(pledge),
+                    None => chosen.push((asker, new)),
                 }
             }
         }
         if chosen.is_empty() {
             return Err(GiveUp::NothingOurs);
         }
-        if chosen.iter().any(|new| self.pledges.iter().any(|old| old.is_rejected_by(new))) {
+        let rejected = |(asker, new): &(Asker, Pledge)| {
+            self.pledges.iter().any(|(of, old)| of == asker && old.is_rejected_by(new))
+        };
+        if chosen.iter().any(rejected) {
             return Err(GiveUp::Rejected);
         }
-        let stays = |old: &Pledge| !chosen.iter().any(|new| new.is_for(old));
+        let stays = |(of, old): &(Asker, Pledge)| {
+            !chosen.iter().any(|(asker, new)| of == asker && new.is_for(old))
+        };
         if self.pledges.iter().filter(|old| stays(old)).count() + chosen.len() > MAX_PLEDGES {
             return Err(GiveUp::TooOften);
         }
         self.pledges.retain(stays);
-        chosen.iter_mut().for_each(|pledge| pledge.cnonce = random.token());
+        chosen.iter_mut().for_each(|(_, pledge)| pledge.begin(random.token()));
         self.pledges.append(&mut chosen);
         self.rounds += 1;
         Ok(())
@@ -99,29 +89,22 @@ impl DigestClient {
         for asker in Asker::ALL {
             request.headers.remove(asker.answer_header());
         }
-        for pledge in &mut self.pledges {
-            let answer = pledge.answer(&self.credentials, request);
-            request.headers.push(pledge.asker.answer_header(), &answer.to_string());
+        let (uri, body) = (request.uri.to_string(), request.body.clone());
+        let asked = Asked { method: request.method.as_str(), uri: &uri, body: &body };
+        for (asker, pledge) in &mut self.pledges {
+            let answer = pledge.answer(&self.credentials, asked);
+            request.headers.push(asker.answer_header(), &answer.to_string());
         }
     }
 
     /// Says who we are where nobody has asked yet (3GPP TS 24.229 section 5.1.1.2.1): an answer to
     /// no challenge, which proves nothing.
     pub fn introduce(&self, request: &mut Request) {
-        if self.pledges.iter().any(|pledge| pledge.asker == Asker::Server) {
+        if self.pledges.iter().any(|(asker, _)| *asker == Asker::Server) {
             return;
         }
-        let realm = request.uri.host().unwrap_or_default().to_owned();
-        let introduction = Answer {
-            username: in_quotes(&self.credentials.username),
-            realm,
-            nonce: String::new(),
-            uri: request.uri.to_string(),
-            response: String::new(),
-            algorithm: None,
-            opaque: None,
-            protection: None,
-        };
+        let (realm, uri) = (request.uri.host().unwrap_or_default(), request.uri.as_str());
+        let introduction = Answer::introduction(&self.credentials, realm, uri);
         request.headers.push(Asker::Server.answer_header(), &introduction.to_string());
     }
 
@@ -129,89 +112,18 @@ impl DigestClient {
     /// now on asks anew.
     pub fn settle(&mut self) {
         self.rounds = 0;
-        self.pledges.iter_mut().for_each(|pledge| pledge.is_untried = false);
+        self.pledges.iter_mut().for_each(|(_, pledge)| pledge.keep());
     }
 
     /// Takes the next nonce that a server may name in a 2xx (RFC 7616 section 3.5).
     pub fn take_next_nonce(&mut self, response: &Response) {
-        let info = response.headers.get("Authentication-Info");
-        let next = info.and_then(next_nonce);
-        let mut servers = self.pledges.iter_mut().filter(|it| it.asker == Asker::Server);
-        if let (Some(nonce), Some(pledge), None) = (next, servers.next(), servers.next()) {
-            pledge.adopt(nonce);
+        let mut servers = self.pledges.iter_mut().filter(|(asker, _)| *asker == Asker::Server);
+        if let (Some(info), Some((_, pledge)), None) =
+            (response.headers.get("Authentication-Info"), servers.next(), servers.next())
+        {
+            pledge.take_info(info);
         }
     }
-
-    /// Whether the challenge is one that we can and may answer.
-    fn pledge(&self, asker: Asker, challenge: Challenge) -> Option<Pledge> {
-        let fits = self.credentials.password.fits(challenge.algorithm());
-        if !fits || !self.credentials.trust(&challenge.realm) {
-            return None;
-        }
-        let qop = challenge.choose_qop()?;
-        let cnonce = String::new();
-        Some(Pledge { asker, challenge, qop, cnonce, count: 0, is_untried: true })
-    }
-}
-
-impl Pledge {
-    fn is_for(&self, other: &Self) -> bool {
-        self.asker == other.asker && self.challenge.realm == other.challenge.realm
-    }
-
-    /// Whether a challenge of the same realm says that our answer was wrong: it is neither stale
-    /// nor to another request, or the nonce is the old one. Nor is a hash given to whoever would
-    /// suddenly do with a weaker one.
-    fn is_rejected_by(&self, new: &Self) -> bool {
-        let another = new.challenge.nonce != self.challenge.nonce;
-        let asks_anew = another && (new.challenge.stale || !self.is_untried);
-        self.is_for(new) && !(asks_anew && new.strength() >= self.strength())
-    }
-
-    /// Ranks a challenge: first by the hash, then by whether a count protects it.
-    fn strength(&self) -> (u8, bool) {
-        (self.challenge.algorithm().strength(), self.qop.is_some())
-    }
-
-    /// Goes on with another nonce. A key that is bound to the first one stays with it.
-    fn adopt(&mut self, nonce: String) {
-        if !self.challenge.algorithm().is_session() {
-            self.challenge.nonce = nonce;
-            self.count = 0;
-        }
-    }
-
-    fn answer(&mut self, credentials: &Credentials, request: &Request) -> Answer {
-        self.count = self.count.saturating_add(1);
-        let (count, cnonce) = (self.count, self.cnonce.clone());
-        let mut answer = Answer {
-            username: in_quotes(&credentials.username),
-            realm: self.challenge.realm.clone(),
-            nonce: self.challenge.nonce.clone(),
-            uri: request.uri.to_string(),
-            response: String::new(),
-            algorithm: self.challenge.algorithm,
-            opaque: self.challenge.opaque.clone(),
-            protection: self.qop.map(|qop| AnswerProtection { qop, count, cnonce }),
-        };
-        let method = request.method.as_str();
-        answer.response = answer.expected(method, &request.body, &credentials.password);
-        answer
-    }
-}
-
-/// Writes a name as it stands between quotes, and is hashed.
-fn in_quotes(name: &str) -> String {
-    let quoted = Quoted(name).to_string();
-    let inner = quoted.strip_prefix('"').and_then(|inner| inner.strip_suffix('"'));
-    inner.unwrap_or_default().to_owned()
-}
-
-/// Reads the next nonce. The header is a list without a scheme; with one, it reads like any other.
-fn next_nonce(info: &str) -> Option<String> {
-    let line = format!("Digest {info}");
-    let fields = digests(&line);
-    fields.first()?.get("nextnonce").filter(|nonce| !nonce.is_empty()).map(str::to_owned)
 }
 
 /// More challenges than any honest path has for one request: proxies, a server, and a stale nonce.
@@ -226,9 +138,9 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::super::answer::answers;
-    use super::super::{Algorithm, Password};
+    use super::super::answers;
     use super::*;
+    use crate::digest::{Algorithm, Password, Sim};
     use crate::sip::{Method, RequestBuilder, Status, Uri};
 
     #[test]
@@ -286,6 +198,29 @@ mod tests {
         let answer = &answers(&request.headers, Asker::Server)[0];
         assert_eq!(answer.algorithm, Some(Algorithm::AkaV1Md5));
         assert_eq!(ask(&mut alice(), &[aka]), Err(GiveUp::NothingOurs));
+    }
+
+    #[test]
+    fn a_card_answers_every_nonce_of_its_home_and_no_other() {
+        // 3GPP TS 35.208 section 4.3, test set 1.
+        let (k, opc) =
+            (0x465b5ce8b199b49faa5f0a2ee238a6bc_u128, 0xcd63cb71954a9f4e48a5994e37a02baf);
+        let res = 0xa54211d5e3ba50bf_u64;
+        let sim = Sim::new(k.to_be_bytes(), u128::to_be_bytes(opc));
+        let nonce = "I1U8vpY3qJ0hiuZNrke/NVXzKLQ1d7m5Sp/6w1Tfr7M=";
+        let ours = format!(r#"Digest realm="r", nonce="{nonce}", algorithm=AKAv1-MD5"#);
+        let forged = ours.replace("I1U8", "J1U8");
+        let mut card = client("a", Password::Sim(sim), &[]);
+        assert_ne!(ours, forged);
+        assert_eq!(ask(&mut card, &[&forged]), Err(GiveUp::NothingOurs));
+        let mut said = Vec::new();
+        for mut card in [card, client("a", Password::Res(res.to_be_bytes().to_vec()), &[])] {
+            ask(&mut card, &[&ours]).unwrap();
+            let mut request = request("REGISTER");
+            card.authorize(&mut request);
+            said.push(answers(&request.headers, Asker::Server).remove(0).response);
+        }
+        assert_eq!(said[0], said[1]);
     }
 
     #[test]
@@ -380,12 +315,11 @@ mod tests {
 
     #[test]
     fn the_body_is_protected_where_that_is_asked() {
-        let mut client = alice();
-        ask(&mut client, &[r#"Digest realm="r", nonce="1", qop="auth-int""#]).unwrap();
-        let mut hash = |body: &'static [u8]| {
+        let hash = |body: &'static [u8]| {
+            let mut client = alice();
+            ask(&mut client, &[r#"Digest realm="r", nonce="1", qop="auth-int""#]).unwrap();
             let mut request = request("INVITE");
             request.body = Bytes::from_static(body);
-            client.pledges[0].count = 0;
             client.authorize(&mut request);
             answers(&request.headers, Asker::Server)[0].response.clone()
         };

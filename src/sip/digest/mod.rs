@@ -1,23 +1,14 @@
-//! Digest authentication, both sides (RFC 3261 section 22, RFC 7616, RFC 8760, RFC 3310).
+//! Digest authentication in SIP, both sides (RFC 3261 section 22).
 //!
-//! A challenge says what to hash (`challenge`), the answer to it what came out (`answer`); both
-//! are written in one grammar (`fields`). `client` answers challenges, `server` makes them.
+//! The arithmetic is that of [`crate::digest`]; here it is put into header fields and taken out of
+//! them. `client` answers challenges, `server` makes them.
 
-mod answer;
-mod challenge;
 mod client;
-mod fields;
 mod server;
 
-use std::fmt;
+use crate::digest::{Answer, Challenge};
+use crate::sip::Headers;
 
-use md5::Md5;
-use sha2::{Digest, Sha256, Sha512_256};
-
-use crate::sip::seal::hexadecimal;
-
-pub use answer::{Answer, AnswerProtection};
-pub use challenge::{Challenge, challenges};
 pub use client::{DigestClient, GiveUp};
 pub use server::{DigestServer, DigestSettings, Verdict};
 
@@ -53,198 +44,67 @@ impl Asker {
     }
 }
 
-/// What is done with the password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    /// MD5, what is meant where nothing is named.
-    Md5,
-    /// MD5 with a key of its own for each nonce.
-    Md5Sess,
-    /// SHA-256.
-    Sha256,
-    /// SHA-256 with a key of its own for each nonce.
-    Sha256Sess,
-    /// SHA-512 of 256 bits.
-    Sha512Of256,
-    /// SHA-512 of 256 bits with a key of its own for each nonce.
-    Sha512Of256Sess,
-    /// MD5 over what the card in the phone has answered to the nonce (RFC 3310).
-    AkaV1Md5,
+/// Reads the challenges of a response, over all its lines and in order. What is no Digest, is
+/// malformed, or wants an algorithm that we do not know, is left out.
+#[must_use]
+pub fn challenges(headers: &Headers, asker: Asker) -> Vec<Challenge> {
+    let lines = headers.all(asker.challenge_header());
+    lines.flat_map(Challenge::read_all).take(MAX_CHALLENGES).collect()
 }
 
-impl Algorithm {
-    const ALL: [Self; 7] = [
-        Self::Md5,
-        Self::Md5Sess,
-        Self::Sha256,
-        Self::Sha256Sess,
-        Self::Sha512Of256,
-        Self::Sha512Of256Sess,
-        Self::AkaV1Md5,
-    ];
-
-    /// Finds the algorithm of a token, whatever its case.
-    #[must_use]
-    pub fn parse(token: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.token().eq_ignore_ascii_case(token))
-    }
-
-    /// Gives the token.
-    #[must_use]
-    pub fn token(self) -> &'static str {
-        match self {
-            Self::Md5 => "MD5",
-            Self::Md5Sess => "MD5-sess",
-            Self::Sha256 => "SHA-256",
-            Self::Sha256Sess => "SHA-256-sess",
-            Self::Sha512Of256 => "SHA-512-256",
-            Self::Sha512Of256Sess => "SHA-512-256-sess",
-            Self::AkaV1Md5 => "AKAv1-MD5",
-        }
-    }
-
-    /// Whether the key is bound to the nonce (RFC 7616 section 3.4.2).
-    fn is_session(self) -> bool {
-        matches!(self, Self::Md5Sess | Self::Sha256Sess | Self::Sha512Of256Sess)
-    }
-
-    /// Ranks by the hash: the more, the stronger.
-    fn strength(self) -> u8 {
-        match self {
-            Self::Md5 | Self::Md5Sess | Self::AkaV1Md5 => 0,
-            Self::Sha256 | Self::Sha256Sess => 1,
-            Self::Sha512Of256 | Self::Sha512Of256Sess => 2,
-        }
-    }
-
-    /// Hashes the parts with colons between them, in lower-case hexadecimal.
-    fn hash(self, parts: &[&[u8]]) -> String {
-        match self {
-            Self::Md5 | Self::Md5Sess | Self::AkaV1Md5 => hash_with::<Md5>(parts),
-            Self::Sha256 | Self::Sha256Sess => hash_with::<Sha256>(parts),
-            Self::Sha512Of256 | Self::Sha512Of256Sess => hash_with::<Sha512_256>(parts),
-        }
-    }
+/// Reads the answers of a request to one asker, over all lines; malformed ones are left out.
+fn answers(headers: &Headers, asker: Asker) -> Vec<Answer> {
+    let lines = headers.all(asker.answer_header());
+    lines.flat_map(Answer::read_all).take(MAX_ANSWERS).collect()
 }
 
-/// What the hash protects (RFC 7616 section 3.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Qop {
-    /// Method and URI.
-    Auth,
-    /// Method, URI and body.
-    AuthInt,
-}
+/// More challenges than any honest response carries.
+const MAX_CHALLENGES: usize = 16;
 
-impl Qop {
-    /// Finds the protection of a token, whatever its case.
-    #[must_use]
-    pub fn parse(token: &str) -> Option<Self> {
-        [Self::Auth, Self::AuthInt].into_iter().find(|qop| qop.token().eq_ignore_ascii_case(token))
-    }
-
-    /// Gives the token.
-    #[must_use]
-    pub fn token(self) -> &'static str {
-        match self {
-            Self::Auth => "auth",
-            Self::AuthInt => "auth-int",
-        }
-    }
-}
-
-/// How we prove who we are, and to whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The name that the realm knows us by: in IMS the private identity.
-    pub username: String,
-    /// What we share with the realm.
-    pub password: Password,
-    /// The realms to which we prove it. Whoever else asks gets no hash to try passwords on; an
-    /// empty list trusts everybody who can answer our requests.
-    pub realms: Vec<String>,
-}
-
-impl Credentials {
-    /// Whether this realm is one of ours.
-    fn trust(&self, realm: &str) -> bool {
-        self.realms.is_empty() || self.realms.iter().any(|known| known == realm)
-    }
-}
-
-/// What is shared with a realm.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Password {
-    /// A password, for all algorithms but AKA.
-    Text(String),
-    /// RES, what a card has answered to the nonce, for AKAv1-MD5 only (RFC 3310 section 3.3).
-    Res(Vec<u8>),
-}
-
-impl Password {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Text(text) => text.as_bytes(),
-            Self::Res(res) => res,
-        }
-    }
-
-    /// Whether this is what the algorithm asks for.
-    fn fits(&self, algorithm: Algorithm) -> bool {
-        matches!(self, Self::Res(_)) == (algorithm == Algorithm::AkaV1Md5)
-    }
-}
-
-/// A password is nobody's business, not that of a log either.
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text(_) => "Text(…)",
-            Self::Res(_) => "Res(…)",
-        })
-    }
-}
-
-fn hash_with<D: Digest>(parts: &[&[u8]]) -> String {
-    let mut hasher = D::new();
-    for (at, part) in parts.iter().enumerate() {
-        if at > 0 {
-            hasher.update(b":");
-        }
-        hasher.update(part);
-    }
-    hexadecimal(&hasher.finalize())
-}
+/// More realms than any honest request answers.
+const MAX_ANSWERS: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The hash that RFC 7616 section 3.9.2 chooses, by the one vector that FIPS 180-4 gives.
     #[test]
-    fn sha_512_256_is_not_a_sha_512_cut_short() {
+    fn several_challenges_in_one_line_and_in_several_are_all_read() {
+        let headers = Headers::from_iter([
+            (
+                "WWW-Authenticate",
+                r#"Digest realm="a", nonce="1", algorithm=sha-256, qop="auth , auth-int,token", Basic realm="b", Digest realm="c", nonce="2""#,
+            ),
+            (
+                "Proxy-Authenticate",
+                r#"Digest realm="p", nonce="3", stale=TRUE, algorithm="MD5", opaque="", x-unknown="?""#,
+            ),
+            (
+                "www-authenticate",
+                r#"Digest realm="d", nonce="4", algorithm=MD5-SESS, qop=auth-int, domain="sip:a sip:b""#,
+            ),
+            ("WWW-Authenticate", r#"Digest realm="e", nonce="5", algorithm=SHA-3"#),
+            ("WWW-Authenticate", r#"Digest realm="f""#),
+        ]);
+        let texts = |asker| challenges(&headers, asker).iter().map(ToString::to_string).collect();
+        let server: Vec<String> = texts(Asker::Server);
         assert_eq!(
-            Algorithm::Sha512Of256.hash(&[b"abc"]),
-            "53048e2681941ef99b2e29b76b4c7dabe4c2d0c634fc6d46e0e2f13107e7af23"
+            server,
+            [
+                r#"Digest realm="a", nonce="1", qop="auth,auth-int", algorithm=SHA-256"#,
+                r#"Digest realm="c", nonce="2""#,
+                r#"Digest realm="d", nonce="4", domain="sip:a sip:b", qop="auth-int", algorithm=MD5-sess"#,
+            ]
         );
+        let proxy: Vec<String> = texts(Asker::Proxy);
+        assert_eq!(proxy, [r#"Digest realm="p", nonce="3", opaque="", stale=true, algorithm=MD5"#]);
     }
 
     #[test]
-    fn tokens_are_found_in_any_case() {
-        for algorithm in Algorithm::ALL {
-            assert_eq!(Algorithm::parse(&algorithm.token().to_lowercase()), Some(algorithm));
-        }
-        assert_eq!(Algorithm::parse("SHA256"), None);
-        assert_eq!(Qop::parse("AUTH-INT"), Some(Qop::AuthInt));
-    }
-
-    #[test]
-    fn nobody_reads_a_password_in_a_log() {
-        let credentials = Credentials {
-            username: "alice".to_owned(),
-            password: Password::Text("secret".to_owned()),
-            realms: Vec::new(),
-        };
-        assert!(!format!("{credentials:?}").contains("secret"));
+    fn each_asker_has_his_own_answer() {
+        let text = r#"Digest username="a", realm="r", nonce="n", uri="sip:r", response="00""#;
+        let headers = Headers::from_iter([("Proxy-Authorization", text)]);
+        assert_eq!(answers(&headers, Asker::Proxy).len(), 1);
+        assert!(answers(&headers, Asker::Server).is_empty());
     }
 }

@@ -4,10 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, AnswerProtection, answers};
-use super::challenge::Challenge;
-use super::fields::digests;
-use super::{Algorithm, Asker, Password, Qop};
+use super::{Asker, answers};
+use crate::digest::{Algorithm, Answer, AnswerProtection, Challenge, Password, Qop, realms};
 use crate::ids::Random;
 use crate::sip::grammar::unquoted;
 use crate::sip::seal::same;
@@ -129,9 +127,10 @@ impl DigestServer {
         let Some(protection) = self.acceptable(&answer, request) else { return Verdict::Denied };
         let username = unquoted(&format!("\"{}\"", answer.username)).into_owned();
         let password = password_of(&username, answer.algorithm());
-        let exists = password.is_some();
-        let password = password.unwrap_or_else(|| Password::Text(String::new()));
-        let expected = answer.expected(request.method.as_str(), &request.body, &password);
+        let secret = password.as_ref().and_then(|password| password.for_nonce(&answer.nonce));
+        let exists = secret.is_some();
+        let secret = secret.unwrap_or_default();
+        let expected = answer.expected(request.method.as_str(), &request.body, &secret);
         let given = answer.response.to_ascii_lowercase();
         if !(same(expected.as_bytes(), given.as_bytes()) && exists) {
             return Verdict::Denied;
@@ -149,9 +148,7 @@ impl DigestServer {
         let name = asker.answer_header();
         let lines: Vec<_> = headers.all(name).map(str::to_owned).collect();
         headers.remove(name);
-        let is_ours = |line: &&String| {
-            digests(line).iter().any(|fields| fields.get("realm") == Some(&self.settings.realm))
-        };
+        let is_ours = |line: &&String| realms(line).any(|realm| realm == self.settings.realm);
         lines.iter().filter(|line| !is_ours(line)).for_each(|line| headers.push(name, line));
     }
 
@@ -230,8 +227,9 @@ impl Window {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::{Credentials, DigestClient};
+    use super::super::DigestClient;
     use super::*;
+    use crate::digest::Credentials;
     use crate::sip::{Method, RequestBuilder, Status};
 
     /// A server of the realm `r` and alice, who is its user.

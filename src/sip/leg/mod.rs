@@ -530,8 +530,7 @@ impl Leg {
                 (Purpose::Renew, report) => self.handle_renewal(now, report),
                 (Purpose::Refer(id), report) => self.handle_referral(now, id, report),
                 (Purpose::Notify(id), report) => self.handle_told(id, report),
-                // Whoever does not take a PRACK repeats the response, which changes nothing.
-                (Purpose::Prack, _) => {}
+                (Purpose::Prack, report) => self.handle_pracked(now, &report),
             }
         }
         while let Some(ack) = self.desk.poll_server() {

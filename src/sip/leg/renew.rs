@@ -114,6 +114,13 @@ impl Renewal {
         self.pending.as_deref_mut().filter(|pending| pending.number == number)
     }
 
+    /// Gives the number of the last reliable response to a re-INVITE that is under way, and that of
+    /// the re-INVITE.
+    pub(super) fn last_rseq(&self) -> Option<(u32, u32)> {
+        let pending = self.pending.as_ref()?;
+        Some((pending.rseq?, pending.number))
+    }
+
     /// A message without Allow says nothing (RFC 3261 section 20.5).
     fn learn(&mut self, headers: &Headers) {
         if headers.has("Allow") {

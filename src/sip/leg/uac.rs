@@ -123,7 +123,7 @@ impl Leg {
             _ if self.accepts_challenge(&response) || self.accepts_longer(&response) => {
                 self.call_again(now);
             }
-            _ => self.handle_refusal(response),
+            _ => self.handle_refusal(now, response),
         }
     }
 
@@ -157,7 +157,7 @@ impl Leg {
             self.desk.outputs.push_back(LegOutput::Spare { hop, wait });
         }
         if !self.is_wanted() || !self.call_elsewhere(now) {
-            self.handle_refusal(response);
+            self.handle_refusal(now, response);
         }
     }
 
@@ -365,10 +365,15 @@ impl Leg {
         hop.unwrap_or_else(|| self.desk.kit.local.hop.clone())
     }
 
-    fn handle_refusal(&mut self, response: Response) {
+    /// Takes the refusal. Who has the INVITE by a hop that was given up may still accept it.
+    fn handle_refusal(&mut self, now: Instant, response: Response) {
         let State::Calling(calling) = mem::replace(&mut self.state, State::Over) else { return };
         self.waits.stop_all();
-        self.placed = None;
+        if self.placed.as_ref().is_some_and(|placed| !placed.former.is_empty()) {
+            self.waits.set(Wait::LateAnswer, now + self.desk.kit.timers.give_up());
+        } else {
+            self.placed = None;
+        }
         let cancelled = match calling {
             Calling::Silent | Calling::Proceeding => false,
             Calling::SilentCancelled(_) | Calling::Cancelling(_) => {
@@ -405,7 +410,7 @@ impl Leg {
 }
 
 impl Placed {
-    fn number(&self) -> u32 {
+    pub(super) fn number(&self) -> u32 {
         self.request.cseq().map_or(INVITE_CSEQ, |cseq| cseq.number)
     }
 

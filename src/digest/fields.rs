@@ -1,8 +1,6 @@
 //! The grammar of challenges and credentials: schemes with their parameters, several to a line
 //! (RFC 3261 section 25.1, RFC 7235 section 2.1).
 
-use crate::sip::grammar::{is_token_byte, split_outside, trimmed};
-
 /// The parameters of one challenge or of one set of credentials.
 ///
 /// A value is what stands between the quotes, escapes and all: digests are computed over that very
@@ -33,7 +31,7 @@ impl<'a> Fields<'a> {
 /// Reads the `Digest` parts of a line; those that are malformed, and other schemes, are left out.
 pub(super) fn digests(line: &str) -> Vec<Fields<'_>> {
     let mut found: Vec<Option<Fields<'_>>> = Vec::new();
-    for piece in split_outside(line, b',').filter(|piece| !piece.is_empty()) {
+    for piece in pieces(line).map(trimmed).filter(|piece| !piece.is_empty()) {
         let word_ends = piece.bytes().position(|byte| !is_token_byte(byte));
         let (word, rest) = piece.split_at(word_ends.unwrap_or(piece.len()));
         let rest = trimmed(rest);
@@ -56,6 +54,43 @@ fn continue_last<'a>(found: &mut [Option<Fields<'a>>], text: &'a str) {
     {
         *last = None;
     }
+}
+
+/// Gives the realms that the `Digest` parts of a line name, be the rest of them sound or not.
+pub fn realms(line: &str) -> impl Iterator<Item = &str> {
+    digests(line).into_iter().filter_map(|fields| fields.get("realm"))
+}
+
+/// Splits at commas that stand outside quotes.
+fn pieces(line: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    line.split(move |character: char| {
+        let plain = !escaped;
+        escaped = quoted && plain && character == '\\';
+        quoted ^= plain && character == '"';
+        character == ',' && !quoted
+    })
+}
+
+/// Writes a text as it stands between quotes; controls become spaces, for no header may carry them.
+pub(super) fn in_quotes(text: &str) -> String {
+    let mut inner = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => inner.extend(['\\', character]),
+            control if control.is_ascii_control() => inner.push(' '),
+            other => inner.push(other),
+        }
+    }
+    inner
+}
+
+fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
 }
 
 /// Gives what a value says, without its quotes. Without quotes nothing may stand there that would
@@ -91,6 +126,16 @@ mod tests {
         assert_eq!(fields.get("nonce"), Some("n,="));
         assert_eq!(fields.get("opaque"), Some("o=="));
         assert_eq!(fields.get("flag"), Some(""));
+    }
+
+    #[test]
+    fn what_is_put_in_quotes_stays_in_them() {
+        let name = super::in_quotes("a\\\", realm=\"x\r\né");
+        assert_eq!(name, r#"a\\\", realm=\"x  é"#);
+        let line = format!("Digest username=\"{name}\"");
+        let found = digests(&line);
+        assert_eq!(found[0].get("username"), Some(name.as_str()));
+        assert_eq!(found[0].get("realm"), None);
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::fields::{Fields, digests};
-use super::{Algorithm, Asker, Qop};
-use crate::sip::Headers;
+use super::{Algorithm, Qop};
 
 /// One challenge that we know how to answer. Texts are those between the quotes, escapes and all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +25,12 @@ pub struct Challenge {
 }
 
 impl Challenge {
+    /// Reads the challenges of one line, in order. What is no Digest, is malformed, or wants an
+    /// algorithm that we do not know, is left out.
+    pub fn read_all(line: &str) -> impl Iterator<Item = Self> {
+        digests(line).into_iter().filter_map(|fields| Self::read(&fields))
+    }
+
     /// Gives the algorithm, named or not.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
@@ -86,18 +91,6 @@ impl fmt::Display for Challenge {
     }
 }
 
-/// Reads the challenges of a response, over all its lines and in order. What is no Digest, is
-/// malformed, or wants an algorithm that we do not know, is left out.
-#[must_use]
-pub fn challenges(headers: &Headers, asker: Asker) -> Vec<Challenge> {
-    let lines = headers.all(asker.challenge_header());
-    let all = lines.flat_map(digests).filter_map(|fields| Challenge::read(&fields));
-    all.take(MAX_CHALLENGES).collect()
-}
-
-/// More challenges than any honest response carries.
-const MAX_CHALLENGES: usize = 16;
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -118,9 +111,7 @@ mod tests {
                 0..24,
             ),
         ) {
-            let read = |line: &str| {
-                challenges(&Headers::from_iter([("WWW-Authenticate", line)]), Asker::Server)
-            };
+            let read = |line: &str| Challenge::read_all(line).collect::<Vec<_>>();
             for challenge in read(&pieces.concat()) {
                 prop_assert_eq!(read(&challenge.to_string()), [challenge]);
             }
@@ -128,45 +119,24 @@ mod tests {
     }
 
     #[test]
-    fn several_challenges_in_one_line_and_in_several_are_all_read() {
-        let headers = Headers::from_iter([
-            (
-                "WWW-Authenticate",
-                r#"Digest realm="a", nonce="1", algorithm=sha-256, qop="auth , auth-int,token", Basic realm="b", Digest realm="c", nonce="2""#,
-            ),
-            (
-                "Proxy-Authenticate",
-                r#"Digest realm="p", nonce="3", stale=TRUE, algorithm="MD5", opaque="", x-unknown="?""#,
-            ),
-            (
-                "www-authenticate",
-                r#"Digest realm="d", nonce="4", algorithm=MD5-SESS, qop=auth-int, domain="sip:a sip:b""#,
-            ),
-            ("WWW-Authenticate", r#"Digest realm="e", nonce="5", algorithm=SHA-3"#),
-            ("WWW-Authenticate", r#"Digest realm="f""#),
-        ]);
-        let texts = |asker| challenges(&headers, asker).iter().map(ToString::to_string).collect();
-        let server: Vec<String> = texts(Asker::Server);
+    fn several_challenges_in_one_line_are_all_read() {
+        let line = r#"Digest realm="a", nonce="1", algorithm=sha-256, qop="auth , auth-int,token", Basic realm="b", Digest realm="c", nonce="2", Digest realm="d", nonce="3", algorithm=SHA-3, Digest realm="e", Digest realm="f", nonce="4", stale=TRUE, algorithm="MD5", opaque="", x-unknown="?""#;
+        let texts: Vec<_> = Challenge::read_all(line).map(|it| it.to_string()).collect();
         assert_eq!(
-            server,
+            texts,
             [
                 r#"Digest realm="a", nonce="1", qop="auth,auth-int", algorithm=SHA-256"#,
                 r#"Digest realm="c", nonce="2""#,
-                r#"Digest realm="d", nonce="4", domain="sip:a sip:b", qop="auth-int", algorithm=MD5-sess"#,
+                r#"Digest realm="f", nonce="4", opaque="", stale=true, algorithm=MD5"#,
             ]
         );
-        let proxy: Vec<String> = texts(Asker::Proxy);
-        assert_eq!(proxy, [r#"Digest realm="p", nonce="3", opaque="", stale=true, algorithm=MD5"#]);
     }
 
     /// The challenge of RFC 3310 section 4.
     #[test]
     fn a_challenge_to_a_card_is_read() {
-        let headers = Headers::from_iter([(
-            "WWW-Authenticate",
-            r#"Digest realm="RoamingUsers@mobile.biz", nonce="CjPk9mRqNuT25eRkajM09uTl9nM09uTl9nMz5OX25PZz==", qop="auth,auth-int", opaque="5ccc069c403ebaf9f0171e9517f40e41", algorithm=AKAv1-MD5"#,
-        )]);
-        let found = challenges(&headers, Asker::Server);
+        let line = r#"Digest realm="RoamingUsers@mobile.biz", nonce="CjPk9mRqNuT25eRkajM09uTl9nM09uTl9nMz5OX25PZz==", qop="auth,auth-int", opaque="5ccc069c403ebaf9f0171e9517f40e41", algorithm=AKAv1-MD5"#;
+        let found: Vec<_> = Challenge::read_all(line).collect();
         let [challenge] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(challenge.algorithm, Some(Algorithm::AkaV1Md5));
         assert_eq!(challenge.choose_qop(), Some(Some(Qop::Auth)));
@@ -174,10 +144,8 @@ mod tests {
 
     #[test]
     fn a_protection_that_nobody_knows_cannot_be_answered() {
-        let chosen = |text: &str| {
-            let headers = Headers::from_iter([("WWW-Authenticate", text)]);
-            challenges(&headers, Asker::Server).first().map(Challenge::choose_qop)
-        };
+        let chosen =
+            |text: &str| Challenge::read_all(text).next().map(|challenge| challenge.choose_qop());
         assert_eq!(chosen(r#"Digest realm="a", nonce="1", qop="other""#), Some(None));
         assert_eq!(chosen(r#"Digest realm="a", nonce="1", algorithm=MD5-sess"#), Some(None));
         assert_eq!(chosen(r#"Digest realm="a", nonce="1""#), Some(Some(None)));

@@ -1,0 +1,251 @@
+//! What the peer has sent: requests, responses to ours, and what is neither (RFC 4975 section 7.3).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{Session, State};
+use crate::msrp::assembly::{Refused, Taken};
+use crate::msrp::event::{Broken, Event, Incoming, Output};
+use crate::msrp::frame::{
+    ByteRange, Continuation, FailureReport, Frame, Kind, Method, TransactionId,
+};
+use crate::msrp::nickname::NicknameRequest;
+use crate::msrp::outbox::{Answered, Outcome};
+use crate::msrp::parse::{ParseError, StreamFault};
+use crate::msrp::text::Text;
+use crate::msrp::uri::Path;
+
+/// A whole message that was told, and can still be refused.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// As the peer has named it, if it has.
+    message_id: Option<Text>,
+    from_path: Path,
+    size: u64,
+    success_report: bool,
+    failure_report: FailureReport,
+}
+
+impl Arrival {
+    fn of(last: Frame, message: &Incoming) -> Self {
+        Self {
+            message_id: last.message_id,
+            from_path: last.from_path,
+            size: message.body.len() as u64,
+            success_report: message.success_report,
+            failure_report: message.failure_report,
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn handle_frame(&mut self, now: Instant, frame: Frame) {
+        match &frame.kind {
+            _ if self.state == State::Closed => self.ignored += 1,
+            Kind::Response { .. } => self.handle_response(now, &frame),
+            Kind::Request(method) => {
+                // Exactly one URI is left of the path when a request arrives
+                // (RFC 4975 section 7.3).
+                let ours = frame.to_path.first().names(self.local(), self.matching);
+                if !ours || frame.to_path.hops() != 1 {
+                    self.ignored += 1;
+                    self.answer(&frame, 481);
+                    return;
+                }
+                self.bind(now);
+                match method {
+                    Method::Send => self.handle_send(now, frame),
+                    Method::Report => self.handle_report(&frame),
+                    Method::Nickname if self.is_focus => self.handle_nickname(&frame),
+                    Method::Auth | Method::Nickname | Method::Other(_) => self.answer(&frame, 501),
+                }
+            }
+        }
+    }
+
+    pub(super) fn handle_malformed(&mut self, error: ParseError) {
+        self.ignored += 1;
+        match error {
+            ParseError::Frame(bad) => {
+                let session = self.peer.as_ref().map(|peer| (self.local.first(), peer));
+                if self.state != State::Closed
+                    && let Some(refusal) = bad.answer(session)
+                {
+                    self.write(&refusal);
+                }
+            }
+            ParseError::Stream(StreamFault::NoStart | StreamFault::NoEnd) => {
+                self.give_up(Broken::PeerMisbehaved);
+            }
+        }
+    }
+
+    fn handle_response(&mut self, now: Instant, frame: &Frame) {
+        let Kind::Response { code, comment } = &frame.kind else { return };
+        if let Some(relays) = &mut self.relays
+            && let Some(output) = relays.answered(now, frame, &mut self.random)
+        {
+            self.carry_out(now, output);
+            return;
+        }
+        let binding = self.is_binding(&frame.tid);
+        if !binding {
+            let outcome = outcome(*code, comment.as_ref());
+            if let Some(event) = self.reservation.answered(&frame.tid, *code, comment.as_ref()) {
+                self.outputs.push_back(Output::Event(event));
+            } else if let Answered::Known(settled) = self.outbox.answered(now, &frame.tid, outcome)
+            {
+                self.settle(settled);
+            } else {
+                self.ignored += 1;
+                return;
+            }
+        }
+        match code {
+            481 | 506 => self.give_up(Broken::Refused { code: *code }),
+            _ if binding => self.bind(now),
+            _ => {}
+        }
+    }
+
+    fn is_binding(&self, tid: &TransactionId) -> bool {
+        matches!(&self.state, State::Binding { tid: ours, .. } if ours == tid)
+    }
+
+    fn handle_send(&mut self, now: Instant, frame: Frame) {
+        let drawn = frame.message_id.is_none().then(|| self.random.token());
+        let message_id = match (&frame.message_id, &drawn) {
+            (Some(given), _) => given.as_str(),
+            (None, Some(drawn)) => drawn,
+            (None, None) => "",
+        };
+        if is_bodiless(&frame) && frame.flag != Continuation::Abort {
+            self.answer(&frame, 200);
+            return;
+        }
+        let unwanted = frame.content_type.as_ref().is_some_and(|given| !self.accepts(given));
+        if unwanted {
+            self.assembly.refuse(message_id, frame.flag != Continuation::More);
+            self.answer(&frame, 415);
+            return;
+        }
+        match self.assembly.take(now, &frame, message_id) {
+            Ok(taken) => {
+                self.answer(&frame, 200);
+                self.report_arrival(None);
+                match taken {
+                    Taken::Whole(message) => {
+                        self.arrival = Some(Arrival::of(frame, &message));
+                        self.outputs.push_back(Output::Event(Event::Message(message)));
+                    }
+                    Taken::Repeated(message) => {
+                        self.arrival = Some(Arrival::of(frame, &message));
+                        self.report_arrival(None);
+                    }
+                    Taken::Nothing => {}
+                }
+            }
+            Err(Refused(code)) => self.answer(&frame, code),
+        }
+    }
+
+    /// Takes a REPORT. It is found by Message-ID, for some peers give it the transaction
+    /// identifier of the SEND, and it is never answered (RFC 4975 section 7.3.2).
+    fn handle_report(&mut self, frame: &Frame) {
+        let (Some(message_id), Some(status)) = (&frame.message_id, &frame.status) else {
+            self.ignored += 1;
+            return;
+        };
+        let message_id = message_id.as_str();
+        if status.namespace != 0 {
+            self.ignored += 1;
+            return;
+        }
+        let comment = status.comment.as_ref().map(ToString::to_string);
+        if status.code == 200 {
+            if self.reports.succeed(message_id, frame.byte_range) {
+                self.tell_report(message_id, 200, comment);
+            }
+            return;
+        }
+        let failed = outcome(status.code, status.comment.as_ref());
+        if let Some(settled) = self.outbox.reported(message_id, failed) {
+            self.settle(Some(settled));
+        } else if self.reports.forget(message_id) {
+            self.tell_report(message_id, status.code, comment);
+        } else {
+            self.ignored += 1;
+        }
+    }
+
+    fn handle_nickname(&mut self, frame: &Frame) {
+        match NicknameRequest::read(frame) {
+            Ok(asked) => self.outputs.push_back(Output::Event(Event::NicknameAsked(asked))),
+            Err(code) => self.answer(frame, code),
+        }
+    }
+
+    fn tell_report(&mut self, message_id: &str, code: u16, comment: Option<String>) {
+        let message_id = message_id.to_owned();
+        self.outputs.push_back(Output::Event(Event::Report { message_id, code, comment }));
+    }
+
+    /// Reports the whole message that came last, at once (RFC 4975 section 7.1.3), unless its owner
+    /// has no use for it.
+    pub(super) fn report_arrival(&mut self, refusal: Option<u16>) {
+        let Some(Arrival { message_id, from_path, size, success_report, failure_report }) =
+            self.arrival.take()
+        else {
+            return;
+        };
+        let (wanted, code) = match refusal {
+            None => (success_report, 200),
+            Some(code) => {
+                self.assembly.forget_last();
+                (failure_report != FailureReport::No, code)
+            }
+        };
+        if let (true, Some(message_id)) = (wanted, message_id) {
+            let range = ByteRange { start: 1, end: Some(size), total: Some(size) };
+            self.report(code, message_id, range, from_path);
+        }
+    }
+
+    fn accepts(&self, content_type: &Text) -> bool {
+        let given = media_type(content_type.as_str());
+        self.accept_types.iter().any(|accepted| {
+            let accepted = media_type(accepted);
+            match accepted.strip_suffix('*') {
+                Some(prefix) => {
+                    given.get(..prefix.len()).is_some_and(|it| it.eq_ignore_ascii_case(prefix))
+                }
+                None => given.eq_ignore_ascii_case(accepted),
+            }
+        })
+    }
+}
+
+/// Tells whether a SEND only shows that its sender is there (RFC 4975 section 7.1). A type without
+/// meaning is how one peer puts it.
+fn is_bodiless(frame: &Frame) -> bool {
+    let nothing = frame.body.as_ref().is_none_or(Bytes::is_empty);
+    let typed = frame.body.is_some()
+        && frame
+            .content_type
+            .as_ref()
+            .is_some_and(|given| media_type(given.as_str()) != "empty/empty");
+    nothing && !typed
+}
+
+/// Cuts the parameters off.
+fn media_type(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+fn outcome(code: u16, comment: Option<&Text>) -> Outcome {
+    match code {
+        200..=299 => Outcome::Sent,
+        _ => Outcome::Failed { code, comment: comment.map(ToString::to_string) },
+    }
+}

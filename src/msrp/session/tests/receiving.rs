@@ -1,0 +1,202 @@
+//! What the peer sends.
+
+use super::*;
+
+#[test]
+fn quirk_02_answers_to_our_reports_are_ignored() {
+    let mut talk = Talk::bound();
+    let send =
+        text("m", "1-5/5", "hello").replace("Message-ID", "Success-Report: yes\r\nMessage-ID");
+    assert_eq!(
+        talk.receive(&send),
+        ["200 tid1", "message m text/plain hello", "REPORT m 1-5/5 000 200 $"]
+    );
+    assert_eq!(talk.answer(1, 200), [""; 0]);
+    assert_eq!(talk.session.ignored(), 1);
+}
+
+#[test]
+fn a_message_is_answered_before_it_is_told() {
+    let mut talk = Talk::bound();
+    let told = talk.receive(&text("m", "1-5/5", "hello"));
+    assert_eq!(told, ["200 tid1", "message m text/plain hello"]);
+    let nameless = text("m", "1-5/5", "hello").replace("Message-ID: m\r\n", "");
+    assert_eq!(talk.receive(&nameless)[0], "200 tid1");
+}
+
+#[test]
+fn m16_a_message_that_comes_again_is_reported_again_but_not_told_again() {
+    let mut talk = Talk::bound();
+    let send =
+        text("m", "1-5/5", "hello").replace("Message-ID", "Success-Report: yes\r\nMessage-ID");
+    talk.receive(&send);
+    assert_eq!(talk.receive(&send), ["200 tid1", "REPORT m 1-5/5 000 200 $"]);
+}
+
+#[test]
+fn a_sender_gets_the_answers_it_asked_for() {
+    for (wish, good, bad) in [
+        ("yes", vec!["200 tid1", "message m text/plain hello"], vec!["415 tid1"]),
+        ("partial", vec!["message m text/plain hello"], vec!["415 tid1"]),
+        ("no", vec!["message m text/plain hello"], vec![]),
+    ] {
+        let mut talk = Talk::bound();
+        let send = text("m", "1-5/5", "hello")
+            .replace("Message-ID", &format!("Failure-Report: {wish}\r\nMessage-ID"));
+        assert_eq!(talk.receive(&send), good);
+        talk.session.set_accept_types(vec!["message/cpim".to_owned()]);
+        assert_eq!(talk.receive(&send), bad);
+    }
+}
+
+#[test]
+fn only_accepted_types_are_taken() {
+    let mut talk = Talk::bound();
+    talk.session.set_accept_types(vec!["message/cpim".to_owned(), "image/*".to_owned()]);
+    for (content_type, code) in [
+        ("text/plain", "415 tid1"),
+        ("Message/CPIM", "200 tid1"),
+        ("message/cpim; charset=utf-8", "200 tid1"),
+        ("image/png", "200 tid1"),
+        ("imagex/png", "415 tid1"),
+        ("im\u{e9}", "415 tid1"),
+    ] {
+        let send = text("m", "1-5/5", "hello").replace("text/plain", content_type);
+        assert_eq!(talk.receive(&send)[0], code, "{content_type}");
+    }
+    let first = text("c", "1-5/9", "hello").replace('$', "+");
+    assert_eq!(talk.receive(&first), ["415 tid1"]);
+    let second = text("c", "6-9/9", "tail").replace("Content-Type: text/plain\r\n", "");
+    assert_eq!(talk.receive(&second), ["413 tid1"]);
+}
+
+#[test]
+fn m04_a_changed_total_is_refused_and_the_session_lives() {
+    let mut talk = Talk::bound();
+    let part = |id: &str, range: &str, body: &str| text(id, range, body).replace('$', "+");
+    assert_eq!(talk.receive(&part("m", "1-4/10", "abcd")), ["200 tid1"]);
+    assert_eq!(talk.receive(&part("n", "1-2/4", "ab")), ["200 tid1"]);
+    assert_eq!(talk.receive(&part("m", "5-8/12", "efgh")), ["400 tid1"]);
+    assert_eq!(talk.receive(&text("n", "3-4/4", "cd")), ["200 tid1", "message n text/plain abcd"]);
+}
+
+#[test]
+fn m05_a_stalled_message_is_dropped_counted_and_reported() {
+    for (wish, answer, report) in [
+        ("yes", vec!["200 tid1"], vec!["REPORT m 1-2/4 000 413 $"]),
+        ("partial", vec![], vec!["REPORT m 1-2/4 000 413 $"]),
+        ("no", vec![], vec![]),
+    ] {
+        let mut talk = Talk::bound();
+        let first = text("m", "1-2/4", "ab").replace('$', "+");
+        let first = first.replace("Message-ID", &format!("Failure-Report: {wish}\r\nMessage-ID"));
+        assert_eq!(talk.receive(&first), answer);
+        assert_eq!(talk.sleep(29), [""; 0]);
+        assert_eq!(talk.sleep(1), report, "{wish}");
+        assert_eq!(talk.session.ignored(), 1);
+        assert_eq!(talk.receive(&text("m", "3-4/4", "cd")), ["413 tid1"]);
+        assert_eq!(talk.sleep(60), [""; 0]);
+    }
+}
+
+#[test]
+fn m07_header_fields_of_others_reach_the_owner() {
+    let mut talk = Talk::bound();
+    let fields = "content-disposition: render\r\nContent-ID: <1@x>\r\nX-Y: z\r\nMessage-ID";
+    let send = text("m", "1-5/5", "hello").replace("Message-ID", fields);
+    talk.session.handle(talk.now, Input::Frame(parsed(send.as_bytes())));
+    let message = std::iter::from_fn(|| talk.session.poll()).find_map(|output| match output {
+        Output::Event(Event::Message(message)) => Some(message),
+        Output::Connect { .. } | Output::Write(_) | Output::Close | Output::Event(_) => None,
+    });
+    let expected = [("content-disposition", "render"), ("Content-ID", "<1@x>"), ("X-Y", "z")];
+    let headers = message.unwrap().headers;
+    assert_eq!(headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn m08_the_to_path_has_to_name_this_session() {
+    for (to_path, loose, strict) in [
+        ("msrp://192.0.2.9:2855/ours;tcp", 200, 200),
+        ("msrp://bob@192.0.2.9:2855/ours;tcp;x=y", 200, 200),
+        ("msrp://198.51.100.1:9/ours;tcp", 200, 481),
+        ("msrp://192.0.2.9:2855/ours", 200, 481),
+        ("msrp://[2001:db8::1]:2855/ours;tcp", 200, 481),
+        ("msrp://192.0.2.9:2855/theirs;tcp", 481, 481),
+        ("msrp://192.0.2.9:2855;tcp", 481, 481),
+        ("msrp://192.0.2.9:2855/ours;tcp msrp://h:1/next;tcp", 481, 481),
+    ] {
+        let send = request("SEND", "").replace("msrp://192.0.2.9:2855/ours;tcp", to_path);
+        for (matching, code) in [(Matching::SessionId, loose), (Matching::Strict, strict)] {
+            let mut talk = Talk::bound();
+            talk.session.set_matching(matching);
+            assert_eq!(talk.receive(&send), [format!("{code} tid1")], "{to_path}");
+        }
+    }
+}
+
+#[test]
+fn m09_late_responses_are_counted_only() {
+    let mut talk = Talk::bound();
+    talk.send("m", "x");
+    assert_eq!(talk.sleep(30), ["failed m 408"]);
+    for code in [200, 413, 481, 506] {
+        assert_eq!(talk.answer(1, code), [""; 0]);
+    }
+    assert_eq!(talk.session.ignored(), 4);
+    assert_eq!(talk.send("n", "x"), ["SEND n 1-1/1 $ x"]);
+}
+
+#[test]
+fn m09_strange_methods_are_refused_and_strange_responses_ignored() {
+    let mut talk = Talk::bound();
+    for method in ["AUTH", "NICKNAME", "PING", "send"] {
+        assert_eq!(talk.receive(&request(method, "")), ["501 tid1"]);
+    }
+    for start in ["200 OK", "999", "481 gone"] {
+        assert_eq!(talk.receive(&request(start, "")), [""; 0]);
+    }
+    assert_eq!(talk.send("m", "x"), ["SEND m 1-1/1 $ x"]);
+}
+
+#[test]
+fn a_malformed_frame_is_refused_and_the_session_lives() {
+    let mut talk = Talk::bound();
+    assert_eq!(talk.receive(&request("SEND", "no colon\r\n")), ["400 tid1"]);
+    let no_paths = "MSRP tid1 SEND\r\nMessage-ID: x\r\n-------tid1$\r\n";
+    assert_eq!(talk.receive(no_paths), ["400 tid1"]);
+    assert_eq!(talk.written[2].to_path.to_string(), "msrp://192.0.2.1:9000/peer;tcp");
+    assert_eq!(talk.receive(&text("m", "9-1/1", "x")), ["400 tid1"]);
+    assert_eq!(talk.send("m", "x"), ["SEND m 1-1/1 $ x"]);
+    assert_eq!(
+        talk.receive("HTTP/1.1 200 OK\r\n\r\n"),
+        ["failed m 408", "close", "broken: the peer does not speak MSRP"]
+    );
+}
+
+#[test]
+fn a_message_that_its_owner_has_no_use_for_is_reported_as_such() {
+    for (wishes, answers, report) in [
+        ("Success-Report: yes", vec!["200 tid1"], vec!["REPORT m 1-5/5 000 415 $"]),
+        ("Success-Report: no", vec!["200 tid1"], vec!["REPORT m 1-5/5 000 415 $"]),
+        ("Failure-Report: partial", vec![], vec!["REPORT m 1-5/5 000 415 $"]),
+        ("Failure-Report: no", vec![], vec![]),
+    ] {
+        let mut talk = Talk::bound();
+        let send =
+            text("m", "1-5/5", "hello").replace("Message-ID", &format!("{wishes}\r\nMessage-ID"));
+        // Twice: what was refused is not known when it comes again.
+        for _ in 0..2 {
+            talk.session.handle(talk.now, Input::Frame(parsed(send.as_bytes())));
+            let mut told = Vec::new();
+            while told.last().is_none_or(|last: &String| !last.starts_with("message")) {
+                told.push(shown(&talk.session.poll().unwrap()));
+            }
+            talk.session.refuse(talk.now, 415);
+            assert_eq!(told[..told.len() - 1], answers, "{wishes}");
+            assert_eq!(talk.drain(), report, "{wishes}");
+        }
+        talk.session.refuse(talk.now, 400);
+        assert_eq!(talk.drain(), [""; 0], "there is nothing to refuse");
+    }
+}
