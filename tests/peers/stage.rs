@@ -92,7 +92,7 @@ impl Stage {
             password: Password::Text("secret".to_owned()),
             realms: vec!["example.com".to_owned()],
         });
-        Kit { local, timers: Timers::default(), random: Random::seeded(1) }
+        Kit { local: local.into(), timers: Timers::default(), random: Random::seeded(1) }
     }
 
     /// Lets SIPp wait for what we send; gives where that goes.
