@@ -57,7 +57,7 @@ pub(crate) struct Network {
     hosts: [Host; 2],
     plots: Vec<Plot>,
     /// Who answers what nobody wants.
-    local: Local,
+    local: Arc<Local>,
     pub(crate) chapters: Vec<Chapter>,
     trace: DefaultHasher,
     /// Datagrams sent.
