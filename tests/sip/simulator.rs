@@ -111,7 +111,7 @@ impl Network {
             numbers: 0,
             hosts,
             plots: Vec::new(),
-            local: Local::clone(&kit(Transport::Udp, 0).local),
+            local: kit(Transport::Udp, 0).local,
             chapters: Vec::new(),
             trace: DefaultHasher::new(),
             sent: 0,
