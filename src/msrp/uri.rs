@@ -299,7 +299,8 @@ impl Span {
     }
 
     fn of(self, text: &Text) -> &str {
-        text.as_str().get(self.start.into()..self.end.into()).unwrap_or_default()
+        let part = text.as_bytes().get(self.start.into()..self.end.into());
+        std::str::from_utf8(part.unwrap_or_default()).unwrap_or_default()
     }
 }
 
