@@ -139,17 +139,17 @@ fn send(body: usize) -> Vec<u8> {
     let text = "All work and no play makes a dull chat. ".repeat(body / 40 + 1);
     let body = text.get(..body).unwrap_or(&text);
     format!(
-        "MSRP a786hjs2k4m8q1zx SEND\r\n\
+        "MSRP a786hjs2 SEND\r\n\
          To-Path: msrp://bob.example.com:8888/9di4eae923wzd;tcp\r\n\
          From-Path: msrp://alice.example.com:7777/iau39soe2843z;tcp\r\n\
-         Message-ID: 87652491.k3j2h1\r\n\
+         Message-ID: 87652491.k3j2h\r\n\
          Byte-Range: 1-{length}/{length}\r\n\
          Success-Report: no\r\n\
          Failure-Report: yes\r\n\
          Content-Type: text/plain\r\n\
          \r\n\
          {body}\r\n\
-         -------a786hjs2k4m8q1zx$\r\n",
+         -------a786hjs2$\r\n",
         length = body.len()
     )
     .into_bytes()
@@ -186,4 +186,4 @@ fn http_response() -> String {
 const WHOLE: usize = 256 * 1024;
 
 /// About how many octets a candidate reads before the next one has its turn.
-const ROUND: usize = 4 * 1024 * 1024;
+const ROUND: usize = 1024 * 1024;

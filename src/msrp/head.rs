@@ -1,10 +1,12 @@
 //! The start line and header section of a frame, read with nom (RFC 4975 section 9).
 
+use std::mem;
+
 use bytes::Bytes;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while_m_n, take_while1};
-use nom::character::complete::{char, digit1};
-use nom::combinator::{all_consuming, map, map_opt, opt, rest, value};
+use nom::character::complete::char;
+use nom::combinator::{all_consuming, map, map_opt, opt, rest};
 use nom::error::{Error, ErrorKind};
 use nom::sequence::{preceded, separated_pair, terminated};
 use nom::{Err as NomErr, IResult, Parser as _};
@@ -79,36 +81,36 @@ impl Head {
     /// Reads the header section of `frame` up to the empty line or, where there is none, up to
     /// `end`; its start line is read from behind the transaction identifier on, at `start`.
     pub(super) fn read(
+        &mut self,
         frame: &Bytes,
         (start, end): (usize, usize),
         limits: &Limits,
         last: &mut LastPaths,
-    ) -> Self {
-        let mut head = Self::default();
+    ) {
         let section = frame.get(start..end.min(limits.max_header_bytes)).unwrap_or_default();
-        let Ok((mut input, first)) = line(section) else { return head };
-        head.fault = head.start(Source { frame, plain: first.plain }, first.text).err();
+        let Ok((mut input, first)) = line(section) else { return };
+        self.fault = self.start(Source { frame, plain: first.plain }, first.text).err();
         let mut fields = 0_usize;
         loop {
             if let Some(body) = input.strip_prefix(b"\r\n") {
-                head.body_at = Some(start + section.len() - body.len());
-                return head;
+                self.body_at = Some(start + section.len() - body.len());
+                return;
             }
             fields += 1;
             if fields <= limits.max_headers
-                && let Some(after) = head.repeated(input, last)
+                && let Some(after) = self.repeated(input, last)
             {
                 input = after;
                 continue;
             }
-            let Ok((after, line)) = line(input) else { return head };
+            let Ok((after, line)) = line(input) else { return };
             let outcome = if fields > limits.max_headers {
                 Err(FrameFault::TooManyHeaders)
             } else {
-                head.field(Source { frame, plain: line.plain }, line.text, last)
+                self.field(Source { frame, plain: line.plain }, line.text, last)
             };
             if let Err(fault) = outcome {
-                head.fault.get_or_insert(fault);
+                self.fault.get_or_insert(fault);
             }
             input = after;
         }
@@ -127,29 +129,29 @@ impl Head {
         Some(after)
     }
 
-    /// Makes a frame of it.
+    /// Makes a frame of it, and leaves nothing behind: a frame is large, and moved but once.
     pub(super) fn complete(
-        self,
+        &mut self,
         tid: TransactionId,
         body: Option<Bytes>,
         flag: Continuation,
-    ) -> Result<Frame, ParseError> {
-        match (self.fault, self.kind, self.to_path, self.from_path) {
-            (None, Some(kind), Some(to_path), Some(from_path)) => Ok(Frame {
+    ) -> Result<Option<Frame>, ParseError> {
+        match (self.fault, self.kind.take(), self.to_path.take(), self.from_path.take()) {
+            (None, Some(kind), Some(to_path), Some(from_path)) => Ok(Some(Frame {
                 tid,
                 kind,
                 to_path,
                 from_path,
-                message_id: self.message_id,
+                message_id: self.message_id.take(),
                 byte_range: self.byte_range,
                 success_report: self.success_report,
                 failure_report: self.failure_report,
-                status: self.status,
-                headers: self.headers,
-                content_type: self.content_type,
+                status: self.status.take(),
+                headers: mem::take(&mut self.headers),
+                content_type: self.content_type.take(),
                 body,
                 flag,
-            }),
+            })),
             (fault, kind, to_path, from_path) => {
                 let missing = match (&kind, &to_path) {
                     (None, _) => "start line",
@@ -177,17 +179,18 @@ impl Head {
     }
 
     fn start(&mut self, source: Source<'_>, line: &[u8]) -> Result<(), FrameFault> {
-        let (_, what) = start_line(line).map_err(|_| FrameFault::StartLine)?;
-        self.kind = Some(match what {
-            What::Method(b"SEND") => Kind::Request(Method::Send),
-            What::Method(b"REPORT") => Kind::Request(Method::Report),
-            What::Method(b"AUTH") => Kind::Request(Method::Auth),
-            What::Method(b"NICKNAME") => Kind::Request(Method::Nickname),
-            What::Method(other) => Kind::Request(Method::Other(source.text(other)?)),
-            What::Verdict(Verdict { code, comment }) => {
-                let comment = comment.map(|comment| source.text(comment)).transpose()?;
-                Kind::Response { code, comment }
-            }
+        self.kind = Some(match line {
+            b"SEND" => Kind::Request(Method::Send),
+            b"REPORT" => Kind::Request(Method::Report),
+            b"AUTH" => Kind::Request(Method::Auth),
+            b"NICKNAME" => Kind::Request(Method::Nickname),
+            _ => match start_line(line).map_err(|_| FrameFault::StartLine)? {
+                (_, What::Method(other)) => Kind::Request(Method::Other(source.text(other)?)),
+                (_, What::Verdict(Verdict { code, comment })) => {
+                    let comment = comment.map(|comment| source.text(comment)).transpose()?;
+                    Kind::Response { code, comment }
+                }
+            },
         });
         Ok(())
     }
@@ -382,9 +385,16 @@ fn name(line: &[u8]) -> IResult<&[u8], Name<'_>> {
 }
 
 fn byte_range(input: &[u8]) -> IResult<&[u8], ByteRange> {
-    let place = || alt((value(None, char('*')), map(number, Some)));
-    let parts = (terminated(number, char('-')), terminated(place(), char('/')), place());
+    let parts = (terminated(number, char('-')), terminated(place, char('/')), place);
     all_consuming(map(parts, |(start, end, total)| ByteRange { start, end, total })).parse(input)
+}
+
+/// Takes a number, or the star that stands for one that is not known.
+fn place(input: &[u8]) -> IResult<&[u8], Option<u64>> {
+    match input.strip_prefix(b"*") {
+        Some(rest) => Ok((rest, None)),
+        None => number(input).map(|(rest, place)| (rest, Some(place))),
+    }
 }
 
 fn status(input: &[u8]) -> IResult<&[u8], (u16, Verdict<'_>)> {
@@ -404,11 +414,16 @@ fn three_digits(input: &[u8]) -> IResult<&[u8], u16> {
 }
 
 fn number(input: &[u8]) -> IResult<&[u8], u64> {
-    map_opt(digit1, |digits: &[u8]| {
-        let add = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
-        digits.iter().try_fold(0, add)
-    })
-    .parse(input)
+    let wrong = || NomErr::Error(Error::new(input, ErrorKind::Digit));
+    let (mut rest, mut sum) = (input, 0_u64);
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        let sum_of_ten = sum.checked_mul(10);
+        sum = sum_of_ten
+            .and_then(|ten| ten.checked_add(u64::from(digit - b'0')))
+            .ok_or_else(wrong)?;
+        rest = after;
+    }
+    if rest.len() < input.len() { Ok((rest, sum)) } else { Err(wrong()) }
 }
 
 fn spaces(input: &[u8]) -> IResult<&[u8], &[u8]> {

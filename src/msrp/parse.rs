@@ -172,7 +172,7 @@ impl Parser {
                     match self.search(buffer, inside.tid(buffer), inside.searched) {
                         Search::Found(end) => {
                             self.stage = Stage::Between;
-                            return self.frame(buffer, inside, end).map(Some);
+                            return self.frame(buffer, inside, end);
                         }
                         Search::NotUpTo(searched) => {
                             return self.wait(buffer, Inside { searched, ..inside });
@@ -224,13 +224,14 @@ impl Parser {
         buffer: &mut BytesMut,
         inside: Inside,
         end: EndLine,
-    ) -> Result<Frame, ParseError> {
+    ) -> Result<Option<Frame>, ParseError> {
         let mut frame = buffer.split_to(end.after).freeze();
         let tid = inside.read_tid(&frame);
         // The line break before the hyphens ends the last header field if there is no body.
         let head_end = end.at + LINE_BREAK;
         let section = (inside.tid_end + 1, head_end);
-        let mut head = Head::read(&frame, section, &self.limits, &mut self.last_paths);
+        let mut head = Head::default();
+        head.read(&frame, section, &self.limits, &mut self.last_paths);
         let body = head.body_at.map(|body_at| {
             // After an empty line the hyphens may follow at once, without a break of their own.
             frame.truncate(end.at);
@@ -264,7 +265,8 @@ impl Parser {
         let seen = buffer.get(..self.limits.max_header_bytes).unwrap_or(buffer);
         let seen = Bytes::copy_from_slice(seen);
         let section = (inside.tid_end + 1, seen.len());
-        let head = Head::read(&seen, section, &self.limits, &mut self.last_paths);
+        let mut head = Head::default();
+        head.read(&seen, section, &self.limits, &mut self.last_paths);
         let tid = inside.read_tid(&seen);
         buffer.advance(inside.searched);
         self.stage = Stage::Skipping { tid: tid.clone(), left: self.limits.max_message };

@@ -17,7 +17,11 @@ pub struct Text(Octets);
 /// and a copy that is kept does not keep what was read with it.
 #[derive(Clone)]
 enum Octets {
-    Short { length: u8, octets: [u8; SHORT] },
+    /// What stands behind `length` means nothing.
+    Short {
+        length: u8,
+        octets: [u8; SHORT],
+    },
     Shared(Bytes),
 }
 
@@ -39,8 +43,16 @@ impl Text {
     }
 
     /// Takes over a part of what came from the network that is known to be text.
+    #[inline]
     pub(super) fn plain(part: &[u8], whole: &Bytes) -> Self {
-        Self::short(part).unwrap_or_else(|| Self(Octets::Shared(whole.slice_ref(part))))
+        // To copy as much as there is room for costs less than to copy as much as there is.
+        let at = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+        match (u8::try_from(part.len()), whole.get(at..).and_then(|rest| rest.first_chunk())) {
+            (Ok(length), Some(octets)) if part.len() <= SHORT => {
+                Self(Octets::Short { length, octets: *octets })
+            }
+            _ => Self::short(part).unwrap_or_else(|| Self(Octets::Shared(whole.slice_ref(part)))),
+        }
     }
 
     /// Copies what is known to be text.

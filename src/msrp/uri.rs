@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use memchr::{memchr, memchr2, memrchr};
 
@@ -176,11 +177,10 @@ impl fmt::Debug for Uri {
 }
 
 /// The URIs from hop to hop, the next one first (RFC 4975 section 5.2); never empty.
+///
+/// A copy shares the URIs: every frame of a session carries the same paths.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Path {
-    first: Uri,
-    rest: Vec<Uri>,
-}
+pub struct Path(Arc<[Uri]>);
 
 /// What is wrong with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -211,39 +211,42 @@ impl Path {
     /// Gives the next hop.
     #[must_use]
     pub fn first(&self) -> &Uri {
-        &self.first
+        self.0.first().expect(NEVER_EMPTY)
     }
 
     /// Gives the far end.
     #[must_use]
     pub fn last(&self) -> &Uri {
-        self.rest.last().unwrap_or(&self.first)
+        self.0.last().expect(NEVER_EMPTY)
     }
 
     /// Counts the hops.
     #[must_use]
     pub fn hops(&self) -> usize {
-        1 + self.rest.len()
+        self.0.len()
+    }
+
+    /// Gives the way to the next hop only.
+    #[must_use]
+    pub fn one_hop(&self) -> Self {
+        if self.hops() == 1 { self.clone() } else { Self::from(self.first().clone()) }
     }
 
     /// Gives the way that goes on with `next` where this one ends.
     #[must_use]
     pub fn then(&self, next: &Self) -> Self {
-        let rest = self.rest.iter().chain(next.iter()).cloned().collect();
-        Self { first: self.first.clone(), rest }
+        Self(self.iter().chain(next.iter()).cloned().collect())
     }
 
     /// Gives the way back.
     #[must_use]
     pub fn reversed(&self) -> Self {
-        let mut uris = self.rest.iter().rev().chain([&self.first]).cloned();
-        let first = uris.next().unwrap_or_else(|| self.first.clone());
-        Self { first, rest: uris.collect() }
+        Self(self.0.iter().rev().cloned().collect())
     }
 
     /// Walks from the next hop to the far end.
     pub fn iter(&self) -> impl Iterator<Item = &Uri> {
-        std::iter::once(&self.first).chain(&self.rest)
+        self.0.iter()
     }
 
     pub(super) fn read(text: Text) -> Result<Self, PathError> {
@@ -258,22 +261,25 @@ impl Path {
             let part = text.part(span.start.into(), span.end.into()).ok_or(UriError::TooLong)?;
             Uri::read(part)
         });
-        let first = uris.next().ok_or(PathError::Empty)??;
-        let rest = uris.by_ref().take(MAX_HOPS - 1).collect::<Result<Vec<_>, _>>()?;
-        if uris.next().is_some() { Err(PathError::TooLong) } else { Ok(Self { first, rest }) }
+        let hops = uris.by_ref().take(MAX_HOPS).collect::<Result<Arc<[_]>, _>>()?;
+        match hops.len() {
+            0 => Err(PathError::Empty),
+            _ if uris.next().is_some() => Err(PathError::TooLong),
+            _ => Ok(Self(hops)),
+        }
     }
 }
 
 impl From<Uri> for Path {
-    fn from(first: Uri) -> Self {
-        Self { first, rest: Vec::new() }
+    fn from(only: Uri) -> Self {
+        Self(Arc::new([only]))
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.first.fmt(f)?;
-        self.rest.iter().try_for_each(|uri| write!(f, " {uri}"))
+        self.first().fmt(f)?;
+        self.iter().skip(1).try_for_each(|uri| write!(f, " {uri}"))
     }
 }
 
@@ -452,6 +458,7 @@ static CLASSES: [u8; 256] = {
 
 const MAX_URI: usize = 2048;
 const MAX_HOPS: usize = 16;
+const NEVER_EMPTY: &str = "no path is built without a URI";
 
 #[cfg(test)]
 mod tests {
