@@ -618,6 +618,31 @@ mod tests {
     }
 
     #[test]
+    fn paths_are_those_of_the_frame_whatever_came_before() {
+        let one = send("tid1", "", '$');
+        let far = format!("msrp://b:2/{};tcp", "y".repeat(600));
+        let spelled = one.replace("To-Path: ", "to-path:  ");
+        let frames = [
+            one.clone(),
+            one.replace("msrp://b:2/y;tcp", "msrp://b:2/z;tcp"),
+            one.replace("msrp://b:2/y;tcp", "msrp://b:2/y;tcp msrp://c:3/z;tcp"),
+            one.replace("msrp://b:2/y;tcp", &far),
+            one.replace("To-Path: ", "X-Path: x\r\nTo-Path: "),
+            spelled.clone(),
+            spelled,
+            one.replace("msrp://a:1", "msrps://a:1"),
+        ];
+        let together = read(&frames.concat());
+        let alone: Vec<_> = frames.iter().flat_map(|frame| read(frame)).collect();
+        assert_eq!(together, alone);
+        let twice = one.replace("To-Path", "To-Path: msrp://b:2/y;tcp\r\nTo-Path");
+        let outcomes = read(&[one.clone(), twice, one.clone()].concat());
+        let fault = refusal(outcomes[1].as_ref().unwrap_err()).0;
+        assert_eq!(fault, FrameFault::Repeated("To-Path"));
+        assert_eq!(outcomes[2], outcomes[0]);
+    }
+
+    #[test]
     fn lines_that_could_be_misread_are_refused() {
         for (line, fault) in [
             ("no colon", FrameFault::HeaderSyntax),

@@ -583,11 +583,16 @@ mod tests {
         assert_eq!((path.first().host(), path.last().host(), path.hops()), ("a", "b", 2));
         assert_eq!(path.to_string(), "msrp://a:1/x;tcp msrp://b:2/y;tcp");
         assert_eq!(path.reversed().to_string(), "msrp://b:2/y;tcp msrp://a:1/x;tcp");
+        assert_eq!(path.one_hop().to_string(), "msrp://a:1/x;tcp");
         assert_eq!(path.reversed().then(&path).hops(), 4);
         assert_eq!(path.then(&path.reversed()).last(), path.first());
         assert_eq!(Path::parse(" "), Err(PathError::Empty));
         assert_eq!(Path::parse("x y"), Err(PathError::Uri(UriError::Scheme)));
-        assert_eq!(Path::parse(&"msrp://a:1/x;tcp ".repeat(1000)), Err(PathError::TooLong));
+        assert_eq!(Path::parse(&"msrp://a:1/x;tcp ".repeat(16)).map(|path| path.hops()), Ok(16));
+        for hops in [17, 1000] {
+            let long = "msrp://a:1/x;tcp ".repeat(hops);
+            assert_eq!(Path::parse(&long), Err(PathError::TooLong));
+        }
     }
 
     fn uri(text: &str) -> Uri {
