@@ -55,6 +55,8 @@ struct LastPath {
     line: Vec<u8>,
     /// A copy: what has been read is not to be kept for it.
     path: Option<Path>,
+    /// How often another path has come.
+    others: u32,
 }
 
 impl LastPath {
@@ -63,9 +65,12 @@ impl LastPath {
         Some((input.strip_prefix(self.line.as_slice())?, self.path.as_ref()?))
     }
 
-    /// Reads a path, and remembers it with the line it came in unless that is long.
+    /// Reads a path, and remembers it with the line it came in; not a long one, and not each of
+    /// those that take turns where sessions share a connection.
     fn read(&mut self, source: Source<'_>, line: &[u8], value: &[u8]) -> Result<Path, FrameFault> {
-        if line.len() > LONGEST_LAST {
+        let in_turns = !self.others.is_multiple_of(PATIENCE);
+        self.others = self.others.wrapping_add(1);
+        if in_turns || line.len() > LONGEST_LAST {
             return Ok(Path::read(source.text(value)?)?);
         }
         let path = Path::read(Text::copied(value))?;
@@ -477,6 +482,9 @@ fn once<T>(place: &mut Option<T>, name: &'static str, found: T) -> Result<(), Fr
         }
     }
 }
+
+/// How many other paths come before one of them is remembered instead.
+const PATIENCE: u32 = 8;
 
 /// The longest line with a path that is kept, in octets: a path of some hops.
 const LONGEST_LAST: usize = 512;

@@ -145,8 +145,14 @@ impl Uri {
             return Err(UriError::TooLong);
         }
         let (secure, rest) = scheme(whole)?;
-        let (authority, tail) = split_at(rest, memchr2(b'/', b';', rest));
-        let (host, port) = host_and_port(authority)?;
+        let (host, port, tail) = match plain_authority(rest) {
+            Some(parts) => parts,
+            None => {
+                let (authority, tail) = split_at(rest, memchr2(b'/', b';', rest));
+                let (host, port) = host_and_port(authority)?;
+                (host, port, tail)
+            }
+        };
         let (session_id, parameters) = session_id(tail)?;
         let transport = transport(parameters)?;
         let span = |part: &[u8]| Span::locate(whole, part);
@@ -311,11 +317,13 @@ impl Span {
 }
 
 fn scheme(uri: &[u8]) -> Result<(bool, &[u8]), UriError> {
+    // Nearly every URI.
+    if let Some(rest) = uri.strip_prefix(b"msrp://") {
+        return Ok((false, rest));
+    }
     let (scheme, rest) = split_at(uri, memchr(b':', uri));
     let rest = rest.strip_prefix(b"://").ok_or(UriError::Scheme)?;
     match scheme {
-        b"msrp" => Ok((false, rest)),
-        b"msrps" => Ok((true, rest)),
         _ if scheme.eq_ignore_ascii_case(b"msrp") => Ok((false, rest)),
         _ if scheme.eq_ignore_ascii_case(b"msrps") => Ok((true, rest)),
         _ => Err(UriError::Scheme),
@@ -331,6 +339,22 @@ fn session_id(tail: &[u8]) -> Result<(Option<&[u8]>, &[u8]), UriError> {
         ([], _) => Ok((None, parameters)),
         (id, _) => Ok((Some(id), parameters)),
     }
+}
+
+/// Takes `name[:port]` apart, and leaves what follows it; all other authorities are for
+/// [`host_and_port`].
+fn plain_authority(rest: &[u8]) -> Option<(&[u8], Option<u16>, &[u8])> {
+    let (host, tail) = split_at(rest, leading(NAME, rest));
+    let (port, tail) = match tail.strip_prefix(b":") {
+        Some(tail) => {
+            let end = tail.iter().position(|byte| !byte.is_ascii_digit());
+            let (digits, tail) = split_at(tail, end);
+            (Some(number(digits)?), tail)
+        }
+        None => (None, tail),
+    };
+    let ends = matches!(tail.first(), None | Some(b'/' | b';'));
+    (ends && !host.is_empty()).then_some((host, port, tail))
 }
 
 /// Takes `[userinfo@]host[:port]` apart. The user plays no part in MSRP (RFC 4975 section 6.1).
