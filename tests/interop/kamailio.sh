@@ -130,6 +130,16 @@ start_registered_bridge() {
     "UE_USERS=tel:+19585552001 one,tel:+19585552002 two,tel:+19585552003 three,tel:+19585552004 four" \
     "UE_PASSWORDS=the first secret,the second secret,the third secret,the fourth secret" \
     NOTIFY_MAX_CHANNELS=100 NOTIFY_MAX_SUBSCRIPTIONS=100 MSRP_PORTS=1 "${tls[@]}"
+  everybody_is_registered
+}
+
+# Waits until the core knows all users: whoever calls one before finds nobody.
+everybody_is_registered() {
+  local until=$((SECONDS + patience))
+  until (($(grep --count ' registered ' "$log") == 4)); do
+    ((SECONDS < until)) || { cat "$log"; exit 1; }
+    sleep 0.05
+  done
 }
 
 # Runs a scenario aside, with a far end and a near end of its own: aside_with FAR NEAR meanwhile …
