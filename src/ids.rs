@@ -8,41 +8,56 @@ use rand::{Rng, RngExt, SeedableRng};
 /// A cryptographically strong, seedable source of identifiers.
 ///
 /// Pure machines own one each, so that a run with the same seed is the same run, byte for byte.
+///
+/// It keeps nothing but a key, and each draw makes the next one and forgets the last: small enough
+/// for every leg to have its own, and what has been drawn cannot be found out from what is kept.
 #[derive(Debug)]
-pub struct Random(StdRng);
+pub struct Random([u8; 32]);
 
 impl Random {
     /// Builds a source from 256 bits, taken from the operating system by the shell.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
-        Self(StdRng::from_seed(seed))
+        Self(seed)
     }
 
     /// Builds a reproducible source for tests and replays.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self(StdRng::seed_from_u64(seed))
+        Self::of(&mut StdRng::seed_from_u64(seed))
+    }
+
+    fn of(source: &mut StdRng) -> Self {
+        let mut key = [0_u8; 32];
+        source.fill_bytes(&mut key);
+        Self(key)
+    }
+
+    /// Gives what one draw is made of, and forgets the key that it came from.
+    fn once(&mut self) -> StdRng {
+        let mut source = StdRng::from_seed(self.0);
+        *self = Self::of(&mut source);
+        source
     }
 
     /// Splits off an independent source for another machine.
     #[must_use]
     pub fn fork(&mut self) -> Self {
-        let mut seed = [0_u8; 32];
-        self.0.fill_bytes(&mut seed);
-        Self::new(seed)
+        Self::of(&mut self.once())
     }
 
     /// Draws 22 letters and digits, 131 bits: a token of RFC 3261, an `ident` of RFC 4975.
     pub fn token(&mut self) -> String {
         const ALPHABET: &[u8; 62] =
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-        (0..22).map(|_| char::from(ALPHABET[self.0.random_range(0..ALPHABET.len())])).collect()
+        let mut source = self.once();
+        (0..22).map(|_| char::from(ALPHABET[source.random_range(0..ALPHABET.len())])).collect()
     }
 
     /// Draws a version 4 UUID in its 36-character form (RFC 9562 section 5.4).
     pub fn uuid(&mut self) -> String {
         let mut bytes = [0_u8; 16];
-        self.0.fill_bytes(&mut bytes);
+        self.once().fill_bytes(&mut bytes);
         bytes[6] = (bytes[6] & 0x0f) | 0x40;
         bytes[8] = (bytes[8] & 0x3f) | 0x80;
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -51,7 +66,7 @@ impl Random {
 
     /// Draws a number from `0` up to but not including `bound`; `0` where `bound` is `0`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        if bound == 0 { 0 } else { self.0.random_range(0..bound) }
+        if bound == 0 { 0 } else { self.once().random_range(0..bound) }
     }
 }
 

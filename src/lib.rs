@@ -23,7 +23,7 @@
 //! | 1 | `payload` | bodies: CPIM, IMDN, isComposing, multipart | `quick_xml` |
 //! | 0 | `ids` | identifiers and the source of randomness that is handed in | `rand` |
 //! | 0 | `address` | `tel:`, `sip:` and `acr:` addresses | |
-//! | 0 | `digest` | Digest authentication as arithmetic: challenges, answers, hashes | `md5`, `sha2` |
+//! | 0 | `digest` | Digest authentication as arithmetic: challenges, answers, hashes | `md5`, `sha2`, `aes` |
 //! | 0 | `clock` | wall time derived from the instant that is handed in | |
 //! | 0 | `reach` | how far an IP address reaches | |
 

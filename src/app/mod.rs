@@ -80,6 +80,8 @@ pub struct Running {
     conversations: TaskTracker,
     tasks: TaskTracker,
     notifier: TaskTracker,
+    /// How long the last notifications may take.
+    farewell: Duration,
 }
 
 /// What the bridge stands on when it starts.
@@ -204,6 +206,7 @@ impl Running {
             conversations,
             tasks,
             notifier,
+            farewell: config.notify.farewell,
         })
     }
 
@@ -269,8 +272,8 @@ impl Running {
         self.registry.leave(deadline).await;
         self.stop_notify.cancel();
         self.notifier.close();
-        let farewell = notify::Settings::default().farewell + Duration::from_secs(1);
-        if timeout(farewell, self.notifier.wait()).await.is_err() {
+        // The notifier keeps to its time itself.
+        if timeout(self.farewell + Duration::from_secs(1), self.notifier.wait()).await.is_err() {
             warn!("not all notifications left in time");
         }
         self.http.stop(true).await;

@@ -172,9 +172,15 @@ pub(super) fn subscribers(config: &Config) -> Vec<bridge::Subscriber> {
 }
 
 fn subscriber(config: &Config, user: &User) -> bridge::Subscriber {
-    let credentials = user.password.as_ref().map(|password| Credentials {
+    let password = match (&user.sim, &user.password) {
+        (Some(sim), _) => Some(Password::Sim(sim.clone())),
+        (None, password) => {
+            password.as_ref().map(|password| Password::Text(password.reveal().to_owned()))
+        }
+    };
+    let credentials = password.map(|password| Credentials {
         username: user.private_identity.clone().unwrap_or_else(|| derived(config, &user.address)),
-        password: Password::Text(password.reveal().to_owned()),
+        password,
         realms: config.core.realms.clone(),
     });
     bridge::Subscriber { address: user.address.clone(), credentials }
@@ -333,6 +339,7 @@ pub(super) fn notify(config: &Config) -> notify::Settings {
             ..Retry::default()
         },
         allow_private: config.notify.allow_private,
+        farewell: config.notify.farewell,
         ..notify::Settings::default()
     }
 }

@@ -136,7 +136,7 @@ impl Access {
             local.contact_user = Some(contact.user.clone());
             local.gruu = contact.gruu.clone();
         }
-        Kit { local, timers: settings.timers, random }
+        Kit { local: local.into(), timers: settings.timers, random }
     }
 
     /// Puts the hops of the core into the order in which to try them for this user: the one that

@@ -14,6 +14,7 @@
 mod leg_events;
 mod messages;
 mod pager;
+mod parting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -185,6 +186,9 @@ pub struct Conversation {
     goodbye: bool,
     /// The MSRP connection is closed once our BYE is answered: closed earlier, it would look lost.
     msrp_closes: bool,
+    /// How the peer has left, while its answers to the messages sent last may still be on their
+    /// way.
+    peer_left: Option<Ending>,
     /// The reports that go another way than the session, which is over.
     pager: Pager,
     outputs: VecDeque<Output>,
@@ -199,7 +203,7 @@ struct Timers {
     msrp: Option<Instant>,
     /// A BYE should explain why the MSRP connection is lost.
     media: Option<Instant>,
-    /// The leaving user has waited long enough for the last answers.
+    /// The user who leaves, or whom the peer has left, has waited long enough for the last answers.
     leave: Option<Instant>,
     /// The INVITE is repeated (491).
     retry: Option<Instant>,
@@ -452,6 +456,7 @@ impl Conversation {
             stopping: false,
             goodbye: false,
             msrp_closes: false,
+            peer_left: None,
             pager: Pager::default(),
             outputs: VecDeque::new(),
         };
@@ -499,26 +504,6 @@ impl Conversation {
         Answer::Done
     }
 
-    /// Leaves once the messages sent last are answered: a BYE would overtake them.
-    fn begin_leaving(&mut self, now: Instant) {
-        if self.msrp.is_idle() {
-            self.leave(now, LegEnd::LeftByUser);
-        } else if self.timers.leave.is_none() {
-            self.timers.leave = Some(now + self.settings.leave_wait);
-        }
-    }
-
-    fn leave(&mut self, now: Instant, end: LegEnd) {
-        self.hang_up(now, Reason::sip(200, "Call completed"));
-        self.end_by(now, end, &[]);
-    }
-
-    /// Says BYE and remembers that its answer is awaited.
-    fn hang_up(&mut self, now: Instant, reason: Reason) {
-        self.goodbye = true;
-        self.leg.bye(now, Some(reason));
-    }
-
     fn timeout(&mut self, now: Instant) {
         let due = |timer: &mut Option<Instant>| timer.take_if(|at| *at <= now).is_some();
         if due(&mut self.timers.invitation) {
@@ -536,7 +521,7 @@ impl Conversation {
         // What is left after this is for the legs to absorb.
         due(&mut self.timers.forget);
         if due(&mut self.timers.leave) {
-            self.leave(now, LegEnd::LeftByUser);
+            self.part(now);
         }
         if self.composing.expired(now) {
             self.tell_idle(now);
@@ -567,8 +552,10 @@ impl Conversation {
                 self.end_by(now, end, &[]);
             }
             (State::Invited, Role::Terminating) => {
-                self.refuse(now, Status::TEMPORARILY_UNAVAILABLE, end);
+                // A 480 would tell the originator of a decline.
+                self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
             }
+            (State::Connected, _) if self.peer_left.is_some() => self.part(now),
             (State::Connected, _) => {
                 self.hang_up(now, Reason::sip(480, "Temporarily Unavailable"));
                 self.end_by(now, end, &[]);
@@ -578,7 +565,7 @@ impl Conversation {
         self.timers.forget = None;
     }
 
-    /// Runs the machines below until they are quiet, then lets a leaving user go.
+    /// Runs the machines below until they are quiet, then parts where somebody is leaving.
     fn settle(&mut self, now: Instant) {
         loop {
             let quiet = !self.settle_legs(now) & !self.settle_msrp(now) & !self.settle_pager(now);
@@ -586,8 +573,7 @@ impl Conversation {
                 continue;
             }
             if self.timers.leave.is_some() && self.msrp.is_idle() {
-                self.timers.leave = None;
-                self.leave(now, LegEnd::LeftByUser);
+                self.part(now);
                 continue;
             }
             return;

@@ -41,7 +41,7 @@ pub fn reports_in(
 /// Writes where a report goes, and in whose name.
 pub(super) fn errand(
     (settings, access): (&Settings, &Access),
-    (user, next_hop): (&Address, Option<Hop>),
+    (user, next_hops): (&Address, &[Hop]),
     (own, other): (&Party, &Party),
 ) -> Result<Errand, Refusal> {
     let realm = &settings.realm;
@@ -51,7 +51,7 @@ pub(super) fn errand(
         target: realm.target(&other.address)?,
         from,
         to: realm.name_addr(other)?,
-        next_hop,
+        next_hops: next_hops.to_vec(),
         proxy: settings.core.clone(),
         route: access.service_route.clone(),
         headers,

@@ -91,6 +91,13 @@ pub enum RosterOutput {
         /// Where it goes.
         hop: Hop,
     },
+    /// A hop of the core is overloaded, and asks for a pause.
+    Spare {
+        /// That hop.
+        hop: Hop,
+        /// How long.
+        wait: Duration,
+    },
     /// A user is registered, for the first time, again, or otherwise than before.
     Registered {
         /// How its requests reach the core from now on.
@@ -266,7 +273,7 @@ impl Roster {
             return self.settle(now, user);
         }
         let kit = member.access.kit(&self.settings, self.random.fork());
-        let way = (&kit.local, self.next_hops.clone());
+        let way = (&*kit.local, self.next_hops.clone());
         let enrolment = match member.access.enrolment(&self.settings, &self.terms, way) {
             Ok(enrolment) => enrolment,
             Err(why) => {
@@ -339,6 +346,7 @@ impl Roster {
                 RegistrationOutput::Send { bytes, hop } => {
                     RosterOutput::Send { user: user.clone(), bytes, hop }
                 }
+                RegistrationOutput::Spare { hop, wait } => RosterOutput::Spare { hop, wait },
                 RegistrationOutput::Event(event) => {
                     let revival = now + self.pace.retry_refused;
                     let revival = (!self.pace.retry_refused.is_zero()).then_some(revival);

@@ -47,7 +47,7 @@ pub struct Settings {
     pub msrp_connect_timeout: Duration,
     /// How long a lost MSRP connection waits for the BYE that explains it.
     pub msrp_grace: Duration,
-    /// How long a leaving user waits for the answers to the messages sent last.
+    /// How long a user who leaves, or is left, waits for the answers to the messages sent last.
     pub leave_wait: Duration,
     /// How long an ended session still answers its URL.
     pub linger: Duration,

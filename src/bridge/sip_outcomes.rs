@@ -160,8 +160,8 @@ pub static ROWS: &[Row] = &[
         ("the bridge is a party of the chat and not its focus", "RFC 3515 2.4.2")),
     end(LegEnd::CoreLost, Ended, Words("core unreachable"), "–",
         ("without the core no request of the session gets anywhere", "RFC 3261 8.1.3.1")),
-    end(LegEnd::ShuttingDown, Ended, Words("bridge shutting down"), "BYE, CANCEL or 480, Reason cause=480",
-        ("nobody is left waiting for a bridge that has gone", "RFC 3261 15")),
+    end(LegEnd::ShuttingDown, Ended, Words("bridge shutting down"), "BYE, Reason cause=480; CANCEL; 503",
+        ("nobody is left waiting for a bridge that has gone; a 480 would tell of a decline", "RFC 3261 15, 21.5.4")),
 ];
 
 impl Row {

@@ -2,9 +2,10 @@
 //! configuration, in a variable, or line by line in a file of its own.
 
 use std::fs;
+use std::path::Path;
 
 use super::reader::Value;
-use super::values::Secret;
+use super::values::{Secret, file};
 use crate::address::{Address, Scheme};
 
 /// A user with a password.
@@ -23,16 +24,18 @@ pub(super) fn accounts(value: &Value) -> Result<Vec<Account>, String> {
     read(texts.into_iter().enumerate().map(|(at, text)| (format!("entry {}", at + 1), text)))
 }
 
-/// Takes the name of a file of accounts, one to a line; empty lines and those that begin with `#`
-/// say nothing.
-pub(super) fn accounts_file(value: &Value) -> Result<Vec<Account>, String> {
-    let path = value.text()?;
-    if path.is_empty() {
+/// Takes the name of a file of accounts, meant from `home`: one to a line; empty lines and those
+/// that begin with `#` say nothing.
+pub(super) fn accounts_file(value: &Value, home: &Path) -> Result<Vec<Account>, String> {
+    let name = value.text()?;
+    if name.is_empty() {
         return Ok(Vec::new());
     }
+    let path = home.join(file(name)?);
+    let shown = path.display();
     let text =
-        fs::read_to_string(path).map_err(|error| format!("{path} cannot be read: {error}"))?;
-    read_lines(&text).map_err(|what| format!("{path}: {what}"))
+        fs::read_to_string(&path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    read_lines(&text).map_err(|what| format!("{shown}: {what}"))
 }
 
 fn read_lines(text: &str) -> Result<Vec<Account>, String> {
@@ -65,6 +68,8 @@ fn read<'a>(texts: impl Iterator<Item = (String, &'a str)>) -> Result<Vec<Accoun
 
 #[cfg(test)]
 mod tests {
+    use std::{env, process};
+
     use super::super::Config;
     use super::*;
 
@@ -89,6 +94,18 @@ mod tests {
         let faults = missing.expect_err("no such file");
         let told = faults[0].to_string();
         assert!(told.starts_with("line 2: [im_server] accounts_file: /nowhere/at/all"), "{told}");
+    }
+
+    #[test]
+    fn a_file_is_looked_for_beside_the_configuration() {
+        let home = env::temp_dir().join(format!("chatbridge-accounts-{}", process::id()));
+        fs::create_dir_all(&home).expect("a directory");
+        fs::write(home.join("accounts"), "tel:+1=one\n").expect("a file");
+        let text = "[im_server]\naccounts_file = \"accounts\"\n";
+        let open = |path: &Path| fs::read_to_string(path);
+        let read = Config::read_with((text, &home), [], open);
+        fs::remove_dir_all(&home).expect("the directory is still there");
+        assert_eq!(shown(&read.expect("a good file").im_server.accounts), ["tel:+1 one"]);
     }
 
     #[test]

@@ -66,16 +66,17 @@ impl Config {
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Vec<Fault>> {
-        Self::read_with(text, environment, |path| fs::read_to_string(path))
+        Self::read_with((text, Path::new("")), environment, |path| fs::read_to_string(path))
     }
 
-    /// As [`Self::read`]; the file that lists the users comes from `open`.
+    /// As [`Self::read`], for a text that lies in `home`: the paths in it are meant from there. The
+    /// file that lists the users comes from `open`.
     fn read_with(
-        text: &str,
+        (text, home): (&str, &Path),
         environment: impl IntoIterator<Item = (String, String)>,
         open: impl FnOnce(&Path) -> io::Result<String>,
     ) -> Result<Self, Vec<Fault>> {
-        let mut reader = Reader::new(text, environment);
+        let mut reader = Reader::new((text, home), environment);
         let mut config = Self::assemble(&mut reader);
         if config.core.mode == CoreMode::Ue {
             config.ue.read_file(&mut reader, open);
@@ -106,10 +107,10 @@ impl Config {
         let variables = env::vars_os().map(|(name, value)| {
             (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
         });
-        // A path in the file is meant from where the file lies.
+        // A path is meant from where the file lies, whatever directory the process was started in.
         let home = file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-        let open = |path: &Path| fs::read_to_string(home.join(path));
-        Self::read_with(&text, variables, open).map_err(|list| Faults { file, list })
+        let open = |path: &Path| fs::read_to_string(path);
+        Self::read_with((&text, &home), variables, open).map_err(|list| Faults { file, list })
     }
 
     fn assemble(reader: &mut Reader<'_>) -> Self {
@@ -333,7 +334,7 @@ mod tests {
         assert_eq!(Config::read(EXAMPLE, []), default);
         assert_eq!(Config::read(&uncommented(), []), default);
 
-        let mut reader = Reader::new("", []);
+        let mut reader = Reader::new(("", Path::new("")), []);
         Config::assemble(&mut reader);
         let keys = reader.keys();
         let shown = uncommented();

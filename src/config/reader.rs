@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Place, did_you_mean};
-use super::values::{Secret, socket};
+use super::values::{Secret, file, socket};
 
 /// How the variables that override keys begin.
 pub(super) const PREFIX: &str = "CHATBRIDGE_";
@@ -24,6 +25,8 @@ pub(super) struct Reader<'a> {
     text: &'a str,
     document: DeTable<'a>,
     variables: BTreeMap<String, String>,
+    /// From where a path is meant that is not absolute.
+    home: PathBuf,
     /// The keys asked for, section by section, in order.
     asked: Vec<(&'static str, Vec<&'static str>)>,
     faults: Vec<Fault>,
@@ -51,9 +54,9 @@ pub(super) trait Choice: Copy + 'static {
 }
 
 impl<'a> Reader<'a> {
-    /// Opens a file's text and the variables that begin with [`PREFIX`].
+    /// Opens the text of a file that lies in `home`, and the variables that begin with [`PREFIX`].
     pub(super) fn new(
-        text: &'a str,
+        (text, home): (&'a str, &Path),
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Self {
         let (document, errors) = DeTable::parse_recoverable(text);
@@ -65,6 +68,7 @@ impl<'a> Reader<'a> {
             text,
             document: document.into_inner(),
             variables,
+            home: home.to_owned(),
             asked: Vec::new(),
             faults: Vec::new(),
         };
@@ -301,6 +305,18 @@ impl Section<'_, '_> {
             "" => Ok(None),
             text => parse(text).map(Some),
         })
+    }
+
+    /// Reads the name of a file, which is meant from where the configuration lies; the empty text
+    /// stands for none.
+    pub(super) fn file(&mut self, key: &'static str) -> Option<PathBuf> {
+        let path = self.optional(key, file)?;
+        Some(self.reader.home.join(path))
+    }
+
+    /// Gives the directory from which paths are meant.
+    pub(super) fn home(&self) -> &Path {
+        &self.reader.home
     }
 
     /// Reads a text that no fault may repeat; the empty text stands for nothing.

@@ -10,7 +10,7 @@ use super::accounts::{Account, accounts, accounts_file};
 use super::reader::{Reader, Value};
 use super::values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
-    base_path, file, header_text, host, server_root, socket,
+    base_path, header_text, host, server_root, socket,
 };
 use crate::address::Address;
 use crate::bridge::Contradiction;
@@ -115,10 +115,10 @@ impl Sip {
             listen: keys.socket("listen", ("127.0.0.1", 5080)),
             advertise: keys.optional("advertise", host),
             tls_listen: keys.optional("tls_listen", socket),
-            certificate: keys.optional("certificate", file),
-            private_key: keys.optional("private_key", file),
-            client_ca: keys.optional("client_ca", file),
-            ca: keys.optional("ca", file),
+            certificate: keys.file("certificate"),
+            private_key: keys.file("private_key"),
+            client_ca: keys.file("client_ca"),
+            ca: keys.file("ca"),
             reload: keys.seconds("reload_s", 10, 1..=86_400),
             handshake_timeout: keys.seconds("handshake_timeout_s", 5, 1..=60),
             connect_timeout: keys.seconds("connect_timeout_s", 5, 1..=60),
@@ -261,7 +261,9 @@ impl ImServer {
         let users = keys.parsed("users", lab, addresses);
         let create_users = keys.flag("create_users", true);
         let mut known = keys.parsed("accounts", Vec::new(), accounts);
-        known.extend(keys.parsed("accounts_file", Vec::new(), accounts_file));
+        let home = keys.home().to_owned();
+        let listed = |value: &Value| accounts_file(value, &home);
+        known.extend(keys.parsed("accounts_file", Vec::new(), listed));
         Self {
             listen,
             users,
@@ -355,7 +357,7 @@ pub struct Session {
     pub redirects: u8,
     /// How long a lost MSRP connection waits for the BYE that explains it.
     pub msrp_grace: Duration,
-    /// How long a leaving user waits for the answers to the messages sent last.
+    /// How long a user who leaves, or is left, waits for the answers to the messages sent last.
     pub leave_wait: Duration,
     /// How long an ended session is remembered for what still arrives.
     pub linger: Duration,
@@ -398,6 +400,8 @@ pub struct Notify {
     pub retry_window: Duration,
     /// Whether to notify private and loopback addresses.
     pub allow_private: bool,
+    /// How long the last notifications may take when the process is stopped.
+    pub farewell: Duration,
     /// How many subscriptions a user may have.
     pub max_subscriptions: usize,
     /// How long a long poll is held.
@@ -420,6 +424,7 @@ impl Notify {
             retry_max: keys.seconds("retry_max_s", 300, 1..=86_400),
             retry_window: keys.seconds("retry_window_s", 86_400, 0..=604_800),
             allow_private: keys.flag("allow_private", true),
+            farewell: keys.seconds("farewell_s", 5, 0..=600),
             max_subscriptions: keys.count("max_subscriptions", 32, 1..=10_000),
             poll: keys.seconds("poll_s", 20, 1..=600),
             max_notifications: keys.number("max_notifications", 100, 1..=10_000),

@@ -11,7 +11,7 @@ impl Config {
     #[must_use]
     pub fn tls(&self) -> TlsSettings {
         let (sip, core) = (&self.sip, &self.core);
-        let next_hop = core.next_hop.as_ref().filter(|_| core.mode == CoreMode::Peer);
+        let next_hop = core.next_hop.as_ref().filter(|_| core.mode != CoreMode::Embedded);
         TlsSettings {
             listen: sip.tls_listen,
             certificate: sip.certificate.clone(),
@@ -44,7 +44,8 @@ impl Config {
             let what = "is wanted beside [sip] client_ca: nobody connects under TLS without";
             want("tls_listen", ("sip", "client_ca"), what);
         }
-        let is_tls = self.core.mode == CoreMode::Peer && self.core.transport == CoreTransport::Tls;
+        let is_outside = self.core.mode != CoreMode::Embedded;
+        let is_tls = is_outside && self.core.transport == CoreTransport::Tls;
         if is_tls && sip.tls_listen.is_none() {
             let what = "is wanted where [core] transport is \"tls\": the core connects to us, too";
             want("tls_listen", ("core", "transport"), what);
@@ -81,6 +82,20 @@ mod tests {
     }
 
     #[test]
+    fn a_core_is_known_by_its_names_in_every_mode_that_has_one() {
+        for (mode, is_named) in [("embedded", false), ("peer", true), ("ue", true), ("as", true)] {
+            let text = format!(
+                "[core]\nmode = {mode:?}\nnext_hop = \"core.example\"\ndomain = \"ims.example\"\n\
+                 [ue]\nusers = [\"tel:+1\"]\n"
+            );
+            let names = Config::read(&text, []).expect("a good file").tls().core;
+            let names = names.map(|names| (names.host, names.domain));
+            let known = ("core.example".to_owned(), "ims.example".to_owned());
+            assert_eq!(names, is_named.then_some(known), "{mode}");
+        }
+    }
+
+    #[test]
     fn keys_of_tls_that_do_not_go_together_are_told() {
         assert_eq!(
             faults("[sip]\ntls_listen = \"127.0.0.1:5061\"\n"),
@@ -93,6 +108,14 @@ mod tests {
             ["line 4: [sip] tls_listen: is wanted where [core] transport is \"tls\": the core \
               connects to us, too"]
         );
+        for mode in ["ue", "as"] {
+            let core = format!(
+                "[core]\nmode = {mode:?}\nnext_hop = \"core.example\"\ntransport = \"tls\"\n"
+            );
+            let found = faults(&format!("{core}[ue]\nusers = [\"tel:+1\"]\n"));
+            assert_eq!(found.len(), 1, "{mode}: {found:?}");
+            assert!(found[0].starts_with("line 4: [sip] tls_listen"), "{mode}: {found:?}");
+        }
         let found = faults(
             "[sip]\nlisten = \"127.0.0.1:5061\"\ntls_listen = \"127.0.0.1:5061\"\n\
              certificate = \"/nowhere/a.pem\"\nclient_ca = \"/nowhere/b.pem\"\n",

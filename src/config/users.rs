@@ -11,6 +11,7 @@ use super::fault::{Fault, Place, did_you_mean};
 use super::reader::{Reader, Value};
 use super::values::{Secret, header_text, host};
 use crate::address::{Address, Scheme};
+use crate::sip::Sim;
 
 /// `[ue]`: registrations, in mode `ue`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct User {
     pub private_identity: Option<String>,
     /// The password.
     pub password: Option<Secret>,
+    /// The keys of the card, in place of a password.
+    pub sim: Option<Sim>,
 }
 
 impl Ue {
@@ -52,7 +55,7 @@ impl Ue {
             texts.into_iter().map(Secret::parse).collect()
         });
         let this = Self {
-            users_file: keys.optional("users_file", |path| Ok(PathBuf::from(path))),
+            users_file: keys.file("users_file"),
             registrar: keys.optional("registrar", host),
             expires: keys.seconds("expires_s", 3600, 60..=604_800),
             gruu: keys.flag("gruu", false),
@@ -103,7 +106,7 @@ fn users(value: &Value) -> Result<Vec<User>, String> {
         if users.iter().any(|known| known.address == address) {
             return Err(format!("{text:?} stands here twice"));
         }
-        users.push(User { address, private_identity, password: None });
+        users.push(User { address, private_identity, password: None, sim: None });
     }
     Ok(users)
 }
@@ -114,6 +117,13 @@ fn subscriber(text: &str) -> Result<Address, String> {
         Scheme::Tel | Scheme::Sip => Ok(address),
         Scheme::Acr => Err(format!("{text:?}: only a tel: or sip: address can be registered")),
     }
+}
+
+/// Reads a key of a card; a fault does not repeat it.
+fn card_key(text: &str) -> Result<[u8; 16], String> {
+    let is_whole = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let key = u128::from_str_radix(text, 16).ok().filter(|_| is_whole);
+    key.map(u128::to_be_bytes).ok_or_else(|| "32 hexadecimal digits are wanted".to_owned())
 }
 
 /// Gives each user its password, or all of them the only one.
@@ -168,7 +178,7 @@ impl<'a> UsersFile<'a> {
     }
 
     fn user(&mut self, table: &DeTable<'a>, span: &Range<usize>) -> Option<User> {
-        const KEYS: [&str; 3] = ["address", "private_identity", "password"];
+        const KEYS: [&str; 6] = ["address", "private_identity", "password", "k", "opc", "op"];
         for (key, _) in table.iter().filter(|(key, _)| !KEYS.contains(&key.get_ref().as_ref())) {
             let what = format!("unknown key{}", did_you_mean(key.get_ref(), KEYS));
             self.fault(key.span(), key.get_ref(), what);
@@ -176,10 +186,30 @@ impl<'a> UsersFile<'a> {
         let address = self.value(table, "address", subscriber);
         let private_identity = self.value(table, "private_identity", header_text);
         let password = self.value(table, "password", Secret::parse);
+        let sim = self.sim(table, span);
         if !table.contains_key("address") {
             self.fault(span.clone(), "address", "is wanted".to_owned());
         }
-        Some(User { address: address?, private_identity, password })
+        Some(User { address: address?, private_identity, password, sim })
+    }
+
+    /// Reads the keys of a card: that of the user, and that of the operator in either form.
+    fn sim(&mut self, table: &DeTable<'a>, span: &Range<usize>) -> Option<Sim> {
+        let k = self.value(table, "k", card_key);
+        let opc = self.value(table, "opc", card_key);
+        let op = self.value(table, "op", card_key);
+        let is_there = |key: &str| table.contains_key(key);
+        let what = match (is_there("k"), is_there("opc"), is_there("op"), is_there("password")) {
+            (false, false, false, _) => return None,
+            (true, true, false, false) => return Some(Sim::new(k?, opc?)),
+            (true, false, true, false) => return Some(Sim::of_operator(k?, op?)),
+            (true, _, _, true) => "has the place of a password: one of the two is wanted",
+            (true, true, true, false) => "goes with opc or with op: one of the two is wanted",
+            (true, false, false, false) => "goes with opc, or with op",
+            (false, _, _, _) => "is wanted beside opc and op",
+        };
+        self.fault(span.clone(), "k", what.to_owned());
+        None
     }
 
     fn value<T>(
@@ -279,10 +309,36 @@ mod tests {
     }
 
     #[test]
+    fn a_card_has_a_key_of_its_own_and_one_of_its_operator() {
+        let (k, op) = ("465b5ce8b199b49faa5f0a2ee238a6bc", "cdc202d5123e20f62b6d676ac72cb318");
+        let opc = "CD63CB71954A9F4E48A5994E37A02BAF";
+        let text = format!("{UE}users_file = \"u\"\n");
+        let file = format!(
+            "[[user]]\naddress = \"tel:+1\"\nk = \"{k}\"\nopc = \"{opc}\"\n\
+             [[user]]\naddress = \"tel:+2\"\nk = \"{k}\"\nop = \"{op}\"\n"
+        );
+        let config = read(&text, &[], &file).unwrap();
+        let [one, other] = config.ue.users.as_slice() else { panic!("two users") };
+        assert!(one.sim.is_some() && one.sim == other.sim);
+        assert!(!format!("{config:?}").contains(&k[..8]));
+        for (keys, what) in [
+            ("k = \"xyz\"\nop = \"00\"", "32 hexadecimal digits"),
+            ("k = 12", "a text in quotes"),
+            ("op = \"cdc202d5123e20f62b6d676ac72cb318\"", "k: is wanted beside opc and op"),
+            ("k = \"cdc202d5123e20f62b6d676ac72cb318\"", "k: goes with opc, or with op"),
+            ("k = \"cdc202d5123e20f62b6d676ac72cb318\"\npassword = \"x\"", "k: has the place of"),
+        ] {
+            let found = faults(&text, &format!("[[user]]\naddress = \"tel:+1\"\n{keys}\n"));
+            assert!(found.iter().any(|fault| fault.contains(what)), "{keys}: {found:?}");
+            assert!(!found.concat().contains("cdc2"), "{found:?}");
+        }
+    }
+
+    #[test]
     fn a_file_that_cannot_be_read_is_a_fault_of_its_key() {
         let text = format!("{UE}users_file = \"nowhere.toml\"\n");
         let open = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
-        let faults = Config::read_with(&text, [], open).unwrap_err();
+        let faults = Config::read_with((&text, Path::new("")), [], open).unwrap_err();
         let told: Vec<String> = faults.iter().map(Fault::to_string).collect();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
@@ -293,7 +349,7 @@ mod tests {
 
     fn read(text: &str, environment: &[(&str, &str)], file: &str) -> Result<Config, Vec<Fault>> {
         let environment = environment.iter().map(|(name, it)| (name.to_string(), it.to_string()));
-        Config::read_with(text, environment, |_| Ok(file.to_owned()))
+        Config::read_with((text, Path::new("")), environment, |_| Ok(file.to_owned()))
     }
 
     fn faults(text: &str, file: &str) -> Vec<String> {

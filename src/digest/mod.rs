@@ -5,17 +5,20 @@
 //! hash, an [`Answer`] what came out; both are written in one grammar (`fields`). A [`Pledge`] is
 //! what a client remembers of one challenge from answer to answer.
 
+mod aka;
 mod answer;
 mod challenge;
 mod fields;
 mod pledge;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fmt::Write as _;
 
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512_256};
 
+pub use aka::Sim;
 pub use answer::{Answer, AnswerProtection};
 pub use challenge::Challenge;
 pub use fields::realms;
@@ -149,19 +152,24 @@ pub enum Password {
     Text(String),
     /// RES, what a card has answered to the nonce, for AKAv1-MD5 only (RFC 3310 section 3.3).
     Res(Vec<u8>),
+    /// The card itself, which answers every nonce of its home network; for AKAv1-MD5 only.
+    Sim(Sim),
 }
 
 impl Password {
-    fn bytes(&self) -> &[u8] {
+    /// Gives what is hashed with a nonce; nothing, where the nonce is none that a card answers.
+    #[must_use]
+    pub fn for_nonce(&self, nonce: &str) -> Option<Cow<'_, [u8]>> {
         match self {
-            Self::Text(text) => text.as_bytes(),
-            Self::Res(res) => res,
+            Self::Text(text) => Some(text.as_bytes().into()),
+            Self::Res(res) => Some(res.into()),
+            Self::Sim(sim) => sim.answer(nonce).map(|res| res.to_vec().into()),
         }
     }
 
     /// Whether this is what the algorithm asks for.
     fn fits(&self, algorithm: Algorithm) -> bool {
-        matches!(self, Self::Res(_)) == (algorithm == Algorithm::AkaV1Md5)
+        !matches!(self, Self::Text(_)) == (algorithm == Algorithm::AkaV1Md5)
     }
 }
 
@@ -171,6 +179,7 @@ impl fmt::Debug for Password {
         f.write_str(match self {
             Self::Text(_) => "Text(…)",
             Self::Res(_) => "Res(…)",
+            Self::Sim(_) => "Sim(…)",
         })
     }
 }

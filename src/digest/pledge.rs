@@ -3,7 +3,7 @@
 use super::answer::{Answer, AnswerProtection};
 use super::challenge::Challenge;
 use super::fields::{digests, in_quotes};
-use super::{Credentials, Qop};
+use super::{Algorithm, Credentials, Qop};
 
 /// One challenge, how often it was answered, and whether that has got us through.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ impl Pledge {
             return None;
         }
         let qop = challenge.choose_qop()?;
+        // A card says nothing to a network that does not prove to be its own.
+        credentials.password.for_nonce(&challenge.nonce)?;
         Some(Self { challenge, qop, cnonce: String::new(), count: 0, is_untried: true })
     }
 
@@ -78,7 +80,7 @@ impl Pledge {
     }
 
     /// Takes the next nonce that a server may name in the `Authentication-Info` of a success. A key
-    /// that is bound to the first one stays with it.
+    /// that is bound to the first one stays with it, and so does what a card has answered to it.
     pub fn take_info(&mut self, info: &str) {
         // The header is a list without a scheme; with one, it reads like any other.
         let line = format!("Digest {info}");
@@ -86,6 +88,7 @@ impl Pledge {
         let next = found.first().and_then(|fields| fields.get("nextnonce"));
         if let Some(nonce) = next.filter(|nonce| !nonce.is_empty())
             && !self.challenge.algorithm().is_session()
+            && self.challenge.algorithm() != Algorithm::AkaV1Md5
         {
             nonce.clone_into(&mut self.challenge.nonce);
             self.count = 0;
@@ -106,7 +109,8 @@ impl Pledge {
             opaque: self.challenge.opaque.clone(),
             protection: self.qop.map(|qop| AnswerProtection { qop, count, cnonce }),
         };
-        answer.response = answer.expected(asked.method, asked.body, &credentials.password);
+        let secret = credentials.password.for_nonce(&answer.nonce).unwrap_or_default();
+        answer.response = answer.expected(asked.method, asked.body, &secret);
         answer
     }
 }

@@ -45,7 +45,7 @@ pub async fn run(
     roster.handle(now(), ways.hops());
     loop {
         while let Some(output) = roster.poll() {
-            carry_out(output, &directory, &ways.outbound);
+            carry_out(output, &directory, &ways);
         }
         if roster.is_finished() {
             return;
@@ -77,7 +77,7 @@ pub async fn run(
 }
 
 /// Does what the roster wants, and writes one line for each thing that has become of a user.
-fn carry_out(output: RosterOutput, directory: &Arc<Registrations>, outbound: &SipOutbound) {
+fn carry_out(output: RosterOutput, directory: &Arc<Registrations>, ways: &KeeperWays) {
     match output {
         RosterOutput::Send { user, bytes, hop } => {
             let (directory, to) = (Arc::clone(directory), hop.clone());
@@ -86,8 +86,9 @@ fn carry_out(output: RosterOutput, directory: &Arc<Registrations>, outbound: &Si
                     debug!("too many failed REGISTERs, their timers will tell");
                 }
             });
-            outbound.send(bytes, &hop, tell);
+            ways.outbound.send(bytes, &hop, tell);
         }
+        RosterOutput::Spare { hop, wait } => ways.core.spare(now(), hop, wait),
         RosterOutput::Registered { access, aliases } => {
             if let Some(user) = &access.user {
                 let via = access.hop.as_ref().map(ToString::to_string);

@@ -69,7 +69,8 @@ fn drain(shared: &Shared, buffer: &mut [u8]) -> io::Result<Drained> {
 
 fn take(shared: &Shared, bytes: Bytes, peer: SocketAddr) {
     // A socket for both families shows IPv4 peers as mapped addresses, which nobody else knows.
-    let source = Hop::new(Transport::Udp, &peer.ip().to_canonical().to_string(), peer.port());
+    let host = peer.ip().to_canonical().to_string();
+    let source = Hop { transport: Transport::Udp, host, port: peer.port() };
     match decode_datagram(bytes, &shared.settings.wire) {
         Decoded::Message(message) => hand_on(shared, message, source),
         Decoded::KeepAlive(KeepAlive::Ping) => send(shared, b"\r\n", peer),

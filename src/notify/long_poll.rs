@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::document;
+use super::{document, now};
 use crate::ids::NotificationId;
 use crate::oma::Element;
-use crate::store::{Channel, Hand, Queued};
+use crate::store::{Channel, Hand, Queued, Reader};
 
 /// Waits at most `wait` for notifications; `since` is the last one that the client has.
 ///
@@ -69,8 +69,25 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        if !self.notifications.is_empty() {
-            self.channel.release(self.turn);
+        self.channel.end_poll(now(), self.turn);
+    }
+}
+
+/// Waits until a client that polls has fetched what waits in its channel; one that has not polled
+/// for `absence` is not waited for.
+pub(super) async fn fetched(channel: &Channel, absence: Duration) {
+    loop {
+        let changed = channel.changed().notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        match channel.reader(absence) {
+            Reader::Gone => return,
+            Reader::Polling => changed.await,
+            Reader::Between(until) => {
+                if timeout_at(Instant::from_std(until), changed).await.is_err() {
+                    return;
+                }
+            }
         }
     }
 }
@@ -202,6 +219,45 @@ mod tests {
         world.close().await;
         assert!(waiting.await.expect("no panic").is_empty());
         assert!(poll(&channel, None, WAIT).await.is_empty());
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_process_waits_for_a_client_between_two_polls() {
+        let (world, channel) = open();
+        world.tell(["1"]).await;
+        poll(&channel, None, WAIT).await.written();
+        world.tell(["2"]).await;
+        let begin = Instant::now();
+        let client = async {
+            sleep(Duration::from_secs(1)).await;
+            let batch = poll(&channel, None, WAIT).await;
+            assert_eq!(texts(&batch), ["2"]);
+            sleep(Duration::from_secs(1)).await;
+            batch.written();
+            // There is nothing more to fetch.
+            assert!(poll(&channel, None, WAIT).await.is_empty());
+        };
+        tokio::join!(world.close(), client);
+        assert_eq!(begin.elapsed(), Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_process_waits_for_no_client_that_has_gone() {
+        for (away, waited) in [(0, 5), (3, 2), (5, 0), (600, 0)] {
+            let (world, channel) = open();
+            world.tell(["1"]).await;
+            poll(&channel, None, WAIT).await.written();
+            sleep(Duration::from_secs(away)).await;
+            world.tell(["2"]).await;
+            let begin = Instant::now();
+            world.close().await;
+            assert_eq!(begin.elapsed().as_secs(), waited, "{away} s after its last poll");
+        }
+        let (world, _never_polled) = open();
+        world.tell(["1"]).await;
+        let begin = Instant::now();
+        world.close().await;
         assert_eq!(begin.elapsed(), Duration::ZERO);
     }
 

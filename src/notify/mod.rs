@@ -54,7 +54,8 @@ pub struct Settings {
     pub allow_private: bool,
     /// How often subscriptions and channels are looked through for those whose time is over.
     pub sweep: Duration,
-    /// How long callbacks that are under way may take at the end of the process.
+    /// How long callbacks that are under way, and the next polls of clients that have just polled,
+    /// may take at the end of the process.
     pub farewell: Duration,
 }
 
@@ -153,8 +154,8 @@ impl Counters {
 
 /// Delivers the notices of `inbox` until `stop`, or until nobody can send any more.
 ///
-/// What is in the inbox then is still delivered, within [`Settings::farewell`], and polls that wait
-/// are answered.
+/// What is in the inbox then is still delivered, or fetched, within [`Settings::farewell`]; then
+/// polls that wait are answered.
 pub async fn run(mut inbox: mpsc::Receiver<Notice>, outlets: Outlets, stop: CancellationToken) {
     let mut desk = match Desk::open(outlets) {
         Ok(desk) => desk,
@@ -272,16 +273,25 @@ impl Desk {
         });
     }
 
-    /// Answers the polls and gives the callbacks that are under way a little time.
+    /// Gives callbacks that are under way, and clients that poll, a little time; then answers the
+    /// polls that have nothing to wait for any more.
     async fn close(mut self) {
         // Nobody waits for callbacks whose subscription has ended since the last sweep.
         self.sweep(now());
-        self.outlets.channels.close();
         self.tasks.close();
-        if timeout(self.outlets.settings.farewell, self.tasks.wait()).await.is_err() {
-            tracing::warn!(callbacks = self.tasks.len(), "callbacks were left undone");
+        let Outlets { channels, settings: Settings { farewell, .. }, .. } = &self.outlets;
+        let fetched = async {
+            for channel in channels.unread() {
+                long_poll::fetched(&channel, *farewell).await;
+            }
+        };
+        let last = async { tokio::join!(self.tasks.wait(), fetched) };
+        if timeout(*farewell, last).await.is_err() {
+            let (callbacks, channels) = (self.tasks.len(), channels.unread().len());
+            tracing::warn!(callbacks, channels, "notifications were left undone");
             self.ended.cancel();
         }
+        channels.close();
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Headers, Hop, Method, NameAddr, Request, Response, Status, Uri, Via}
 /// `Timestamp` of the request, and needs no tag.
 pub fn response_to(request: &Request, status: Status, to_tag: Option<&str>) -> Response {
     let mut response = Response::new(status);
+    response.headers = Headers::with_room(16, 640);
     copy_identity(&request.headers, &mut response.headers, to_tag);
     if status == Status::TRYING {
         response.headers.copy("Timestamp", &request.headers);
@@ -55,10 +56,10 @@ pub fn stamp_answer(answer: &mut Response, source: &Hop) {
 }
 
 fn stamp_via(headers: &mut Headers, source: &Hop) {
-    let Ok(mut via) = headers.via() else { return };
-    via.set_received(&source.host, source.port);
+    let stamped = headers.list("Via").next().map(|top| Via::stamp(top, source));
+    let Some(Ok(stamped)) = stamped else { return };
     headers.take_first("Via");
-    headers.push_front("Via", &via.to_string());
+    headers.push_front("Via", &stamped);
 }
 
 /// A request in the making. What is not named is not there; `Max-Forwards` is 70 until another is

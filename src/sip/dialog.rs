@@ -181,7 +181,7 @@ impl Dialog {
 
     fn compose(&self, method: Method, number: u32) -> Request {
         let (uri, routes) = self.path();
-        let mut headers = Headers::new();
+        let mut headers = Headers::with_room(8 + routes.len(), 512);
         headers.push("Max-Forwards", "70");
         for route in routes {
             headers.push("Route", &route);

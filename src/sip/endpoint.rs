@@ -6,6 +6,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::sip::grammar::{split_outside, trimmed};
+use crate::sip::header_name::Known;
 use crate::sip::{Headers, Local, Message, Method, Request, Response, Scheme, Status, response_to};
 
 /// The name by which a usage is found: the Call-ID and one tag, of the side that [`Route`] tells.
@@ -39,14 +40,17 @@ pub fn route(message: &Message) -> Route {
             (Some(call_id), Some(tag)) => Route::Response(key(call_id, tag)),
             (_, _) => Route::Malformed,
         },
-        Message::Request(request) => match (request.call_id(), request.from(), request.to_tag()) {
-            (Some(call_id), Ok(_), Some(tag)) => Route::InDialog(key(call_id, tag)),
-            // A peer from before RFC 3261 may have no tag (section 12.1.1).
-            (Some(call_id), Ok(from), None) => {
-                Route::Initial(key(call_id, from.tag().unwrap_or_default().to_owned()))
+        Message::Request(request) => {
+            let from = request.headers.check_address(Known::From);
+            match (request.call_id(), from, request.to_tag()) {
+                (Some(call_id), Ok(()), Some(tag)) => Route::InDialog(key(call_id, tag)),
+                // A peer from before RFC 3261 may have no tag (section 12.1.1).
+                (Some(call_id), Ok(()), None) => {
+                    Route::Initial(key(call_id, request.from_tag().unwrap_or_default()))
+                }
+                (_, _, _) => Route::Malformed,
             }
-            (_, _, _) => Route::Malformed,
-        },
+        }
     }
 }
 

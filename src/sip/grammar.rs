@@ -101,6 +101,11 @@ impl ByteSet {
 /// The bytes of a token.
 pub(super) static TOKEN: ByteSet = ByteSet::alphanumeric_and(b"-.!%*_+`'~");
 
+/// The bytes of a display name without quotes: tokens and white space. Letters beyond ASCII are let
+/// pass, for clients write names as their users do.
+pub(super) static PLAIN_DISPLAY: ByteSet =
+    ByteSet::alphanumeric_and(b"-.!%*_+`'~ \t").with_all_beyond_ascii();
+
 /// Whether the byte may stand in a token.
 pub(super) fn is_token_byte(byte: u8) -> bool {
     TOKEN.has(byte)
@@ -244,17 +249,22 @@ pub(super) fn param_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     value.filter(|value| !value.is_empty())
 }
 
+/// Whether a parameter is there, with a value or without.
+pub(super) fn has_param(text: &str, name: &str) -> bool {
+    EachParam::of(text).filter_map(Result::ok).any(|(known, _)| known.eq_ignore_ascii_case(name))
+}
+
 /// A parameter where it stands.
-type Param<'a> = (&'a str, Option<&'a str>);
+pub(super) type Param<'a> = (&'a str, Option<&'a str>);
 
 /// The parameters of a list where they stand.
-struct EachParam<'a> {
+pub(super) struct EachParam<'a> {
     /// What is still to be read, from a semicolon on.
     rest: &'a str,
 }
 
 impl<'a> EachParam<'a> {
-    fn of(text: &'a str) -> Self {
+    pub(super) fn of(text: &'a str) -> Self {
         Self { rest: trimmed(text) }
     }
 
@@ -315,7 +325,7 @@ fn is_param_value(value: &str) -> bool {
     !value.is_empty() && PARAM_VALUE.has_all(value)
 }
 
-static PARAM_VALUE: ByteSet = ByteSet::all_but(b"\",<>;\\").but_blanks_and_controls();
+pub(super) static PARAM_VALUE: ByteSet = ByteSet::all_but(b"\",<>;\\").but_blanks_and_controls();
 
 /// The value of a parameter by name, whatever the case: `Some("")` for a flag.
 pub(super) fn find_param<'a>(params: &'a Params, name: &str) -> Option<&'a str> {

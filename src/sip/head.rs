@@ -118,7 +118,7 @@ impl Head {
                 break;
             }
             let is_within = head.headers.len() < limits.headers && line.len() <= limits.line;
-            let field = Field::cut(line).filter(|_| is_within)?;
+            let field = Field::cut(line, bytes.get(at..)?).filter(|_| is_within)?;
             head.note_length(&field);
             head.adopt(&field, at - first);
             at += line.len() + line_break;
@@ -158,7 +158,7 @@ impl Head {
         start: usize,
         excess: Option<WireError>,
     ) -> Result<(), WireError> {
-        let field = Field::cut(line).ok_or(WireError::BadHeaderName)?;
+        let field = Field::cut(line, line).ok_or(WireError::BadHeaderName)?;
         // However bad it is, its length tells where the next message begins.
         self.note_length(&field);
         if let Some(why) = excess {
@@ -243,7 +243,9 @@ impl Head {
     /// What every message must have, and what must be readable where it is (RFC 3261
     /// section 8.1.1). `Max-Forwards` and the tags came later than RFC 2543 and may be missing.
     fn judge(&self) -> Result<(), WireError> {
-        if let Some(name) = ALONE.into_iter().find(|name| self.seen.has_twice(*name)) {
+        if self.seen.again & ALONE_BITS != 0
+            && let Some(name) = ALONE.into_iter().find(|name| self.seen.has_twice(*name))
+        {
             return Err(ViewError::Repeated(name.as_str()).into());
         }
         self.headers.check_vias()?;
@@ -285,6 +287,16 @@ impl Head {
 const ALONE: [Known; 6] =
     [Known::From, Known::To, Known::CallId, Known::CSeq, Known::MaxForwards, Known::ContentType];
 
+/// The places of these in a set of bits.
+const ALONE_BITS: u64 = {
+    let (mut bits, mut at) = (0, 0);
+    while at < ALONE.len() {
+        bits |= ALONE[at].bit();
+        at += 1;
+    }
+    bits
+};
+
 /// A line cut up where it stands.
 struct Field<'a> {
     name: &'a [u8],
@@ -295,10 +307,11 @@ struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// `None` without a colon, and where the name is no token.
+    /// Cuts up the line that `text` begins with. `None` without a colon, and where the name is no
+    /// token.
     #[inline(always)] // What it gives is never to be put together in memory.
-    fn cut(line: &'a [u8]) -> Option<Self> {
-        if let Some((known, length)) = Known::in_front(line) {
+    fn cut(line: &'a [u8], text: &[u8]) -> Option<Self> {
+        if let Some((known, length)) = Known::in_front(text) {
             let (name, behind) = line.split_at_checked(length)?;
             return Some(Self::of_parts(line, name, Some(known), behind.get(1..)?));
         }
@@ -460,7 +473,8 @@ fn read_status_line(line: &[u8]) -> Result<Start, WireError> {
         }
         _ => return Err(WireError::BadStatus),
     };
-    if has_wild_control(reason.as_bytes()) {
+    // A phrase knows no quoted strings, in which a control might be escaped.
+    if reason.bytes().any(is_control) {
         return Err(WireError::Control);
     }
     let usual = status.reason();
@@ -495,7 +509,6 @@ fn text_of(bytes: &[u8]) -> Cow<'_, str> {
 /// Whether a control character stands where none may: all but HTAB, and but those which a
 /// backslash in a quoted string leads in (RFC 3261 section 25.1, `quoted-pair`).
 fn has_wild_control(value: &[u8]) -> bool {
-    let is_control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
     if !value.iter().copied().any(is_control) {
         return false;
     }
@@ -511,4 +524,8 @@ fn has_wild_control(value: &[u8]) -> bool {
         }
     }
     false
+}
+
+fn is_control(byte: u8) -> bool {
+    (byte < b' ' && byte != b'\t') || byte == 0x7f
 }

@@ -140,17 +140,17 @@ vocabulary! {
 
 impl Known {
     /// Looks up the name in front of a colon, spelled as in the RFC, and gives its length. Where
-    /// the name is short the colon is found, and the name compared, in one number: nothing has to
+    /// the name is short the colon is found, and the name compared, in two numbers: nothing has to
     /// be decided letter by letter. What is not found so may still be found by [`Self::of`].
-    #[inline]
-    pub(super) fn in_front(line: &[u8]) -> Option<(Self, usize)> {
-        let word = u128::from_le_bytes(*line.first_chunk()?);
-        let colons = word ^ (EACH * u128::from(b':'));
-        // The lowest of the bytes that are zero now has its top bit set here.
-        let found = colons.wrapping_sub(EACH) & !colons & (EACH << 7);
-        let length = found.trailing_zeros() as usize / 8;
+    #[inline(always)]
+    pub(super) fn in_front(text: &[u8]) -> Option<(Self, usize)> {
+        let (low, behind) = text.split_first_chunk()?;
+        let (low, high) = (u64::from_le_bytes(*low), u64::from_le_bytes(*behind.first_chunk()?));
         // With the colon, lest a zero behind the name pass for none.
-        let name = word & u128::MAX.checked_shr(8 * 15_u32.checked_sub(length as u32)?)?;
+        let (name, length) = match up_to_colon(low) {
+            Some((low, length)) => ([low, 0], length),
+            None => up_to_colon(high).map(|(high, length)| ([low, high], 8 + length))?,
+        };
         let (same, known) = WORDS[word_slot(name)];
         (same == name).then_some((known, length))
     }
@@ -169,7 +169,7 @@ impl Known {
     }
 
     /// The place of this name in a set of bits.
-    pub(super) fn bit(self) -> u64 {
+    pub(super) const fn bit(self) -> u64 {
         const { assert!(KNOWN.len() <= 64, "a set of names has 64 places") };
         1 << (self as u32)
     }
@@ -189,26 +189,26 @@ static SLOTS: [u8; SLOT_COUNT] = {
 };
 
 /// The names of up to 15 letters as numbers, each in its slot.
-static WORDS: [(u128, Known); SLOT_COUNT] = {
+static WORDS: [([u64; 2], Known); SLOT_COUNT] = {
     let mut words = [(NOBODY, Known::Via); SLOT_COUNT];
     let mut index = 0;
     while index < KNOWN.len() {
         let (name, known) = KNOWN[index];
-        let word = word_of(name.as_bytes());
-        if word != NOBODY {
-            assert!(words[word_slot(word)].0 == NOBODY, "two names share a slot: choose a factor");
-            words[word_slot(word)] = (word, known);
+        if let Some(word) = word_of(name.as_bytes()) {
+            let slot = &mut words[word_slot(word)];
+            assert!(slot.0[0] == NOBODY[0], "two names share a slot: choose another factor");
+            *slot = (word, known);
         }
         index += 1;
     }
     words
 };
 
-/// A name and its colon as a number.
-const fn word_of(name: &[u8]) -> u128 {
+/// A name and its colon as numbers; `None` where it is too long for them.
+const fn word_of(name: &[u8]) -> Option<[u64; 2]> {
     let mut bytes = [0; 16];
     if name.len() >= bytes.len() {
-        return NOBODY;
+        return None;
     }
     let mut at = 0;
     while at < name.len() {
@@ -216,20 +216,32 @@ const fn word_of(name: &[u8]) -> u128 {
         at += 1;
     }
     bytes[at] = b':';
-    u128::from_le_bytes(bytes)
+    let word = u128::from_le_bytes(bytes);
+    Some([word as u64, (word >> 64) as u64])
 }
 
-/// The number of names that are too long to have one.
-const NOBODY: u128 = u128::MAX;
+/// The numbers of no name.
+const NOBODY: [u64; 2] = [u64::MAX; 2];
 
-/// The slot of a name as a number: the top byte of a product, by a factor that was searched for.
-const fn word_slot(word: u128) -> usize {
-    let folded = (word as u64).wrapping_add((word >> 64) as u64);
-    (folded.wrapping_mul(0x795b_929e_9a9a_80fd) >> 56) as usize
+/// The slot of a name as numbers: the top byte of a product, by a factor that was searched for.
+const fn word_slot([low, high]: [u64; 2]) -> usize {
+    (low.wrapping_add(high).wrapping_mul(0x795b_929e_9a9a_80fd) >> 56) as usize
 }
 
-/// One in every byte.
-const EACH: u128 = u128::from_le_bytes([1; 16]);
+/// Cuts a number off behind the first of its bytes that is a colon, and tells how many there are
+/// before that.
+#[inline(always)]
+fn up_to_colon(word: u64) -> Option<(u64, usize)> {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    let others = word ^ (EACH * b':' as u64);
+    // The lowest of the bytes that are zero now has its top bit set here.
+    let found = others.wrapping_sub(EACH) & !others & (EACH << 7);
+    if found == 0 {
+        return None;
+    }
+    let top = found.trailing_zeros();
+    Some((word & (u64::MAX >> (63 - top)), top as usize / 8))
+}
 
 const SLOT_COUNT: usize = 256;
 const FREE: u8 = u8::MAX;

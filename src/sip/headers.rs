@@ -68,6 +68,25 @@ impl Headers {
         Self::default()
     }
 
+    /// No header yet, but room for so many, whose names and values have so many bytes.
+    pub(super) fn with_room(fields: usize, bytes: usize) -> Self {
+        Self { text: String::with_capacity(bytes), fields: Vec::with_capacity(fields) }
+    }
+
+    /// A copy of the headers of these names and no others, in their order and in no more room than
+    /// they need.
+    pub(super) fn only(&self, names: &[&str]) -> Self {
+        let names = names.iter().map(|name| Name::of(name)).collect::<Vec<_>>();
+        let is_one = |field: &&Field| names.iter().any(|name| field.is_called(*name, &self.text));
+        let fields: Vec<&Field> = self.fields.iter().filter(is_one).collect();
+        let bytes = fields.iter().map(|field| field.value.len() + field.name_len()).sum();
+        let mut copy = Self::with_room(fields.len(), bytes);
+        for field in fields {
+            copy.adopt(field.name(&self.text), field.value.of(&self.text));
+        }
+        copy
+    }
+
     /// Adds a header behind the others. A name that is no token adds nothing.
     pub fn push(&mut self, name: &str, value: &str) {
         if let Some(field) = self.write_safe(name, value) {
@@ -166,15 +185,26 @@ impl Headers {
             .filter(|element| !element.is_empty())
     }
 
-    /// Shows every element of a list header to `visit`, and counts them.
+    /// The values of all headers of a known name, line by line.
+    pub(super) fn lines_of(&self, known: Known) -> impl Iterator<Item = &str> {
+        let called = self.fields.iter().filter(move |field| field.is_known(known));
+        called.map(|field| field.value.of(&self.text))
+    }
+
+    /// Shows every element of a list header to `visit`, and counts them; a line that is plainly one
+    /// element is passed over.
     pub(super) fn try_each<E>(
         &self,
         known: Known,
+        is_plain: fn(&str) -> bool,
         visit: impl Fn(&str) -> Result<(), E>,
     ) -> Result<usize, E> {
         let mut count = 0;
-        for field in self.fields.iter().filter(|field| field.is_known(known)) {
-            let line = field.value.of(&self.text);
+        for line in self.lines_of(known) {
+            if is_plain(line) {
+                count += 1;
+                continue;
+            }
             for element in split_outside(line, b',').filter(|element| !element.is_empty()) {
                 visit(element)?;
                 count += 1;
@@ -248,9 +278,10 @@ impl Headers {
             return None;
         }
         self.tidy();
-        let wild = |c: char| c.is_ascii_control() && c != '\t';
-        let value = if value.contains(wild) {
-            self.write(trimmed(&value.replace(wild, " ")))
+        let is_wild = |byte: u8| byte.is_ascii_control() && byte != b'\t';
+        let value = if value.bytes().any(is_wild) {
+            let tame = value.replace(|c: char| c.is_ascii_control() && c != '\t', " ");
+            self.write(trimmed(&tame))
         } else {
             self.write(trimmed(value))
         };
@@ -310,6 +341,14 @@ impl Field {
         match self.name {
             FieldName::Known(known) => Name::Known(known),
             FieldName::Other(span) => Name::Other(span.of(text)),
+        }
+    }
+
+    /// How many bytes of the text its name has.
+    fn name_len(&self) -> usize {
+        match self.name {
+            FieldName::Known(_) => 0,
+            FieldName::Other(span) => span.len(),
         }
     }
 

@@ -6,6 +6,7 @@
 //!       │ MESSAGE, OPTIONS                         │ the owner reads it
 //!       ├─────────────────────────────────────────▶│
 //!       │ 401, 407: the same again                 │
+//!       │ 503, nobody: to the next hop             │
 //!       │ any other final response: Answered       │ answer()
 //!       │◀─────────────────────────────────────────┤
 //!       │ nobody, in 64*T1: Failed                 │ absorbs repetitions
@@ -13,7 +14,7 @@
 
 use std::time::Instant;
 
-use crate::sip::usage::{Desk, Inbound, Outcome};
+use crate::sip::usage::{Desk, Inbound, Outcome, Way};
 use crate::sip::{
     Body, Errand, Hop, Kit, Message, Method, Request, Response, Status, UsageFailure, UsageInput,
     UsageOutput,
@@ -26,7 +27,7 @@ use crate::sip::{
 pub struct Inquiry {
     desk: Desk<Aim, InquiryEvent>,
     request: Request,
-    hop: Hop,
+    way: Way,
 }
 
 /// What has become of an inquiry; there is one event only.
@@ -69,13 +70,13 @@ impl Inquiry {
             Some(body) => body.put(&mut request),
             None => request.headers.push("Accept", crate::sip::endpoint::ACCEPT),
         }
-        let hop = errand.hop();
-        match &hop {
-            Some(hop) => desk.post(now, &mut request, hop.clone(), Aim),
+        let way = errand.way();
+        match &way {
+            Some(way) => desk.post(now, &mut request, way.hop.clone(), Aim),
             None => desk.event(InquiryEvent::Failed { why: UsageFailure::Transport }),
         }
-        let hop = hop.unwrap_or_else(|| desk.kit.local.hop.clone());
-        Self { desk, request, hop }
+        let way = way.unwrap_or_else(|| Way::to(desk.kit.local.hop.clone()));
+        Self { desk, request, way }
     }
 
     /// Feeds one input.
@@ -99,12 +100,16 @@ impl Inquiry {
     }
 
     fn handle_outcome(&mut self, now: Instant, outcome: Outcome) {
+        let letter = (&mut self.request, &mut self.way);
+        if self.desk.post_elsewhere(now, letter, (&outcome, Aim)) {
+            return;
+        }
         let response = match outcome {
             Outcome::Answer(response) => response,
             Outcome::None(why) => return self.desk.event(InquiryEvent::Failed { why }),
         };
         if self.desk.accepts_challenge(&response) {
-            return self.desk.post_again(now, &mut self.request, self.hop.clone(), Aim);
+            return self.desk.post_again(now, &mut self.request, self.way.hop.clone(), Aim);
         }
         self.desk.event(InquiryEvent::Answered { response });
     }

@@ -46,7 +46,8 @@ pub enum Message {
 impl Request {
     /// The bytes for the wire; `Content-Length` is computed, all else written as it stands.
     pub fn encode(&self) -> Bytes {
-        let mut out = buffer(&self.headers, &self.body);
+        let start = self.method.as_str().len() + self.uri.as_str().len();
+        let mut out = buffer(start, &self.headers, &self.body);
         out.extend(self.method.as_str().bytes().filter(|byte| is_token_byte(*byte)));
         out.push(b' ');
         out.extend_from_slice(self.uri.as_str().as_bytes());
@@ -63,10 +64,12 @@ impl Response {
 
     /// The bytes for the wire; `Content-Length` is computed, all else written as it stands.
     pub fn encode(&self) -> Bytes {
-        let mut out = buffer(&self.headers, &self.body);
-        let reason = self.reason.replace(['\r', '\n', '\0'], " ");
+        let mut out = buffer(self.reason.len(), &self.headers, &self.body);
         // Writing into a Vec cannot fail.
-        let _ = write!(out, "SIP/2.0 {} {reason}\r\n", self.status.code());
+        let _ = write!(out, "SIP/2.0 {} ", self.status.code());
+        let is_wild = |byte: u8| matches!(byte, b'\r' | b'\n' | b'\0');
+        out.extend(self.reason.bytes().map(|byte| if is_wild(byte) { b' ' } else { byte }));
+        out.extend_from_slice(b"\r\n");
         finish(out, &self.headers, &self.body)
     }
 }
@@ -117,11 +120,15 @@ impl From<Response> for Message {
     }
 }
 
-/// A buffer that the whole message most likely fits in.
-fn buffer(headers: &Headers, body: &Bytes) -> Vec<u8> {
+/// A buffer that the whole message fits in, and hardly more: it may be kept for long. `start` is
+/// the length of what differs in start lines.
+fn buffer(start: usize, headers: &Headers, body: &Bytes) -> Vec<u8> {
     let lines: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-    Vec::with_capacity(256 + lines + body.len())
+    Vec::with_capacity(start + lines + body.len() + FRAME)
 }
+
+/// The bytes of the rest of a start line, of the `Content-Length` and of the empty line.
+const FRAME: usize = "SIP/2.0 200 \r\nContent-Length: 65536\r\n\r\n".len();
 
 /// Writes headers, the one true `Content-Length`, and the body.
 fn finish(mut out: Vec<u8>, headers: &Headers, body: &Bytes) -> Bytes {

@@ -28,6 +28,7 @@ mod locate;
 mod message;
 mod method;
 mod name_addr;
+mod plain;
 mod reason;
 mod refer;
 mod registration;
@@ -43,7 +44,7 @@ mod views;
 mod wire;
 
 pub use crate::digest::{
-    Algorithm, Answer, AnswerProtection, Challenge, Credentials, Password, Qop,
+    Algorithm, Answer, AnswerProtection, Challenge, Credentials, Password, Qop, Sim,
 };
 pub use build::{RequestBuilder, response_to, stamp_answer, stamp_source};
 pub use dialog::{Dialog, DialogError};

@@ -6,10 +6,10 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::grammar::{
-    BadParams, ByteSet, Quoted, check_params, find_param, param_of, parse_params, set_param,
+    BadParams, PLAIN_DISPLAY, Quoted, check_params, find_param, param_of, parse_params, set_param,
     split_at_byte, split_quoted, trimmed, unescaped, unquoted, write_params,
 };
-use super::{Uri, UriError};
+use super::{Uri, UriError, plain};
 
 /// The value of `From`, `To`, `Contact`, `Route`, `Record-Route`, `Refer-To` and the like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,9 @@ impl NameAddr {
 
     /// Whether a text is an address, without making one of it.
     pub(super) fn check(text: &str) -> Result<(), NameAddrError> {
+        if plain::is_address(text) {
+            return Ok(());
+        }
         let pieces = Pieces::cut(text)?;
         Uri::check(pieces.uri)?;
         Ok(check_params(pieces.params)?)
@@ -192,8 +195,6 @@ impl<'a> Display<'a> {
         }
     }
 }
-
-static PLAIN_DISPLAY: ByteSet = ByteSet::alphanumeric_and(b"-.!%*_+`'~ \t").with_all_beyond_ascii();
 
 #[cfg(test)]
 mod tests {

@@ -110,6 +110,14 @@ pub enum RegistrationOutput {
     },
     /// Something to know.
     Event(RegistrationEvent),
+    /// A hop is overloaded: nobody should send it anything new before that time has gone by (503
+    /// with Retry-After, RFC 3261 section 21.5.4).
+    Spare {
+        /// That hop.
+        hop: Hop,
+        /// How long.
+        wait: Duration,
+    },
 }
 
 /// What has become of the registration.
@@ -372,6 +380,10 @@ impl Registration {
             return self.ask_again(now);
         }
         let retry_after = retry_after(&response.headers);
+        if let (Status::SERVICE_UNAVAILABLE, Some(wait)) = (response.status, retry_after) {
+            let hop = self.hops.current().clone();
+            self.outputs.push_back(RegistrationOutput::Spare { hop, wait });
+        }
         self.handle_failure(now, RegistrationFailure::Status(response.status), retry_after);
     }
 

@@ -2,13 +2,14 @@
 //! and comes out, and the desk that they write on.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{answer_options, unsupported};
 use crate::sip::leg::preloaded_route;
+use crate::sip::registration::retry_after;
 use crate::sip::transaction::{
     ClientOutput, ClientTransaction, ServerOutput, ServerTransaction, TransactionKey,
 };
@@ -26,9 +27,10 @@ pub struct Errand {
     pub from: NameAddr,
     /// Who is meant.
     pub to: NameAddr,
-    /// The outbound proxy, which becomes a pre-loaded Route; without it the target names the hop.
-    pub next_hop: Option<Hop>,
-    /// How that Route names the outbound proxy, where not by its hop.
+    /// Where the outbound proxy is reached, best first: each hop that fails gives way to the next
+    /// (RFC 3263 section 4.3). Without any, the target names the hop.
+    pub next_hops: Vec<Hop>,
+    /// How the pre-loaded Route names the outbound proxy, where not by its first hop.
     pub proxy: Option<Hop>,
     /// The Route behind the outbound proxy (RFC 3608).
     pub route: Vec<NameAddr>,
@@ -42,8 +44,26 @@ pub struct Errand {
 
 impl Errand {
     /// Gives where the request goes; `None` where neither a proxy nor the target tells.
-    pub(super) fn hop(&self) -> Option<Hop> {
-        self.next_hop.clone().or_else(|| self.target.hop())
+    pub(super) fn way(&self) -> Option<Way> {
+        let mut hops = VecDeque::from(self.next_hops.clone());
+        let hop = hops.pop_front().or_else(|| self.target.hop())?;
+        Some(Way { hop, others: hops })
+    }
+}
+
+/// Where a request outside of any dialog goes, and where else it may go.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    /// Where it goes now.
+    pub(super) hop: Hop,
+    /// The hops that are left to try.
+    others: VecDeque<Hop>,
+}
+
+impl Way {
+    /// The way to one place only.
+    pub(super) fn to(hop: Hop) -> Self {
+        Self { hop, others: VecDeque::new() }
     }
 }
 
@@ -92,6 +112,14 @@ pub enum UsageOutput<E> {
     },
     /// Something to know.
     Event(E),
+    /// A hop is overloaded: nobody should send it anything new before that time has gone by (503
+    /// with Retry-After, RFC 3261 section 21.5.4).
+    Spare {
+        /// That hop.
+        hop: Hop,
+        /// How long.
+        wait: Duration,
+    },
 }
 
 /// Why a request came to nothing.
@@ -114,6 +142,15 @@ pub(super) enum Outcome {
     None(UsageFailure),
 }
 
+/// A request of ours on its way.
+#[derive(Debug)]
+struct Asking<A> {
+    aim: A,
+    client: ClientTransaction,
+    /// Whether a provisional response has come.
+    is_heard: bool,
+}
+
 /// A request of the peer that is no repetition.
 #[derive(Debug)]
 pub(super) struct Inbound {
@@ -133,7 +170,9 @@ pub(super) struct Desk<A, E> {
     pub(super) contact: String,
     outputs: VecDeque<UsageOutput<E>>,
     digest: Option<DigestClient>,
-    clients: Vec<(A, ClientTransaction)>,
+    asking: Vec<Asking<A>>,
+    /// Whether the last request that got no answer was heard all the same.
+    was_heard: bool,
     servers: Vec<ServerTransaction>,
 }
 
@@ -148,7 +187,8 @@ impl<A: Copy + PartialEq, E> Desk<A, E> {
             call_id,
             contact: String::new(),
             outputs: VecDeque::new(),
-            clients: Vec::new(),
+            asking: Vec::new(),
+            was_heard: false,
             servers: Vec::new(),
         }
     }
@@ -169,12 +209,12 @@ impl<A: Copy + PartialEq, E> Desk<A, E> {
     pub(super) fn begin(&mut self, method: Method, errand: &Errand) -> Request {
         let local = &self.kit.local;
         let user = errand.contact_user.as_deref();
-        let transport = errand.hop().map_or(local.hop.transport, |hop| hop.transport);
+        let transport = errand.way().map_or(local.hop.transport, |way| way.hop.transport);
         let security = (transport, errand.target.is_secure());
         self.contact = local.write_contact(security, user, &errand.contact_params);
         let mut headers = Headers::new();
         headers.push("Max-Forwards", "70");
-        if let Some(proxy) = errand.proxy.as_ref().or(errand.next_hop.as_ref()) {
+        if let Some(proxy) = errand.proxy.as_ref().or(errand.next_hops.first()) {
             headers.push("Route", &preloaded_route(proxy, ""));
         }
         for proxy in &errand.route {
@@ -219,7 +259,7 @@ impl<A: Copy + PartialEq, E> Desk<A, E> {
         if let Some(ClientOutput::Send { bytes, hop }) = client.poll() {
             self.send(bytes, hop);
         }
-        self.clients.push((aim, client));
+        self.asking.push(Asking { aim, client, is_heard: false });
     }
 
     /// Sends a request outside of a dialog anew, under the next number (section 8.1.3.5).
@@ -227,6 +267,33 @@ impl<A: Copy + PartialEq, E> Desk<A, E> {
         let number = request.cseq().map_or(FIRST_CSEQ, |cseq| cseq.number).saturating_add(1);
         request.headers.set("CSeq", &format!("{number} {}", request.method));
         self.post(now, request, hop, aim);
+    }
+
+    /// Sends a request outside of a dialog to the next hop, if its outcome says that this one fails
+    /// and another is left; tells whether it did. It is the same but for its branch, and for the
+    /// count of its credentials (RFC 3263 section 4.3). Who has said that he works on it, and then
+    /// says no more, is no hop that fails: another would only do it twice.
+    pub(super) fn post_elsewhere(
+        &mut self,
+        now: Instant,
+        (request, way): (&mut Request, &mut Way),
+        (outcome, aim): (&Outcome, A),
+    ) -> bool {
+        match outcome {
+            Outcome::Answer(response) if response.status == Status::SERVICE_UNAVAILABLE => {
+                if let Some(wait) = retry_after(&response.headers) {
+                    let hop = way.hop.clone();
+                    self.outputs.push_back(UsageOutput::Spare { hop, wait });
+                }
+            }
+            Outcome::None(UsageFailure::Timeout) if self.was_heard => return false,
+            Outcome::Answer(_) => return false,
+            Outcome::None(_) => {}
+        }
+        let Some(hop) = way.others.pop_front() else { return false };
+        way.hop = hop.clone();
+        self.post(now, request, hop, aim);
+        true
     }
 
     /// Takes a final response; tells whether its request is to be sent anew, with credentials.
@@ -245,7 +312,7 @@ impl<A: Copy + PartialEq, E> Desk<A, E> {
 
     /// Tells whether a request with this aim has no final response.
     pub(super) fn is_asking(&self, aim: A) -> bool {
-        self.clients.iter().any(|(known, _)| *known == aim)
+        self.asking.iter().any(|asking| asking.aim == aim)
     }
 
     /// Hands a response to its transaction; one that belongs to none is done with.
@@ -255,8 +322,9 @@ impl<A: Copy + PartialEq, E> Desk<A, E> {
             return;
         }
         let key = TransactionKey::of_response(&response);
-        if let Some((_, client)) = self.clients.iter_mut().find(|(_, it)| *it.key() == key) {
-            client.handle_response(now, response);
+        if let Some(asking) = self.asking.iter_mut().find(|it| *it.client.key() == key) {
+            asking.is_heard = true;
+            asking.client.handle_response(now, response);
         }
     }
 
@@ -394,13 +462,13 @@ impl<A: Copy + PartialEq, E> Desk<A, E> {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        self.clients.iter_mut().for_each(|(_, client)| client.handle_timeout(now));
+        self.asking.iter_mut().for_each(|asking| asking.client.handle_timeout(now));
         self.servers.iter_mut().for_each(|server| server.handle_timeout(now));
         self.settle_servers();
     }
 
     pub(super) fn handle_transport_failure(&mut self, now: Instant, hop: &Hop) {
-        let clients = self.clients.iter_mut().map(|(_, client)| client);
+        let clients = self.asking.iter_mut().map(|asking| &mut asking.client);
         clients.filter(|client| client.hop() == hop).for_each(|it| it.handle_transport_error(now));
     }
 
@@ -408,8 +476,8 @@ impl<A: Copy + PartialEq, E> Desk<A, E> {
     /// with it, as nobody wants to know of a repetition.
     pub(super) fn poll_client(&mut self) -> Option<(A, Outcome)> {
         let mut at = 0;
-        while let Some((aim, client)) = self.clients.get_mut(at) {
-            let aim = *aim;
+        while let Some(Asking { aim, client, is_heard }) = self.asking.get_mut(at) {
+            let (aim, is_heard) = (*aim, *is_heard);
             let outcome = match client.poll() {
                 Some(ClientOutput::Send { bytes, hop }) => {
                     self.send(bytes, hop);
@@ -420,7 +488,7 @@ impl<A: Copy + PartialEq, E> Desk<A, E> {
                 Some(ClientOutput::TimedOut) => Outcome::None(UsageFailure::Timeout),
                 Some(ClientOutput::TransportError) => Outcome::None(UsageFailure::Transport),
                 Some(ClientOutput::Terminated) => {
-                    self.clients.remove(at);
+                    self.asking.remove(at);
                     continue;
                 }
                 None => {
@@ -428,7 +496,8 @@ impl<A: Copy + PartialEq, E> Desk<A, E> {
                     continue;
                 }
             };
-            self.clients.remove(at);
+            self.asking.remove(at);
+            self.was_heard = is_heard;
             return Some((aim, outcome));
         }
         None
@@ -450,13 +519,13 @@ impl<A: Copy + PartialEq, E> Desk<A, E> {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        let clients = self.clients.iter().filter_map(|(_, client)| client.next_timeout());
+        let clients = self.asking.iter().filter_map(|asking| asking.client.next_timeout());
         let servers = self.servers.iter().filter_map(ServerTransaction::next_timeout);
         clients.chain(servers).min()
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.clients.is_empty() && self.servers.is_empty() && self.outputs.is_empty()
+        self.asking.is_empty() && self.servers.is_empty() && self.outputs.is_empty()
     }
 }
 

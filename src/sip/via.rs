@@ -1,17 +1,18 @@
 //! The `Via` header: the way back (RFC 3261 section 20.42, RFC 3581).
 
 use std::fmt;
+use std::mem;
 use std::str::FromStr;
 
 use thiserror::Error;
 
 use super::grammar::{
-    BadParams, TOKEN, check_params, find_param, param_of, parse_params, set_param, split_at_byte,
-    trimmed, write_params,
+    BadParams, EachParam, Param, TOKEN, check_params, find_param, has_param, param_of,
+    parse_params, set_param, split_at_byte, trimmed, write_params,
 };
 use super::hop::{Bracketed, unbracketed};
 use super::uri::{is_host, parse_port, split_sent_by};
-use super::{Headers, Hop, Transport};
+use super::{Headers, Hop, Transport, plain};
 
 /// The magic cookie of a branch that is unique by RFC 3261 section 8.1.1.7.
 pub const BRANCH_COOKIE: &str = "z9hG4bK";
@@ -67,6 +68,20 @@ impl Via {
         }
     }
 
+    /// Writes such a `Via` with a branch made of `token`, and with more parameters, each with its
+    /// semicolon.
+    pub(super) fn write(local: &Hop, token: &str, params: &str) -> String {
+        let transport = local.transport.via_token();
+        let mut via = String::with_capacity(96);
+        for piece in ["SIP/2.0/", transport, " ", &local.authority(), ";branch="] {
+            via.push_str(piece);
+        }
+        for piece in [BRANCH_COOKIE, token, ";rport", params] {
+            via.push_str(piece);
+        }
+        via
+    }
+
     /// Parses one element of a `Via` header; white space around the slashes and the colon is
     /// lawful (RFC 4475 section 3.1.1.1).
     ///
@@ -81,6 +96,9 @@ impl Via {
 
     /// Whether a text is an element of a `Via`, without making one of it.
     pub(super) fn check(text: &str) -> Result<(), ViaError> {
+        if plain::is_via(text) {
+            return Ok(());
+        }
         Ok(check_params(Pieces::cut(text)?.params)?)
     }
 
@@ -120,6 +138,16 @@ impl Via {
             // What stands there was put in by the sender, not by us.
             self.params.retain(|(name, _)| !name.eq_ignore_ascii_case("received"));
         }
+    }
+
+    /// Writes the text of a `Via` with what [`Self::set_received`] notes in it.
+    pub(super) fn stamp(text: &str, source: &Hop) -> Result<String, ViaError> {
+        if plain::is_via(text) {
+            return Pieces::cut(text).map(|pieces| pieces.stamped(text, source));
+        }
+        let mut via = Self::parse(text)?;
+        via.set_received(&source.host, source.port);
+        Ok(via.to_string())
     }
 
     /// Sets a parameter in its place, or adds it.
@@ -211,20 +239,35 @@ impl<'a> SentBy<'a> {
 }
 
 /// Where the response to a request goes (RFC 3261 section 18.2.2, RFC 3581 section 4): on a
-/// stream back where the request came from; as a datagram to `maddr`, else to `received` and
-/// `rport`, else to `received` or the host with the port of the `Via`.
+/// stream back where the request came from; as a datagram to the address of `maddr`, else to
+/// `received` and `rport`, else to `received` or the host with the port of the `Via`.
 pub fn reply_hop(via: &Via, source: &Hop) -> Hop {
+    reply_to(source, (via.port, via.param("maddr"), via.param("rport").is_some()))
+}
+
+/// The same for the top `Via` of these headers; without one that can be read, the source.
+pub(super) fn way_back(headers: &Headers, source: &Hop) -> Hop {
+    match headers.list("Via").next().map(Pieces::cut) {
+        Some(Ok(via)) => {
+            let (maddr, rport) = (param_of(via.params, "maddr"), has_param(via.params, "rport"));
+            reply_to(source, (via.port, maddr, rport))
+        }
+        Some(Err(_)) | None => source.clone(),
+    }
+}
+
+fn reply_to(source: &Hop, (port, maddr, rport): (Option<u16>, Option<&str>, bool)) -> Hop {
     if source.transport.is_reliable() {
         return source.clone();
     }
-    let default = source.transport.default_port();
-    if let Some(maddr) = via.param("maddr").filter(|host| !host.is_empty()) {
-        return Hop::new(source.transport, maddr, via.port.unwrap_or(default));
+    let port = port.unwrap_or(source.transport.default_port());
+    // A name there would make us ask DNS for whoever sends a datagram.
+    let maddr = maddr.map(|host| Hop::new(source.transport, host, port));
+    match maddr.filter(|hop| hop.address().is_some()) {
+        Some(maddr) => maddr,
+        None if rport => source.clone(),
+        None => Hop { port, ..source.clone() },
     }
-    if via.param("rport").is_some() {
-        return source.clone();
-    }
-    Hop::new(source.transport, &source.host, via.port.unwrap_or(default))
 }
 
 /// Where the response goes when the stream of the request is gone: a new connection to the
@@ -260,6 +303,31 @@ impl<'a> Pieces<'a> {
         is_plain.then_some(Self { transport, host, port, params })
     }
 
+    /// Writes the text that these are the pieces of, with its source noted in it.
+    fn stamped(&self, text: &str, source: &Hop) -> String {
+        let (address, port) = (unbracketed(&source.host), source.port.to_string());
+        let mut asked = has_param(self.params, "rport");
+        let mut owed = asked || !same_address(unbracketed(self.host), address);
+        let is_kept = owed;
+        let mut stamped =
+            String::with_capacity(text.len() + ";received==65535".len() + address.len());
+        stamped.push_str(text.strip_suffix(self.params).unwrap_or(text));
+        for (name, value) in EachParam::of(self.params).filter_map(Result::ok) {
+            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            if is("rport") && mem::take(&mut asked) {
+                push_param(&mut stamped, (name, Some(&port)));
+            } else if is("received") && mem::take(&mut owed) {
+                push_param(&mut stamped, (name, Some(address)));
+            } else if !is("received") || is_kept {
+                push_param(&mut stamped, (name, value));
+            }
+        }
+        if owed {
+            push_param(&mut stamped, ("received", Some(address)));
+        }
+        stamped
+    }
+
     /// Cuts up one of any form.
     fn cut_any(text: &'a str) -> Result<Self, ViaError> {
         let end = text.bytes().position(|byte| byte == b';').unwrap_or(text.len());
@@ -276,6 +344,15 @@ impl<'a> Pieces<'a> {
         }
         let (host, port) = cut_sent_by(sent_by)?;
         Ok(Self { transport, host, port, params })
+    }
+}
+
+fn push_param(text: &mut String, (name, value): Param<'_>) {
+    text.push(';');
+    text.push_str(name);
+    if let Some(value) = value {
+        text.push('=');
+        text.push_str(value);
     }
 }
 
@@ -314,6 +391,27 @@ mod tests {
         assert_eq!(via.transport, Transport::Udp);
         assert_eq!((via.host.as_str(), via.port), ("pc33.atlanta.com", Some(5066)));
         assert_eq!((via.branch(), via.received()), (Some("z9hG4bK776"), Some("192.0.2.1")));
+    }
+
+    #[test]
+    fn a_plain_via_is_stamped_as_any_other() {
+        let source = Hop::new(Transport::Udp, "192.0.2.9", 5070);
+        for params in [
+            "",
+            ";rport",
+            ";branch=a;RPORT;x=y",
+            ";rport=1;rport=2",
+            ";received=1.2.3.4;rport",
+            ";received=a;x;received=b",
+            ";x;Received=192.0.2.9",
+        ] {
+            for host in ["192.0.2.9:5060", "192.0.2.8", "a.example"] {
+                let text = format!("SIP/2.0/UDP {host}{params}");
+                let mut via = parse(&text);
+                via.set_received(&source.host, source.port);
+                assert_eq!(Via::stamp(&text, &source), Ok(via.to_string()), "{text}");
+            }
+        }
     }
 
     #[test]
@@ -387,6 +485,8 @@ mod tests {
             ("SIP/2.0/UDP host;received=192.0.2.1", "udp:192.0.2.1:5060"),
             ("SIP/2.0/UDP host:5066;rport=9988;received=192.0.2.1", "udp:192.0.2.1:9988"),
             ("SIP/2.0/UDP host:5066;rport;maddr=224.2.0.1", "udp:224.2.0.1:5066"),
+            ("SIP/2.0/UDP host:5066;maddr=[2001:db8::7]", "udp:[2001:db8::7]:5066"),
+            ("SIP/2.0/UDP host:5066;maddr=victim.example", "udp:192.0.2.1:5066"),
         ] {
             assert_eq!(reply_hop(&parse(text), &source).to_string(), to, "{text}");
         }

@@ -8,6 +8,7 @@ use super::name_addr::tag_of;
 use super::via::SentBy;
 use super::{
     Headers, Message, Method, NameAddr, NameAddrError, Reason, Request, Response, Via, ViaError,
+    plain,
 };
 
 /// A sequence number with its method (RFC 3261 section 20.16).
@@ -204,7 +205,7 @@ impl Headers {
 
     /// How many hops the request may still take: 0 to 255 (RFC 3261 section 20.22).
     pub fn max_forwards(&self) -> Option<u8> {
-        self.get("Max-Forwards").and_then(parse_number)?.try_into().ok()
+        self.value_of(Known::MaxForwards).and_then(parse_number)?.try_into().ok()
     }
 
     /// The `Expires`; a value beyond 2^32-1 is that bound (RFC 3261 section 20.19), one that is
@@ -242,7 +243,7 @@ impl Headers {
 
     /// Whether there is a `Via`, and whether every one can be read.
     pub(super) fn check_vias(&self) -> Result<(), ViewError> {
-        match self.try_each(Known::Via, Via::check)? {
+        match self.try_each(Known::Via, plain::is_via, Via::check)? {
             0 => Err(ViewError::Missing("Via")),
             _ => Ok(()),
         }
@@ -256,11 +257,15 @@ impl Headers {
 
     /// Whether every element of this header is an address.
     pub(super) fn check_addresses(&self, known: Known) -> Result<(), ViewError> {
-        self.try_each(known, |text| check_address(known.as_str(), text)).map(drop)
+        let check = |text: &str| check_address(known.as_str(), text);
+        self.try_each(known, plain::is_address, check).map(drop)
     }
 
     /// Whether the contacts can be read.
     pub(super) fn check_contacts(&self) -> Result<(), ViewError> {
+        if self.lines_of(Known::Contact).all(plain::is_address) {
+            return Ok(());
+        }
         let is_star = |element: &str| element == "*";
         if !self.list("Contact").any(is_star) {
             return self.check_addresses(Known::Contact);

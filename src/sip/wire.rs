@@ -477,6 +477,13 @@ mod tests {
     }
 
     #[test]
+    fn a_phrase_has_no_controls_not_even_escaped_ones() {
+        let decoded = datagram(&format!("SIP/2.0 503 A \"quoted \\\0\"\r\n{FIELDS}\r\n"));
+        let Decoded::Reject { answer: None, why } = decoded else { panic!("{decoded:?}") };
+        assert_eq!(why, WireError::Control);
+    }
+
+    #[test]
     fn a_stream_is_cut_by_lengths_and_line_breaks_between_are_told() {
         let message = format!("{OPTIONS}Content-Length: 2\r\n\r\nhi");
         let mut decoder = StreamDecoder::new(WireLimits::default());

@@ -185,6 +185,13 @@ impl Channels {
         directory.by_id.get(directory.ids_by_secret.get(secret)?).cloned()
     }
 
+    /// Lists the channels of all users in which something waits.
+    #[must_use]
+    pub fn unread(&self) -> Vec<Arc<Channel>> {
+        let directory = self.read();
+        directory.by_id.values().filter(|channel| channel.waiting() > 0).cloned().collect()
+    }
+
     /// Counts the channels of all users.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -220,6 +227,8 @@ impl Channels {
                 backlog: Backlog::new(self.settings.queue, self.settings.reread),
                 expires: now + Duration::from_secs(lifetime.into()),
                 turn: 0,
+                polls: 0,
+                last_poll: None,
                 is_closed: false,
             }),
             changed: Notify::new(),
@@ -295,7 +304,22 @@ struct State {
     expires: Instant,
     /// Counts the polls; only the latest one is served.
     turn: u64,
+    /// How many polls are under way, the writing of their answers included.
+    polls: usize,
+    /// When the last poll was over.
+    last_poll: Option<Instant>,
     is_closed: bool,
+}
+
+/// Whether somebody is about to fetch what waits in a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Nothing waits, or nobody has polled for long.
+    Gone,
+    /// A poll is under way.
+    Polling,
+    /// The next poll is expected before this instant.
+    Between(Instant),
 }
 
 /// What a channel has in hand for a poll.
@@ -318,10 +342,11 @@ impl Channel {
     }
 
     /// Begins a poll, which releases the one before; `since` is the last notification that the
-    /// reader has, where it says so.
+    /// reader has, where it says so. Every poll that was begun is ended by [`Channel::end_poll`].
     pub fn begin_poll(&self, since: Option<&NotificationId>) -> u64 {
         let mut state = self.state();
         state.turn += 1;
+        state.polls += 1;
         if let Some(since) = since {
             state.backlog.rewind(since);
         }
@@ -351,11 +376,30 @@ impl Channel {
         self.state().backlog.written(last);
     }
 
-    /// Takes back what the poll of this `turn` could not write.
-    pub fn release(&self, turn: u64) {
+    /// Ends the poll of this `turn`, and takes back what it could not write.
+    pub fn end_poll(&self, now: Instant, turn: u64) {
         let mut state = self.state();
+        state.polls = state.polls.saturating_sub(1);
+        state.last_poll = Some(now);
         if state.turn == turn {
             state.backlog.release();
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Tells whether somebody is about to fetch what waits; `absence` is how long a reader is away
+    /// between two polls, at most.
+    #[must_use]
+    pub fn reader(&self, absence: Duration) -> Reader {
+        let state = self.state();
+        if state.backlog.is_empty() || state.is_closed {
+            return Reader::Gone;
+        }
+        match (state.polls, state.last_poll) {
+            (0, None) => Reader::Gone,
+            (0, Some(last)) => Reader::Between(last + absence),
+            (_, _) => Reader::Polling,
         }
     }
 

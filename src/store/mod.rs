@@ -11,7 +11,7 @@ mod sessions;
 mod subscriptions;
 
 pub use backlog::{Backlog, Content, Loss, Queued};
-pub use channels::{Channel, ChannelSettings, Channels, ChannelsFull, Hand, NewChannel};
+pub use channels::{Channel, ChannelSettings, Channels, ChannelsFull, Hand, NewChannel, Reader};
 pub use connections::Connections;
 pub use correlators::{Claim, Correlation, CorrelatorLimits, Correlators, OtherContent, Pending};
 pub use registrations::{RegistrationLetter, Registrations};

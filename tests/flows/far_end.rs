@@ -261,6 +261,13 @@ impl World {
         self.far_end_writes(&frame);
     }
 
+    /// The far end answers a SEND over MSRP.
+    pub(crate) fn far_end_takes(&mut self, message: &Frame) {
+        let mut bytes = BytesMut::new();
+        message.answer(200).expect("a request that wants an answer").write(&mut bytes);
+        self.far_end_writes_bytes(&bytes);
+    }
+
     /// The far end reports on a message over MSRP.
     pub(crate) fn far_end_reports(&mut self, message: &Frame, code: u16) {
         let number = self.far_frames_made();

@@ -125,6 +125,23 @@ fn a_user_who_reads_when_the_session_is_over_still_reports() {
 }
 
 #[test]
+fn a_report_goes_beside_a_session_that_the_other_side_has_left() {
+    let mut world = World::facing_far_end();
+    let (session, invite) = world.talk_to_far_end();
+    world.far_end_says("message/cpim", WITH_REPORTS, false);
+    let message = world.received(ALICE);
+    world.far_msrp_code = None;
+    world.send(&session, "unanswered", ReportRequest::default());
+    world.far_end_asks(&invite, (Method::Bye, 1), &[], None);
+    let report = Command::Report { message, status: ReceivedStatus::Displayed };
+    assert_eq!(world.order(&session, report), Ok(Answer::Done));
+    let page = world.far_end_got(&Method::Message);
+    assert!(String::from_utf8_lossy(&page.body).contains("<displayed/>"));
+    world.far_end_answers(&page, 200, &[], None);
+    world.demand_rest();
+}
+
+#[test]
 fn a_report_that_nobody_answers_keeps_nobody() {
     let mut world = World::facing_far_end();
     let (session, invite) = world.talk_to_far_end();

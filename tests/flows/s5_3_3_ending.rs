@@ -3,7 +3,7 @@
 use chatbridge::chat::{Answer, Command, Composing, ReceivedStatus, Refusal, ReportRequest};
 
 use crate::NOTHING;
-use crate::world::{ALICE, World};
+use crate::world::{ALICE, BOB, World};
 
 #[test]
 fn the_originator_ends_the_session() {
@@ -95,6 +95,27 @@ fn the_bridge_stops() {
         ]
     );
     assert_eq!(world.sessions(), [], "nobody is waited for any longer than for the answer");
+}
+
+#[test]
+fn a_bridge_that_stops_declines_nothing_in_the_name_of_its_users() {
+    let mut world = World::new();
+    let alices = world.invite(ALICE, BOB, "Hi");
+    let bobs = world.invited(BOB);
+    assert_eq!(world.told(), ["bob: invited by alice \"Hi\""]);
+    // Bob's side hears of the stop first, and its answer overtakes the news for Alice's side.
+    world.begin_stopping(&bobs);
+    world.run();
+    world.begin_stopping(&alices);
+    world.run();
+    assert_eq!(
+        world.told(),
+        [
+            "bob: SessionEnded (bridge shutting down)",
+            "alice: SessionEnded (SIP 500 Server Internal Error)",
+        ]
+    );
+    assert_eq!(world.sessions(), []);
 }
 
 #[test]

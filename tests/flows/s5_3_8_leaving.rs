@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use chatbridge::chat::{Answer, Command};
+use chatbridge::chat::{Answer, Command, Refusal, ReportRequest};
+use chatbridge::ids::SessionId;
 use chatbridge::sip::Method;
 
 use crate::NOTHING;
@@ -44,7 +45,7 @@ fn a_user_who_leaves_waits_only_so_long_for_the_last_answer() {
     let mut world = World::facing_far_end();
     let (session, _) = world.talk_to_far_end();
     world.far_msrp_code = None;
-    world.send(&session, "anybody?", chatbridge::chat::ReportRequest::default());
+    world.send(&session, "anybody?", ReportRequest::default());
     world.order(&session, Command::End).expect("taken");
     assert_eq!(world.told(), ["alice: \"anybody?\" from alice (echo)"]);
     world.wait(Duration::from_secs(2));
@@ -58,4 +59,84 @@ fn a_user_who_leaves_waits_only_so_long_for_the_last_answer() {
     );
     world.demand_rest();
     assert_eq!(world.told(), NOTHING);
+}
+
+#[test]
+fn the_answer_to_a_message_may_come_after_the_bye() {
+    let (mut world, _) = left_without_an_answer();
+    let bye = world.far_end_heard(&Method::Bye);
+    assert_eq!(bye.status.code(), 200, "the BYE is answered at once");
+    let message = world.far_end_read();
+    world.far_end_takes(&message);
+    assert_eq!(world.told(), ["alice: SessionEnded (SIP BYE)"], "the message has not failed");
+    world.demand_rest();
+    assert_eq!(world.told(), NOTHING);
+}
+
+#[test]
+fn a_message_that_the_bye_has_overtaken_is_told_before_the_end() {
+    let (mut world, _) = left_without_an_answer();
+    world.far_end_says("text/plain", "Bye, Alice", false);
+    assert_eq!(world.told(), ["alice: \"Bye, Alice\" from bob"]);
+    let message = world.far_end_read();
+    world.far_end_takes(&message);
+    assert_eq!(world.told(), ["alice: SessionEnded (SIP BYE)"]);
+    world.demand_rest();
+}
+
+#[test]
+fn who_was_left_waits_only_so_long_for_the_last_answer() {
+    let (mut world, _) = left_without_an_answer();
+    world.wait(Duration::from_secs(2));
+    assert_eq!(world.told(), failed_and_ended("the session was closed"));
+    world.demand_rest();
+    assert_eq!(world.told(), NOTHING);
+}
+
+#[test]
+fn who_was_left_waits_no_longer_than_the_connection_stands() {
+    let (mut world, _) = left_without_an_answer();
+    world.cut_msrp();
+    assert_eq!(world.told(), failed_and_ended("the connection is lost"));
+    world.demand_rest();
+    assert_eq!(world.told(), NOTHING);
+}
+
+#[test]
+fn who_was_left_waits_no_longer_than_the_bridge_runs() {
+    let (mut world, _) = left_without_an_answer();
+    world.stop();
+    assert_eq!(world.told(), failed_and_ended("the session was closed"));
+    assert_eq!(world.sessions(), []);
+}
+
+#[test]
+fn a_session_that_the_peer_has_left_is_not_there_any_more() {
+    let (mut world, session) = left_without_an_answer();
+    for command in [Command::End, Command::Describe] {
+        assert_eq!(world.order(&session, command), Err(Refusal::NoSession));
+    }
+    let (_, late) = world.begin_sending(&session, "late", ReportRequest::default());
+    assert!(matches!(late, Err(Refusal::WrongState { .. })), "{late:?}");
+    world.demand_rest();
+}
+
+/// The far end says BYE to Alice, whose message it has not answered.
+fn left_without_an_answer() -> (World, SessionId) {
+    let mut world = World::facing_far_end();
+    let (session, invite) = world.talk_to_far_end();
+    world.far_msrp_code = None;
+    world.send(&session, "there?", ReportRequest::default());
+    assert_eq!(world.told(), ["alice: \"there?\" from alice (echo)"]);
+    world.far_end_asks(&invite, (Method::Bye, 1), &[], None);
+    assert_eq!(world.told(), NOTHING, "the answer may be on its way");
+    (world, session)
+}
+
+fn failed_and_ended(why: &str) -> [String; 3] {
+    [
+        "alice: msg001 Failed 408".to_owned(),
+        format!("alice: MessageFailure msg001 (MSRP 408 {why})"),
+        "alice: SessionEnded (SIP BYE)".to_owned(),
+    ]
 }

@@ -368,9 +368,14 @@ impl World {
     /// The server stops.
     pub(crate) fn stop(&mut self) {
         for session in self.sessions() {
-            self.feed(&session, Input::Stop);
+            self.begin_stopping(&session);
         }
         self.run();
+    }
+
+    /// Tells one session that the server stops, before anything has moved.
+    pub(crate) fn begin_stopping(&mut self, session: &SessionId) {
+        self.feed(session, Input::Stop);
     }
 
     /// The hop to which the bridge sends cannot be reached.

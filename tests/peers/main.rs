@@ -37,7 +37,7 @@ async fn sipp_notifies_us() {
     };
     let mut subscriber = Subscriber::subscribe(now(), subscription, stage.kit());
     let told = stage
-        .play(&mut subscriber, sipp, |subscriber, line| {
+        .play(&mut subscriber, (sipp, 4), |subscriber, line| {
             if line.starts_with("Notified active") {
                 subscriber.unsubscribe(now());
             }
@@ -58,8 +58,8 @@ async fn sipp_notifies_us() {
 async fn sipp_subscribes_to_us() {
     for transport in BOTH {
         let Some(mut stage) = Stage::open(transport).await else { return };
-        let sipp = stage.calls("uac_subscribes");
-        let (request, source) = stage.request().await;
+        let mut sipp = stage.calls("uac_subscribes");
+        let (request, source) = stage.request(&mut sipp).await;
         let terms = NotifierTerms {
             packages: vec!["conference".to_owned()],
             content_types: vec!["application/conference-info+xml".to_owned()],
@@ -70,7 +70,7 @@ async fn sipp_subscribes_to_us() {
         let mut notifier = Notifier::answering(now(), request, source, terms, stage.kit());
         let state = text("application/conference-info+xml", "<conference-info/>");
         let told = stage
-            .play(&mut notifier, sipp, |notifier, line| {
+            .play(&mut notifier, (sipp, 3), |notifier, line| {
                 if line == "Asked" {
                     notifier.accept(now(), Standing::Active, Some(state.clone()));
                 }
@@ -94,7 +94,7 @@ async fn sipp_is_referred_by_us() {
     let bob = Uri::parse("sip:bob@example.com").unwrap();
     let refer = Refer::to(Reference::bye(bob, MethodForm::Parameter));
     let mut referral = Referral::refer(now(), &errand, refer, stage.kit());
-    let told = stage.play(&mut referral, sipp, |_, _| {}).await;
+    let told = stage.play(&mut referral, (sipp, 4), |_, _| {}).await;
     assert_eq!(told, ["Accepted", "Progress 100", "Progress 200", "Ended 200"]);
 }
 
@@ -102,11 +102,11 @@ async fn sipp_is_referred_by_us() {
 async fn sipp_refers_us() {
     for transport in BOTH {
         let Some(mut stage) = Stage::open(transport).await else { return };
-        let sipp = stage.calls("uac_refers");
-        let (request, source) = stage.request().await;
+        let mut sipp = stage.calls("uac_refers");
+        let (request, source) = stage.request(&mut sipp).await;
         let mut referred = Referred::answering(now(), request, source, stage.kit());
         let told = stage
-            .play(&mut referred, sipp, |referred, line| {
+            .play(&mut referred, (sipp, 2), |referred, line| {
                 if line == "Asked" {
                     referred.accept(now());
                     referred.report(now(), Status::BUSY_HERE);
@@ -123,19 +123,19 @@ async fn sipp_challenges_our_message_and_believes_its_answer() {
     let (sipp, errand) = stage.called("uas_gets_message");
     let hello = text("text/plain", "hello");
     let mut inquiry = Inquiry::message(now(), &errand, hello, stage.kit());
-    assert_eq!(stage.play(&mut inquiry, sipp, |_, _| {}).await, ["Answered 202"]);
+    assert_eq!(stage.play(&mut inquiry, (sipp, 1), |_, _| {}).await, ["Answered 202"]);
 }
 
 #[tokio::test]
 async fn sipp_sends_us_a_message() {
     for transport in BOTH {
         let Some(mut stage) = Stage::open(transport).await else { return };
-        let sipp = stage.calls("uac_sends_message");
-        let (request, source) = stage.request().await;
+        let mut sipp = stage.calls("uac_sends_message");
+        let (request, source) = stage.request(&mut sipp).await;
         assert_eq!(request.body, "hello");
         let mut inquired = Inquired::answering(now(), request, source, stage.kit());
         inquired.answer(now(), Status::OK, &[]);
-        assert_eq!(stage.play(&mut inquired, sipp, |_, _| {}).await, [""; 0], "{transport}");
+        assert_eq!(stage.play(&mut inquired, (sipp, 0), |_, _| {}).await, [""; 0], "{transport}");
     }
 }
 
@@ -144,7 +144,7 @@ async fn sipp_is_asked_what_it_can_do() {
     let Some(mut stage) = Stage::open(Transport::Udp).await else { return };
     let (sipp, errand) = stage.called("uas_is_asked");
     let mut inquiry = Inquiry::options(now(), &errand, stage.kit());
-    assert_eq!(stage.play(&mut inquiry, sipp, |_, _| {}).await, ["Answered 200"]);
+    assert_eq!(stage.play(&mut inquiry, (sipp, 1), |_, _| {}).await, ["Answered 200"]);
 }
 
 #[tokio::test]

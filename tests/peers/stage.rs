@@ -1,8 +1,9 @@
 //! Real sockets for one usage, driven until SIPp is done.
 
 use std::future::pending;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::time::Instant;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
 
 use chatbridge::ids::Random;
 use chatbridge::net::{Inbound, SipSettings, SipSockets, bind_sip};
@@ -91,7 +92,7 @@ impl Stage {
             password: Password::Text("secret".to_owned()),
             realms: vec!["example.com".to_owned()],
         });
-        Kit { local, timers: Timers::default(), random: Random::seeded(1) }
+        Kit { local: local.into(), timers: Timers::default(), random: Random::seeded(1) }
     }
 
     /// Lets SIPp wait for what we send; gives where that goes.
@@ -103,7 +104,7 @@ impl Stage {
             target: Uri::parse("sip:room@example.com").unwrap(),
             from: address("\"Alice\" <sip:alice@example.com>"),
             to: address("<sip:room@example.com>"),
-            next_hop: Some(Hop::new(self.transport, "127.0.0.1", port)),
+            next_hops: vec![Hop::new(self.transport, "127.0.0.1", port)],
             proxy: None,
             route: Vec::new(),
             headers: Vec::new(),
@@ -118,21 +119,28 @@ impl Stage {
         Sipp::start(scenario, self.sipp_transport(), free_port(), self.sockets.local)
     }
 
-    /// Takes the first request.
-    pub(crate) async fn request(&mut self) -> (Request, Hop) {
-        let Inbound { message, source } = self.sockets.inbound.recv().await.unwrap();
+    /// Takes the first request that SIPp sends.
+    pub(crate) async fn request(&mut self, sipp: &mut Sipp) -> (Request, Hop) {
+        let Inbound { message, source } = tokio::select! {
+            biased;
+            inbound = self.sockets.inbound.recv() => inbound.unwrap(),
+            () = sipp.end() => panic!("SIPp has ended and asked nothing"),
+        };
         let Message::Request(request) = message else { panic!("{message:?}") };
         (request, source)
     }
 
-    /// Drives a usage until SIPp is done, and gives what it has told; `act` may act upon each line.
+    /// Drives a usage until SIPp is done and so many `lines` are told, and gives them; `act` may act
+    /// upon each line.
+    ///
+    /// What SIPp sends last may lie in a socket still when SIPp is gone already.
     pub(crate) async fn play<U: Usage>(
         &mut self,
         usage: &mut U,
-        mut sipp: Sipp,
+        (mut sipp, lines): (Sipp, usize),
         mut act: impl FnMut(&mut U, &str),
     ) -> Vec<String> {
-        let mut told = Vec::new();
+        let (mut told, mut patience) = (Vec::new(), None);
         loop {
             while let Some(output) = usage.poll() {
                 match output {
@@ -141,6 +149,7 @@ impl Stage {
                         let tell = OnFailure::new(move || drop(failed.send(to)));
                         self.sockets.outbound.send(bytes, &hop, tell);
                     }
+                    UsageOutput::Spare { .. } => {}
                     UsageOutput::Event(event) => {
                         let line = U::tell(event);
                         act(usage, &line);
@@ -148,12 +157,13 @@ impl Stage {
                     }
                 }
             }
+            if patience.is_some() && told.len() >= lines {
+                return told;
+            }
             let deadline = usage.next_timeout().map(Tick::from_std);
-            let timer = async {
-                match deadline {
-                    Some(deadline) => sleep_until(deadline).await,
-                    None => pending().await,
-                }
+            let until = async |instant: Option<Tick>| match instant {
+                Some(instant) => sleep_until(instant).await,
+                None => pending().await,
             };
             let input = tokio::select! {
                 // What has come goes before the end of who has sent it.
@@ -162,8 +172,12 @@ impl Stage {
                     UsageInput::Message { message, source }
                 }
                 Some(hop) = self.failed.1.recv() => UsageInput::TransportFailed { hop },
-                () = timer => UsageInput::Timeout,
-                () = sipp.end() => return told,
+                () = until(deadline) => UsageInput::Timeout,
+                () = sipp.end(), if patience.is_none() => {
+                    patience = Some(Tick::now() + PATIENCE);
+                    continue;
+                }
+                () = until(patience) => return told,
             };
             usage.handle(now(), input);
         }
@@ -198,10 +212,24 @@ impl Stage {
     }
 }
 
-/// Finds a port that nobody uses.
+/// How long what SIPp has sent may take when SIPp is gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Finds a port that nobody uses, under UDP or TCP.
+///
+/// Ports that the system chooses are of no use here: it may give them away again, as the source of
+/// a connection, before SIPp has taken them.
 fn free_port() -> u16 {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    socket.local_addr().unwrap().port()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // Below the ports that systems choose; processes begin apart from each other.
+    let first = std::process::id().wrapping_mul(64);
+    let free = |_| {
+        let step = u32::from(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(10_000 + first.wrapping_add(step) % 20_000).unwrap();
+        let place = (Ipv4Addr::LOCALHOST, port);
+        (UdpSocket::bind(place).is_ok() && TcpListener::bind(place).is_ok()).then_some(port)
+    };
+    (0..1000).find_map(free).expect("a free port")
 }
 
 fn tell_subscriber(event: SubscriberEvent) -> String {

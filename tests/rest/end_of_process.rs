@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chatbridge::config::Config;
+
 use super::document::Format;
 use super::ears::{Ears, Way};
 use super::peer::Peer;
@@ -10,7 +12,7 @@ use super::world::{ALICE, BOB, Pair, World, within};
 #[tokio::test(flavor = "multi_thread")]
 async fn both_sides_are_told_before_the_end() {
     for way in [Way::Callback, Way::Poll] {
-        let world = World::start().await;
+        let world = World::with(take_leave).await;
         let mut pair = Pair::open(&world, (Format::Xml, Format::Json), way).await;
         pair.connected("Hello").await;
         let told = async {
@@ -22,7 +24,7 @@ async fn both_sides_are_told_before_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_that_waits_ends_on_both_sides() {
-    let world = World::start().await;
+    let world = World::with(take_leave).await;
     let mut pair = Pair::open(&world, (Format::Json, Format::Xml), Way::Callback).await;
     pair.invited("Hello").await;
     let told =
@@ -34,7 +36,11 @@ async fn an_invitation_that_waits_ends_on_both_sides() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_far_end_gets_a_bye_and_new_requests_are_sent_away() {
     let mut peer = Peer::start().await;
-    let world = World::with(|config| peer.carry(config)).await;
+    let world = World::with(|config| {
+        take_leave(config);
+        peer.carry(config);
+    })
+    .await;
     let alice = world.user(ALICE, Format::Json);
     let mut hears = alice.listen(Way::Callback, "Alice").await;
     let session = alice.invite(BOB, "Hello").await;
@@ -60,11 +66,20 @@ async fn the_far_end_gets_a_bye_and_new_requests_are_sent_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_is_mute_does_not_hold_the_end_up() {
     let mut peer = Peer::start().await;
-    let world = World::with(|config| peer.carry(config)).await;
+    let world = World::with(|config| {
+        take_leave(config);
+        peer.carry(config);
+    })
+    .await;
     let alice = world.user(ALICE, Format::Json);
     alice.invite(BOB, "Hello").await;
     peer.request("INVITE").await;
     within("the end", world.stop_after(Duration::from_millis(100))).await;
+}
+
+/// Gives the clients the time that the server gives them by default.
+fn take_leave(config: &mut Config) {
+    config.notify.farewell = Config::default().notify.farewell;
 }
 
 async fn shut_down(ears: &mut Ears) {

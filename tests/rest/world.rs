@@ -44,6 +44,8 @@ impl World {
         config.im_server.listen = anywhere;
         config.msrp.listen = anywhere;
         config.msrp.ports = 1;
+        // Most tests leave something unread: they need not wait until the server has seen that.
+        config.notify.farewell = Duration::ZERO;
         set(&mut config);
         let running = within("start", Running::start(&config)).await.unwrap();
         let root = format!("http://{}{}", running.rest(), config.rest.base_path);

@@ -15,6 +15,7 @@
 //! | S15 merged, crossing, forked | `mistakes`: `m01`, `m02`, `m04`, `m19`, `m26` |
 //! | S19 name servers | `net::dns` |
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -220,7 +221,7 @@ fn s16_a_stranger_who_knows_the_call_id_cannot_touch_the_session() {
 fn s17_nobody_gets_a_hash_who_has_no_right_to_it() {
     let calling = || {
         Stage::calling_with(Tcp, |kit, _| {
-            kit.local.credentials = Some(Credentials {
+            Arc::make_mut(&mut kit.local).credentials = Some(Credentials {
                 username: "alice".to_owned(),
                 password: Password::Text("secret".to_owned()),
                 realms: vec!["ours.example".to_owned()],

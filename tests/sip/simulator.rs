@@ -10,6 +10,7 @@ mod plot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -110,7 +111,7 @@ impl Network {
             numbers: 0,
             hosts,
             plots: Vec::new(),
-            local: kit(Transport::Udp, 0).local,
+            local: Local::clone(&kit(Transport::Udp, 0).local),
             chapters: Vec::new(),
             trace: DefaultHasher::new(),
             sent: 0,
@@ -344,9 +345,10 @@ impl Network {
 
     fn kit(&mut self, at: usize, refreshes: bool) -> Kit {
         let mut kit = kit(Transport::Udp, 0);
-        kit.local.hop = self.hosts[at].hop.clone();
+        Arc::make_mut(&mut kit.local).hop = self.hosts[at].hop.clone();
         kit.random = self.chance.fork();
-        kit.local.session_expires = refreshes.then_some(Duration::from_secs(300));
+        Arc::make_mut(&mut kit.local).session_expires =
+            refreshes.then_some(Duration::from_secs(300));
         kit
     }
 }

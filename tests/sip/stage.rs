@@ -288,7 +288,7 @@ pub(crate) fn answer_text(request: &Text, status: &str, tag: &str, changes: &str
 
 pub(crate) fn kit(transport: Transport, seed: u64) -> Kit {
     Kit {
-        local: Local::new(Hop::new(transport, "192.0.2.1", 5060), "bridge/1"),
+        local: Local::new(Hop::new(transport, "192.0.2.1", 5060), "bridge/1").into(),
         timers: Timers::default(),
         random: Random::seeded(seed),
     }

@@ -130,7 +130,7 @@ impl Phone {
         let mut local = Local::new(place, "phone/1");
         local.tls_port = self.element.sockets.tls.map(|tls| tls.port());
         let random = Random::seeded(self.element.sockets.local.port().into());
-        Kit { local, timers: Timers::default(), random }
+        Kit { local: local.into(), timers: Timers::default(), random }
     }
 }
 

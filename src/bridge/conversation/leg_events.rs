@@ -120,9 +120,7 @@ impl Conversation {
             LegEvent::SessionExpired => self.end_by(now, LegEnd::SessionTimeout, &[]),
             LegEvent::Offer { body } => self.offered(now, body.as_ref()),
             LegEvent::Answer { body } => self.answered(now, body.as_ref()),
-            LegEvent::Ended { reasons } => {
-                self.end_by(now, LegEnd::LeftByPeer, &described(&reasons));
-            }
+            LegEvent::Ended { reasons } => self.begin_being_left(now, &described(&reasons)),
             LegEvent::Lost { .. } => self.end_by(now, LegEnd::DialogLost, &[]),
         }
     }

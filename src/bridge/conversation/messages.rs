@@ -94,8 +94,8 @@ impl Conversation {
         let is_over = self.is_remembered();
         if !is_over {
             self.chat.demand_connected(ACT)?;
+            self.demand_staying(ACT)?;
         }
-        self.demand_staying(ACT)?;
         let wanted = self.book.wanted(message, status).map_err(|_| Refusal::NoMessage)?.cloned();
         if let Some(received) = wanted
             && let Some(wire_id) = received.wire_id
@@ -205,8 +205,8 @@ impl Conversation {
         if self.chat.state() != State::Connected {
             return;
         }
-        if self.timers.leave.take().is_some() {
-            self.leave(now, LegEnd::LeftByUser);
+        if self.timers.leave.is_some() {
+            self.part(now);
             return;
         }
         match broken {
@@ -224,8 +224,11 @@ impl Conversation {
         }
     }
 
-    /// Gives the BYE that explains a useless MSRP session its time, once.
+    /// Gives the BYE that explains a useless MSRP session its time, once, unless it is there.
     fn await_explanation(&mut self, now: Instant) {
+        if self.peer_left.is_some() {
+            return;
+        }
         self.timers.media.get_or_insert(now + self.settings.msrp_grace);
     }
 
@@ -352,14 +355,6 @@ impl Conversation {
             && let Some(event) = delivery::event_with(status)
         {
             self.tell_event(now, event, description, Some(id.clone()));
-        }
-    }
-
-    /// A user who is leaving says no more.
-    fn demand_staying(&self, act: &'static str) -> Result<(), Refusal> {
-        match self.timers.leave {
-            Some(_) => Err(Refusal::WrongState { act, state: State::Ended }),
-            None => Ok(()),
         }
     }
 

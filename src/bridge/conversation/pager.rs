@@ -44,9 +44,10 @@ impl Pager {
 }
 
 impl Conversation {
-    /// Tells whether the session is over, but still has its URL.
+    /// Tells whether the session is over, at least for the other side, but still has its URL.
     pub(super) fn is_remembered(&self) -> bool {
-        self.chat.state() == State::Ended && self.timers.forget.is_some()
+        let has_ended = self.chat.state() == State::Ended && self.timers.forget.is_some();
+        has_ended || self.peer_left.is_some()
     }
 
     /// Takes reports on messages that may be ours: from the other side only, as far as the core
@@ -91,8 +92,14 @@ impl Conversation {
         let mut busy = false;
         while let Some(output) = self.pager.sending.as_mut().and_then(Inquiry::poll) {
             busy = true;
-            if let UsageOutput::Send { bytes, hop } = output {
-                self.outputs.push_back(Output::Sip { bytes, hop });
+            match output {
+                UsageOutput::Send { bytes, hop } => {
+                    self.outputs.push_back(Output::Sip { bytes, hop });
+                }
+                UsageOutput::Spare { hop, wait } => {
+                    self.outputs.push_back(Output::Spare { hop, wait });
+                }
+                UsageOutput::Event(_) => {}
             }
         }
         self.pager.sending.take_if(|inquiry| inquiry.is_finished());
@@ -100,7 +107,7 @@ impl Conversation {
             return busy;
         }
         let Some(body) = self.pager.waiting.pop_front() else { return busy };
-        let who = (&self.user, self.attempt.next_hops.first().cloned());
+        let who = (&self.user, self.attempt.next_hops.as_slice());
         let parties = (self.chat.own(), self.chat.other());
         if let Ok(errand) = pager::errand((&self.settings, &self.access), who, parties) {
             let kit = self.access.kit(&self.settings, self.random.fork());

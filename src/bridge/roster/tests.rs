@@ -253,6 +253,9 @@ impl Stage {
                 self.sent.push(request);
                 (user, line)
             }
+            RosterOutput::Spare { hop, wait } => {
+                (Address::anonymous(), format!("Spare {hop} {}", wait.as_secs()))
+            }
             RosterOutput::Registered { access, aliases } => {
                 let mut way = vec![access.hop.as_ref().unwrap().to_string()];
                 way.extend(access.service_route.iter().map(|it| it.uri.host().unwrap().to_owned()));

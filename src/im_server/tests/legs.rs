@@ -159,7 +159,7 @@ fn say(event: &LegEvent) -> String {
 
 fn kit(seed: u64) -> Kit {
     Kit {
-        local: Local::new(hop(HOME), "bridge"),
+        local: Local::new(hop(HOME), "bridge").into(),
         timers: Timers::default(),
         random: Random::seeded(seed),
     }

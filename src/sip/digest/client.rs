@@ -140,7 +140,7 @@ mod tests {
 
     use super::super::answers;
     use super::*;
-    use crate::digest::{Algorithm, Password};
+    use crate::digest::{Algorithm, Password, Sim};
     use crate::sip::{Method, RequestBuilder, Status, Uri};
 
     #[test]
@@ -198,6 +198,29 @@ mod tests {
         let answer = &answers(&request.headers, Asker::Server)[0];
         assert_eq!(answer.algorithm, Some(Algorithm::AkaV1Md5));
         assert_eq!(ask(&mut alice(), &[aka]), Err(GiveUp::NothingOurs));
+    }
+
+    #[test]
+    fn a_card_answers_every_nonce_of_its_home_and_no_other() {
+        // 3GPP TS 35.208 section 4.3, test set 1.
+        let (k, opc) =
+            (0x465b5ce8b199b49faa5f0a2ee238a6bc_u128, 0xcd63cb71954a9f4e48a5994e37a02baf);
+        let res = 0xa54211d5e3ba50bf_u64;
+        let sim = Sim::new(k.to_be_bytes(), u128::to_be_bytes(opc));
+        let nonce = "I1U8vpY3qJ0hiuZNrke/NVXzKLQ1d7m5Sp/6w1Tfr7M=";
+        let ours = format!(r#"Digest realm="r", nonce="{nonce}", algorithm=AKAv1-MD5"#);
+        let forged = ours.replace("I1U8", "J1U8");
+        let mut card = client("a", Password::Sim(sim), &[]);
+        assert_ne!(ours, forged);
+        assert_eq!(ask(&mut card, &[&forged]), Err(GiveUp::NothingOurs));
+        let mut said = Vec::new();
+        for mut card in [card, client("a", Password::Res(res.to_be_bytes().to_vec()), &[])] {
+            ask(&mut card, &[&ours]).unwrap();
+            let mut request = request("REGISTER");
+            card.authorize(&mut request);
+            said.push(answers(&request.headers, Asker::Server).remove(0).response);
+        }
+        assert_eq!(said[0], said[1]);
     }
 
     #[test]

@@ -127,9 +127,10 @@ impl DigestServer {
         let Some(protection) = self.acceptable(&answer, request) else { return Verdict::Denied };
         let username = unquoted(&format!("\"{}\"", answer.username)).into_owned();
         let password = password_of(&username, answer.algorithm());
-        let exists = password.is_some();
-        let password = password.unwrap_or_else(|| Password::Text(String::new()));
-        let expected = answer.expected(request.method.as_str(), &request.body, &password);
+        let secret = password.as_ref().and_then(|password| password.for_nonce(&answer.nonce));
+        let exists = secret.is_some();
+        let secret = secret.unwrap_or_default();
+        let expected = answer.expected(request.method.as_str(), &request.body, &secret);
         let given = answer.response.to_ascii_lowercase();
         if !(same(expected.as_bytes(), given.as_bytes()) && exists) {
             return Verdict::Denied;

@@ -4,7 +4,9 @@
 use std::time::Instant;
 
 use super::*;
-use crate::sip::usage::tests::{CHALLENGE, Stage, apply, errand, head, kit, request_of_peer, text};
+use crate::sip::usage::tests::{
+    CHALLENGE, Stage, apply, errand, errand_by_two, head, kit, request_of_peer, text,
+};
 
 fn saying() -> Stage<Inquiry> {
     let now = Instant::now();
@@ -45,6 +47,55 @@ fn a_challenge_is_answered_with_the_same_body_under_the_next_number() {
     assert_eq!(stage.sent[0].call_id(), stage.sent[1].call_id());
     assert_ne!(stage.sent[0].via().unwrap(), stage.sent[1].via().unwrap());
     assert_eq!(stage.reply(407, &[("Proxy-Authenticate", CHALLENGE.1)]), ["Answered 407"]);
+}
+
+#[test]
+fn a_hop_that_fails_gives_way_to_the_next_one() {
+    let mut stage = saying_by_two();
+    assert_eq!(stage.break_transport(), ["MESSAGE 1: hello > udp:192.0.2.3:5060"]);
+    let [Message::Request(first), Message::Request(other)] = stage.sent.as_slice() else {
+        panic!("two requests: {:?}", stage.sent)
+    };
+    assert_eq!(head(first), head(other));
+    assert_ne!(first.via().unwrap().branch(), other.via().unwrap().branch());
+    // The news of the first hop may come more than once.
+    assert_eq!(stage.break_transport(), [""; 0]);
+    assert_eq!(stage.reply(200, &[]), ["Answered 200"]);
+    stage.assert_fades();
+
+    let mut stage = saying_by_two();
+    let lines = stage.wait(32);
+    assert_eq!(lines.last().unwrap(), "32000 MESSAGE 1: hello > udp:192.0.2.3:5060");
+    assert_eq!(stage.wait(32).last().unwrap(), "64000 Failed Timeout");
+    stage.assert_fades();
+}
+
+#[test]
+fn an_overloaded_hop_is_spared_and_what_a_hop_decides_is_final() {
+    let mut stage = saying_by_two();
+    let lines = stage.reply(503, &[("Retry-After", "9")]);
+    assert_eq!(lines, ["Spare udp:192.0.2.2:5060 9", "MESSAGE 1: hello > udp:192.0.2.3:5060"]);
+    let lines = stage.reply(503, &[("Retry-After", "8")]);
+    assert_eq!(lines, ["Spare udp:192.0.2.3:5060 8", "Answered 503"]);
+    stage.assert_fades();
+    for code in [302, 404, 408, 480, 500, 504, 603] {
+        assert_eq!(saying_by_two().reply(code, &[]), [format!("Answered {code}")]);
+    }
+}
+
+#[test]
+fn whoever_works_on_it_and_falls_silent_has_heard_it() {
+    let mut stage = saying_by_two();
+    assert_eq!(stage.reply(100, &[]), [""; 0]);
+    assert_eq!(stage.wait(32).last().unwrap(), "32000 Failed Timeout");
+    stage.assert_fades();
+}
+
+fn saying_by_two() -> Stage<Inquiry> {
+    let now = Instant::now();
+    let hello = text("text/plain", "hello");
+    let usage = Inquiry::message(now, &errand_by_two(), hello, kit(1));
+    Stage::begin(now, usage, &["MESSAGE 1: hello"])
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) struct Desk {
     /// The head of our last INVITE within the dialog: its ACK has the same credentials.
     pub(super) reinvite: Headers,
     /// Answers those who ask who we are, if we have something to answer.
-    digest: Option<DigestClient>,
+    digest: Option<Box<DigestClient>>,
     clients: Vec<(Purpose, ClientTransaction)>,
     servers: Vec<ServerTransaction>,
 }
@@ -76,7 +76,7 @@ impl Desk {
     pub(super) fn new(mut kit: Kit, call_id: Option<&str>) -> Self {
         let call_id = call_id.map_or_else(|| kit.random.token(), str::to_owned);
         let local_tag = kit.random.token();
-        let digest = kit.local.credentials.clone().map(DigestClient::new);
+        let digest = kit.local.credentials.clone().map(DigestClient::new).map(Box::new);
         Self {
             kit,
             call_id,
@@ -88,6 +88,15 @@ impl Desk {
             clients: Vec::new(),
             servers: Vec::new(),
         }
+    }
+
+    /// Gives the next output. An idle leg keeps no room for more.
+    pub(super) fn poll(&mut self) -> Option<LegOutput> {
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
     pub(super) fn event(&mut self, event: LegEvent) {
@@ -105,6 +114,8 @@ impl Desk {
         if let Some(ClientOutput::Send { bytes, hop }) = client.poll() {
             self.send(bytes, hop);
         }
+        // Few legs ever have more than one or two.
+        self.clients.reserve_exact(1);
         self.clients.push((purpose, client));
     }
 
@@ -117,6 +128,7 @@ impl Desk {
             return false;
         }
         let (request, source) = (&inbound.request, &inbound.source);
+        self.servers.reserve_exact(1);
         self.servers.push(ServerTransaction::new(now, request, source, self.kit.timers));
         true
     }
@@ -231,9 +243,13 @@ impl Desk {
     }
 
     /// Lets the transaction of a request that is already known deal with it.
-    pub(super) fn is_repetition(&mut self, now: Instant, request: &Request) -> bool {
-        let key = TransactionKey::of_request(request);
-        let Some(server) = self.servers.iter_mut().find(|server| *server.key() == key) else {
+    pub(super) fn is_repetition(
+        &mut self,
+        now: Instant,
+        key: &TransactionKey,
+        request: &Request,
+    ) -> bool {
+        let Some(server) = self.servers.iter_mut().find(|server| server.key() == key) else {
             return false;
         };
         server.handle_request(now, request);

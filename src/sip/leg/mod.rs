@@ -42,6 +42,7 @@ mod timer;
 mod uac;
 mod uas;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -50,8 +51,8 @@ use crate::ids::Random;
 use crate::sip::timers::{Deadlines, Timers};
 use crate::sip::transaction::TransactionKey;
 use crate::sip::{
-    ALLOW, BRANCH_COOKIE, Credentials, Hop, Message, Method, NameAddr, Reason, Refer,
-    ReferralEvent, Request, Response, Status, Transport, Uri, Via, stamp_source,
+    ALLOW, Credentials, Hop, Message, Method, NameAddr, Reason, Refer, ReferralEvent, Request,
+    Response, Status, Transport, Uri, Via, stamp_source,
 };
 
 pub(super) use desk::preloaded_route;
@@ -80,8 +81,8 @@ pub struct Leg {
 /// What every leg needs to know of its surroundings.
 #[derive(Debug)]
 pub struct Kit {
-    /// Who we are on the wire.
-    pub local: Local,
+    /// Who we are on the wire; legs that are the same to the world share it.
+    pub local: Arc<Local>,
     /// The durations of RFC 3261 table 4.
     pub timers: Timers,
     /// Where tags, branches and Call-IDs come from.
@@ -169,12 +170,9 @@ impl Kit {
     /// Writes a Via with a fresh branch. Under TLS the peer is invited to send its own requests on
     /// the same connection (RFC 5923 section 8.1).
     pub(super) fn via(&mut self, transport: Transport) -> String {
-        let branch = format!("{BRANCH_COOKIE}{}", self.random.token());
-        let mut via = Via::new(&self.local.sent_by(transport), &branch);
-        if transport == Transport::Tls && self.local.tls_port.is_some() {
-            via.set_param("alias", None);
-        }
-        via.to_string()
+        let alias = transport == Transport::Tls && self.local.tls_port.is_some();
+        let token = self.random.token();
+        Via::write(&self.local.sent_by(transport), &token, if alias { ";alias" } else { "" })
     }
 }
 
@@ -420,7 +418,7 @@ impl Leg {
 
     /// Gives the next wish or report.
     pub fn poll(&mut self) -> Option<LegOutput> {
-        self.desk.outputs.pop_front()
+        self.desk.poll()
     }
 
     /// Gives the time of the next timer.
@@ -476,10 +474,10 @@ impl Leg {
 
     fn handle_request(&mut self, now: Instant, mut request: Request, source: Hop) {
         stamp_source(&mut request, &source);
-        if self.desk.is_repetition(now, &request) {
+        let key = TransactionKey::of_request(&request);
+        if self.desk.is_repetition(now, &key, &request) {
             return;
         }
-        let key = TransactionKey::of_request(&request);
         let inbound = Inbound { request, source, key };
         if inbound.request.method == Method::Ack {
             self.handle_ack(now, &inbound.request);
@@ -532,8 +530,7 @@ impl Leg {
                 (Purpose::Renew, report) => self.handle_renewal(now, report),
                 (Purpose::Refer(id), report) => self.handle_referral(now, id, report),
                 (Purpose::Notify(id), report) => self.handle_told(id, report),
-                // Whoever does not take a PRACK repeats the response, which changes nothing.
-                (Purpose::Prack, _) => {}
+                (Purpose::Prack, report) => self.handle_pracked(now, &report),
             }
         }
         while let Some(ack) = self.desk.poll_server() {

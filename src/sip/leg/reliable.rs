@@ -1,10 +1,11 @@
 //! Reliable provisional responses, both ways (RFC 3262).
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::desk::{Desk, Inbound, Purpose};
+use super::desk::{Desk, Inbound, Purpose, Report};
 use super::session::body_of;
 use super::{Body, Leg, LegEvent, RING_AGAIN, State, Wait};
 use crate::sip::dialog::Dialog;
@@ -37,7 +38,7 @@ pub(super) struct Reliable {
     /// The number of the last one.
     rseq: Option<u32>,
     /// The one that waits for its PRACK.
-    waiting: Option<Waiting>,
+    waiting: Option<Box<Waiting>>,
     /// The answer that one of them bore; the 2xx has none then (RFC 6337 section 3.1.1).
     pub(super) description: Option<Body>,
     /// The owner has accepted, but the answer is not acknowledged yet.
@@ -88,7 +89,7 @@ impl Reliable {
     /// PRACK of a response with a description, and of no other (section 3).
     pub(super) fn hold(&mut self, body: Body) -> Option<Body> {
         match &self.waiting {
-            Some(Waiting { describes: true, .. }) => self.held = Some(body),
+            Some(waiting) if waiting.describes => self.held = Some(body),
             Some(_) | None => return Some(body),
         }
         None
@@ -119,7 +120,15 @@ impl Reliable {
             give_up_at: now + timers.give_up(),
         };
         self.rseq = Some(rack.rseq);
-        self.waiting = Some(Waiting { rack, describes, repetition: Some(repetition) });
+        let waiting = Waiting { rack, describes, repetition: Some(repetition) };
+        self.waiting = Some(Box::new(waiting));
+    }
+}
+
+/// The value of the header.
+impl fmt::Display for Rack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.rseq, self.cseq, Method::Invite)
     }
 }
 
@@ -136,7 +145,8 @@ impl Rack {
 impl Leg {
     /// Tells the caller that the invitation is shown (180); the leg repeats it every minute. Where
     /// the caller requires it, the 180 is reliable: sent again until its PRACK comes, and if none
-    /// comes the invitation fails (RFC 3262 section 3).
+    /// comes the invitation fails (RFC 3262 section 3). To who requires that and offers nothing,
+    /// nothing is told: the 200 brings our offer.
     pub fn ring(&mut self, now: Instant) {
         let State::Deciding(deciding) = &self.state else { return };
         self.waits.set(Wait::Ring, now + RING_AGAIN);
@@ -169,6 +179,11 @@ impl Leg {
         let understood = self.desk.kit.local.supported.iter().any(|option| option == REL100);
         let is_reliable = request.headers.lists("Require", REL100)
             || (body.is_some() && understood && request.headers.lists("Supported", REL100));
+        // The first reliable answer must bear an offer where the INVITE does not (RFC 3261 section
+        // 13.2.1), and nobody has accepted yet with what we could offer.
+        if is_reliable && body.is_none() && request.body.is_empty() {
+            return;
+        }
         let mut response = self.dialog_response(request, status);
         if let Some(body) = &body {
             response.headers.push("Content-Type", &body.content_type);
@@ -245,6 +260,7 @@ impl Leg {
         let Some(rseq) = reliable_number(&self.desk, response) else { return true };
         let Some(placed) = &mut self.placed else { return false };
         let tag = response.to_tag().unwrap_or_default();
+        let rack = Rack { rseq, cseq: placed.number() };
         let Some(early) = placed.early.get_mut(&tag) else { return false };
         let heard = match &mut early.heard {
             Some(heard) if heard.rseq.checked_add(1) != Some(rseq) => return false,
@@ -258,8 +274,39 @@ impl Leg {
         if heard.answer.is_none() {
             heard.answer = body_of(&response.headers, &response.body);
         }
-        prack(&mut self.desk, now, (&mut heard.dialog, &placed.hop), (rseq, response));
+        // What has rung has let the INVITE through with the credentials that it had.
+        self.desk.settle_credentials(response);
+        prack(&mut self.desk, now, (&mut heard.dialog, &placed.hop), rack);
         true
+    }
+
+    /// Takes what became of a PRACK: a challenge is answered under the next number, for without the
+    /// PRACK the call fails. Whoever does not take one otherwise repeats the response, which
+    /// changes nothing.
+    pub(super) fn handle_pracked(&mut self, now: Instant, report: &Report) {
+        let Report::Response(response) = report else { return };
+        if !response.status.is_final() || !self.desk.accepts_challenge(response) {
+            return;
+        }
+        match &mut self.state {
+            State::Calling(_) => {
+                let tag = response.to_tag().unwrap_or_default();
+                let Some(placed) = &mut self.placed else { return };
+                let number = placed.number();
+                let Some(heard) = placed.early.get_mut(&tag).and_then(|it| it.heard.as_mut())
+                else {
+                    return;
+                };
+                let rack = Rack { rseq: heard.rseq, cseq: number };
+                prack(&mut self.desk, now, (&mut heard.dialog, &placed.hop), rack);
+            }
+            State::Talking(session) => {
+                let Some((rseq, number)) = session.renewal.last_rseq() else { return };
+                let path = (&mut session.dialog, &session.fallback);
+                prack(&mut self.desk, now, path, Rack { rseq, cseq: number });
+            }
+            State::Deciding(_) | State::Closing(_) | State::Over => {}
+        }
     }
 
     /// Acknowledges a provisional response to a re-INVITE of ours, if it is reliable.
@@ -271,7 +318,7 @@ impl Leg {
         if pending.rseq.is_none_or(|last| last.checked_add(1) == Some(rseq)) {
             pending.rseq = Some(rseq);
             let path = (&mut session.dialog, &session.fallback);
-            prack(&mut self.desk, now, path, (rseq, response));
+            prack(&mut self.desk, now, path, Rack { rseq, cseq: number });
         }
     }
 }
@@ -289,17 +336,11 @@ fn reliable_number(desk: &Desk, response: &Response) -> Option<u32> {
     (is_reliable && rseq > 0).then_some(rseq)
 }
 
-fn prack(
-    desk: &mut Desk,
-    now: Instant,
-    (dialog, fallback): (&mut Dialog, &Hop),
-    (rseq, response): (u32, &Response),
-) {
-    let Ok(cseq) = response.cseq() else { return };
+fn prack(desk: &mut Desk, now: Instant, (dialog, fallback): (&mut Dialog, &Hop), rack: Rack) {
     let hop = dialog.next_hop().unwrap_or_else(|| fallback.clone());
     let mut prack = dialog.request(Method::Prack);
     prack.headers.push_front("Via", &desk.via(hop.transport));
-    prack.headers.push("RAck", &format!("{rseq} {cseq}"));
+    prack.headers.push("RAck", &rack.to_string());
     desk.push_abilities(&mut prack.headers);
     prack.headers.push("User-Agent", &desk.kit.local.user_agent);
     desk.authorize(&mut prack);

@@ -30,7 +30,7 @@ pub(super) struct Renewal {
     /// The change that waits for its turn.
     next: Option<Change>,
     /// The change that is under way.
-    pending: Option<Pending>,
+    pending: Option<Box<Pending>>,
     /// Whether the change at hand was already made anew because of a 422.
     is_longer: bool,
     /// How often the change at hand has met one of the peer.
@@ -111,7 +111,14 @@ impl Renewal {
     }
 
     pub(super) fn pending(&mut self, number: u32) -> Option<&mut Pending> {
-        self.pending.as_mut().filter(|pending| pending.number == number)
+        self.pending.as_deref_mut().filter(|pending| pending.number == number)
+    }
+
+    /// Gives the number of the last reliable response to a re-INVITE that is under way, and that of
+    /// the re-INVITE.
+    pub(super) fn last_rseq(&self) -> Option<(u32, u32)> {
+        let pending = self.pending.as_ref()?;
+        Some((pending.rseq?, pending.number))
     }
 
     /// A message without Allow says nothing (RFC 3261 section 20.5).
@@ -174,7 +181,8 @@ impl Leg {
             desk.reinvite = request.headers.clone();
         }
         let number = request.cseq().map_or(0, |cseq| cseq.number);
-        renewal.pending = Some(Pending { change, method, number, asked, rseq: None });
+        let pending = Pending { change, method, number, asked, rseq: None };
+        renewal.pending = Some(Box::new(pending));
         desk.request(now, &request, hop, Purpose::Renew);
         self.waits.set(Wait::Renewal, now + PATIENCE.max(self.desk.kit.timers.give_up() * 2));
     }

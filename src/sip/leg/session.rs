@@ -28,13 +28,13 @@ pub(super) struct Session {
     pub(super) reliable: Reliable,
     /// Our 2xx that wait for their ACK.
     answers: Vec<Answer>,
-    /// The re-INVITE or UPDATE that waits for `answer_offer`.
-    offer: Option<Offer>,
+    /// The re-INVITE or UPDATE that waits for `answer_offer`; as all that is rare, in a box.
+    offer: Option<Box<Offer>>,
     hang_up: HangUp,
 }
 
 #[derive(Debug)]
-struct Offer {
+pub(super) struct Offer {
     inbound: Inbound,
     /// Whether it came without a body, so that our 2xx is the offer.
     is_ours: bool,
@@ -49,7 +49,7 @@ enum HangUp {
 
 /// A 2xx of ours to an INVITE, repeated until its ACK comes, whatever the transport.
 #[derive(Debug)]
-struct Answer {
+pub(super) struct Answer {
     number: u32,
     answered: Answered,
     bytes: Bytes,
@@ -156,7 +156,8 @@ impl Leg {
         let state = mem::replace(&mut self.state, State::Over);
         let State::Talking(mut session) = state else { return self.state = state };
         let mut is_renewed = false;
-        if let Some(Offer { inbound: offer, is_ours }) = session.offer.take() {
+        if let Some(offer) = session.offer.take() {
+            let Offer { inbound: offer, is_ours } = *offer;
             match answer {
                 Ok(body) if offer.request.method == Method::Invite => {
                     let answered = Answered::Offer { offered: is_ours };
@@ -198,6 +199,7 @@ impl Leg {
         }
         let Some(hop) = self.desk.answer(now, &invite.key, &response) else { return };
         let timers = self.desk.kit.timers;
+        session.answers.reserve_exact(1);
         session.answers.push(Answer {
             number: invite.request.cseq().map_or(0, |cseq| cseq.number),
             answered,
@@ -219,6 +221,7 @@ impl Leg {
         let confirmed = session.answers.iter().position(|answer| answer.number == cseq.number);
         let Some(at) = confirmed else { return };
         let answered = session.answers.remove(at).answered;
+        session.answers.shrink_to_fit();
         match (answered, &session.hang_up) {
             (Answered::Invitation { .. }, HangUp::NotAsked) => {
                 self.desk.event(LegEvent::Confirmed);
@@ -403,7 +406,7 @@ impl Leg {
                     let trying = response_to(&inbound.request, Status::TRYING, None);
                     self.desk.answer(now, &inbound.key, &trying);
                 }
-                session.offer = Some(Offer { inbound, is_ours: body.is_none() });
+                session.offer = Some(Box::new(Offer { inbound, is_ours: body.is_none() }));
                 return self.desk.event(LegEvent::Offer { body });
             }
             State::Deciding(_) if !only_refreshes => {

@@ -123,7 +123,7 @@ impl Leg {
             _ if self.accepts_challenge(&response) || self.accepts_longer(&response) => {
                 self.call_again(now);
             }
-            _ => self.handle_refusal(response),
+            _ => self.handle_refusal(now, response),
         }
     }
 
@@ -157,7 +157,7 @@ impl Leg {
             self.desk.outputs.push_back(LegOutput::Spare { hop, wait });
         }
         if !self.is_wanted() || !self.call_elsewhere(now) {
-            self.handle_refusal(response);
+            self.handle_refusal(now, response);
         }
     }
 
@@ -354,6 +354,7 @@ impl Leg {
         }
         let ack = placed.ack(&mut self.desk, &dialog);
         self.desk.send(ack.bytes.clone(), ack.hop.clone());
+        placed.acks.reserve_exact(1);
         placed.acks.push(ack);
         Some((dialog, answer))
     }
@@ -364,10 +365,15 @@ impl Leg {
         hop.unwrap_or_else(|| self.desk.kit.local.hop.clone())
     }
 
-    fn handle_refusal(&mut self, response: Response) {
+    /// Takes the refusal. Who has the INVITE by a hop that was given up may still accept it.
+    fn handle_refusal(&mut self, now: Instant, response: Response) {
         let State::Calling(calling) = mem::replace(&mut self.state, State::Over) else { return };
         self.waits.stop_all();
-        self.placed = None;
+        if self.placed.as_ref().is_some_and(|placed| !placed.former.is_empty()) {
+            self.waits.set(Wait::LateAnswer, now + self.desk.kit.timers.give_up());
+        } else {
+            self.placed = None;
+        }
         let cancelled = match calling {
             Calling::Silent | Calling::Proceeding => false,
             Calling::SilentCancelled(_) | Calling::Cancelling(_) => {
@@ -404,7 +410,7 @@ impl Leg {
 }
 
 impl Placed {
-    fn number(&self) -> u32 {
+    pub(super) fn number(&self) -> u32 {
         self.request.cseq().map_or(INVITE_CSEQ, |cseq| cseq.number)
     }
 
@@ -412,9 +418,11 @@ impl Placed {
         SentAck::new(desk, dialog, &self.hop, (self.number(), &self.request.headers))
     }
 
-    /// Gives the offer; the body is not needed for another INVITE any more.
+    /// Gives the offer. No other INVITE will be made of this one: only what more 2xx to it may ask
+    /// for is kept.
     fn take_description(&mut self) -> Body {
         self.request.body = Bytes::new();
+        self.request.headers = self.request.headers.only(&KEPT);
         self.offer.clone()
     }
 }
@@ -449,7 +457,7 @@ fn routed_hop(call: &Call) -> Option<Hop> {
 fn invite(desk: &mut Desk, call: &Call, hop: &Hop) -> (Request, Option<u32>) {
     let security = (hop.transport, call.target.is_secure());
     desk.set_contact(security, call.contact_user.as_deref(), &call.contact_params);
-    let mut headers = Headers::new();
+    let mut headers = Headers::with_room(20, 1024);
     headers.push("Via", &desk.via(hop.transport));
     headers.push("Max-Forwards", "70");
     if let Some(proxy) = call.proxy.as_ref().or(call.next_hops.first()) {
@@ -484,6 +492,9 @@ fn branch_of(headers: &Headers) -> Option<String> {
 
 /// What an ACK takes over from its INVITE, because nobody can ask for it (section 22.1).
 const CREDENTIALS: [&str; 2] = ["Authorization", "Proxy-Authorization"];
+
+/// What must be known of an INVITE that was accepted: to match another 2xx, and to ACK it.
+const KEPT: [&str; 6] = ["Via", "From", "Call-ID", "CSeq", CREDENTIALS[0], CREDENTIALS[1]];
 
 /// The first number of a dialog; any below 2^31 will do (RFC 3261 section 8.1.1.5).
 const INVITE_CSEQ: u32 = 1;

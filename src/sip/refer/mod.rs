@@ -92,6 +92,7 @@ impl Referral {
         loop {
             let event = match self.subscriber.poll()? {
                 UsageOutput::Send { bytes, hop } => return Some(UsageOutput::Send { bytes, hop }),
+                UsageOutput::Spare { hop, wait } => return Some(UsageOutput::Spare { hop, wait }),
                 UsageOutput::Event(event) => event,
             };
             if let Some(event) = self.report.read(event) {

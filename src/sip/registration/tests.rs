@@ -136,7 +136,7 @@ fn what_may_pass_is_tried_again_later_each_time() {
     }
     assert_eq!(
         stage.reply(503, &[("Retry-After", "120 (maintenance);duration=9")]),
-        ["Failed 503 again in 120"]
+        ["Spare 192.0.2.2 120", "Failed 503 again in 120"]
     );
     assert_eq!(stage.wait(Duration::from_secs(119)), [""; 0]);
     assert_eq!(stage.wait(Duration::from_secs(1)).len(), 1);
@@ -171,7 +171,8 @@ fn another_hop_is_asked_before_any_pause() {
     assert_eq!(stage.registration.grant().unwrap().hop.host, "192.0.2.3");
     assert_eq!(stage.wait(Duration::from_secs(300)), ["332000 REGISTER 4 for 3600 to 192.0.2.3"]);
     // That its hop has changed is news: the calls go there, too.
-    assert_eq!(stage.reply(503, &[("Retry-After", "9")]), ["REGISTER 5 for 3600"]);
+    assert_eq!(stage.reply(503, &[("Retry-After", "9")])[0], "Spare 192.0.2.3 9");
+    assert_eq!(stage.sent.last().unwrap().cseq().unwrap().number, 5);
     assert_eq!(stage.reply(200, &[KEPT]), ["Registered via as"]);
     assert_eq!(stage.registration.grant().unwrap().hop.host, "192.0.2.2");
 }
@@ -180,7 +181,10 @@ fn another_hop_is_asked_before_any_pause() {
 fn a_pause_follows_when_every_hop_has_failed() {
     let mut stage = Stage::of(Enrolment { next_hops: two_hops(), ..enrolment() });
     assert_eq!(stage.reply(503, &[]), ["REGISTER 2 for 3600 to 192.0.2.3"]);
-    assert_eq!(stage.reply(503, &[("Retry-After", "40")]), ["Failed 503 again in 40"]);
+    assert_eq!(
+        stage.reply(503, &[("Retry-After", "40")]),
+        ["Spare 192.0.2.3 40", "Failed 503 again in 40"]
+    );
     assert_eq!(stage.wait(Duration::from_secs(40)), ["40000 REGISTER 3 for 3600"]);
     let hop = two_hops().remove(0);
     let next = stage.give(RegistrationInput::TransportFailed { hop });
@@ -310,7 +314,7 @@ fn a_registration_that_cannot_be_refreshed_is_lost_and_comes_back() {
     let mut stage = Stage::registered();
     stage.wait(Duration::from_secs(300));
     let later = stage.reply(503, &[("Retry-After", "1000")]);
-    assert_eq!(later, ["Failed 503 again in 1000"]);
+    assert_eq!(later, ["Spare 192.0.2.2 1000", "Failed 503 again in 1000"]);
     assert!(stage.registration.is_registered());
     assert_eq!(stage.wait(Duration::from_secs(300)), ["600000 Lost"]);
     assert!(!stage.registration.is_registered());
@@ -430,6 +434,9 @@ impl Stage {
                     self.sent.push(request);
                     line
                 }
+                RegistrationOutput::Spare { hop, wait } => {
+                    format!("Spare {} {}", hop.host, wait.as_secs())
+                }
                 RegistrationOutput::Event(event) => self.name(event),
             });
         }
@@ -494,7 +501,7 @@ fn kit() -> Kit {
         password: Password::Text("secret".to_owned()),
         realms: vec!["home.example".to_owned()],
     });
-    Kit { local, timers: Timers::default(), random: Random::seeded(1) }
+    Kit { local: local.into(), timers: Timers::default(), random: Random::seeded(1) }
 }
 
 fn read(bytes: Bytes) -> Request {

@@ -26,6 +26,7 @@
 //! is told then. A fetch, which expires at once, goes from Deciding to Parting.
 
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::state::{EndReason, Ending, EventType, SubscriptionState, accepts};
@@ -197,9 +198,9 @@ impl Notifier {
         };
         let mut this = Self::new(refer.call_id(), terms, kit);
         // Who accepts a REFER without a subscription may be required to (RFC 4488 section 4).
-        let supported = &mut this.desk.kit.local.supported;
-        if !supported.iter().any(|option| option == NOREFERSUB) {
-            supported.push(NOREFERSUB.to_owned());
+        if !this.desk.kit.local.supported.iter().any(|option| option == NOREFERSUB) {
+            let local = Arc::make_mut(&mut this.desk.kit.local);
+            local.supported.push(NOREFERSUB.to_owned());
         }
         let Some(inbound) = this.receive(now, refer, source) else { return this };
         let event = EventType::new(REFER_EVENT);

@@ -7,7 +7,7 @@
 //!          ▼
 //!     ┌─────────┐ 401, 407, 423: SUBSCRIBE again
 //!     │ Asking  │──────────────────────────────▶ Asking
-//!     └─┬─────┬─┘
+//!     └─┬─────┬─┘ 503, timeout, transport: SUBSCRIBE to the next hop, if one is left
 //!       │     │ 2xx                NOTIFY from a tag not heard before (also while Asking):
 //!       │     └──────▶ Granted ───────────────────────────────────────▶ a branch, see below
 //!       │ any other refusal                     │ Timer N
@@ -36,10 +36,10 @@ use crate::sip::dialog::Dialog;
 use crate::sip::fate::Fate;
 use crate::sip::registration::retry_after;
 use crate::sip::timers::Deadlines;
-use crate::sip::usage::{Desk, Inbound, Outcome};
+use crate::sip::usage::{Desk, Inbound, Outcome, Way};
 use crate::sip::{
-    Body, Errand, Hop, Kit, Message, Method, Refer, Request, Response, Status, UsageFailure,
-    UsageInput, UsageOutput,
+    Body, Errand, Kit, Message, Method, Refer, Request, Response, Status, UsageFailure, UsageInput,
+    UsageOutput,
 };
 
 /// A subscription of ours, with all that a proxy may have made of it.
@@ -159,10 +159,9 @@ impl Subscriber {
         if let Some(body) = body {
             body.put(&mut request);
         }
-        let hop = errand.hop();
-        let fallback = hop.clone().unwrap_or_else(|| desk.kit.local.hop.clone());
-        let wanted = Wanted { event, accept, expires, forks, is_implicit: false, hop: fallback };
-        Self::open(now, (desk, request, hop), wanted)
+        let (way, is_reachable) = way_of(&errand, &desk);
+        let wanted = Wanted { event, accept, expires, forks, is_implicit: false, way };
+        Self::open(now, (desk, request, is_reachable), wanted)
     }
 
     /// Sends the REFER, and listens to what becomes of it (RFC 3515 section 2.4.4).
@@ -171,35 +170,32 @@ impl Subscriber {
         let mut request = desk.begin(Method::Refer, errand);
         request.headers.push("Accept", SIPFRAG);
         refer.put(&mut request);
-        let hop = errand.hop();
+        let (way, is_reachable) = way_of(errand, &desk);
         let wanted = Wanted {
             event: EventType::new(REFER_EVENT),
             accept: vec![SIPFRAG.to_owned()],
             expires: 0,
             forks: Forks::Refuse,
             is_implicit: true,
-            hop: hop.clone().unwrap_or_else(|| desk.kit.local.hop.clone()),
+            way,
         };
-        Self::open(now, (desk, request, hop), wanted)
+        Self::open(now, (desk, request, is_reachable), wanted)
     }
 
     fn open(
         now: Instant,
-        (mut desk, mut request, hop): (Desk<Aim, SubscriberEvent>, Request, Option<Hop>),
+        (mut desk, mut request, is_reachable): (Desk<Aim, SubscriberEvent>, Request, bool),
         wanted: Wanted,
     ) -> Self {
         let mut waits = Deadlines::default();
-        let opening = match hop {
-            Some(hop) => {
-                desk.post(now, &mut request, hop, Aim::Open);
-                waits.set(Wait::Opening, now + desk.kit.timers.give_up());
-                Opening::Asking { request: Box::new(request), too_brief: 0 }
-            }
-            None => {
-                let why = UsageFailure::Transport;
-                desk.event(SubscriberEvent::Failed { why, retry_after: None });
-                Opening::Closed
-            }
+        let opening = if is_reachable {
+            desk.post(now, &mut request, wanted.way.hop.clone(), Aim::Open);
+            waits.set(Wait::Opening, now + desk.kit.timers.give_up());
+            Opening::Asking { request: Box::new(request), too_brief: 0 }
+        } else {
+            let why = UsageFailure::Transport;
+            desk.event(SubscriberEvent::Failed { why, retry_after: None });
+            Opening::Closed
         };
         let (branches, ended) = (Vec::new(), Vec::new());
         Self { desk, wanted, opening, branches, ended, waits, is_leaving: false }
@@ -323,6 +319,12 @@ impl Subscriber {
         let Opening::Asking { mut request, mut too_brief } = opening else {
             return self.opening = opening;
         };
+        let letter = (&mut *request, &mut self.wanted.way);
+        let may_go_on = self.branches.is_empty() && self.ended.is_empty() && !self.is_leaving;
+        if may_go_on && self.desk.post_elsewhere(now, letter, (&outcome, Aim::Open)) {
+            self.waits.set(Wait::Opening, now + self.desk.kit.timers.give_up());
+            return self.opening = Opening::Asking { request, too_brief };
+        }
         let response = match outcome {
             Outcome::Answer(response) => response,
             Outcome::None(why) => return self.close(now, why, None),
@@ -333,7 +335,7 @@ impl Subscriber {
             if !self.wanted.is_implicit {
                 request.headers.set("Expires", &self.wanted.expires.to_string());
             }
-            self.desk.post_again(now, &mut request, self.wanted.hop.clone(), Aim::Open);
+            self.desk.post_again(now, &mut request, self.wanted.way.hop.clone(), Aim::Open);
             self.waits.set(Wait::Opening, now + self.desk.kit.timers.give_up());
             return self.opening = Opening::Asking { request, too_brief };
         }
@@ -521,7 +523,7 @@ impl Subscriber {
         if branch.renewing.is_some() {
             return;
         }
-        let hop = branch.dialog.next_hop().unwrap_or_else(|| wanted.hop.clone());
+        let hop = branch.dialog.next_hop().unwrap_or_else(|| wanted.way.hop.clone());
         let mut request = desk.within(&mut branch.dialog, Method::Subscribe);
         describe(&mut request.headers, &branch.event, &wanted.accept, expires);
         desk.post(now, &mut request, hop, Aim::Renew(number));
@@ -617,6 +619,13 @@ impl Subscriber {
     fn branch(&mut self, number: usize) -> Option<&mut Branch> {
         self.branches.iter_mut().find(|branch| branch.number == number)
     }
+}
+
+/// Gives the way of our first request, and whether there is one at all.
+fn way_of(errand: &Errand, desk: &Desk<Aim, SubscriberEvent>) -> (Way, bool) {
+    let way = errand.way();
+    let is_reachable = way.is_some();
+    (way.unwrap_or_else(|| Way::to(desk.kit.local.hop.clone())), is_reachable)
 }
 
 /// Where a NOTIFY belongs.

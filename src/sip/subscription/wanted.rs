@@ -1,7 +1,8 @@
 //! What a subscriber wants, and how far it is taken down.
 
+use crate::sip::usage::Way;
 use crate::sip::views::parse_number;
-use crate::sip::{Headers, Hop, Request, Response, Status};
+use crate::sip::{Headers, Request, Response, Status};
 
 use super::state::EventType;
 use super::subscriber::Forks;
@@ -16,7 +17,7 @@ pub(super) struct Wanted {
     /// Whether a REFER asked for it: then nothing is refreshed.
     pub(super) is_implicit: bool,
     /// Where our first request went, for want of a better hop.
-    pub(super) hop: Hop,
+    pub(super) way: Way,
 }
 
 impl Wanted {

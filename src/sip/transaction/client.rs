@@ -119,7 +119,12 @@ impl ClientTransaction {
 
     /// Gives the next wish or report.
     pub fn poll(&mut self) -> Option<ClientOutput> {
-        self.desk.outputs.pop_front()
+        let output = self.desk.outputs.pop_front();
+        if output.is_none() {
+            // What waits for many seconds keeps no room for what it will hardly ever say.
+            self.desk.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// Gives the time of the next timer.
@@ -400,7 +405,7 @@ impl NonInviteClient {
 /// Builds the ACK of a refusal as far as it is known before the refusal: same Request-URI, same
 /// branch in a single Via, same Route (RFC 3261 section 17.1.1.3).
 fn unaddressed_ack(invite: &Request) -> Request {
-    let mut headers = Headers::default();
+    let mut headers = Headers::with_room(8, 384);
     if let Some(via) = invite.headers.list("Via").next() {
         headers.push("Via", via);
     }

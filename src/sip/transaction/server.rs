@@ -8,7 +8,8 @@ use bytes::Bytes;
 
 use super::TransactionKey;
 use crate::sip::timers::{Deadlines, Timer, Timers};
-use crate::sip::{Hop, Method, Request, Response, reply_hop};
+use crate::sip::via::way_back;
+use crate::sip::{Hop, Method, Request, Response};
 
 /// A request of a peer, until its last repetition has been absorbed.
 ///
@@ -42,10 +43,7 @@ impl ServerTransaction {
     /// Begins with `request`, which came from `source` and whose Via has been stamped with it.
     #[must_use]
     pub fn new(now: Instant, request: &Request, source: &Hop, timers: Timers) -> Self {
-        let hop = match request.via() {
-            Ok(via) => reply_hop(&via, source),
-            Err(_) => source.clone(),
-        };
+        let hop = way_back(&request.headers, source);
         let mut desk =
             Desk { hop, timers, deadlines: Deadlines::default(), outputs: VecDeque::new() };
         let machine = if request.method == Method::Invite {
@@ -97,7 +95,12 @@ impl ServerTransaction {
 
     /// Gives the next wish or report.
     pub fn poll(&mut self) -> Option<ServerOutput> {
-        self.desk.outputs.pop_front()
+        let output = self.desk.outputs.pop_front();
+        if output.is_none() {
+            // What waits for many seconds keeps no room for what it will hardly ever say.
+            self.desk.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// Gives the time of the next timer.

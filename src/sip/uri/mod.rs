@@ -14,7 +14,9 @@ use super::hop::unbracketed;
 use super::{Hop, Transport};
 use read::{Reader, is_scheme, split_port};
 
-pub(super) use read::{is_host, parse_port, split_sent_by};
+pub(super) use read::{
+    HOST_NAME, PARAM_NAME, PARAM_VALUE, USER, is_host, parse_port, split_sent_by,
+};
 
 /// The longest URI that is taken, in bytes.
 pub const MAX_URI: usize = 16 * 1024;

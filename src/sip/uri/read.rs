@@ -126,7 +126,7 @@ pub(in crate::sip) fn is_host(host: &str) -> bool {
     }
 }
 
-static HOST_NAME: ByteSet = ByteSet::alphanumeric_and(b"-._");
+pub(in crate::sip) static HOST_NAME: ByteSet = ByteSet::alphanumeric_and(b"-._");
 
 pub(super) fn is_scheme(scheme: &str) -> bool {
     scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && SCHEME.has_all(scheme)
@@ -167,10 +167,10 @@ macro_rules! unreserved_and {
     };
 }
 
-static USER: ByteSet = unreserved_and!("&=+$,;?/#");
+pub(in crate::sip) static USER: ByteSet = unreserved_and!("&=+$,;?/#");
 static PASSWORD: ByteSet = unreserved_and!("&=+$,");
-static PARAM_NAME: ByteSet = unreserved_and!("[]/:&+$");
-static PARAM_VALUE: ByteSet = unreserved_and!("[]/:&+$=");
+pub(in crate::sip) static PARAM_NAME: ByteSet = unreserved_and!("[]/:&+$");
+pub(in crate::sip) static PARAM_VALUE: ByteSet = unreserved_and!("[]/:&+$=");
 static HEADER_NAME: ByteSet = unreserved_and!("[]/?:+$");
 /// Wider than `hvalue` by the characters that clients leave unescaped in `Replaces`.
 static HEADER_VALUE: ByteSet = unreserved_and!("[]/?:+$=@;,");

@@ -166,12 +166,15 @@ impl<U: Usage> Stage<U> {
         while let Some(output) = self.usage.poll() {
             lines.push(match output {
                 UsageOutput::Send { bytes, hop } => {
-                    assert_eq!(hop, peer());
                     let message = read(bytes);
-                    let line = describe(&message);
+                    let mut line = describe(&message);
+                    if hop != peer() {
+                        line = format!("{line} > {hop}");
+                    }
                     self.sent.push(message);
                     line
                 }
+                UsageOutput::Spare { hop, wait } => format!("Spare {hop} {}", wait.as_secs()),
                 UsageOutput::Event(event) => U::tell(event),
             });
         }
@@ -221,13 +224,23 @@ pub(in crate::sip) fn errand() -> Errand {
         target: Uri::parse("sip:room@b.example").unwrap(),
         from: NameAddr::parse("Alice <sip:alice@a.example>").unwrap(),
         to: NameAddr::parse("<sip:room@b.example>").unwrap(),
-        next_hop: Some(peer()),
+        next_hops: vec![peer()],
         proxy: None,
         route: Vec::new(),
         headers: vec![("Subject".to_owned(), "hi\r\nEvil: yes".to_owned())],
         contact_user: Some("alice".to_owned()),
         contact_params: ";+g.oma.sip-im".to_owned(),
     }
+}
+
+/// The hop that has its turn when [`peer`] fails.
+pub(in crate::sip) fn second() -> Hop {
+    Hop::new(Transport::Udp, "192.0.2.3", 5060)
+}
+
+/// An errand that has two hops to try.
+pub(in crate::sip) fn errand_by_two() -> Errand {
+    Errand { next_hops: vec![peer(), second()], ..errand() }
 }
 
 pub(in crate::sip) fn kit(seed: u64) -> Kit {
@@ -237,7 +250,7 @@ pub(in crate::sip) fn kit(seed: u64) -> Kit {
         password: Password::Text("secret".to_owned()),
         realms: vec!["b.example".to_owned()],
     });
-    Kit { local, timers: Timers::default(), random: Random::seeded(seed) }
+    Kit { local: local.into(), timers: Timers::default(), random: Random::seeded(seed) }
 }
 
 /// A challenge that the kit's credentials answer.

@@ -126,6 +126,7 @@ impl World {
                     self.wire.push_back((BRIDGE, hop.port, bytes));
                     continue;
                 }
+                RosterOutput::Spare { hop, .. } => format!("{hop} is spared"),
                 RosterOutput::Registered { access, aliases } => {
                     let user = access.user.clone().expect("a user");
                     registry.directory.keep(access, aliases);

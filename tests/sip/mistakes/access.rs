@@ -1,5 +1,7 @@
 //! Who asks for a password, and what he is told.
 
+use std::sync::Arc;
+
 use chatbridge::ids::Random;
 use chatbridge::sip::Transport::{self, Udp};
 use chatbridge::sip::{
@@ -15,7 +17,9 @@ const PROXY: &str = "407 Proxy Authentication Required";
 
 /// A leg that knows a password, and has called.
 pub(super) fn calling_with_password(transport: Transport) -> Stage {
-    Stage::calling_with(transport, |kit, _| kit.local.credentials = Some(credentials()))
+    Stage::calling_with(transport, |kit, _| {
+        Arc::make_mut(&mut kit.local).credentials = Some(credentials())
+    })
 }
 
 /// A challenge.

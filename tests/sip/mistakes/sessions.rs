@@ -2,6 +2,7 @@
 //! reliable provisional responses.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chatbridge::ids::Random;
@@ -145,7 +146,7 @@ fn m10_every_refusal_ends_what_rfc_5057_says() {
 #[test]
 fn m28_a_422_is_answered_with_its_interval_once() {
     let mut stage = Stage::calling_with(Udp, |kit, _| {
-        kit.local.session_expires = Some(Duration::from_secs(100));
+        Arc::make_mut(&mut kit.local).session_expires = Some(Duration::from_secs(100));
     });
     assert_eq!(stage.last("INVITE").get("Session-Expires"), "100");
     let first = stage.last("INVITE").clone();
@@ -261,7 +262,7 @@ fn m34_the_200_waits_for_the_prack_of_the_answer() {
 /// A caller's session, refreshed with an UPDATE, which has no answer yet.
 fn updating() -> Stage {
     let mut stage = Stage::calling_with(Udp, |kit, _| {
-        kit.local.session_expires = Some(Duration::from_secs(600));
+        Arc::make_mut(&mut kit.local).session_expires = Some(Duration::from_secs(600));
     });
     let accepted = "Contact: <sip:bob@192.0.2.3>\nAllow: INVITE, UPDATE\nRequire: timer\n\
                     Session-Expires: 600;refresher=uac";

@@ -221,6 +221,7 @@ macro_rules! usages {
             fn next(&mut self) -> Option<Result<Text, String>> {
                 Some(match self.poll()? {
                     UsageOutput::Send { bytes, .. } => Ok(Text::of(&bytes)),
+                    UsageOutput::Spare { hop, .. } => Err(format!("spare {hop}")),
                     UsageOutput::Event(event) => Err($name(event)),
                 })
             }
@@ -377,7 +378,7 @@ fn errand() -> Errand {
         target: Uri::parse("sip:room@b.example").unwrap(),
         from: NameAddr::parse("<sip:alice@a.example>").unwrap(),
         to: NameAddr::parse("<sip:room@b.example>").unwrap(),
-        next_hop: Some(peer()),
+        next_hops: vec![peer()],
         proxy: None,
         route: Vec::new(),
         headers: Vec::new(),

@@ -42,7 +42,7 @@ fn an_invitation_rings_is_accepted_and_confirmed() {
 #[test]
 fn a_registered_contact_answers_under_its_own_name() {
     let mut kit = kit("192.0.2.1", Udp, 2);
-    kit.local.contact_user = Some("c0ffee".to_owned());
+    Arc::make_mut(&mut kit.local).contact_user = Some("c0ffee".to_owned());
     let peer = Hop::new(Udp, "192.0.2.2", 5060);
     let mut stage = Stage::of(Leg::answering(Instant::now(), invitation(Udp, &[]), peer, kit));
     stage.leg.ring(stage.now);

@@ -69,7 +69,7 @@ fn a_gruu_stands_in_for_our_address() {
         ("sips:bob@b.example", "<sips:alice@192.0.2.1:5060>;+g.oma.sip-im"),
     ] {
         let mut kit = kit("192.0.2.1", Udp, 1);
-        kit.local.gruu = Some(gruu.clone());
+        Arc::make_mut(&mut kit.local).gruu = Some(gruu.clone());
         let target = Uri::parse(target).unwrap();
         let peer = Hop::new(Udp, "192.0.2.2", 5060);
         let call = Call { target, ..call(Some(peer)) };

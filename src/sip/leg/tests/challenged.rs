@@ -211,6 +211,39 @@ fn a_prack_has_credentials_from_the_start() {
     assert!(said(stage.last("PRACK"), Asker::Proxy).contains("nc=00000002"));
 }
 
+#[test]
+fn a_prack_answers_its_challenge_under_the_next_number() {
+    let mut stage = armed(Udp);
+    stage.reply("INVITE", 407, "p", &[PROXY]);
+    let reliable = [CONTACT, ("Require", "100rel"), ("RSeq", "7")];
+    let lines = stage.reply("INVITE", 180, "b", &reliable);
+    assert_eq!(lines, ["PRACK 3 > udp:192.0.2.3:5060", "Progress 180"]);
+    // A nonce that is good for one request only: the proxy asks anew, and without stale.
+    let anew = [("Proxy-Authenticate", r#"Digest realm="p.example", nonce="p2", qop="auth""#)];
+    assert_eq!(stage.reply("PRACK", 407, "b", &anew), ["PRACK 4 > udp:192.0.2.3:5060"]);
+    let prack = stage.last("PRACK");
+    assert_eq!(prack.headers.get("RAck"), Some("7 2 INVITE"));
+    assert!(said(prack, Asker::Proxy).contains(r#"nonce="p2""#));
+    // The same nonce again says that the password is wrong; the 200 may come all the same.
+    assert_eq!(stage.reply("PRACK", 407, "b", &anew), [""; 0]);
+    let lines = stage.reply("INVITE", 200, "b", &[CONTACT]);
+    assert_eq!(lines, ["ACK 2 > udp:192.0.2.3:5060", "Established 200"]);
+}
+
+#[test]
+fn a_prack_of_a_re_invite_answers_its_challenge_too() {
+    let mut stage = armed(Udp);
+    stage.reply("INVITE", 200, "b", &[CONTACT]);
+    stage.leg.offer(stage.now, body("changed"));
+    assert_eq!(stage.drain(), ["INVITE 2 > udp:192.0.2.3:5060"]);
+    let reliable = [CONTACT, ("Require", "100rel"), ("RSeq", "9")];
+    assert_eq!(stage.reply("INVITE", 183, "b", &reliable), ["PRACK 3 > udp:192.0.2.3:5060"]);
+    assert_eq!(stage.reply("PRACK", 407, "b", &[PROXY]), ["PRACK 4 > udp:192.0.2.3:5060"]);
+    let prack = stage.last("PRACK");
+    assert_eq!(prack.headers.get("RAck"), Some("9 2 INVITE"));
+    assert!(said(prack, Asker::Proxy).contains(r#"nonce="p1""#));
+}
+
 fn armed(transport: Transport) -> Stage {
     let peer = Hop::new(transport, "192.0.2.2", 5060);
     let start = Instant::now();
@@ -222,7 +255,7 @@ fn armed(transport: Transport) -> Stage {
 
 fn armed_kit(transport: Transport) -> Kit {
     let mut kit = kit("192.0.2.1", transport, 1);
-    kit.local.credentials = Some(Credentials {
+    Arc::make_mut(&mut kit.local).credentials = Some(Credentials {
         username: "alice".to_owned(),
         password: Password::Text("secret".to_owned()),
         realms: vec!["p.example".to_owned(), "b.example".to_owned()],

@@ -103,6 +103,22 @@ fn the_cancel_goes_to_the_hop_that_rings() {
 }
 
 #[test]
+fn who_accepts_by_a_way_that_was_given_up_is_hung_up_on_after_a_refusal_too() {
+    let mut stage = calling_three(Transport::Tcp);
+    let late = stage.last("INVITE").clone();
+    let peer = stage.peer.clone();
+    stage.break_transport(&peer);
+    let lines = stage.reply("INVITE", 486, "b", &[]);
+    assert_eq!(lines, ["ACK 1 > tcp:192.0.2.4:5060", "Refused 486"]);
+    let mut accepted = response_to(&late, Status::OK, Some("late"));
+    accepted.headers.push("Contact", "<sip:bob@192.0.2.9>");
+    let lines = stage.give(Message::Response(accepted));
+    assert_eq!(lines, ["ACK 1 > udp:192.0.2.9:5060", "BYE 2 > udp:192.0.2.9:5060"]);
+    assert_eq!(stage.reply("BYE", 200, "late", &[]), [""; 0]);
+    stage.assert_fades();
+}
+
+#[test]
 fn who_accepts_by_a_way_that_was_given_up_is_hung_up_on_and_the_other_goes_on() {
     let mut stage = calling_three(Transport::Tcp);
     let late = stage.last("INVITE").clone();

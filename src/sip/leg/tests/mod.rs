@@ -13,6 +13,7 @@ mod renewal;
 mod secure;
 mod timer;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -193,7 +194,7 @@ impl Stage {
 
 fn kit(host: &str, transport: Transport, seed: u64) -> Kit {
     Kit {
-        local: Local::new(Hop::new(transport, host, 5060), "bridge/1"),
+        local: Local::new(Hop::new(transport, host, 5060), "bridge/1").into(),
         timers: Timers::default(),
         random: Random::seeded(seed),
     }

@@ -341,8 +341,8 @@ impl Network {
         let mut kit = kit(&self.hosts[at].hop.host.clone(), self.transport, 0);
         kit.random = self.chance.fork();
         // Short enough to be refreshed once or twice before somebody hangs up.
-        kit.local.session_expires = Some(Duration::from_secs(90));
-        kit.local.allow.push_str(", REFER");
+        Arc::make_mut(&mut kit.local).session_expires = Some(Duration::from_secs(90));
+        Arc::make_mut(&mut kit.local).allow.push_str(", REFER");
         kit
     }
 }

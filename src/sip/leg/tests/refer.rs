@@ -147,8 +147,8 @@ fn willing() -> Stage {
     let peer = Hop::new(Transport::Udp, "192.0.2.2", 5060);
     let start = Instant::now();
     let mut kit = kit("192.0.2.1", Transport::Udp, 2);
-    kit.local.allow.push_str(", REFER");
-    kit.local.supported.push("norefersub".to_owned());
+    Arc::make_mut(&mut kit.local).allow.push_str(", REFER");
+    Arc::make_mut(&mut kit.local).supported.push("norefersub".to_owned());
     let invite = invitation(Transport::Udp, &[]);
     let leg = Leg::answering(start, invite, peer.clone(), kit);
     let mut stage = Stage { leg, start, now: start, sent: Vec::new(), peer };

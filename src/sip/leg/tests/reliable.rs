@@ -130,6 +130,24 @@ fn a_caller_that_requires_it_is_rung_reliably() {
 }
 
 #[test]
+fn who_requires_it_and_offers_nothing_hears_nothing_before_our_offer() {
+    let mut invite = invitation(Udp, &[REQUIRE]);
+    invite.body = Bytes::new();
+    let peer = Hop::new(Udp, "192.0.2.2", 5060);
+    let start = Instant::now();
+    let leg = Leg::answering(start, invite, peer.clone(), kit("192.0.2.1", Udp, 2));
+    let mut stage = Stage { leg, start, now: start, sent: Vec::new(), peer };
+    assert_eq!(stage.drain(), ["100 INVITE 1"]);
+    // A 180 would have to be reliable, and then to bear an offer (RFC 3261 section 13.2.1).
+    stage.leg.ring(stage.now);
+    assert_eq!(stage.drain(), [""; 0]);
+    assert_eq!(stage.wait(Duration::from_secs(130)), [""; 0]);
+    stage.leg.accept(stage.now, body("offer"));
+    assert_eq!(stage.drain(), ["200 INVITE 1"]);
+    assert_eq!(stage.last_response().body, "offer");
+}
+
+#[test]
 fn without_prack_the_invitation_fails() {
     let mut stage = Stage::called(Tcp, &[REQUIRE]);
     stage.leg.ring(stage.now);

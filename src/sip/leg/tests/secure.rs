@@ -6,7 +6,7 @@ use crate::sip::Transport::{Tcp, Tls, Udp};
 /// Who prefers `prefers`, at port 5060, and takes TLS at port 5061.
 fn secured(prefers: Transport) -> Kit {
     let mut kit = kit("192.0.2.1", prefers, 1);
-    kit.local.tls_port = Some(5061);
+    Arc::make_mut(&mut kit.local).tls_port = Some(5061);
     kit
 }
 

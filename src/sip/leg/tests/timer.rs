@@ -40,7 +40,7 @@ fn a_peer_without_update_is_refreshed_with_the_last_description() {
 #[test]
 fn what_travelled_with_the_first_offer_is_not_repeated() {
     let mut kit = kit("192.0.2.1", Udp, 1);
-    kit.local.session_expires = Some(Duration::from_secs(1800));
+    Arc::make_mut(&mut kit.local).session_expires = Some(Duration::from_secs(1800));
     let (content_type, bytes) = ("multipart/mixed;boundary=x".to_owned(), "offer, Hello".into());
     let letter = Some(Body { content_type, bytes });
     let call = Call { letter, ..call(Some(Hop::new(Udp, "192.0.2.2", 5060))) };
@@ -251,7 +251,7 @@ impl Stage {
         let peer = Hop::new(Udp, "192.0.2.2", 5060);
         let start = Instant::now();
         let mut kit = kit("192.0.2.1", Udp, 1);
-        kit.local.session_expires = Some(Duration::from_secs(seconds));
+        Arc::make_mut(&mut kit.local).session_expires = Some(Duration::from_secs(seconds));
         let leg = Leg::call(start, call(Some(peer.clone())), kit);
         let mut stage = Self { leg, start, now: start, sent: Vec::new(), peer };
         assert_eq!(stage.drain(), [format!("INVITE 1 > {}", stage.peer)]);

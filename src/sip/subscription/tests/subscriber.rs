@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::*;
-use crate::sip::usage::tests::{CHALLENGE, Stage, errand, head, kit, peer};
+use crate::sip::usage::tests::{CHALLENGE, Stage, errand, errand_by_two, head, kit, peer};
 use crate::sip::{Status, Uri};
 
 const XML: &str = "application/conference-info+xml";
@@ -174,7 +174,10 @@ fn what_is_refused_or_not_answered_was_never_there() {
         stage.assert_fades();
     }
     let mut stage = asking(subscription());
-    assert_eq!(stage.reply(503, &[("Retry-After", "7 (soon)")]), ["Failed 503 again in 7"]);
+    assert_eq!(
+        stage.reply(503, &[("Retry-After", "7 (soon)")]),
+        ["Spare udp:192.0.2.2:5060 7", "Failed 503 again in 7"]
+    );
     let mut stage = asking(subscription());
     assert_eq!(stage.wait(32).last().unwrap(), "32000 Failed Timeout");
     stage.assert_fades();
@@ -182,7 +185,7 @@ fn what_is_refused_or_not_answered_was_never_there() {
     assert_eq!(stage.break_transport(), ["Failed Transport"]);
     let nowhere = Subscription {
         errand: crate::sip::Errand {
-            next_hop: None,
+            next_hops: Vec::new(),
             target: Uri::parse("tel:+1202").unwrap(),
             ..errand()
         },
@@ -191,6 +194,33 @@ fn what_is_refused_or_not_answered_was_never_there() {
     let now = Instant::now();
     let usage = Subscriber::subscribe(now, nowhere, kit(1));
     Stage::begin(now, usage, &["Failed Transport"]).assert_fades();
+}
+
+#[test]
+fn a_hop_that_fails_gives_way_until_a_notifier_has_spoken() {
+    let by_two = || Subscription { errand: errand_by_two(), ..subscription() };
+    let mut stage = asking(by_two());
+    let lines = stage.reply(503, &[("Retry-After", "7")]);
+    let elsewhere = "SUBSCRIBE 1 for 3600 > udp:192.0.2.3:5060";
+    assert_eq!(lines, ["Spare udp:192.0.2.2:5060 7", elsewhere]);
+    // What is learnt there is told there.
+    let lines = stage.reply(423, &[("Min-Expires", "7200")]);
+    assert_eq!(lines, ["SUBSCRIBE 2 for 7200 > udp:192.0.2.3:5060"]);
+
+    let mut stage = asking(by_two());
+    assert_eq!(stage.wait(32).last().unwrap(), &format!("32000 {elsewhere}"));
+    // Timer N has begun anew, too.
+    assert_eq!(stage.wait(31).iter().filter(|line| line.contains("Failed")).count(), 0);
+    assert_eq!(stage.reply(200, &[]), ["Accepted 200"]);
+
+    let mut stage = asking(by_two());
+    stage.ask("NOTIFY", (1, "n"), ACTIVE);
+    assert_eq!(stage.break_transport(), [""; 0]);
+    let mut stage = asking(by_two());
+    stage.usage.unsubscribe(stage.now);
+    assert_eq!(stage.drain(), [""; 0]);
+    assert_eq!(stage.break_transport(), ["Failed Transport"]);
+    stage.assert_fades();
 }
 
 #[test]

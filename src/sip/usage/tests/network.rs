@@ -2,6 +2,7 @@
 //! comes to its end, and nothing is left behind.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::*;
 use crate::sip::{
@@ -69,7 +70,6 @@ fn the_same_seed_is_the_same_story() {
 }
 
 /// Whatever a host may run.
-#[expect(clippy::large_enum_variant, reason = "there are two of them")]
 enum Any {
     Subscriber(Subscriber),
     Notifier(Notifier),
@@ -130,6 +130,7 @@ impl Any {
 fn next_wish<U: Usage>(usage: &mut U) -> Wish {
     match usage.poll() {
         Some(UsageOutput::Send { bytes, hop }) => Wish::Send(bytes, hop),
+        Some(UsageOutput::Spare { .. }) => next_wish(usage),
         Some(UsageOutput::Event(event)) => Wish::Told(U::tell(event)),
         None => Wish::Nothing,
     }
@@ -373,12 +374,12 @@ impl Network {
 
     fn errand(&self) -> Errand {
         let target = Uri::parse("sip:room@192.0.2.2").unwrap();
-        Errand { target, next_hop: Some(hop(1)), headers: Vec::new(), ..errand() }
+        Errand { target, next_hops: vec![hop(1)], headers: Vec::new(), ..errand() }
     }
 
     fn kit(&mut self, at: usize) -> Kit {
         let mut kit = kit(0);
-        kit.local.hop = hop(at);
+        Arc::make_mut(&mut kit.local).hop = hop(at);
         kit.random = self.chance.fork();
         kit
     }

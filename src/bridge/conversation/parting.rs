@@ -1,0 +1,74 @@
+//! How the two sides of a running conversation part.
+//!
+//! SIP and MSRP go different ways, and a BYE may overtake what was said before it. So nobody parts
+//! before the messages sent last are answered, or have waited for [`Settings::leave_wait`]:
+//!
+//! ```text
+//!   our user leaves ──▶ answers ──▶ BYE, SessionEnded
+//!   the peer's BYE ───▶ answers ──▶ SessionEnded
+//! ```
+//!
+//! [`Settings::leave_wait`]: crate::bridge::Settings::leave_wait
+
+use std::time::Instant;
+
+use super::Conversation;
+use crate::bridge::description;
+use crate::bridge::sip_outcomes::{self, LegEnd};
+use crate::chat::{Ending, Refusal, State};
+use crate::sip::Reason;
+
+impl Conversation {
+    /// Leaves once the messages sent last are answered: a BYE would overtake them.
+    pub(super) fn begin_leaving(&mut self, now: Instant) {
+        if self.msrp.is_idle() {
+            self.leave(now);
+        } else if self.timers.leave.is_none() {
+            self.timers.leave = Some(now + self.settings.leave_wait);
+        }
+    }
+
+    /// Takes the peer's BYE, which may have overtaken the answers to the messages sent last: they
+    /// get their time, lest a message that has arrived be told as failed.
+    pub(super) fn begin_being_left(&mut self, now: Instant, reasons: &[description::Reason<'_>]) {
+        let row = sip_outcomes::on(LegEnd::LeftByPeer);
+        let Some(event) = row.outcome.event() else { return };
+        let description = row.describe_end(reasons);
+        // Where there is no connection, no answer comes either.
+        let is_bound = self.timers.msrp.is_none() && self.timers.media.is_none();
+        if self.chat.state() == State::Connected && is_bound && !self.msrp.is_idle() {
+            self.peer_left = Some(Ending { event, description });
+            self.timers.leave.get_or_insert(now + self.settings.leave_wait);
+        } else {
+            self.end(now, event, description);
+        }
+    }
+
+    /// Parts: the last answers are there or given up. Either the peer has said goodbye, or we do.
+    pub(super) fn part(&mut self, now: Instant) {
+        self.timers.leave = None;
+        match self.peer_left.take() {
+            Some(Ending { event, description }) => self.end(now, event, description),
+            None => self.leave(now),
+        }
+    }
+
+    fn leave(&mut self, now: Instant) {
+        self.hang_up(now, Reason::sip(200, "Call completed"));
+        self.end_by(now, LegEnd::LeftByUser, &[]);
+    }
+
+    /// Says BYE and remembers that its answer is awaited.
+    pub(super) fn hang_up(&mut self, now: Instant, reason: Reason) {
+        self.goodbye = true;
+        self.leg.bye(now, Some(reason));
+    }
+
+    /// A user who is leaving, or was left, says no more.
+    pub(super) fn demand_staying(&self, act: &'static str) -> Result<(), Refusal> {
+        match self.timers.leave {
+            Some(_) => Err(Refusal::WrongState { act, state: State::Ended }),
+            None => Ok(()),
+        }
+    }
+}
