@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::reader::Reader;
 use super::{Config, CoreMode, CoreTransport};
+use crate::bridge::Bearer;
 use crate::net::{CoreNames, TlsSettings};
 
 impl Config {
@@ -62,6 +63,37 @@ impl Config {
         }
         for fault in self.tls().faults() {
             want(fault.key, ("sip", fault.key), &fault.what);
+        }
+        self.check_msrp(reader);
+    }
+
+    /// Finds listeners of MSRP that lack what they need, or that are needed.
+    fn check_msrp(&self, reader: &mut Reader<'_>) {
+        let msrp = &self.msrp;
+        let listeners = [
+            (Bearer::Tls, "tls_listen", msrp.tls_listen),
+            (Bearer::Ws, "ws_listen", msrp.ws_listen),
+            (Bearer::Wss, "wss_listen", msrp.wss_listen),
+        ];
+        for (bearer, key, listen) in listeners {
+            let is_secure = matches!(bearer, Bearer::Tls | Bearer::Wss);
+            if listen.is_some() && is_secure && self.sip.certificate.is_none() {
+                let what = format!("is wanted beside [msrp] {key}");
+                reader.discord(("sip", "certificate"), ("msrp", key), what);
+            }
+            if listen.is_none() && msrp.transport == bearer {
+                let what = "is wanted where it is what [msrp] transport offers".to_owned();
+                reader.discord(("msrp", key), ("msrp", "transport"), what);
+            }
+            let Some(listen) = listen else { continue };
+            if listen == msrp.listen && listen.port() != 0 {
+                let what = format!("{listen} is also [msrp] listen: the two need a port each");
+                reader.discord(("msrp", key), ("msrp", "listen"), what);
+            }
+            if msrp.advertise.is_none() && host(listen.ip()) != host(msrp.listen.ip()) {
+                let what = format!("is wanted where {key} and listen have not the same address");
+                reader.discord(("msrp", "advertise"), ("msrp", key), what);
+            }
         }
     }
 }
