@@ -248,6 +248,12 @@ impl Running {
         self.places.doors.ws
     }
 
+    /// Gives the address that takes MSRP over WebSocket under TLS.
+    #[must_use]
+    pub fn msrp_wss(&self) -> Option<SocketAddr> {
+        self.places.doors.wss
+    }
+
     /// Gives the address of the embedded IM server's SIP sockets.
     #[must_use]
     pub fn im_server(&self) -> Option<SocketAddr> {

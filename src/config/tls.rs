@@ -114,6 +114,26 @@ mod tests {
     }
 
     #[test]
+    fn the_doors_of_msrp_go_together_with_what_is_offered() {
+        for (text, what) in [
+            ("transport = \"tls\"", "[msrp] tls_listen: is wanted where it is what"),
+            ("transport = \"ws\"", "[msrp] ws_listen: is wanted where it is what"),
+            ("wss_listen = \"127.0.0.1:1\"", "[sip] certificate: is wanted beside [msrp] wss"),
+            ("ws_listen = \"127.0.0.1:2855\"", "[msrp] ws_listen: 127.0.0.1:2855 is also"),
+            ("ws_listen = \"192.0.2.1:1\"", "[msrp] advertise: is wanted where ws_listen"),
+            ("ws_origins = [\"chat.example\"]", "[msrp] ws_origins: \"chat.example\" is no origin"),
+            ("ws_origins = [\"https://a.example/x\"]", "[msrp] ws_origins: "),
+        ] {
+            let found = faults(&format!("[msrp]\n{text}\n"));
+            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            assert!(found[0].contains(what), "{text}: {found:?}");
+        }
+        let good = "ws_listen = \"127.0.0.1:1\"\ntransport = \"ws\"\n\
+                    ws_origins = [\"https://a.example:8443\"]\n";
+        assert_eq!(faults(&format!("[msrp]\n{good}")), [""; 0]);
+    }
+
+    #[test]
     fn a_core_is_known_by_its_names_in_every_mode_that_has_one() {
         for (mode, is_named) in [("embedded", false), ("peer", true), ("ue", true), ("as", true)] {
             let text = format!(

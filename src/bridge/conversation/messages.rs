@@ -199,7 +199,7 @@ impl Conversation {
                 // A connection that was lost is replaced, and there is nothing to explain.
                 self.timers.media = None;
             }
-            msrp::Event::Interrupted => self.await_explanation(now),
+            msrp::Event::Interrupted => self.broken(now, &msrp::Broken::Lost),
             msrp::Event::Message(message) => {
                 let asked =
                     ReportRequest { delivered: message.success_report, ..Default::default() };

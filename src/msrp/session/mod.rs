@@ -73,6 +73,8 @@ pub struct Session {
     /// What is reported on at the next `poll`.
     arrival: Option<Arrival>,
     outputs: VecDeque<Output>,
+    /// Where frames are written.
+    room: BytesMut,
     ignored: u64,
 }
 
@@ -120,6 +122,7 @@ impl Session {
             reservation: Reservation::default(),
             arrival: None,
             outputs: VecDeque::new(),
+            room: BytesMut::new(),
             ignored: 0,
         }
     }
@@ -549,11 +552,18 @@ impl Session {
     }
 
     fn write(&mut self, frame: &Frame) {
-        let mut bytes = BytesMut::new();
-        frame.write(&mut bytes);
-        self.outputs.push_back(Output::Write(bytes.freeze()));
+        // Room is used again once what was written there has left; that of a large chunk is not kept.
+        frame.write(&mut self.room);
+        let bytes = self.room.split().freeze();
+        if bytes.len() > KEPT_ROOM {
+            self.room = BytesMut::new();
+        }
+        self.outputs.push_back(Output::Write(bytes));
     }
 }
+
+/// How many bytes a frame may have whose room is used again.
+const KEPT_ROOM: usize = 1024;
 
 /// The port registered for MSRP (RFC 4975 section 15.4).
 const MSRP_PORT: u16 = 2855;

@@ -57,7 +57,6 @@ impl Hub {
             }
             let is_free = !self.line.is_congested();
             tokio::select! {
-                biased;
                 frame = self.outgoing.recv(), if is_free => match frame {
                     Some(frame) => self.take(frame),
                     None => return self.finish().await,

@@ -48,7 +48,7 @@ where
         .max_message_size(Some(most))
         .max_frame_size(Some(most))
         .read_buffer_size(BUFFER)
-        .write_buffer_size(0);
+        .write_buffer_size(BATCH);
     let origins = &settings.origins;
     #[expect(clippy::result_large_err, reason = "the handshake wants it so")]
     let judge = |request: &Request, mut response: Response| match judge(request, origins) {
@@ -191,4 +191,6 @@ const SUBPROTOCOL: &str = "msrp";
 /// before it is known for whom it is.
 const MOST: usize = 256 * 1024;
 const BUFFER: usize = 4096;
+/// How many bytes of messages leave together.
+const BATCH: usize = 16 * 1024;
 const SHORTEST_PING: Duration = Duration::from_millis(1);
