@@ -73,10 +73,6 @@ pub struct Arrival {
 }
 
 /// What happens to a conversation.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved once, and a box would cost an allocation per message"
-)]
 #[derive(Debug)]
 pub enum Input {
     /// An order of the application; answered by [`Output::Answer`].

@@ -239,7 +239,7 @@ pub enum Fate {
 pub enum Then {
     /// Nothing.
     Nothing,
-    /// Send the remaining chunks no more; end the message with the flag `#`.
+    /// Send no further chunk of the message, not even one that aborts it (RFC 4975 section 10.5).
     StopMessage,
     /// Send no message of this type in the session again.
     AvoidType,

@@ -16,6 +16,7 @@ mod invite;
 mod media;
 mod pager;
 mod profile;
+mod received;
 mod roster;
 mod settings;
 mod table;

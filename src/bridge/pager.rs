@@ -5,7 +5,7 @@ use super::access::Access;
 use super::delivery::ImdnNews;
 use super::identity::Signature;
 use super::invite;
-use super::media::{self, Received};
+use super::received::{self, Received};
 use super::settings::Settings;
 use crate::address::Address;
 use crate::chat::{Party, Refusal};
@@ -30,7 +30,9 @@ pub fn reports_in(
     (message, trusted): (&Request, bool),
 ) -> Option<Reports> {
     let body = message.body.clone();
-    let Received::Reports(news) = media::unwrap(message.content_type()?, body) else { return None };
+    let Received::Reports(news) = received::unwrap(message.content_type()?, body) else {
+        return None;
+    };
     let invite::Incoming { user, originator, .. } =
         invite::read((settings, access), (message, trusted), &|_| true)?;
     Some(Reports { user, from: originator.address, news })

@@ -149,6 +149,10 @@ impl Assembly {
         if !self.open.contains_key(message_id) && self.open.len() >= self.limits.max_open_messages {
             return Err(Refused(413));
         }
+        let held: usize = self.open.values().map(Half::held).sum();
+        if held.saturating_add(body.len()) > self.limits.max_message.saturating_mul(ROOM) {
+            return Err(Refused(413));
+        }
         let half = self.open.entry(message_id.to_owned()).or_insert_with(|| Half::new(now, frame));
         half.add(now, frame, Place { start, total, end: complete.then_some(end) }, &body)?;
         match half.whole() {
@@ -343,6 +347,10 @@ impl Half {
         }
     }
 
+    fn held(&self) -> usize {
+        self.islands.values().map(Vec::len).sum()
+    }
+
     fn reach(&self) -> u64 {
         self.islands.last_key_value().map_or(0, |(at, island)| at + island.len() as u64)
     }
@@ -359,6 +367,8 @@ fn offset(place: u64) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX)
 }
 
+/// The largest messages that all unfinished ones together may fill: one may overtake another.
+const ROOM: usize = 2;
 /// Pieces with gaps between them that one message may have.
 const MAX_ISLANDS: usize = 64;
 /// Complete messages that are remembered.

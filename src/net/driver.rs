@@ -72,10 +72,6 @@ enum Pending {
 }
 
 /// What woke the driver.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved once, and a box would cost an allocation per message"
-)]
 enum Woken {
     Letter(Option<Letter>),
     Link(LinkEvent),

@@ -87,6 +87,24 @@ impl MediaType {
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     }
+
+    /// Reads a body of this type as text; UTF-8 where no charset is named.
+    ///
+    /// `None` where the type is not `text/*`, the charset is unknown, or the bytes are not what the
+    /// charset says; a NUL is no text either.
+    #[must_use]
+    pub fn text(&self, body: &[u8]) -> Option<String> {
+        if self.family() != "text" {
+            return None;
+        }
+        let charset = self.parameter("charset").unwrap_or_default().to_ascii_lowercase();
+        let text = match charset.as_str() {
+            "utf-8" | "utf8" | "us-ascii" | "ascii" | "" => str::from_utf8(body).ok()?.to_owned(),
+            "iso-8859-1" | "latin1" => body.iter().copied().map(char::from).collect(),
+            _ => return None,
+        };
+        (!text.contains('\0')).then_some(text)
+    }
 }
 
 /// A field as it stands in its block: the name in its own case, the value unfolded, and all that

@@ -69,6 +69,63 @@ fn s20_a_message_within_a_message_is_read_and_no_deeper() {
     assert_eq!(world.told(), NOTHING);
 }
 
+#[test]
+fn of_several_parts_the_text_is_told_and_reports_are_believed() {
+    let part = |kind: &str, body: &str| format!("--b\r\nContent-Type: {kind}\r\n\r\n{body}\r\n");
+    let (text, picture) = (part("text/plain", "Hi"), part("image/png", "x"));
+    let report = |status: &str| {
+        let cpim = imdn("msg001", "delivery", status);
+        let (_, xml) = cpim.rsplit_once("\r\n\r\n").expect("a body");
+        part("message/imdn+xml", xml)
+    };
+    for (kind, parts, told, code) in [
+        ("mixed;boundary=b", format!("{picture}{text}"), &["alice: \"Hi\" from bob"][..], 200),
+        ("alternative;boundary=b", format!("{text}{picture}"), &["alice: \"Hi\" from bob"], 200),
+        ("mixed;boundary=b", report("delivered"), &["alice: msg001 Delivered"], 200),
+        ("mixed;boundary=b", report("unheard-of"), &[], 200),
+        ("mixed;boundary=b", picture, &[], 415),
+        ("mixed;boundary=c", text.clone(), &[], 400),
+        ("mixed", text, &[], 400),
+    ] {
+        let mut world = World::facing_far_end();
+        let (session, _) = world.talk_to_far_end();
+        world.send(&session, "Hello", BOTH);
+        world.told();
+        world.sent();
+        let body = format!(
+            "From: <sip:a@b>\r\nTo: <sip:a@b>\r\n\r\nContent-Type: multipart/{kind}\r\n\r\n{parts}--b--\r\n"
+        );
+        world.far_end_says("message/cpim", &body, false);
+        let mut found = world.told();
+        found.retain(|line| !line.contains("MessageSuccess"));
+        assert_eq!(found, told, "{kind} {parts}");
+        assert_eq!(world.sent().pop(), Some(answer(code)), "{kind} {parts}");
+    }
+}
+
+/// What the sender of a message is told last, who wants no report on its success.
+fn answer(code: u16) -> String {
+    let report = if code == 200 { "" } else { "REPORT " };
+    format!("msrp alice > far_end: {report}{code}")
+}
+
+#[test]
+fn a_text_is_read_in_its_charset_or_not_at_all() {
+    for (kind, text, code) in [
+        ("text/plain", "h\u{e9}llo", 200),
+        ("text/plain;charset=UTF-8", "h\u{e9}llo", 200),
+        ("text/plain; charset=utf-16", "hello", 415),
+        ("text/plain", "h\0llo", 415),
+    ] {
+        let mut world = World::facing_far_end();
+        world.talk_to_far_end();
+        world.far_end_says(kind, text, false);
+        let told = (code == 200).then(|| format!("alice: \"{text}\" from bob"));
+        assert_eq!(world.told(), told.into_iter().collect::<Vec<_>>(), "{kind}");
+        assert_eq!(world.sent().pop(), Some(answer(code)), "{kind}");
+    }
+}
+
 /// Every notification after every other: the status only moves forward, and is final once.
 #[test]
 fn s21_a_status_only_moves_forward() {

@@ -35,10 +35,31 @@ fn every_recorded_stream_gives_the_same_frames_however_it_is_cut() {
         for size in [1, 2, 3, 5, 7, 11, 64, 500, 1448, 4096] {
             assert_eq!(parsed(&stream, size), whole, "{} in reads of {size}", file.display());
         }
-        for cut in (1..stream.len()).step_by(1 + stream.len() / 1024) {
-            let (one, two) = stream.split_at(cut);
-            assert_eq!(parsed_in(&[one, two]), whole, "{} cut at {cut}", file.display());
+    }
+}
+
+/// Between frames a parser knows nothing of those before, so that each can be cut for itself.
+#[test]
+fn every_recorded_stream_may_be_cut_at_every_octet() {
+    for file in files("msrp-wire", "-stream.bin") {
+        let stream = fs::read(&file).unwrap();
+        let (mut parser, mut buffer) =
+            (Parser::new(Limits::default()), BytesMut::from(&stream[..]));
+        let mut begin = 0;
+        while let Some(frame) = parser.next(&mut buffer).unwrap() {
+            let end = stream.len() - buffer.len();
+            let bytes = &stream[begin..end];
+            for cut in 1..bytes.len() {
+                let (one, two) = bytes.split_at(cut);
+                assert!(
+                    parsed_in(&[one, two]) == [frame.clone()],
+                    "{} {begin}+{cut}",
+                    file.display()
+                );
+            }
+            begin = end;
         }
+        assert_eq!(begin, stream.len());
     }
 }
 

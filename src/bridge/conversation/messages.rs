@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::{Conversation, Output};
 use crate::bridge::Shown;
 use crate::bridge::delivery::{self, News, Then};
-use crate::bridge::media::{self, Received};
+use crate::bridge::media;
+use crate::bridge::received::{self, Received};
 use crate::bridge::sip_outcomes::LegEnd;
 use crate::chat::{
     Answer, Composing, DeliveryReport, IncomingMessage, MessageStatus, NoticeKind, OutgoingMessage,
@@ -271,7 +272,7 @@ impl Conversation {
         body: Bytes,
         asked: ReportRequest,
     ) -> Result<(), u16> {
-        match media::unwrap(content_type, body) {
+        match received::unwrap(content_type, body) {
             Received::Text(text) => self.text_arrived(now, text, asked),
             Received::Composing(composing) => {
                 if self.composing.heard(now, &composing) {
@@ -290,8 +291,8 @@ impl Conversation {
         Ok(())
     }
 
-    fn text_arrived(&mut self, now: Instant, text: media::TextIn, asked: ReportRequest) {
-        let media::TextIn { wire_id, date_time, text, reports } = text;
+    fn text_arrived(&mut self, now: Instant, text: received::TextIn, asked: ReportRequest) {
+        let received::TextIn { wire_id, date_time, text, reports } = text;
         // A message sent again after a lost connection is told once.
         if wire_id.as_deref().is_some_and(|wire_id| self.book.has_received(wire_id, &text)) {
             return;

@@ -232,10 +232,7 @@ impl Cpim {
         MediaType::parse(&self.content_type)
     }
 
-    /// Gives the content as text, also that of a message within this one.
-    ///
-    /// `None` where the type is not `text/*`, the charset is unknown, or the bytes are not what the
-    /// charset says; a NUL is no text either.
+    /// Gives the content as text, also that of a message within this one; see [`MediaType::text`].
     #[must_use]
     pub fn text_content(&self) -> Option<String> {
         match self.within() {
@@ -311,16 +308,7 @@ impl Cpim {
     }
 
     fn own_text(&self) -> Option<String> {
-        let media_type = self.media_type().filter(|one| one.family() == "text")?;
-        let charset = media_type.parameter("charset").unwrap_or("utf-8").to_ascii_lowercase();
-        let text = match charset.as_str() {
-            "utf-8" | "utf8" | "us-ascii" | "ascii" | "" => {
-                str::from_utf8(&self.body).ok()?.to_owned()
-            }
-            "iso-8859-1" | "latin1" => self.body.iter().copied().map(char::from).collect(),
-            _ => return None,
-        };
-        (!text.contains('\0')).then_some(text)
+        self.media_type()?.text(&self.body)
     }
 
     fn take(&mut self, names: &Names, name: &str, value: &str) {

@@ -19,6 +19,9 @@
 //! | M15 | the handshakes are those of `net` |
 //! | M16 | `m16_a_lost_connection_fails_what_is_unanswered_once`, `m16_a_message_that_comes_again_is_reported_again_but_not_told_again`, `m16_a_message_sent_again_is_told_from_a_message_id_used_again` (assembly) |
 //!
+//! The binary `msrp` shows those that begin with bytes once more from there, lets peers say anything
+//! at all, and has two sessions talk over a network that is slow, deaf and breaks.
+//!
 //! Quirks of deployed peers, by the number under which they were found:
 //!
 //! | quirk | tests |
@@ -36,7 +39,7 @@
 //! | 11 | the same, and `quirk_11_nio_bodies_without_range_are_whole` |
 //! | 12 | `quirk_12_tinymsrp_tids_may_be_those_of_ours`; `quirk_12_media_types_in_any_case` |
 //! | 13 | `quirk_13_report_ranges_come_in_every_shape`, `quirk_13_rcsjta_report_with_a_plus_in_its_tid_and_a_repeated_code` (parse) |
-//! | 14 | in `payload` |
+//! | 14 | its bodies, as those of 12 and 15, in the binary `msrp` |
 //! | 15 | `quirk_15_mavenir_names_that_are_used_again` |
 //! | 16 | `quirk_16_msrprelay_sends_head_and_body_apart` (parse) |
 //! | 17 | in `sdp` |
