@@ -314,7 +314,7 @@ fn header(name: &str, value: &str) -> Header {
 }
 
 /// Relays that a session can have; each of them lengthens every path.
-const MAX_RELAYS: usize = 4;
+pub const MAX_RELAYS: usize = 4;
 /// Requests to one relay in one round: one without credentials, one with, one for a stale nonce,
 /// and one for another time.
 const MAX_ATTEMPTS: u8 = 4;
