@@ -10,7 +10,7 @@
 //! | 6 | `app` | wiring: sockets, tasks and channels; graceful stop | `actix_web`, `rand` |
 //! | 6 | `config` | the configuration file as one typed value | `toml` |
 //! | 5 | `rest` | the face of the API: HTTP in, commands down, documents out | `actix_web` |
-//! | 4 | `net` | sockets and timers that drive the machines | `tokio_rustls`, `webpki`, `rustls_native_certs`, `socket2`, `hickory_resolver` |
+//! | 4 | `net` | sockets and timers that drive the machines | `tokio_rustls`, `tokio_tungstenite`, `webpki`, `rustls_native_certs`, `socket2`, `hickory_resolver` |
 //! | 4 | `notify` | notices on their way to applications: callbacks and channels | `reqwest` |
 //! | 3 | `store` | what outlives a request: sessions, subscriptions, channels | `dashmap` |
 //! | 2 | `bridge` | chat session, SIP leg and MSRP session in step; the two tables | |
@@ -23,7 +23,7 @@
 //! | 1 | `payload` | bodies: CPIM, IMDN, isComposing, multipart | `quick_xml` |
 //! | 0 | `ids` | identifiers and the source of randomness that is handed in | `rand` |
 //! | 0 | `address` | `tel:`, `sip:` and `acr:` addresses | |
-//! | 0 | `digest` | Digest authentication as arithmetic: challenges, answers, hashes | `md5`, `sha2`, `aes` |
+//! | 0 | `digest` | Digest authentication as arithmetic: challenges, answers, hashes; fingerprints | `md5`, `sha2`, `aes` |
 //! | 0 | `clock` | wall time derived from the instant that is handed in | |
 //! | 0 | `reach` | how far an IP address reaches | |
 

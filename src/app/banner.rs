@@ -20,6 +20,15 @@ pub(super) fn show(running: &Running, config: &Config) -> io::Result<()> {
         text.push_str(&format!("  SIP        {tls} (TLS)\n"));
     }
     text.push_str(&format!("  MSRP       {} (TCP)\n", running.msrp()));
+    for (door, bearer) in [
+        (running.msrp_tls(), "TLS"),
+        (running.msrp_ws(), "WebSocket"),
+        (running.msrp_wss(), "WebSocket over TLS"),
+    ] {
+        if let Some(door) = door {
+            text.push_str(&format!("  MSRP       {door} ({bearer})\n"));
+        }
+    }
     match (running.im_server(), &config.core.next_hop) {
         (Some(server), _) => {
             text.push_str(&format!("  IM server  {server} (UDP and TCP, embedded)\n"));

@@ -10,6 +10,7 @@
 //! Every channel is bounded, and no task waits for another in a ring.
 
 mod banner;
+mod doors;
 mod registry;
 mod settings;
 
@@ -36,8 +37,7 @@ use crate::config::{Config, CoreMode, Log, LogFormat};
 use crate::ids::Random;
 use crate::im_server::ImServer;
 use crate::net::{
-    Core, DriverKit, MsrpListener, SipOutbound, SipSockets, Switch, bind_sip, run_im_server,
-    run_switch,
+    Core, DriverKit, SipOutbound, SipSockets, Switch, bind_sip, run_im_server, run_switch,
 };
 use crate::notify::{self, Outlets};
 use crate::rest::{self, Face};
@@ -87,7 +87,7 @@ pub struct Running {
 /// What the bridge stands on when it starts.
 struct Ground {
     sip: SipSockets,
-    msrp: MsrpListener,
+    msrp: doors::Bound,
     places: Places,
     core: Core,
     registry: Registry,
@@ -116,16 +116,15 @@ impl Running {
             }
             CoreMode::Peer | CoreMode::Ue | CoreMode::As => None,
         };
-        let (listen, ports) = (config.msrp.listen, config.msrp.ports);
-        let msrp = MsrpListener::bind(listen, ports, settings::msrp(config)).await;
-        let msrp = named("[msrp] listen", listen, msrp)?;
+        let msrp = doors::bind(config).await?;
         let im_server_place = im_server.as_ref().map(|sockets| sockets.local);
         let ending = (stop_net.clone(), tasks.clone());
         let core = find_core(config, &sip.outbound, im_server_place, ending).await?;
         let places = Places {
             sip: sip.local,
             tls: sip.tls,
-            msrp: msrp.local_addr()?,
+            msrp: msrp.tcp,
+            doors: msrp.others,
             im_server: im_server_place,
         };
         let credentials = settings::credentials(config, &mut random);
@@ -135,7 +134,8 @@ impl Running {
             let server = ImServer::new(Instant::now().into_std(), settings, random.fork());
             tasks.spawn(run_im_server(server, sockets, stop_net.clone()));
         }
-        let settings = settings::bridge(config, places, credentials);
+        let fingerprint = msrp.settings.tls.as_ref().map(|tls| tls.fingerprint().clone());
+        let settings = settings::bridge(config, places, (credentials, fingerprint));
         let outside = (sip.outbound.clone(), core.clone(), stop_net.clone());
         let registry = Registry::start(config, Arc::clone(&settings), outside, &mut random);
         let ground = Ground { sip, msrp, places, core, registry, settings };
@@ -162,7 +162,7 @@ impl Running {
                 outbound: sip.outbound,
                 core,
                 notices,
-                msrp: settings::msrp(config),
+                msrp: msrp.settings,
             },
             settings,
             subscriptions: Arc::clone(&subscriptions),
@@ -172,7 +172,9 @@ impl Running {
             tasks: conversations.clone(),
         };
         tasks.spawn(run_switch(switch, sip.inbound, starts, stop_net.clone()));
-        tasks.spawn(msrp.run(Arc::clone(&sessions), stop_net.clone(), tasks.clone()));
+        for listener in msrp.listeners {
+            tasks.spawn(listener.run(Arc::clone(&sessions), stop_net.clone(), tasks.clone()));
+        }
         let notify_settings = settings::notify(config);
         let policy = notify_settings.target_policy();
         let (stop_notify, notifier) = (CancellationToken::new(), TaskTracker::new());
@@ -232,6 +234,24 @@ impl Running {
     #[must_use]
     pub fn msrp(&self) -> SocketAddr {
         self.places.msrp
+    }
+
+    /// Gives the address that takes MSRP under TLS.
+    #[must_use]
+    pub fn msrp_tls(&self) -> Option<SocketAddr> {
+        self.places.doors.tls
+    }
+
+    /// Gives the address that takes MSRP over WebSocket.
+    #[must_use]
+    pub fn msrp_ws(&self) -> Option<SocketAddr> {
+        self.places.doors.ws
+    }
+
+    /// Gives the address that takes MSRP over WebSocket under TLS.
+    #[must_use]
+    pub fn msrp_wss(&self) -> Option<SocketAddr> {
+        self.places.doors.wss
     }
 
     /// Gives the address of the embedded IM server's SIP sockets.

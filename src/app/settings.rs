@@ -4,15 +4,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::doors::Doors;
 use crate::address::Address;
 use crate::bridge;
 use crate::config::{
     self, Config, CoreMode, CoreTransport, CreateAnswer, HostPort, TargetUri, User,
 };
+use crate::digest::Fingerprint;
 use crate::ids::Random;
 use crate::im_server;
 use crate::msrp;
-use crate::net::{Core, CoreSettings, DnsSettings, MsrpSettings, Neighbours, SipSettings};
+use crate::net::{Core, CoreSettings, DnsSettings, MsrpSettings, MsrpTls, Neighbours, SipSettings};
 use crate::notify::{self, Retry, TargetPolicy};
 use crate::rest::{self, CallbackDenied, CallbackPolicy, CreatedBody, NotifyUrl};
 use crate::sip::{Credentials, Destination, Hop, Password, Status, Timers, Transport, WireLimits};
@@ -25,6 +27,8 @@ pub(super) struct Places {
     /// Where SIP under TLS is listened for, if it is.
     pub(super) tls: Option<SocketAddr>,
     pub(super) msrp: SocketAddr,
+    /// Where the other bearers of MSRP are listened for.
+    pub(super) doors: Doors,
     pub(super) im_server: Option<SocketAddr>,
 }
 
@@ -32,7 +36,7 @@ pub(super) struct Places {
 pub(super) fn bridge(
     config: &Config,
     places: Places,
-    credentials: Option<Credentials>,
+    (credentials, fingerprint): (Option<Credentials>, Option<Fingerprint>),
 ) -> Arc<bridge::Settings> {
     let session = &config.session;
     let profile = profile(config);
@@ -63,6 +67,13 @@ pub(super) fn bridge(
             None => places.msrp.ip().to_string(),
         },
         msrp_port: places.msrp.port(),
+        msrp_bearers: bridge::Bearers {
+            offered: config.msrp.transport,
+            tls: places.doors.tls.map(|tls| tls.port()),
+            ws: places.doors.ws.map(|ws| ws.port()),
+            wss: places.doors.wss.map(|wss| wss.port()),
+            fingerprint,
+        },
         msrp_limits: msrp_limits(config),
         msrp_rules: bridge::MsrpRules {
             matching: config.msrp.matching,
@@ -277,13 +288,17 @@ pub(super) fn plain_sip(config: &Config) -> SipSettings {
 }
 
 /// The MSRP sockets.
-pub(super) fn msrp(config: &Config) -> MsrpSettings {
+pub(super) fn msrp(config: &Config, tls: Option<Arc<MsrpTls>>) -> MsrpSettings {
     MsrpSettings {
         limits: msrp_limits(config),
         unbound: config.limits.connections,
+        unbound_per_source: config.msrp.unbound_per_source,
+        bind_timeout: config.msrp.bind_timeout,
         connect_timeout: config.msrp.connect_timeout,
         allow_private_dial: config.msrp.allow_private_dial,
-        ..MsrpSettings::default()
+        tls,
+        origins: config.msrp.ws_origins.clone(),
+        ping: config.msrp.ws_ping,
     }
 }
 
@@ -405,6 +420,7 @@ fn msrp_limits(config: &Config) -> msrp::Limits {
         queue: config.msrp.queue,
         response_wait: config.msrp.response_wait,
         connect_wait: config.session.msrp_connect_timeout,
+        grace: config.session.msrp_grace,
         ..msrp::Limits::default()
     }
 }
@@ -491,6 +507,6 @@ mod tests {
 
     fn places() -> Places {
         let sip = SocketAddr::from(([192, 0, 2, 9], 5080));
-        Places { sip, tls: None, msrp: sip, im_server: None }
+        Places { sip, tls: None, msrp: sip, doors: Doors::default(), im_server: None }
     }
 }

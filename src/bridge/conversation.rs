@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::access::Access;
+use super::bearer::{Bearer, Shown};
 use super::media::{self, Peer};
 use super::pager::Reports;
 use super::settings::Settings;
@@ -34,6 +35,7 @@ use crate::chat::{
     NoticeKind, OutgoingMessage, Refusal, Role, Session, State, Step,
 };
 use crate::clock::Anchor;
+use crate::digest::Fingerprint;
 use crate::ids::{MessageId, Random, SessionId};
 use crate::msrp;
 use crate::sip::{
@@ -71,10 +73,6 @@ pub struct Arrival {
 }
 
 /// What happens to a conversation.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved once, and a box would cost an allocation per message"
-)]
 #[derive(Debug)]
 pub enum Input {
     /// An order of the application; answered by [`Output::Answer`].
@@ -93,8 +91,10 @@ pub enum Input {
     },
     /// Reports on messages that came outside of any session.
     Reports(Reports),
-    /// The MSRP connection is open.
+    /// The MSRP connection that was asked for is open.
     MsrpConnected,
+    /// Somebody has connected and named the MSRP session.
+    MsrpAccepted(Shown),
     /// An MSRP frame has arrived.
     MsrpFrame(msrp::Frame),
     /// The peer's bytes are no MSRP.
@@ -132,6 +132,10 @@ pub enum Output {
         host: String,
         /// The port of the peer's path.
         port: u16,
+        /// Whether under TLS.
+        secure: bool,
+        /// The fingerprints of which the peer's certificate has to have one.
+        fingerprints: Vec<Fingerprint>,
     },
     /// Write to the MSRP connection.
     MsrpWrite(Bytes),
@@ -161,6 +165,8 @@ pub struct Conversation {
     /// MSRP session is open.
     early: Option<Vec<msrp::Input>>,
     early_bytes: usize,
+    /// What the one has shown who connected before the answer.
+    shown: Shown,
     peer: Option<Peer>,
     /// Whether the peer takes CPIM, as far as it has not refused it.
     cpim: bool,
@@ -253,7 +259,8 @@ impl Conversation {
             invitation;
         let chat = Session::new(Role::Originator, subject, originator, terminating)
             .with_correlator(client_correlator);
-        let msrp = new_msrp(&mut kit);
+        let bearer = kit.settings.msrp_bearers.offered;
+        let msrp = new_msrp(&mut kit, bearer);
         let mut origin = media::Origin::new(&kit.anchor, now);
         let offer = media::offer(&kit.settings, msrp.local(), &mut origin);
         let way = (None, kit.next_hops.clone());
@@ -281,7 +288,10 @@ impl Conversation {
         let is_offerless = invite.body.is_empty();
         let leg_kit = kit.access.kit(&kit.settings, kit.random.fork());
         let leg = Leg::answering(now, invite, source, leg_kit);
-        let msrp = new_msrp(&mut kit);
+        let sdp = read.as_ref().and_then(|incoming| incoming.sdp.as_deref());
+        let bearer = media::bearer_asked(&kit.settings, sdp);
+        let bearer = bearer.unwrap_or(kit.settings.msrp_bearers.offered);
+        let msrp = new_msrp(&mut kit, bearer);
         let origin = media::Origin::new(&kit.anchor, now);
         let Some(incoming) = read else {
             let nobody = crate::chat::Party { address: Address::anonymous(), name: None };
@@ -350,6 +360,7 @@ impl Conversation {
             }
             Input::Reports(reports) => self.take_reports(now, &reports),
             Input::MsrpConnected => self.feed_msrp(now, msrp::Input::Connected),
+            Input::MsrpAccepted(shown) => self.msrp_accepted(now, shown),
             Input::MsrpFrame(frame) => self.feed_msrp(now, msrp::Input::Frame(frame)),
             Input::MsrpMalformed(why) => self.feed_msrp(now, msrp::Input::Malformed(why)),
             Input::MsrpClosed => self.feed_msrp(now, msrp::Input::Closed),
@@ -435,6 +446,7 @@ impl Conversation {
             msrp,
             early: Some(Vec::new()),
             early_bytes: 0,
+            shown: Shown::default(),
             cpim: true,
             peer: None,
             first_message: None,
@@ -625,8 +637,8 @@ impl Conversation {
     }
 }
 
-fn new_msrp(kit: &mut ConversationKit) -> msrp::Session {
-    let local = media::local_uri(&kit.settings, &kit.random.uuid());
+fn new_msrp(kit: &mut ConversationKit, bearer: Bearer) -> msrp::Session {
+    let local = media::local_uri(&kit.settings, bearer, &kit.random.uuid());
     let mut msrp = msrp::Session::new(local, kit.settings.msrp_limits, kit.random.fork());
     msrp.set_accept_types(media::accept_types());
     msrp.set_matching(kit.settings.msrp_rules.matching);

@@ -8,15 +8,17 @@ use thiserror::Error;
 use time::OffsetDateTime;
 
 use super::anchor::{Anchoring, Contradicted};
+use super::bearer::{Bearer, Shown};
 use super::profile::CpimIdentity;
 use super::settings::Settings;
 use crate::chat::{Composing, ComposingState, Party, ReceivedStatus, ReportRequest};
 use crate::clock::Anchor;
+use crate::digest::Fingerprint;
 use crate::ids::MessageId;
 use crate::msrp;
 use crate::payload::imdn::{DeliveryStatus, DisplayStatus, Imdn, Report};
 use crate::payload::{Cpim, MediaType, composing, multipart, timestamp};
-use crate::sdp::{self, Direction, MessageMedia, Protocol, Sdp, SdpError};
+use crate::sdp::{self, Direction, MessageMedia, Sdp, SdpError};
 use crate::sip::Body;
 
 const SDP: &str = "application/sdp";
@@ -56,9 +58,9 @@ pub(super) enum Unusable {
     /// It has no message stream that we can use.
     #[error("{0}")]
     Stream(sdp::Unusable),
-    /// TLS, which this version does not speak.
-    #[error("TCP/TLS/MSRP is not supported: TCP/MSRP is")]
-    Tls,
+    /// TLS or WebSocket, which we do not serve, or have not offered.
+    #[error("this transport of MSRP is not served here, or was not offered")]
+    Bearer,
     /// It has gone through a middlebox that does not know how (RFC 6714 section 4.3).
     #[error("c= and m= contradict a=path, and there is no a=msrp-cema")]
     Contradicted,
@@ -72,7 +74,7 @@ impl Unusable {
     pub(super) fn warning(&self) -> Vec<(String, String)> {
         let code = match self {
             Self::Stream(stream) => stream.warning(),
-            Self::Tls => 302,
+            Self::Bearer => 302,
             Self::Missing | Self::Removed(_) => 304,
             Self::Malformed(_) | Self::Contradicted | Self::BadPath => 399,
         };
@@ -84,33 +86,59 @@ impl Unusable {
 impl Peer {
     /// Gives our side of `a=setup` where the peer answered our offer (RFC 6135).
     pub(super) fn our_setup_as_offerer(&self) -> msrp::Setup {
-        side(sdp::offerer_setup(self.media.setup))
+        self.side(sdp::offerer_setup(self.media.setup))
     }
 
     /// Gives our side of `a=setup` in the answer to the peer's offer (RFC 6135).
     pub(super) fn our_setup_as_answerer(&self) -> msrp::Setup {
-        side(sdp::answer_setup(self.media.setup))
+        self.side(sdp::answer_setup(self.media.setup))
     }
-}
 
-fn side(setup: sdp::Setup) -> msrp::Setup {
-    match setup {
-        sdp::Setup::Active | sdp::Setup::ActPass => msrp::Setup::Active,
-        sdp::Setup::Passive => msrp::Setup::Passive,
+    /// Tells whether the one who has connected may be this peer.
+    pub(super) fn may_be(&self, shown: &Shown) -> bool {
+        shown.fits(self.bearer(), &self.media.fingerprints)
+    }
+
+    /// Gives the fingerprints of which the peer's certificate has to have one.
+    pub(super) fn fingerprints(&self) -> &[Fingerprint] {
+        &self.media.fingerprints
+    }
+
+    fn bearer(&self) -> Bearer {
+        Bearer::of(self.media.proto, self.path.first())
+    }
+
+    /// Nobody connects to a browser.
+    fn side(&self, setup: sdp::Setup) -> msrp::Setup {
+        match setup {
+            sdp::Setup::Active | sdp::Setup::ActPass if !self.bearer().is_web() => {
+                msrp::Setup::Active
+            }
+            sdp::Setup::Active | sdp::Setup::ActPass | sdp::Setup::Passive => msrp::Setup::Passive,
+        }
     }
 }
 
 /// Judges the other side's offer.
 pub(super) fn judge_offer(settings: &Settings, sdp: Option<&[u8]>) -> Result<Peer, Unusable> {
     let peer = judge(sdp)?;
+    let bearers = &settings.msrp_bearers;
+    bearers.port(peer.bearer(), settings.msrp_port).ok_or(Unusable::Bearer)?;
     let anchoring = Anchoring::of_offer(settings.msrp_rules, &peer.media, &peer.path);
     let anchoring = anchoring.map_err(|Contradicted| Unusable::Contradicted)?;
     Ok(Peer { anchoring, ..peer })
 }
 
-/// Judges the other side's answer to our offer.
-pub(super) fn judge_answer(settings: &Settings, sdp: Option<&[u8]>) -> Result<Peer, Unusable> {
+/// Judges the other side's answer to our offer, which named `local`.
+pub(super) fn judge_answer(
+    settings: &Settings,
+    local: &msrp::Uri,
+    sdp: Option<&[u8]>,
+) -> Result<Peer, Unusable> {
     let peer = judge(sdp)?;
+    if peer.bearer() != Bearer::of_ours(local) {
+        return Err(Unusable::Bearer);
+    }
     let anchoring = Anchoring::of_answer(settings.msrp_rules, &peer.media, &peer.path);
     let anchoring = anchoring.map_err(|Contradicted| Unusable::Contradicted)?;
     Ok(Peer { anchoring, ..peer })
@@ -124,9 +152,6 @@ pub(super) fn judge(sdp: Option<&[u8]>) -> Result<Peer, Unusable> {
         Err(sdp::Unusable::Refused) => return Err(Unusable::Removed(Box::new(description))),
         Err(why) => return Err(Unusable::Stream(why)),
     };
-    if media.proto != Protocol::Tcp {
-        return Err(Unusable::Tls);
-    }
     let path = msrp::Path::parse(&media.path).map_err(|_| Unusable::BadPath)?;
     Ok(Peer { path, anchoring: Anchoring::default(), media, description })
 }
@@ -151,13 +176,22 @@ pub(super) fn parts(content_type: Option<&str>, body: &Bytes) -> (Option<Vec<u8>
     }
 }
 
+/// Finds what the other side's offer wants MSRP carried by, where it is served here.
+pub(super) fn bearer_asked(settings: &Settings, sdp: Option<&[u8]>) -> Option<Bearer> {
+    let bearer = judge(sdp).ok()?.bearer();
+    settings.msrp_bearers.port(bearer, settings.msrp_port).map(|_| bearer)
+}
+
 /// Makes the URI under which our end of the MSRP session is reached.
-pub(super) fn local_uri(settings: &Settings, session_id: &str) -> msrp::Uri {
+pub(super) fn local_uri(settings: &Settings, bearer: Bearer, session_id: &str) -> msrp::Uri {
     let host = match settings.msrp_host.parse::<std::net::Ipv6Addr>() {
         Ok(v6) => format!("[{v6}]"),
         Err(_) => settings.msrp_host.clone(),
     };
-    let text = format!("msrp://{host}:{}/{session_id};tcp", settings.msrp_port);
+    let tcp = settings.msrp_port;
+    let port = settings.msrp_bearers.port(bearer, tcp).unwrap_or(tcp);
+    let (scheme, transport) = (bearer.scheme(), bearer.transport());
+    let text = format!("{scheme}://{host}:{port}/{session_id};{transport}");
     msrp::Uri::parse(&text).expect("the host was checked with the configuration")
 }
 
@@ -247,14 +281,17 @@ fn describe(
     setup: sdp::Setup,
 ) -> sdp::Local {
     let owned = |types: &[&str]| types.iter().map(|name| (*name).to_owned()).collect();
+    let bearer = Bearer::of_ours(local);
+    let fingerprint = settings.msrp_bearers.fingerprint.as_ref();
+    let fingerprint = fingerprint.filter(|_| bearer == Bearer::Tls);
     sdp::Local {
         session_id,
         version,
         host: settings.msrp_host.clone(),
         media: MessageMedia {
             host: settings.msrp_host.clone(),
-            port: settings.msrp_port,
-            proto: Protocol::Tcp,
+            port: local.port().unwrap_or(settings.msrp_port),
+            proto: bearer.protocol(),
             path: local.to_string(),
             accept_types: owned(&ACCEPT_TYPES),
             accept_wrapped_types: owned(&ACCEPT_WRAPPED_TYPES),
@@ -262,6 +299,7 @@ fn describe(
             direction: Direction::SendRecv,
             max_size: None,
             cema: false,
+            fingerprints: fingerprint.into_iter().cloned().collect(),
         },
     }
 }

@@ -9,6 +9,7 @@ pub mod sip_outcomes;
 
 mod access;
 mod anchor;
+mod bearer;
 mod conversation;
 mod identity;
 mod invite;
@@ -21,6 +22,7 @@ mod settings;
 mod table;
 
 pub use access::{Access, RegisteredContact, Subscriber, Terms, may_be_forgotten};
+pub use bearer::{Bearer, Bearers, Shown};
 pub use conversation::{Arrival, Conversation, ConversationKit, Input, Output};
 pub use identity::{Naming, Realm, Standing, TargetUri};
 pub use pager::{Reports, reports_in};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::bearer::Bearers;
 use super::delivery::SuccessOn;
 use super::identity::{Realm, Standing};
 use super::profile::Profile;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub msrp_host: String,
     /// The port that peers are told to connect their MSRP to.
     pub msrp_port: u16,
+    /// What carries MSRP beside TCP, and what is offered.
+    pub msrp_bearers: Bearers,
     /// Bounds of the MSRP engine.
     pub msrp_limits: Limits,
     /// How peers and their descriptions are taken.
@@ -132,6 +135,7 @@ pub(crate) fn sample() -> Settings {
         session_timer: None,
         msrp_host: "192.0.2.1".to_owned(),
         msrp_port: 2855,
+        msrp_bearers: Bearers::default(),
         msrp_rules: MsrpRules::default(),
         msrp_limits: Limits::default(),
         invitation_timeout: minute,

@@ -13,8 +13,8 @@ use super::values::{
     base_path, header_text, host, server_root, socket,
 };
 use crate::address::Address;
-use crate::bridge::Contradiction;
 use crate::bridge::delivery::SuccessOn;
+use crate::bridge::{Bearer, Contradiction};
 use crate::msrp::Matching;
 use crate::sip::Algorithm;
 
@@ -290,6 +290,22 @@ pub struct Msrp {
     pub ports: u16,
     /// The host that peers are told to connect to, where it is not that of `listen`.
     pub advertise: Option<String>,
+    /// Where MSRP over TLS is listened for, if it is.
+    pub tls_listen: Option<SocketAddr>,
+    /// Where MSRP over WebSocket is listened for, if it is.
+    pub ws_listen: Option<SocketAddr>,
+    /// Where MSRP over WebSocket over TLS is listened for, if it is.
+    pub wss_listen: Option<SocketAddr>,
+    /// The origins whose pages may connect by WebSocket; none is any.
+    pub ws_origins: Vec<String>,
+    /// How often a WebSocket is asked for a sign of life.
+    pub ws_ping: Duration,
+    /// What is offered to peers.
+    pub transport: Bearer,
+    /// How long an accepted connection may take to name its session.
+    pub bind_timeout: Duration,
+    /// How many accepted connections of one address may have named no session yet.
+    pub unbound_per_source: usize,
     /// Whether to connect to private and loopback addresses.
     pub allow_private_dial: bool,
     /// How closely a request has to name its session.
@@ -317,6 +333,16 @@ impl Msrp {
             listen: keys.socket("listen", ("127.0.0.1", 2855)),
             ports: u16::try_from(keys.number("ports", 16, 1..=1024)).unwrap_or(1),
             advertise: keys.optional("advertise", host),
+            tls_listen: keys.optional("tls_listen", socket),
+            ws_listen: keys.optional("ws_listen", socket),
+            wss_listen: keys.optional("wss_listen", socket),
+            ws_origins: keys.parsed("ws_origins", Vec::new(), |value| {
+                value.texts()?.into_iter().map(origin).collect()
+            }),
+            ws_ping: keys.seconds("ws_ping_s", 30, 1..=3600),
+            transport: keys.choice("transport"),
+            bind_timeout: keys.seconds("bind_timeout_s", 10, 1..=300),
+            unbound_per_source: keys.count("unbound_per_source", 64, 1..=65_536),
             allow_private_dial: keys.flag("allow_private_dial", true),
             matching: keys.choice("match"),
             cema: keys.flag("cema", true),
@@ -527,6 +553,20 @@ fn algorithms(value: &Value) -> Result<Vec<Algorithm>, String> {
         Err(format!("wants one of {tokens} at least"))
     } else {
         Ok(algorithms)
+    }
+}
+
+/// Reads an origin as browsers write it (RFC 6454 section 6.2): a scheme and a host, no path.
+fn origin(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_host = |rest: &str| {
+        !rest.is_empty()
+            && !rest.contains('/')
+            && rest.bytes().all(|octet| octet.is_ascii_graphic())
+    };
+    match rest {
+        Some(rest) if is_host(rest) => Ok(text.to_owned()),
+        Some(_) | None => Err(format!("{text:?} is no origin, such as https://chat.example.com")),
     }
 }
 

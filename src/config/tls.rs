@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::reader::Reader;
 use super::{Config, CoreMode, CoreTransport};
+use crate::bridge::Bearer;
 use crate::net::{CoreNames, TlsSettings};
 
 impl Config {
@@ -63,6 +64,37 @@ impl Config {
         for fault in self.tls().faults() {
             want(fault.key, ("sip", fault.key), &fault.what);
         }
+        self.check_msrp(reader);
+    }
+
+    /// Finds listeners of MSRP that lack what they need, or that are needed.
+    fn check_msrp(&self, reader: &mut Reader<'_>) {
+        let msrp = &self.msrp;
+        let listeners = [
+            (Bearer::Tls, "tls_listen", msrp.tls_listen),
+            (Bearer::Ws, "ws_listen", msrp.ws_listen),
+            (Bearer::Wss, "wss_listen", msrp.wss_listen),
+        ];
+        for (bearer, key, listen) in listeners {
+            let is_secure = matches!(bearer, Bearer::Tls | Bearer::Wss);
+            if listen.is_some() && is_secure && self.sip.certificate.is_none() {
+                let what = format!("is wanted beside [msrp] {key}");
+                reader.discord(("sip", "certificate"), ("msrp", key), what);
+            }
+            if listen.is_none() && msrp.transport == bearer {
+                let what = "is wanted where it is what [msrp] transport offers".to_owned();
+                reader.discord(("msrp", key), ("msrp", "transport"), what);
+            }
+            let Some(listen) = listen else { continue };
+            if listen == msrp.listen && listen.port() != 0 {
+                let what = format!("{listen} is also [msrp] listen: the two need a port each");
+                reader.discord(("msrp", key), ("msrp", "listen"), what);
+            }
+            if msrp.advertise.is_none() && host(listen.ip()) != host(msrp.listen.ip()) {
+                let what = format!("is wanted where {key} and listen have not the same address");
+                reader.discord(("msrp", "advertise"), ("msrp", key), what);
+            }
+        }
     }
 }
 
@@ -79,6 +111,26 @@ mod tests {
             Ok(_) => Vec::new(),
             Err(faults) => faults.iter().map(Fault::to_string).collect(),
         }
+    }
+
+    #[test]
+    fn the_doors_of_msrp_go_together_with_what_is_offered() {
+        for (text, what) in [
+            ("transport = \"tls\"", "[msrp] tls_listen: is wanted where it is what"),
+            ("transport = \"ws\"", "[msrp] ws_listen: is wanted where it is what"),
+            ("wss_listen = \"127.0.0.1:1\"", "[sip] certificate: is wanted beside [msrp] wss"),
+            ("ws_listen = \"127.0.0.1:2855\"", "[msrp] ws_listen: 127.0.0.1:2855 is also"),
+            ("ws_listen = \"192.0.2.1:1\"", "[msrp] advertise: is wanted where ws_listen"),
+            ("ws_origins = [\"chat.example\"]", "[msrp] ws_origins: \"chat.example\" is no origin"),
+            ("ws_origins = [\"https://a.example/x\"]", "[msrp] ws_origins: "),
+        ] {
+            let found = faults(&format!("[msrp]\n{text}\n"));
+            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            assert!(found[0].contains(what), "{text}: {found:?}");
+        }
+        let good = "ws_listen = \"127.0.0.1:1\"\ntransport = \"ws\"\n\
+                    ws_origins = [\"https://a.example:8443\"]\n";
+        assert_eq!(faults(&format!("[msrp]\n{good}")), [""; 0]);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::reader::Choice;
-use crate::bridge::Contradiction;
 use crate::bridge::delivery::SuccessOn;
+use crate::bridge::{Bearer, Contradiction};
 use crate::msrp::Matching;
 
 /// What a `201` carries (TS Chat 6.1.5.1, 6.1.5.2).
@@ -118,6 +118,11 @@ impl Choice for TargetUri {
 
 impl Choice for SuccessOn {
     const WORDS: &'static [(&'static str, Self)] = &[("report", Self::Report), ("hop", Self::Hop)];
+}
+
+impl Choice for Bearer {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("tcp", Self::Tcp), ("tls", Self::Tls), ("ws", Self::Ws), ("wss", Self::Wss)];
 }
 
 impl Choice for Matching {

@@ -3,12 +3,14 @@
 //!
 //! SIP and MSRP carry the same words in header fields of their own. A [`Challenge`] says what to
 //! hash, an [`Answer`] what came out; both are written in one grammar (`fields`). A [`Pledge`] is
-//! what a client remembers of one challenge from answer to answer.
+//! what a client remembers of one challenge from answer to answer. A [`Fingerprint`] is another
+//! digest that shows who somebody is: that of a certificate (RFC 8122).
 
 mod aka;
 mod answer;
 mod challenge;
 mod fields;
+mod fingerprint;
 mod pledge;
 
 use std::borrow::Cow;
@@ -22,6 +24,7 @@ pub use aka::Sim;
 pub use answer::{Answer, AnswerProtection};
 pub use challenge::Challenge;
 pub use fields::realms;
+pub use fingerprint::Fingerprint;
 pub use pledge::{Asked, Pledge};
 
 /// What is done with the password.

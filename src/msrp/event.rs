@@ -141,6 +141,8 @@ pub enum Event {
     },
     /// A participant asks for a nickname and waits for the answer.
     NicknameAsked(NicknameRequest),
+    /// The connection is lost; another is made, or waited for: `Bound` or `Broken` tells the outcome.
+    Interrupted,
     /// Relays act for this session: tell the peer this path, now and whenever it changes.
     Path(Path),
     /// The session is over, and not by our wish.

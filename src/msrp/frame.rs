@@ -122,8 +122,10 @@ impl TransactionId {
         self.0.as_str()
     }
 
-    pub(super) fn read(bytes: Bytes) -> Option<Self> {
-        Self::fits(&bytes).then(|| Self(Text::plain(bytes)))
+    /// Takes over an identifier in which [`TransactionId::new`] would find nothing wrong.
+    pub(super) fn checked(part: &[u8], whole: &Bytes) -> Self {
+        debug_assert!(Self::fits(part));
+        Self(Text::plain(part, whole))
     }
 
     fn fits(bytes: &[u8]) -> bool {
@@ -264,7 +266,7 @@ impl Frame {
                     FailureReport::No => false,
                 };
                 // Responses to SEND go to the previous hop only (RFC 4975 section 7.2).
-                wanted.then(|| Path::from(self.from_path.first().clone()))?
+                wanted.then(|| self.from_path.one_hop())?
             }
             // Such wishes are part of SEND alone, and mean nothing elsewhere.
             Kind::Request(Method::Auth | Method::Nickname | Method::Other(_)) => {
@@ -272,7 +274,7 @@ impl Frame {
             }
             Kind::Request(Method::Report) | Kind::Response { .. } => return None,
         };
-        let from_path = Path::from(self.to_path.first().clone());
+        let from_path = self.to_path.one_hop();
         Some(Self::response(code, self.tid.clone(), to_path, from_path))
     }
 

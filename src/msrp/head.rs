@@ -1,11 +1,12 @@
 //! The start line and header section of a frame, read with nom (RFC 4975 section 9).
 
+use std::mem;
+
 use bytes::Bytes;
-use memchr::memchr_iter;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while_m_n, take_while1};
-use nom::character::complete::{char, digit1};
-use nom::combinator::{all_consuming, map, map_opt, opt, rest, value};
+use nom::character::complete::char;
+use nom::combinator::{all_consuming, map, map_opt, opt, rest};
 use nom::error::{Error, ErrorKind};
 use nom::sequence::{preceded, separated_pair, terminated};
 use nom::{Err as NomErr, IResult, Parser as _};
@@ -13,8 +14,9 @@ use nom::{Err as NomErr, IResult, Parser as _};
 use super::frame::{
     ByteRange, Continuation, FailureReport, Frame, Header, Kind, Method, Status, TransactionId,
 };
+use super::limits::Limits;
 use super::parse::{BadFrame, FrameFault, ParseError};
-use super::text::{Text, is_plain};
+use super::text::{Text, unprintable};
 use super::uri::Path;
 
 /// What a head says, as far as it could be read.
@@ -25,6 +27,8 @@ use super::uri::Path;
 pub(super) struct Head {
     /// The first thing that is wrong.
     pub(super) fault: Option<FrameFault>,
+    /// Where the body begins, if there is one.
+    pub(super) body_at: Option<usize>,
     kind: Option<Kind>,
     to_path: Option<Path>,
     from_path: Option<Path>,
@@ -37,52 +41,122 @@ pub(super) struct Head {
     content_type: Option<Text>,
 }
 
-impl Head {
-    /// Reads the header section, which ends before `end`; its start line is read from behind the
-    /// transaction identifier on, at `start`.
-    pub(super) fn read(frame: &Bytes, start: usize, end: usize, max_headers: usize) -> Self {
-        let mut head = Self::default();
-        let mut input = frame.get(start..end).unwrap_or_default();
-        let source = Source { frame, plain: is_plain(input) };
-        let mut lines = 0_usize;
-        while let Ok((after, line)) = line(input) {
-            input = after;
-            let outcome = match lines {
-                0 => head.start(source, line),
-                _ if lines > max_headers => Err(FrameFault::TooManyHeaders),
-                _ => head.field(source, line),
-            };
-            if let Err(fault) = outcome {
-                head.fault.get_or_insert(fault);
-            }
-            lines += 1;
-        }
-        head
+/// The path lines that came last. On a connection nearly every frame repeats them octet by octet;
+/// to see that costs less than to take the URIs apart again.
+#[derive(Debug, Default)]
+pub(super) struct LastPaths {
+    to_path: LastPath,
+    from_path: LastPath,
+}
+
+#[derive(Debug, Default)]
+struct LastPath {
+    /// The field as it was spelled, with its line break.
+    line: Vec<u8>,
+    /// A copy: what has been read is not to be kept for it.
+    path: Option<Path>,
+    /// How often another path has come.
+    others: u32,
+}
+
+impl LastPath {
+    /// Takes the line if it has come again.
+    fn repeated<'a>(&self, input: &'a [u8]) -> Option<(&'a [u8], &Path)> {
+        Some((input.strip_prefix(self.line.as_slice())?, self.path.as_ref()?))
     }
 
-    /// Makes a frame of it.
+    /// Reads a path, and remembers it with the line it came in; not a long one, and not each of
+    /// those that take turns where sessions share a connection.
+    fn read(&mut self, source: Source<'_>, line: &[u8], value: &[u8]) -> Result<Path, FrameFault> {
+        let in_turns = !self.others.is_multiple_of(PATIENCE);
+        self.others = self.others.wrapping_add(1);
+        if in_turns || line.len() > LONGEST_LAST {
+            return Ok(Path::read(source.text(value)?)?);
+        }
+        let path = Path::read(Text::copied(value))?;
+        self.line.clear();
+        self.line.extend_from_slice(line);
+        self.line.extend_from_slice(b"\r\n");
+        self.path = Some(path.clone());
+        Ok(path)
+    }
+}
+
+impl Head {
+    /// Reads the header section of `frame` up to the empty line or, where there is none, up to
+    /// `end`; its start line is read from behind the transaction identifier on, at `start`.
+    pub(super) fn read(
+        &mut self,
+        frame: &Bytes,
+        (start, end): (usize, usize),
+        limits: &Limits,
+        last: &mut LastPaths,
+    ) {
+        let section = frame.get(start..end.min(limits.max_header_bytes)).unwrap_or_default();
+        let Ok((mut input, first)) = line(section) else { return };
+        self.fault = self.start(Source { frame, plain: first.plain }, first.text).err();
+        let mut fields = 0_usize;
+        loop {
+            if let Some(body) = input.strip_prefix(b"\r\n") {
+                self.body_at = Some(start + section.len() - body.len());
+                return;
+            }
+            fields += 1;
+            if fields <= limits.max_headers
+                && let Some(after) = self.repeated(input, last)
+            {
+                input = after;
+                continue;
+            }
+            let Ok((after, line)) = line(input) else { return };
+            let outcome = if fields > limits.max_headers {
+                Err(FrameFault::TooManyHeaders)
+            } else {
+                self.field(Source { frame, plain: line.plain }, line.text, last)
+            };
+            if let Err(fault) = outcome {
+                self.fault.get_or_insert(fault);
+            }
+            input = after;
+        }
+    }
+
+    /// Takes a path line that is there for the first time in this frame, but not on this
+    /// connection.
+    fn repeated<'a>(&mut self, input: &'a [u8], last: &LastPaths) -> Option<&'a [u8]> {
+        let (place, last) = match input.first()? {
+            b'T' | b't' => (&mut self.to_path, &last.to_path),
+            b'F' | b'f' => (&mut self.from_path, &last.from_path),
+            _ => return None,
+        };
+        let (after, path) = last.repeated(input).filter(|_| place.is_none())?;
+        *place = Some(path.clone());
+        Some(after)
+    }
+
+    /// Makes a frame of it, and leaves nothing behind: a frame is large, and moved but once.
     pub(super) fn complete(
-        self,
+        &mut self,
         tid: TransactionId,
         body: Option<Bytes>,
         flag: Continuation,
-    ) -> Result<Frame, ParseError> {
-        match (self.fault, self.kind, self.to_path, self.from_path) {
-            (None, Some(kind), Some(to_path), Some(from_path)) => Ok(Frame {
+    ) -> Result<Option<Frame>, ParseError> {
+        match (self.fault, self.kind.take(), self.to_path.take(), self.from_path.take()) {
+            (None, Some(kind), Some(to_path), Some(from_path)) => Ok(Some(Frame {
                 tid,
                 kind,
                 to_path,
                 from_path,
-                message_id: self.message_id,
+                message_id: self.message_id.take(),
                 byte_range: self.byte_range,
                 success_report: self.success_report,
                 failure_report: self.failure_report,
-                status: self.status,
-                headers: self.headers,
-                content_type: self.content_type,
+                status: self.status.take(),
+                headers: mem::take(&mut self.headers),
+                content_type: self.content_type.take(),
                 body,
                 flag,
-            }),
+            })),
             (fault, kind, to_path, from_path) => {
                 let missing = match (&kind, &to_path) {
                     (None, _) => "start line",
@@ -110,36 +184,45 @@ impl Head {
     }
 
     fn start(&mut self, source: Source<'_>, line: &[u8]) -> Result<(), FrameFault> {
-        let (_, what) = start_line(line).map_err(|_| FrameFault::StartLine)?;
-        self.kind = Some(match what {
-            What::Method(b"SEND") => Kind::Request(Method::Send),
-            What::Method(b"REPORT") => Kind::Request(Method::Report),
-            What::Method(b"AUTH") => Kind::Request(Method::Auth),
-            What::Method(b"NICKNAME") => Kind::Request(Method::Nickname),
-            What::Method(other) => Kind::Request(Method::Other(source.text(other)?)),
-            What::Verdict(Verdict { code, comment }) => {
-                let comment = comment.map(|comment| source.text(comment)).transpose()?;
-                Kind::Response { code, comment }
-            }
+        self.kind = Some(match line {
+            b"SEND" => Kind::Request(Method::Send),
+            b"REPORT" => Kind::Request(Method::Report),
+            b"AUTH" => Kind::Request(Method::Auth),
+            b"NICKNAME" => Kind::Request(Method::Nickname),
+            _ => match start_line(line).map_err(|_| FrameFault::StartLine)? {
+                (_, What::Method(other)) => Kind::Request(Method::Other(source.text(other)?)),
+                (_, What::Verdict(Verdict { code, comment })) => {
+                    let comment = comment.map(|comment| source.text(comment)).transpose()?;
+                    Kind::Response { code, comment }
+                }
+            },
         });
         Ok(())
     }
 
-    fn field(&mut self, source: Source<'_>, line: &[u8]) -> Result<(), FrameFault> {
-        let (value, name) = header(line).map_err(|_| FrameFault::HeaderSyntax)?;
+    fn field(
+        &mut self,
+        source: Source<'_>,
+        line: &[u8],
+        last: &mut LastPaths,
+    ) -> Result<(), FrameFault> {
+        let (value, name) = name(line).map_err(|_| FrameFault::HeaderSyntax)?;
         let value = value.trim_ascii();
-        let Some(known) = Known::of(name) else {
-            if !name.iter().copied().all(is_token) {
-                return Err(FrameFault::HeaderSyntax);
+        let known = match name {
+            Name::Known(known) => known,
+            Name::Other(name) => {
+                let (name, value) = (source.text(name)?, source.text(value)?);
+                self.headers.push(Header { name, value });
+                return Ok(());
             }
-            self.headers.push(Header { name: source.text(name)?, value: source.text(value)? });
-            return Ok(());
         };
         source.check(value)?;
         match known {
-            Known::ToPath => once(&mut self.to_path, "To-Path", Path::read(source.text(value)?)?),
+            Known::ToPath => {
+                once(&mut self.to_path, "To-Path", last.to_path.read(source, line, value)?)
+            }
             Known::FromPath => {
-                once(&mut self.from_path, "From-Path", Path::read(source.text(value)?)?)
+                once(&mut self.from_path, "From-Path", last.from_path.read(source, line, value)?)
             }
             Known::MessageId => once(&mut self.message_id, "Message-ID", source.text(value)?),
             Known::ContentType => once(&mut self.content_type, "Content-Type", source.text(value)?),
@@ -173,7 +256,7 @@ impl Head {
     }
 }
 
-/// The frame that is read, and whether all of its head is known to be text.
+/// The frame that is read, and whether the line that is read is known to be text.
 #[derive(Clone, Copy)]
 struct Source<'a> {
     frame: &'a Bytes,
@@ -183,11 +266,10 @@ struct Source<'a> {
 impl Source<'_> {
     /// Cuts text out of the frame.
     fn text(self, bytes: &[u8]) -> Result<Text, FrameFault> {
-        let part = self.frame.slice_ref(bytes);
         if self.plain {
-            Ok(Text::plain(part))
+            Ok(Text::plain(bytes, self.frame))
         } else {
-            Text::read(part).ok_or(FrameFault::HeaderText)
+            Text::read(bytes, self.frame).ok_or(FrameFault::HeaderText)
         }
     }
 
@@ -217,24 +299,6 @@ enum Known {
 }
 
 impl Known {
-    /// Nearly every peer spells the names as the RFC does; that is looked at first, being cheap.
-    fn of(name: &[u8]) -> Option<Self> {
-        match name {
-            b"To-Path" => Some(Self::ToPath),
-            b"From-Path" => Some(Self::FromPath),
-            b"Message-ID" => Some(Self::MessageId),
-            b"Byte-Range" => Some(Self::ByteRange),
-            b"Success-Report" => Some(Self::SuccessReport),
-            b"Failure-Report" => Some(Self::FailureReport),
-            b"Status" => Some(Self::Status),
-            b"Content-Type" => Some(Self::ContentType),
-            _ => {
-                let spelled = |known: &&(Self, &str)| name.eq_ignore_ascii_case(known.1.as_bytes());
-                Self::ALL.iter().find(spelled).map(|(known, _)| *known)
-            }
-        }
-    }
-
     const ALL: [(Self, &'static str); 8] = [
         (Self::ToPath, "To-Path"),
         (Self::FromPath, "From-Path"),
@@ -245,6 +309,29 @@ impl Known {
         (Self::Status, "Status"),
         (Self::ContentType, "Content-Type"),
     ];
+
+    /// Nearly every peer spells the names as the RFC does; that is looked at first, being cheap.
+    fn spelled_as_usual(line: &[u8]) -> Option<(&[u8], Self)> {
+        let named = |name: &[u8], known| line.strip_prefix(name).map(|rest| (rest, known));
+        match line.first()? {
+            b'M' => named(b"Message-ID:", Self::MessageId),
+            b'B' => named(b"Byte-Range:", Self::ByteRange),
+            b'C' => named(b"Content-Type:", Self::ContentType),
+            b'T' => named(b"To-Path:", Self::ToPath),
+            b'S' => named(b"Success-Report:", Self::SuccessReport)
+                .or_else(|| named(b"Status:", Self::Status)),
+            b'F' => named(b"Failure-Report:", Self::FailureReport)
+                .or_else(|| named(b"From-Path:", Self::FromPath)),
+            _ => None,
+        }
+    }
+}
+
+/// The name of a header field.
+#[derive(Clone, Copy)]
+enum Name<'a> {
+    Known(Known),
+    Other(&'a [u8]),
 }
 
 /// The end of a start line.
@@ -261,12 +348,27 @@ struct Verdict<'a> {
     comment: Option<&'a [u8]>,
 }
 
-/// Takes a line without its break. A break is both characters: neither counts alone.
-fn line(input: &[u8]) -> IResult<&[u8], &[u8]> {
-    let mut feeds = memchr_iter(b'\n', input);
-    let line = feeds.find_map(|feed| input.get(..feed)?.strip_suffix(b"\r"));
-    let line = line.ok_or(NomErr::Error(Error::new(input, ErrorKind::CrLf)))?;
-    Ok((input.get(line.len() + 2..).unwrap_or_default(), line))
+/// A line without its break.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    text: &'a [u8],
+    /// Whether it is ASCII without controls other than tabs.
+    plain: bool,
+}
+
+/// Takes a line. A break is both characters: neither counts alone.
+fn line(input: &[u8]) -> IResult<&[u8], Line<'_>> {
+    let (mut rest, mut plain) = (input, true);
+    while let Some(at) = unprintable(rest) {
+        let (_, odd) = rest.split_at(at);
+        if let Some(after) = odd.strip_prefix(b"\r\n") {
+            let text = input.get(..input.len() - odd.len()).unwrap_or_default();
+            return Ok((after, Line { text, plain }));
+        }
+        plain &= odd.first() == Some(&b'\t');
+        rest = odd.get(1..).unwrap_or_default();
+    }
+    Err(NomErr::Error(Error::new(input, ErrorKind::CrLf)))
 }
 
 fn start_line(line: &[u8]) -> IResult<&[u8], What<'_>> {
@@ -274,16 +376,30 @@ fn start_line(line: &[u8]) -> IResult<&[u8], What<'_>> {
     all_consuming(alt((map(verdict, What::Verdict), method))).parse(line)
 }
 
-/// Takes the name and the colon, and leaves the value. Whether the name is a token is for whoever
-/// does not know it to see.
-fn header(line: &[u8]) -> IResult<&[u8], &[u8]> {
-    terminated(take_while1(|byte| byte != b':'), char(':')).parse(line)
+/// Takes the name and the colon, and leaves the value.
+fn name(line: &[u8]) -> IResult<&[u8], Name<'_>> {
+    if let Some((value, known)) = Known::spelled_as_usual(line) {
+        return Ok((value, Name::Known(known)));
+    }
+    let named = |name: &[u8]| {
+        let same = |known: &&(Known, &str)| name.eq_ignore_ascii_case(known.1.as_bytes());
+        Known::ALL.iter().find(same).map(|(known, _)| *known)
+    };
+    let name = |name| named(name).map_or(Name::Other(name), Name::Known);
+    map(terminated(take_while1(is_token), char(':')), name).parse(line)
 }
 
 fn byte_range(input: &[u8]) -> IResult<&[u8], ByteRange> {
-    let place = || alt((value(None, char('*')), map(number, Some)));
-    let parts = (terminated(number, char('-')), terminated(place(), char('/')), place());
+    let parts = (terminated(number, char('-')), terminated(place, char('/')), place);
     all_consuming(map(parts, |(start, end, total)| ByteRange { start, end, total })).parse(input)
+}
+
+/// Takes a number, or the star that stands for one that is not known.
+fn place(input: &[u8]) -> IResult<&[u8], Option<u64>> {
+    match input.strip_prefix(b"*") {
+        Some(rest) => Ok((rest, None)),
+        None => number(input).map(|(rest, place)| (rest, Some(place))),
+    }
 }
 
 fn status(input: &[u8]) -> IResult<&[u8], (u16, Verdict<'_>)> {
@@ -303,11 +419,16 @@ fn three_digits(input: &[u8]) -> IResult<&[u8], u16> {
 }
 
 fn number(input: &[u8]) -> IResult<&[u8], u64> {
-    map_opt(digit1, |digits: &[u8]| {
-        let add = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
-        digits.iter().try_fold(0, add)
-    })
-    .parse(input)
+    let wrong = || NomErr::Error(Error::new(input, ErrorKind::Digit));
+    let (mut rest, mut sum) = (input, 0_u64);
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        let sum_of_ten = sum.checked_mul(10);
+        sum = sum_of_ten
+            .and_then(|ten| ten.checked_add(u64::from(digit - b'0')))
+            .ok_or_else(wrong)?;
+        rest = after;
+    }
+    if rest.len() < input.len() { Ok((rest, sum)) } else { Err(wrong()) }
 }
 
 fn spaces(input: &[u8]) -> IResult<&[u8], &[u8]> {
@@ -361,3 +482,9 @@ fn once<T>(place: &mut Option<T>, name: &'static str, found: T) -> Result<(), Fr
         }
     }
 }
+
+/// How many other paths come before one of them is remembered instead.
+const PATIENCE: u32 = 8;
+
+/// The longest line with a path that is kept, in octets: a path of some hops.
+const LONGEST_LAST: usize = 512;

@@ -30,6 +30,8 @@ pub struct Limits {
     pub connect_wait: Duration,
     /// How long the first SEND may stay unanswered before the session goes on without the answer.
     pub bind_wait: Duration,
+    /// How long a lost connection may take to be replaced; with zero the session is over with it.
+    pub grace: Duration,
     /// How long an incoming message may stand still half-way.
     pub stall: Duration,
 }
@@ -48,6 +50,7 @@ impl Default for Limits {
             response_wait: Duration::from_secs(30),
             connect_wait: Duration::from_secs(30),
             bind_wait: Duration::from_secs(5),
+            grace: Duration::ZERO,
             stall: Duration::from_secs(30),
         }
     }

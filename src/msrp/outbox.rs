@@ -98,7 +98,8 @@ impl Outbox {
     }
 
     pub(super) fn push(&mut self, now: Instant, message: Outgoing) {
-        let job = Job { message, next: 0, all_sent: false, unanswered: 0, since: now };
+        let job =
+            Job { message, next: 0, all_sent: false, unanswered: 0, since: now, again: false };
         self.jobs.insert(self.next_job, job);
         self.next_job += 1;
     }
@@ -181,6 +182,29 @@ impl Outbox {
             settled.extend(self.give_up_waiting(now));
         }
         settled
+    }
+
+    /// Begins anew what was begun on a connection that is lost, once for each message.
+    pub(super) fn interrupt(&mut self) -> Vec<Settled> {
+        self.transactions.clear();
+        self.expiries.clear();
+        self.in_flight = 0;
+        let mut hopeless = Vec::new();
+        for (number, job) in &mut self.jobs {
+            let is_begun = job.next > 0 || job.all_sent;
+            match (is_begun, job.again) {
+                (false, _) => {}
+                (true, false) => {
+                    (job.next, job.all_sent, job.unanswered) = (0, false, 0);
+                    job.again = true;
+                }
+                (true, true) => hopeless.push(*number),
+            }
+        }
+        let comment = Some("the connection was lost twice".to_owned());
+        let lost = Outcome::Failed { code: 408, comment };
+        let settled = hopeless.into_iter().filter_map(|number| self.settle(number, lost.clone()));
+        settled.map(|settled| Settled { abort: None, ..settled }).collect()
     }
 
     /// Settles everything that is left in one way.
@@ -307,6 +331,8 @@ struct Job {
     all_sent: bool,
     unanswered: usize,
     since: Instant,
+    /// It was begun before on a connection that is lost.
+    again: bool,
 }
 
 impl Job {

@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem::Finder;
 
 use super::frame::{Continuation, FailureReport, Frame, Kind, TransactionId};
-use super::head::{Head, transaction};
+use super::head::{Head, LastPaths, transaction};
 use super::limits::Limits;
 use super::uri::{Path, PathError, Uri};
 
@@ -24,6 +24,7 @@ pub struct Parser {
     limits: Limits,
     end_lines: Finder<'static>,
     empty_lines: Finder<'static>,
+    last_paths: LastPaths,
     stage: Stage,
 }
 
@@ -147,6 +148,7 @@ impl Parser {
             limits,
             end_lines: Finder::new(END_LINE),
             empty_lines: Finder::new(EMPTY_LINE),
+            last_paths: LastPaths::default(),
             stage: Stage::Between,
         }
     }
@@ -170,7 +172,7 @@ impl Parser {
                     match self.search(buffer, inside.tid(buffer), inside.searched) {
                         Search::Found(end) => {
                             self.stage = Stage::Between;
-                            return self.frame(buffer, inside, end).map(Some);
+                            return self.frame(buffer, inside, end);
                         }
                         Search::NotUpTo(searched) => {
                             return self.wait(buffer, Inside { searched, ..inside });
@@ -218,26 +220,27 @@ impl Parser {
 
     /// Builds the frame that `end` has completed.
     fn frame(
-        &self,
+        &mut self,
         buffer: &mut BytesMut,
         inside: Inside,
         end: EndLine,
-    ) -> Result<Frame, ParseError> {
-        let frame = buffer.split_to(end.after).freeze();
-        let tid = inside.read_tid(&frame)?;
+    ) -> Result<Option<Frame>, ParseError> {
+        let mut frame = buffer.split_to(end.after).freeze();
+        let tid = inside.read_tid(&frame);
         // The line break before the hyphens ends the last header field if there is no body.
         let head_end = end.at + LINE_BREAK;
-        let body_at = inside.body_at.or_else(|| self.body_at(&frame, head_end));
-        let mut head = self.head(&frame, inside, body_at, head_end);
-        let body = match body_at {
+        let section = (inside.tid_end + 1, head_end);
+        let mut head = Head::default();
+        head.read(&frame, section, &self.limits, &mut self.last_paths);
+        let body = head.body_at.map(|body_at| {
             // After an empty line the hyphens may follow at once, without a break of their own.
-            Some(body_at) => Some(frame.slice(body_at.min(end.at)..end.at)),
-            None if head_end > self.limits.max_header_bytes => {
-                head.fault.get_or_insert(FrameFault::HeadTooLong);
-                None
-            }
-            None => None,
-        };
+            frame.truncate(end.at);
+            frame.advance(body_at.min(end.at));
+            frame
+        });
+        if body.is_none() && head_end > self.limits.max_header_bytes {
+            head.fault.get_or_insert(FrameFault::HeadTooLong);
+        }
         if body.as_ref().is_some_and(|body| body.len() > self.limits.max_chunk_in) {
             head.fault.get_or_insert(FrameFault::BodyTooLarge);
         }
@@ -261,8 +264,10 @@ impl Parser {
             if body_at.is_some() { FrameFault::BodyTooLarge } else { FrameFault::HeadTooLong };
         let seen = buffer.get(..self.limits.max_header_bytes).unwrap_or(buffer);
         let seen = Bytes::copy_from_slice(seen);
-        let head = self.head(&seen, inside, body_at, seen.len());
-        let tid = inside.read_tid(&seen)?;
+        let section = (inside.tid_end + 1, seen.len());
+        let mut head = Head::default();
+        head.read(&seen, section, &self.limits, &mut self.last_paths);
+        let tid = inside.read_tid(&seen);
         buffer.advance(inside.searched);
         self.stage = Stage::Skipping { tid: tid.clone(), left: self.limits.max_message };
         Err(head.refuse(tid, fault))
@@ -272,13 +277,6 @@ impl Parser {
     fn body_at(&self, frame: &[u8], end: usize) -> Option<usize> {
         let section = frame.get(..end.min(self.limits.max_header_bytes))?;
         self.empty_lines.find(section).map(|at| at + EMPTY_LINE.len())
-    }
-
-    /// Reads the header section up to the body, or up to `end` where there is none.
-    fn head(&self, frame: &Bytes, inside: Inside, body_at: Option<usize>, end: usize) -> Head {
-        let end = body_at.map_or(end, |body_at| body_at - LINE_BREAK);
-        let end = end.min(self.limits.max_header_bytes);
-        Head::read(frame, inside.tid_end + 1, end, self.limits.max_headers)
     }
 }
 
@@ -307,9 +305,8 @@ impl Inside {
         buffer.get(TID_AT..self.tid_end).unwrap_or_default()
     }
 
-    fn read_tid(self, frame: &Bytes) -> Result<TransactionId, ParseError> {
-        let tid = frame.slice_ref(self.tid(frame));
-        TransactionId::read(tid).ok_or(ParseError::Stream(StreamFault::NoStart))
+    fn read_tid(self, frame: &Bytes) -> TransactionId {
+        TransactionId::checked(self.tid(frame), frame)
     }
 }
 
@@ -618,6 +615,31 @@ mod tests {
             let error = only_error(&stream);
             assert_eq!(refusal(&error), (fault, Some(400)));
         }
+    }
+
+    #[test]
+    fn paths_are_those_of_the_frame_whatever_came_before() {
+        let one = send("tid1", "", '$');
+        let far = format!("msrp://b:2/{};tcp", "y".repeat(600));
+        let spelled = one.replace("To-Path: ", "to-path:  ");
+        let frames = [
+            one.clone(),
+            one.replace("msrp://b:2/y;tcp", "msrp://b:2/z;tcp"),
+            one.replace("msrp://b:2/y;tcp", "msrp://b:2/y;tcp msrp://c:3/z;tcp"),
+            one.replace("msrp://b:2/y;tcp", &far),
+            one.replace("To-Path: ", "X-Path: x\r\nTo-Path: "),
+            spelled.clone(),
+            spelled,
+            one.replace("msrp://a:1", "msrps://a:1"),
+        ];
+        let together = read(&frames.concat());
+        let alone: Vec<_> = frames.iter().flat_map(|frame| read(frame)).collect();
+        assert_eq!(together, alone);
+        let twice = one.replace("To-Path", "To-Path: msrp://b:2/y;tcp\r\nTo-Path");
+        let outcomes = read(&[one.clone(), twice, one.clone()].concat());
+        let fault = refusal(outcomes[1].as_ref().unwrap_err()).0;
+        assert_eq!(fault, FrameFault::Repeated("To-Path"));
+        assert_eq!(outcomes[2], outcomes[0]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use memchr::{memchr, memchr2, memrchr};
 
@@ -144,8 +145,14 @@ impl Uri {
             return Err(UriError::TooLong);
         }
         let (secure, rest) = scheme(whole)?;
-        let (authority, tail) = split_at(rest, memchr2(b'/', b';', rest));
-        let (host, port) = host_and_port(authority)?;
+        let (host, port, tail) = match plain_authority(rest) {
+            Some(parts) => parts,
+            None => {
+                let (authority, tail) = split_at(rest, memchr2(b'/', b';', rest));
+                let (host, port) = host_and_port(authority)?;
+                (host, port, tail)
+            }
+        };
         let (session_id, parameters) = session_id(tail)?;
         let transport = transport(parameters)?;
         let span = |part: &[u8]| Span::locate(whole, part);
@@ -176,11 +183,10 @@ impl fmt::Debug for Uri {
 }
 
 /// The URIs from hop to hop, the next one first (RFC 4975 section 5.2); never empty.
+///
+/// A copy shares the URIs: every frame of a session carries the same paths.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Path {
-    first: Uri,
-    rest: Vec<Uri>,
-}
+pub struct Path(Arc<[Uri]>);
 
 /// What is wrong with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -211,39 +217,42 @@ impl Path {
     /// Gives the next hop.
     #[must_use]
     pub fn first(&self) -> &Uri {
-        &self.first
+        self.0.first().expect(NEVER_EMPTY)
     }
 
     /// Gives the far end.
     #[must_use]
     pub fn last(&self) -> &Uri {
-        self.rest.last().unwrap_or(&self.first)
+        self.0.last().expect(NEVER_EMPTY)
     }
 
     /// Counts the hops.
     #[must_use]
     pub fn hops(&self) -> usize {
-        1 + self.rest.len()
+        self.0.len()
+    }
+
+    /// Gives the way to the next hop only.
+    #[must_use]
+    pub fn one_hop(&self) -> Self {
+        if self.hops() == 1 { self.clone() } else { Self::from(self.first().clone()) }
     }
 
     /// Gives the way that goes on with `next` where this one ends.
     #[must_use]
     pub fn then(&self, next: &Self) -> Self {
-        let rest = self.rest.iter().chain(next.iter()).cloned().collect();
-        Self { first: self.first.clone(), rest }
+        Self(self.iter().chain(next.iter()).cloned().collect())
     }
 
     /// Gives the way back.
     #[must_use]
     pub fn reversed(&self) -> Self {
-        let mut uris = self.rest.iter().rev().chain([&self.first]).cloned();
-        let first = uris.next().unwrap_or_else(|| self.first.clone());
-        Self { first, rest: uris.collect() }
+        Self(self.0.iter().rev().cloned().collect())
     }
 
     /// Walks from the next hop to the far end.
     pub fn iter(&self) -> impl Iterator<Item = &Uri> {
-        std::iter::once(&self.first).chain(&self.rest)
+        self.0.iter()
     }
 
     pub(super) fn read(text: Text) -> Result<Self, PathError> {
@@ -258,22 +267,25 @@ impl Path {
             let part = text.part(span.start.into(), span.end.into()).ok_or(UriError::TooLong)?;
             Uri::read(part)
         });
-        let first = uris.next().ok_or(PathError::Empty)??;
-        let rest = uris.by_ref().take(MAX_HOPS - 1).collect::<Result<Vec<_>, _>>()?;
-        if uris.next().is_some() { Err(PathError::TooLong) } else { Ok(Self { first, rest }) }
+        let hops = uris.by_ref().take(MAX_HOPS).collect::<Result<Arc<[_]>, _>>()?;
+        match hops.len() {
+            0 => Err(PathError::Empty),
+            _ if uris.next().is_some() => Err(PathError::TooLong),
+            _ => Ok(Self(hops)),
+        }
     }
 }
 
 impl From<Uri> for Path {
-    fn from(first: Uri) -> Self {
-        Self { first, rest: Vec::new() }
+    fn from(only: Uri) -> Self {
+        Self(Arc::new([only]))
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.first.fmt(f)?;
-        self.rest.iter().try_for_each(|uri| write!(f, " {uri}"))
+        self.first().fmt(f)?;
+        self.iter().skip(1).try_for_each(|uri| write!(f, " {uri}"))
     }
 }
 
@@ -299,16 +311,19 @@ impl Span {
     }
 
     fn of(self, text: &Text) -> &str {
-        text.as_str().get(self.start.into()..self.end.into()).unwrap_or_default()
+        let part = text.as_bytes().get(self.start.into()..self.end.into());
+        std::str::from_utf8(part.unwrap_or_default()).unwrap_or_default()
     }
 }
 
 fn scheme(uri: &[u8]) -> Result<(bool, &[u8]), UriError> {
+    // Nearly every URI.
+    if let Some(rest) = uri.strip_prefix(b"msrp://") {
+        return Ok((false, rest));
+    }
     let (scheme, rest) = split_at(uri, memchr(b':', uri));
     let rest = rest.strip_prefix(b"://").ok_or(UriError::Scheme)?;
     match scheme {
-        b"msrp" => Ok((false, rest)),
-        b"msrps" => Ok((true, rest)),
         _ if scheme.eq_ignore_ascii_case(b"msrp") => Ok((false, rest)),
         _ if scheme.eq_ignore_ascii_case(b"msrps") => Ok((true, rest)),
         _ => Err(UriError::Scheme),
@@ -324,6 +339,22 @@ fn session_id(tail: &[u8]) -> Result<(Option<&[u8]>, &[u8]), UriError> {
         ([], _) => Ok((None, parameters)),
         (id, _) => Ok((Some(id), parameters)),
     }
+}
+
+/// Takes `name[:port]` apart, and leaves what follows it; all other authorities are for
+/// [`host_and_port`].
+fn plain_authority(rest: &[u8]) -> Option<(&[u8], Option<u16>, &[u8])> {
+    let (host, tail) = split_at(rest, leading(NAME, rest));
+    let (port, tail) = match tail.strip_prefix(b":") {
+        Some(tail) => {
+            let end = tail.iter().position(|byte| !byte.is_ascii_digit());
+            let (digits, tail) = split_at(tail, end);
+            (Some(number(digits)?), tail)
+        }
+        None => (None, tail),
+    };
+    let ends = matches!(tail.first(), None | Some(b'/' | b';'));
+    (ends && !host.is_empty()).then_some((host, port, tail))
 }
 
 /// Takes `[userinfo@]host[:port]` apart. The user plays no part in MSRP (RFC 4975 section 6.1).
@@ -451,6 +482,7 @@ static CLASSES: [u8; 256] = {
 
 const MAX_URI: usize = 2048;
 const MAX_HOPS: usize = 16;
+const NEVER_EMPTY: &str = "no path is built without a URI";
 
 #[cfg(test)]
 mod tests {
@@ -575,11 +607,16 @@ mod tests {
         assert_eq!((path.first().host(), path.last().host(), path.hops()), ("a", "b", 2));
         assert_eq!(path.to_string(), "msrp://a:1/x;tcp msrp://b:2/y;tcp");
         assert_eq!(path.reversed().to_string(), "msrp://b:2/y;tcp msrp://a:1/x;tcp");
+        assert_eq!(path.one_hop().to_string(), "msrp://a:1/x;tcp");
         assert_eq!(path.reversed().then(&path).hops(), 4);
         assert_eq!(path.then(&path.reversed()).last(), path.first());
         assert_eq!(Path::parse(" "), Err(PathError::Empty));
         assert_eq!(Path::parse("x y"), Err(PathError::Uri(UriError::Scheme)));
-        assert_eq!(Path::parse(&"msrp://a:1/x;tcp ".repeat(1000)), Err(PathError::TooLong));
+        assert_eq!(Path::parse(&"msrp://a:1/x;tcp ".repeat(16)).map(|path| path.hops()), Ok(16));
+        for hops in [17, 1000] {
+            let long = "msrp://a:1/x;tcp ".repeat(hops);
+            assert_eq!(Path::parse(&long), Err(PathError::TooLong));
+        }
     }
 
     fn uri(text: &str) -> Uri {

@@ -10,7 +10,7 @@ use tokio::time::{Instant as Tick, sleep_until};
 use tracing::{debug, info};
 
 use super::core::Core;
-use super::msrp::{LinkEvent, MsrpLink, MsrpSettings};
+use super::msrp::{LinkEvent, MsrpLink, MsrpSettings, Reach};
 use super::sip_outbound::SipOutbound;
 use crate::bridge::{Conversation, Input, Output, may_be_forgotten};
 use crate::chat::{Answer, Notice, NoticeKind, Refusal};
@@ -38,6 +38,9 @@ pub struct DriverKit {
 
 /// How long notices wait for the answer that creates what they name.
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
+
+/// How many frames are taken before letters and timers have their turn.
+const BATCH: usize = 256;
 
 /// Reads the clock as the machines know it, paused in tests.
 pub(super) fn now() -> Instant {
@@ -69,10 +72,6 @@ enum Pending {
 }
 
 /// What woke the driver.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved once, and a box would cost an allocation per message"
-)]
 enum Woken {
     Letter(Option<Letter>),
     Link(LinkEvent),
@@ -92,7 +91,11 @@ impl Driver {
         kit.sessions.enter(id, conversation.user().clone(), inbox.clone());
         kit.sessions.route_msrp(conversation.msrp_session_id(), inbox.clone());
         Self {
-            link: MsrpLink::new(kit.msrp.clone()),
+            link: MsrpLink::new(
+                kit.msrp.clone(),
+                Arc::clone(&kit.sessions),
+                conversation.msrp_session_id(),
+            ),
             kit,
             conversation,
             inbox,
@@ -128,7 +131,7 @@ impl Driver {
             match self.wait().await {
                 Woken::Letter(Some(letter)) => self.read(letter),
                 Woken::Letter(None) | Woken::Released => {}
-                Woken::Link(event) => self.feed_link(event),
+                Woken::Link(event) => self.feed_link_all(event),
                 Woken::Timeout => self.conversation.handle(now(), Input::Timeout),
             }
         }
@@ -205,13 +208,27 @@ impl Driver {
     }
 
     fn adopt(&mut self, arrival: MsrpArrival) {
+        let shown = arrival.shown.clone();
         match self.link.adopt(arrival) {
             Some(first) => {
-                self.conversation.handle(now(), Input::MsrpConnected);
+                self.conversation.handle(now(), Input::MsrpAccepted(shown));
                 self.carry_out();
-                self.conversation.handle(now(), Input::MsrpFrame(first));
+                // Who is not the peer has been closed.
+                if self.link.is_open() {
+                    self.feed_link_all(LinkEvent::Frame(first));
+                }
             }
             None => debug!(session = %self.conversation.id(), "a second MSRP connection, closed"),
+        }
+    }
+
+    /// Takes an event and what has come with it: the answers leave together.
+    fn feed_link_all(&mut self, event: LinkEvent) {
+        self.feed_link(event);
+        for _ in 0..BATCH {
+            let Some(event) = self.link.buffered() else { return };
+            self.carry_out();
+            self.feed_link(event);
         }
     }
 
@@ -258,8 +275,10 @@ impl Driver {
                 self.kit.sessions.route_dialog(key.clone(), self.inbox.clone());
                 self.dialogs.push(key);
             }
-            Output::MsrpConnect { host, port } => self.link.connect(host, port),
-            Output::MsrpWrite(bytes) => self.link.write(&bytes),
+            Output::MsrpConnect { host, port, secure, fingerprints } => {
+                self.link.connect(Reach { host, port, secure, fingerprints });
+            }
+            Output::MsrpWrite(bytes) => self.link.write(bytes),
             Output::MsrpClose => self.link.close_when_flushed(),
             Output::Notice(notice) => {
                 log(&notice);
@@ -436,6 +455,7 @@ mod tests {
             timers: Timers::default(),
             msrp_host: "127.0.0.1".into(),
             msrp_port: 2855,
+            msrp_bearers: crate::bridge::Bearers::default(),
             msrp_rules: MsrpRules::default(),
             msrp_limits: Limits::default(),
             invitation_timeout: Duration::from_secs(180),

@@ -21,7 +21,7 @@ pub use self::core::{Core, CoreSettings};
 pub use dns::DnsSettings;
 pub use driver::DriverKit;
 pub use im_server_driver::run as run_im_server;
-pub use msrp::{MsrpListener, MsrpSettings};
+pub use msrp::{LinkEvent, MsrpLink, MsrpListener, MsrpSettings, MsrpTls, Reach, Service};
 pub use registrations::{KeeperWays, run as run_registrations};
 pub use sip::{SipSockets, bind as bind_sip};
 pub use sip_outbound::{Inbound, SipOutbound, SipSettings};

@@ -213,14 +213,38 @@ impl Material {
 }
 
 /// Our certificates, our own first, with its key.
-struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+pub(super) struct Identity {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivateKeyDer<'static>,
 }
 
 impl Identity {
-    fn copy(&self) -> Self {
+    pub(super) fn copy(&self) -> Self {
         Self { chain: self.chain.clone(), key: self.key.clone_key() }
+    }
+}
+
+/// Reads who we are and whom we believe, for others than SIP; where the platform trusts nobody,
+/// neither do we.
+///
+/// # Errors
+/// Gives every fault of the files.
+pub(super) fn identity_and_roots(
+    settings: &TlsSettings,
+) -> Result<(Identity, RootCertStore), Vec<TlsFault>> {
+    let mut faults = Vec::new();
+    let mut note = |fault| faults.push(fault);
+    let own = identity(settings, &mut note);
+    let roots = match settings.ca.as_deref() {
+        Some(file) => noted(authorities(CA, file), &mut note),
+        None => Some(platform().unwrap_or_else(|_| RootCertStore::empty())),
+    };
+    match (own, roots) {
+        (Some(own), Some(roots)) => Ok((own, roots)),
+        (None, Some(_)) if faults.is_empty() => {
+            Err(vec![TlsFault { key: CERTIFICATE, what: "is wanted".to_owned() }])
+        }
+        (_, _) => Err(faults),
     }
 }
 

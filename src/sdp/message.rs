@@ -1,6 +1,7 @@
 //! What an MSRP media line says (RFC 4975 section 8), and who connects (RFC 6135).
 
-use super::{Media, Sdp, find};
+use super::{Attribute, Media, Sdp, find};
+use crate::digest::Fingerprint;
 
 /// An MSRP media line with everything that belongs to it; also the model of the one we write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,9 @@ pub struct MessageMedia {
     pub max_size: Option<u64>,
     /// Whether middleboxes may anchor the media at the `c=` and `m=` lines (RFC 6714).
     pub cema: bool,
+    /// The fingerprints of which the certificate has to have one (RFC 8122 section 5); those of the
+    /// media count, or else those of the session.
+    pub fingerprints: Vec<Fingerprint>,
 }
 
 /// The transport of an MSRP media line (RFC 4975 section 8.1).
@@ -107,6 +111,7 @@ impl MessageMedia {
             direction: Direction::of(line, sdp),
             max_size: line.attribute("max-size").and_then(|size| size.trim().parse().ok()),
             cema: line.attribute("msrp-cema").is_some(),
+            fingerprints: fingerprints(line, sdp),
             path,
         }
     }
@@ -208,6 +213,20 @@ pub(super) fn path_host(path: &str) -> Option<&str> {
         None => host_port.rsplit_once(':').map_or(host_port, |(host, _)| host),
     };
     (!host.is_empty()).then_some(host)
+}
+
+fn fingerprints(line: &Media, sdp: &Sdp) -> Vec<Fingerprint> {
+    let of = |attributes: &[Attribute]| -> Vec<Fingerprint> {
+        let named = attributes.iter().filter(|it| it.name.eq_ignore_ascii_case("fingerprint"));
+        // What cannot be read must not be taken for none.
+        let read = |it: &Attribute| {
+            let value = it.value.as_deref().unwrap_or_default();
+            Fingerprint::parse(value).unwrap_or_else(Fingerprint::unreadable)
+        };
+        named.map(read).collect()
+    };
+    let own = of(&line.attributes);
+    if own.is_empty() { of(&sdp.attributes) } else { own }
 }
 
 fn words(value: Option<&str>) -> Vec<String> {

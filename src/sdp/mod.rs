@@ -138,6 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::digest::Fingerprint;
 
     #[test]
     fn an_offer_is_written_as_deployed_servers_want_it() {
@@ -164,6 +165,7 @@ mod tests {
         local.media.proto = Protocol::Tls;
         local.media.path = "msrps://[2001:db8::1]:2855/sessid;tcp".into();
         local.media.max_size = Some(100_000);
+        local.media.fingerprints = vec![Fingerprint::of(b"certificate")];
         let text = String::from_utf8(write(&local).to_vec()).unwrap();
         assert!(text.contains("o=- 3909000000 1 IN IP6 2001:db8::1\r\n"), "{text}");
         assert!(text.contains("c=IN IP6 2001:db8::1\r\n"), "{text}");
@@ -178,6 +180,26 @@ mod tests {
         let text = String::from_utf8(write(&local).to_vec()).unwrap();
         assert!(text.ends_with("a=sendrecv\r\na=msrp-cema\r\n"), "{text}");
         assert_eq!(read(&text).usable(), Ok(local.media));
+    }
+
+    /// RFC 8122 section 5: those of the media go before those of the session, and what proves
+    /// nothing is not nothing.
+    #[test]
+    fn fingerprints_are_those_of_the_media_or_of_the_session() {
+        let ours = Fingerprint::of(b"c");
+        let tls = "m=message 1 TCP/TLS/MSRP *\r\na=path:msrps://h:1/s;tcp\r\n";
+        let of = |session: &str, media: &str| {
+            read(&format!("{session}{tls}{media}")).message().unwrap().fingerprints
+        };
+        let line = format!("a=fingerprint:{ours}\r\n");
+        assert_eq!(of("", ""), []);
+        assert_eq!(of(&line, ""), std::slice::from_ref(&ours));
+        assert_eq!(of("a=fingerprint:sha-256 00:11\r\n", &line), [ours]);
+        for useless in ["sha-1 00:11", "", "nonsense"] {
+            let found = of("", &format!("a=fingerprint:{useless}\r\n"));
+            assert_eq!(found.len(), 1, "{useless}");
+            assert!(!found[0].is_of(b"c"));
+        }
     }
 
     /// RFC 6135 section 4.2, and what deployed peers make of it.
@@ -435,6 +457,7 @@ mod tests {
                 direction: Direction::SendRecv,
                 max_size: None,
                 cema: false,
+                fingerprints: Vec::new(),
             },
         }
     }
@@ -470,6 +493,7 @@ mod tests {
                     direction,
                     max_size,
                     cema,
+                    fingerprints: tls.then(|| Fingerprint::of(b"x")).into_iter().collect(),
                 };
                 Local { session_id, version, host: host.to_owned(), media }
             })

@@ -75,6 +75,11 @@ fn message(out: &mut String, media: &MessageMedia) {
     if media.cema {
         line(out, "a=msrp-cema", &[]);
     }
+    for fingerprint in &media.fingerprints {
+        let text = fingerprint.to_string();
+        let fields: Vec<&str> = text.split(' ').collect();
+        line(out, "a=fingerprint:", &fields);
+    }
 }
 
 fn refusal(out: &mut String, offered: &Media) {

@@ -9,6 +9,7 @@ mod registrations;
 mod resting;
 mod sessions;
 mod subscriptions;
+mod wires;
 
 pub use backlog::{Backlog, Content, Loss, Queued};
 pub use channels::{Channel, ChannelSettings, Channels, ChannelsFull, Hand, NewChannel, Reader};
@@ -16,7 +17,6 @@ pub use connections::Connections;
 pub use correlators::{Claim, Correlation, CorrelatorLimits, Correlators, OtherContent, Pending};
 pub use registrations::{RegistrationLetter, Registrations};
 pub use resting::Resting;
-pub use sessions::{
-    Bounds, Flushed, Inbox, Letter, MsrpArrival, NotTaken, Returned, Sessions, Start, Ticket,
-};
+pub use sessions::{Bounds, Flushed, Inbox, Letter, NotTaken, Returned, Sessions, Start, Ticket};
 pub use subscriptions::{Subscription, SubscriptionLimits, Subscriptions, SubscriptionsFull};
+pub use wires::{MsrpArrival, MsrpConnection, MsrpPort, MsrpWay, MsrpWire};

@@ -3,17 +3,15 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use dashmap::DashMap;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::wires::MsrpArrival;
 use crate::address::Address;
 use crate::bridge::Reports;
 use crate::chat::{Answer, Command, Invitation, Refusal};
 use crate::ids::SessionId;
-use crate::msrp;
 use crate::sip::{DialogKey, Hop, Message};
 
 /// Bounds of the directory.
@@ -68,19 +66,6 @@ pub enum Letter {
     Msrp(Box<MsrpArrival>),
     /// The server stops: say goodbye.
     Stop,
-}
-
-/// An MSRP connection on which the first frame has named its session.
-#[derive(Debug)]
-pub struct MsrpArrival {
-    /// The connection.
-    pub stream: TcpStream,
-    /// The parser, with what it knows of the bytes in `buffer`.
-    pub parser: msrp::Parser,
-    /// Bytes behind the first frame.
-    pub buffer: BytesMut,
-    /// The first frame.
-    pub first: msrp::Frame,
 }
 
 /// The order to open a session, for the switch of `net`.

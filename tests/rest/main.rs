@@ -4,6 +4,10 @@
 //! [`world::LIMIT`]; where nothing must come, a later event is awaited that would come behind it.
 #![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+mod bearers;
+#[path = "../transports/certificates.rs"]
+#[allow(dead_code, reason = "SIP under TLS is shown elsewhere")]
+mod certificates;
 mod channels;
 mod core;
 mod document;

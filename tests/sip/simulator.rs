@@ -57,7 +57,7 @@ pub(crate) struct Network {
     hosts: [Host; 2],
     plots: Vec<Plot>,
     /// Who answers what nobody wants.
-    local: Local,
+    local: Arc<Local>,
     pub(crate) chapters: Vec<Chapter>,
     trace: DefaultHasher,
     /// Datagrams sent.
@@ -111,7 +111,7 @@ impl Network {
             numbers: 0,
             hosts,
             plots: Vec::new(),
-            local: Local::clone(&kit(Transport::Udp, 0).local),
+            local: kit(Transport::Udp, 0).local,
             chapters: Vec::new(),
             trace: DefaultHasher::new(),
             sent: 0,

@@ -161,7 +161,7 @@ impl Conversation {
             return;
         }
         let (sdp, _) = media::parts(response.content_type(), &response.body);
-        match media::judge_answer(&self.settings, sdp.as_deref()) {
+        match media::judge_answer(&self.settings, self.msrp.local(), sdp.as_deref()) {
             Ok(peer) => {
                 if !self.chat.peer_accepted() {
                     self.leg.bye(now, None);
@@ -396,7 +396,7 @@ impl Conversation {
             Some(body) => media::parts(Some(&body.content_type), &body.bytes),
             None => (None, None),
         };
-        let end = match media::judge_answer(&self.settings, sdp.as_deref()) {
+        let end = match media::judge_answer(&self.settings, self.msrp.local(), sdp.as_deref()) {
             Ok(peer) if self.peer.as_ref().is_some_and(|known| known.path == peer.path) => {
                 self.peer = Some(peer);
                 return;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{Conversation, Output};
+use crate::bridge::Shown;
 use crate::bridge::delivery::{self, News, Then};
 use crate::bridge::media;
 use crate::bridge::received::{self, Received};
@@ -142,15 +143,30 @@ impl Conversation {
         }
     }
 
+    /// Takes the connection of one who names our MSRP session, unless it is known to be not the peer.
+    pub(super) fn msrp_accepted(&mut self, now: Instant, shown: Shown) {
+        if self.peer.as_ref().is_some_and(|peer| !peer.may_be(&shown)) {
+            self.outputs.push_back(Output::MsrpClose);
+            return;
+        }
+        self.shown = shown;
+        self.feed_msrp(now, msrp::Input::Connected);
+    }
+
     /// Opens the MSRP session towards the peer, and lets it have what came before.
     pub(super) fn open_msrp(&mut self, now: Instant, setup: msrp::Setup) {
         let Some(peer) = &self.peer else { return };
+        let mut early = self.early.take().unwrap_or_default();
+        if !early.is_empty() && !peer.may_be(&self.shown) {
+            early.clear();
+            self.outputs.push_back(Output::MsrpClose);
+        }
         if let Some((host, port)) = &peer.anchoring.place {
             self.msrp.set_anchor(host, *port);
         }
         self.msrp.open(now, peer.path.clone(), setup);
         self.timers.msrp = Some(now + self.settings.msrp_connect_timeout);
-        for input in self.early.take().unwrap_or_default() {
+        for input in early {
             self.msrp.handle(now, input);
         }
     }
@@ -161,8 +177,11 @@ impl Conversation {
         while let Some(output) = self.msrp.poll() {
             busy = true;
             match output {
-                msrp::Output::Connect { host, port, .. } => {
-                    self.outputs.push_back(Output::MsrpConnect { host, port });
+                msrp::Output::Connect { host, port, secure } => {
+                    let fingerprints = self.peer.as_ref().map(media::Peer::fingerprints);
+                    let fingerprints = fingerprints.unwrap_or_default().to_vec();
+                    let connect = Output::MsrpConnect { host, port, secure, fingerprints };
+                    self.outputs.push_back(connect);
                 }
                 msrp::Output::Write(bytes) => self.outputs.push_back(Output::MsrpWrite(bytes)),
                 msrp::Output::Close if self.goodbye => self.msrp_closes = true,
@@ -175,7 +194,12 @@ impl Conversation {
 
     fn msrp_event(&mut self, now: Instant, event: msrp::Event) {
         match event {
-            msrp::Event::Bound => self.timers.msrp = None,
+            msrp::Event::Bound => {
+                self.timers.msrp = None;
+                // A connection that was lost is replaced, and there is nothing to explain.
+                self.timers.media = None;
+            }
+            msrp::Event::Interrupted => self.broken(now, &msrp::Broken::Lost),
             msrp::Event::Message(message) => {
                 let asked =
                     ReportRequest { delivered: message.success_report, ..Default::default() };

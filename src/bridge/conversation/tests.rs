@@ -19,7 +19,7 @@ fn the_stream_opens_when_the_ack_has_brought_the_answer() {
         to.unwrap()
     );
     let opened = stage.give(&ack, ANSWER);
-    assert_eq!(opened, [Output::MsrpConnect { host: "192.0.2.9".to_owned(), port: 2855 }]);
+    assert_eq!(opened, [connect("192.0.2.9")]);
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_middlebox_is_connected_to_where_the_answer_names_one() {
             to.unwrap()
         );
         let opened = stage.give(&ack, &answer);
-        assert_eq!(opened, [Output::MsrpConnect { host: host.to_owned(), port: 2855 }]);
+        assert_eq!(opened, [connect(host)]);
     }
 }
 
@@ -55,6 +55,11 @@ fn without_an_answer_in_the_ack_the_session_ends() {
     assert!(!outputs.iter().any(|output| matches!(output, Output::MsrpConnect { .. })));
     assert!(outputs.iter().any(|output| matches!(output, Output::Notice(_))), "{outputs:?}");
     assert!(stage.sent.iter().any(|message| line(message).starts_with("BYE")));
+}
+
+fn connect(host: &str) -> Output {
+    let (host, port) = (host.to_owned(), 2855);
+    Output::MsrpConnect { host, port, secure: false, fingerprints: Vec::new() }
 }
 
 struct Stage {

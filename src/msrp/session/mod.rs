@@ -8,7 +8,8 @@
 //!   │└──open(Passive)──▶ Listening ──────────────────────────request─────────┤
 //!   └──────request─────▶ Early ──────────────────────────────open────────────┘
 //!
-//!  any ──close(), connection lost or not made, connect_wait, 481, 506, no MSRP──▶ Closed
+//!  Binding, Bound ──connection lost──▶ Connecting or Listening, once within grace
+//!  any ──close(), connection lost for good or not made, connect_wait, 481, 506, no MSRP──▶ Closed
 //! ```
 //! The active side sends a SEND without body first, because some peers choke on a first message
 //! with one; messages wait until the session is bound. A request of the peer that names our session
@@ -54,6 +55,10 @@ pub struct Session {
     /// Whether nicknames are granted here.
     is_focus: bool,
     state: State,
+    /// Who connects, and connects again.
+    setup: Option<Setup>,
+    /// Until when the connection that was lost last may be replaced.
+    lost: Option<Instant>,
     /// The latest time handed in.
     now: Option<Instant>,
     relays: Option<Chain>,
@@ -68,6 +73,8 @@ pub struct Session {
     /// What is reported on at the next `poll`.
     arrival: Option<Arrival>,
     outputs: VecDeque<Output>,
+    /// Where frames are written.
+    room: BytesMut,
     ignored: u64,
 }
 
@@ -103,6 +110,8 @@ impl Session {
             anchor: None,
             is_focus: false,
             state: State::Idle,
+            setup: None,
+            lost: None,
             now: None,
             relays: None,
             far: None,
@@ -113,6 +122,7 @@ impl Session {
             reservation: Reservation::default(),
             arrival: None,
             outputs: VecDeque::new(),
+            room: BytesMut::new(),
             ignored: 0,
         }
     }
@@ -159,6 +169,7 @@ impl Session {
     /// Starts the session once offer and answer have told the path to the peer and who connects.
     pub fn open(&mut self, now: Instant, peer: Path, setup: Setup) {
         self.now = Some(now);
+        self.setup.get_or_insert(setup);
         match self.state {
             State::Idle => {}
             State::Early => {
@@ -241,7 +252,7 @@ impl Session {
             Input::Connected => self.handle_connected(now),
             Input::Frame(frame) => self.handle_frame(now, frame),
             Input::Malformed(error) => self.handle_malformed(error),
-            Input::Closed => self.handle_closed(),
+            Input::Closed => self.handle_closed(now),
             Input::Timeout => self.handle_timeout(now),
         }
     }
@@ -326,11 +337,11 @@ impl Session {
         }
     }
 
-    fn handle_closed(&mut self) {
+    fn handle_closed(&mut self, now: Instant) {
         let relayed = self.relays.is_some();
         match self.state {
-            State::Connecting { .. } if !relayed => self.give_up(Broken::ConnectFailed),
-            State::Binding { .. } | State::Bound => self.give_up(Broken::Lost),
+            State::Connecting { .. } if !relayed => self.stay_away(Broken::ConnectFailed),
+            State::Binding { .. } | State::Bound => self.lose(now),
             State::Idle | State::Early | State::Connecting { .. } | State::Listening { .. }
                 if relayed =>
             {
@@ -345,8 +356,8 @@ impl Session {
 
     fn handle_timeout(&mut self, now: Instant) {
         match self.state {
-            State::Connecting { until } if until <= now => self.give_up(Broken::ConnectFailed),
-            State::Listening { until } if until <= now => self.give_up(Broken::BindTimeout),
+            State::Connecting { until } if until <= now => self.stay_away(Broken::ConnectFailed),
+            State::Listening { until } if until <= now => self.stay_away(Broken::BindTimeout),
             // Some peers never answer a SEND without body.
             State::Binding { until, .. } if until <= now => self.bind(now),
             State::Idle
@@ -368,6 +379,36 @@ impl Session {
             let output = relays.timeout(now, &mut self.random);
             self.carry_out(now, output);
         }
+    }
+
+    /// Replaces a lost connection, once in the time that this may take: what was not answered is
+    /// sent again under its Message-ID, by which the peer knows what it has had.
+    fn lose(&mut self, now: Instant) {
+        let next = self.far.as_ref().map(|far| far.first().clone());
+        let soon_again = self.lost.is_some_and(|until| now < until);
+        let is_over = self.limits.grace.is_zero() || self.relays.is_some() || soon_again;
+        let (Some(setup), Some(next), false) = (self.setup, next, is_over) else {
+            return self.give_up(Broken::Lost);
+        };
+        let until = now + self.limits.grace;
+        self.lost = Some(until);
+        self.outputs.push_back(Output::Event(Event::Interrupted));
+        match setup {
+            Setup::Active => {
+                self.state = State::Connecting { until };
+                self.connect_to(&next);
+            }
+            Setup::Passive => self.state = State::Listening { until },
+        }
+        let settled = self.outbox.interrupt();
+        self.settle(settled);
+        let nickname = self.reservation.drain("the connection is lost");
+        self.outputs.extend(nickname.map(Output::Event));
+    }
+
+    /// Gives up because no connection has come about: the first, or another for one that is lost.
+    fn stay_away(&mut self, first: Broken) {
+        self.give_up(if self.lost.is_some() { Broken::Lost } else { first });
     }
 
     fn connect_to(&mut self, next: &Uri) {
@@ -511,11 +552,18 @@ impl Session {
     }
 
     fn write(&mut self, frame: &Frame) {
-        let mut bytes = BytesMut::new();
-        frame.write(&mut bytes);
-        self.outputs.push_back(Output::Write(bytes.freeze()));
+        // Room is used again once what was written there has left; that of a large chunk is not kept.
+        frame.write(&mut self.room);
+        let bytes = self.room.split().freeze();
+        if bytes.len() > KEPT_ROOM {
+            self.room = BytesMut::new();
+        }
+        self.outputs.push_back(Output::Write(bytes));
     }
 }
+
+/// How many bytes a frame may have whose room is used again.
+const KEPT_ROOM: usize = 1024;
 
 /// The port registered for MSRP (RFC 4975 section 15.4).
 const MSRP_PORT: u16 = 2855;

@@ -1,7 +1,7 @@
 //! The MSRP connections of the world: who is at their ends, and what is on its way.
 
 use bytes::{Bytes, BytesMut};
-use chatbridge::bridge::Input;
+use chatbridge::bridge::{Input, Shown};
 use chatbridge::ids::SessionId;
 use chatbridge::msrp;
 
@@ -139,7 +139,7 @@ impl World {
         let end = found.map_or(End::FarEnd, |(id, _)| End::Talk(id.clone()));
         self.pipes[index].to = Some(end.clone());
         if let End::Talk(session) = &end {
-            self.feed(session, Input::MsrpConnected);
+            self.feed(session, Input::MsrpAccepted(Shown::default()));
         }
         end
     }

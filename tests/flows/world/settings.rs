@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chatbridge::bridge::delivery::SuccessOn;
-use chatbridge::bridge::{MsrpRules, PROFILES, Realm, Settings, Standing, TargetUri};
+use chatbridge::bridge::{Bearers, MsrpRules, PROFILES, Realm, Settings, Standing, TargetUri};
 use chatbridge::im_server;
 use chatbridge::msrp;
 use chatbridge::sip::{Credentials, DATAGRAM, Password, Status, Timers};
@@ -26,6 +26,7 @@ pub(super) fn of_bridge() -> Settings {
         session_timer: None,
         msrp_host: "127.0.0.1".into(),
         msrp_port: 2855,
+        msrp_bearers: Bearers::default(),
         msrp_rules: MsrpRules::default(),
         msrp_limits: msrp::Limits::default(),
         invitation_timeout: Duration::from_secs(180),

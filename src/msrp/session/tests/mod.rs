@@ -47,6 +47,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod binding;
+mod lost;
 mod peers;
 mod receiving;
 mod relayed;
@@ -208,6 +209,7 @@ fn shown(output: &Output) -> String {
         Output::Write(bytes) => shown_frame(&parsed(bytes)),
         Output::Close => "close".to_owned(),
         Output::Event(Event::Bound) => "bound".to_owned(),
+        Output::Event(Event::Interrupted) => "interrupted".to_owned(),
         Output::Event(Event::Message(Incoming { message_id, content_type, body, .. })) => {
             format!("message {message_id} {content_type} {}", String::from_utf8_lossy(body))
         }

@@ -1,0 +1,235 @@
+//! How fast SENDs are answered over one connection of loopback, beside a raw echo in the same run:
+//! `cargo bench --bench msrp_echo`.
+//!
+//! Ours is the receiving engine as the product has it: listener, link and session machine in one
+//! thread. The echo finds end-lines with `memmem`, reads nothing else, and writes a 200 of like
+//! size. One client serves both in turns, and the best round of each counts: what else runs on the
+//! machine disturbs all alike.
+#![allow(clippy::print_stdout, missing_docs)]
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chatbridge::ids::Random;
+use chatbridge::msrp::{Input, Limits, Output, Path, Session, Setup, Uri};
+use chatbridge::net::{LinkEvent, MsrpLink, MsrpListener, MsrpSettings};
+use chatbridge::store::{Bounds, Inbox, Letter, Sessions};
+use memchr::memmem::Finder;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+fn main() -> io::Result<()> {
+    println!("| window | body | ours | raw echo | ours / echo |");
+    println!("|---|---|---|---|---|");
+    for (window, body) in [(64, 200), (64, 2048), (1, 200)] {
+        let (mut ours, mut echo) = (Peer::connect(ours()?, body)?, Peer::connect(echo()?, body)?);
+        let (mut best, mut halves) = ([f64::INFINITY; 2], [Duration::MAX; 2]);
+        for _ in 0..ROUNDS {
+            for (peer, (best, half)) in
+                [&mut ours, &mut echo].into_iter().zip(best.iter_mut().zip(&mut halves))
+            {
+                let (seconds, p50) = peer.round(window)?;
+                *best = best.min(seconds);
+                *half = (*half).min(p50);
+            }
+        }
+        if window == 1 {
+            let [ours, echo] = halves.map(|half| half.as_secs_f64() * 1e6);
+            println!("| 1 | {body} | p50 {ours:.1} µs | {echo:.1} µs | {:.2} |", ours / echo);
+        } else {
+            let [ours, echo] = best.map(|seconds| 1e-3 / seconds);
+            println!("| {window} | {body} | {ours:.0} k/s | {echo:.0} k/s | {:.2} |", ours / echo);
+        }
+    }
+    Ok(())
+}
+
+const ROUNDS: usize = 8;
+const ROUND: Duration = Duration::from_millis(400);
+const SESSION: &str = "session";
+/// How many different messages there are.
+const MESSAGES: usize = 8192;
+
+/// The client on one connection.
+struct Peer {
+    stream: TcpStream,
+    messages: Vec<Vec<u8>>,
+    next: usize,
+    end_lines: Finder<'static>,
+}
+
+impl Peer {
+    fn connect(place: SocketAddr, body: usize) -> io::Result<Self> {
+        let stream = TcpStream::connect(place)?;
+        stream.set_nodelay(true)?;
+        let messages = (0..MESSAGES).map(|at| send(place, at, body)).collect();
+        Ok(Self { stream, messages, next: 0, end_lines: Finder::new(b"\r\n-------") })
+    }
+
+    /// Keeps `window` messages in flight for a while; gives the seconds per message, and half of
+    /// the waits are shorter than the second number.
+    fn round(&mut self, window: usize) -> io::Result<(f64, Duration)> {
+        let (begun, mut answered, mut waits) = (Instant::now(), 0_usize, Vec::new());
+        let (mut seen, mut out) = (vec![0; 64 * 1024], Vec::new());
+        let (mut kept, mut free) = (0, window);
+        while begun.elapsed() < ROUND || free < window {
+            if begun.elapsed() < ROUND {
+                out.clear();
+                for _ in 0..std::mem::take(&mut free) {
+                    out.extend_from_slice(&self.messages[self.next % MESSAGES]);
+                    self.next += 1;
+                }
+            } else {
+                out.clear();
+            }
+            let asked = Instant::now();
+            self.stream.write_all(&out)?;
+            let read = self.stream.read(&mut seen[kept..])?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            waits.push(asked.elapsed());
+            let (count, rest) = count(&self.end_lines, &seen[..kept + read]);
+            seen.copy_within(rest..kept + read, 0);
+            kept = kept + read - rest;
+            answered += count;
+            free += count;
+        }
+        waits.sort_unstable();
+        let seconds = begun.elapsed().as_secs_f64() / answered as f64;
+        Ok((seconds, waits[waits.len() / 2]))
+    }
+}
+
+/// Counts frames, and tells where the last whole one ends.
+fn count(end_lines: &Finder<'_>, bytes: &[u8]) -> (usize, usize) {
+    let (mut count, mut rest) = (0, 0);
+    for at in end_lines.find_iter(bytes) {
+        let Some(length) = bytes[at + 9..].iter().position(|byte| *byte == b'\n') else { break };
+        count += 1;
+        rest = at + 9 + length + 1;
+    }
+    (count, rest)
+}
+
+fn send(place: SocketAddr, at: usize, body: usize) -> Vec<u8> {
+    let text = "x".repeat(body);
+    format!(
+        "MSRP tid{at:08} SEND\r\nTo-Path: msrp://{place}/{SESSION};tcp\r\n\
+         From-Path: msrp://127.0.0.1:9/peer-of-the-session;tcp\r\nMessage-ID: message-{at:08}\r\n\
+         Byte-Range: 1-{body}/{body}\r\nFailure-Report: yes\r\nSuccess-Report: no\r\n\
+         Content-Type: text/plain;charset=UTF-8\r\n\r\n{text}\r\n-------tid{at:08}$\r\n"
+    )
+    .into_bytes()
+}
+
+/// Starts the echo.
+fn echo() -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let place = listener.local_addr()?;
+    thread::spawn(move || -> io::Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        let end_lines = Finder::new(b"\r\n-------");
+        let (mut seen, mut out, mut kept) = (vec![0; 64 * 1024], Vec::new(), 0);
+        loop {
+            let read = stream.read(&mut seen[kept..])?;
+            if read == 0 {
+                return Ok(());
+            }
+            let bytes = &seen[..kept + read];
+            let mut rest = 0;
+            out.clear();
+            for at in end_lines.find_iter(bytes) {
+                let Some(length) = bytes[at + 9..].iter().position(|byte| *byte == b'\n') else {
+                    break;
+                };
+                let tid = &bytes[at + 9..at + 9 + length - 2];
+                out.extend_from_slice(b"MSRP ");
+                out.extend_from_slice(tid);
+                out.extend_from_slice(LIKE_A_RESPONSE);
+                out.extend_from_slice(tid);
+                out.extend_from_slice(b"$\r\n");
+                rest = at + 9 + length + 1;
+            }
+            let end = kept + read;
+            seen.copy_within(rest..end, 0);
+            kept = end - rest;
+            stream.write_all(&out)?;
+        }
+    });
+    Ok(place)
+}
+
+const LIKE_A_RESPONSE: &[u8] =
+    b" 200 OK\r\nTo-Path: msrp://127.0.0.1:9/peer-of-the-session;tcp\r\n\
+    From-Path: msrp://127.0.0.1:34567/session;tcp\r\n-------";
+
+/// Starts the engine.
+fn ours() -> io::Result<SocketAddr> {
+    let (told, place) = mpsc::channel();
+    thread::spawn(move || -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+            let settings = MsrpSettings::default();
+            let listener = MsrpListener::bind(anywhere, 1, settings.clone()).await?;
+            let place = listener.local_addr()?;
+            let sessions = Arc::new(Sessions::new(Bounds::default()).0);
+            let (inbox, letters) = Inbox::new(8);
+            sessions.route_msrp(SESSION, inbox);
+            let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+            tokio::spawn(listener.run(Arc::clone(&sessions), stop, tasks));
+            let link = MsrpLink::new(settings, sessions, SESSION);
+            told.send(place).map_err(io::Error::other)?;
+            serve(place, link, letters).await;
+            Ok(())
+        })
+    });
+    place.recv().map_err(io::Error::other)
+}
+
+/// Drives the session as the driver of a conversation does it.
+async fn serve(
+    place: SocketAddr,
+    mut link: MsrpLink,
+    mut letters: tokio::sync::mpsc::Receiver<Letter>,
+) {
+    let local = Uri::parse(&format!("msrp://{place}/{SESSION};tcp")).expect("a URI");
+    let mut session = Session::new(local, Limits::default(), Random::seeded(1));
+    let peer = Path::parse("msrp://127.0.0.1:9/peer-of-the-session;tcp").expect("a path");
+    session.open(Instant::now(), peer, Setup::Passive);
+    loop {
+        carry_out(&mut session, &mut link);
+        let mut next = tokio::select! {
+            letter = letters.recv() => match letter {
+                Some(Letter::Msrp(arrival)) => link.adopt(*arrival).map(LinkEvent::Frame),
+                Some(_) => None,
+                None => return,
+            },
+            event = link.next() => Some(event),
+        };
+        while let Some(event) = next {
+            let input = match event {
+                LinkEvent::Connected => Input::Connected,
+                LinkEvent::Frame(frame) => Input::Frame(frame),
+                LinkEvent::Malformed(why) => Input::Malformed(why),
+                LinkEvent::Closed => return,
+            };
+            session.handle(Instant::now(), input);
+            carry_out(&mut session, &mut link);
+            next = link.buffered();
+        }
+    }
+}
+
+fn carry_out(session: &mut Session, link: &mut MsrpLink) {
+    while let Some(output) = session.poll() {
+        if let Output::Write(bytes) = output {
+            link.write(bytes);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Opening a connection to where a peer's description says.
+
+use std::io;
+
+use bytes::Bytes;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::MsrpSettings;
+use super::line::Line;
+use super::link::Reach as Goal;
+use super::wire::ByteWire;
+use crate::bridge::Shown;
+use crate::reach::{Reach, reach};
+
+/// Opens a connection, with its handshake where there is one.
+pub(super) async fn dial(goal: Goal, settings: MsrpSettings) -> io::Result<Line> {
+    let stream = timeout(settings.connect_timeout, connect(&goal, &settings)).await??;
+    let limits = settings.limits;
+    if !goal.secure {
+        return Ok(Line::new(Box::new(ByteWire::new(stream)), limits, Shown::default()));
+    }
+    let tls = settings.tls.ok_or_else(|| io::Error::other("TLS is not set up"))?;
+    let host = goal.host.trim_matches(['[', ']']);
+    let stream = tls.connect(stream, (host, goal.fingerprints)).await?;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let certificate = certificate.map(|it| Bytes::copy_from_slice(it));
+    let shown = Shown { secure: true, certificate };
+    Ok(Line::new(Box::new(ByteWire::new(stream)), limits, shown))
+}
+
+async fn connect(goal: &Goal, settings: &MsrpSettings) -> io::Result<TcpStream> {
+    let host = goal.host.trim_matches(['[', ']']);
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in lookup_host((host, goal.port)).await? {
+        let why = match reach(address.ip()) {
+            Reach::Private(why) if !settings.allow_private_dial => Some(why),
+            // A lab may well sit on link-local addresses.
+            Reach::Never(why) if !settings.allow_private_dial || why != "link-local" => Some(why),
+            Reach::Global | Reach::Private(_) | Reach::Never(_) => None,
+        };
+        if let Some(why) = why {
+            last = io::Error::new(io::ErrorKind::PermissionDenied, format!("{address} is {why}"));
+            continue;
+        }
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}

@@ -1,0 +1,157 @@
+//! Frames on a stream of bytes: TCP, or TLS over it.
+
+use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+use crate::store::MsrpWire;
+
+/// A stream of bytes that carries frames.
+#[derive(Debug)]
+pub(super) struct ByteWire<S> {
+    stream: S,
+    outgoing: Outgoing,
+    /// TLS may still hold what it has taken.
+    is_held: bool,
+}
+
+impl<S> ByteWire<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, outgoing: Outgoing::default(), is_held: false }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> MsrpWire for ByteWire<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+        into.reserve(READ_SIZE);
+        pin!(self.stream.read_buf(into)).poll(cx)
+    }
+
+    fn push(&mut self, frame: Bytes) {
+        self.outgoing.push(frame);
+    }
+
+    fn waiting(&self) -> usize {
+        self.outgoing.length
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.outgoing.length > 0 {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let slices = self.outgoing.slices(&mut slices);
+            let stream = Pin::new(&mut self.stream);
+            let written = ready!(stream.poll_write_vectored(cx, slices))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.outgoing.advance(written);
+            self.is_held = true;
+        }
+        if self.is_held {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.is_held = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// How much is read at once, in bytes.
+const READ_SIZE: usize = 32 * 1024;
+/// How many parts leave at once.
+const SLICES: usize = 16;
+
+/// What waits to leave: small frames together, large ones as they are.
+#[derive(Debug, Default)]
+struct Outgoing {
+    parts: VecDeque<Bytes>,
+    /// What stands behind the parts.
+    tail: BytesMut,
+    length: usize,
+}
+
+impl Outgoing {
+    fn push(&mut self, frame: Bytes) {
+        self.length += frame.len();
+        if frame.len() <= COPIED {
+            self.tail.extend_from_slice(&frame);
+            return;
+        }
+        if !self.tail.is_empty() {
+            self.parts.push_back(self.tail.split().freeze());
+        }
+        self.parts.push_back(frame);
+    }
+
+    fn slices<'a, 'b>(&'a self, room: &'b mut [IoSlice<'a>; SLICES]) -> &'b [IoSlice<'a>] {
+        let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
+        let parts = self.parts.iter().map(|part| &part[..]).chain(tail);
+        let mut count = 0;
+        for (slot, part) in room.iter_mut().zip(parts) {
+            *slot = IoSlice::new(part);
+            count += 1;
+        }
+        &room[..count]
+    }
+
+    fn advance(&mut self, written: usize) {
+        self.length = self.length.saturating_sub(written);
+        let mut left = written;
+        while let Some(part) = self.parts.front_mut() {
+            if left < part.len() {
+                part.advance(left);
+                return;
+            }
+            left -= part.len();
+            self.parts.pop_front();
+        }
+        self.tail.advance(left.min(self.tail.len()));
+        if self.tail.is_empty() {
+            // What a burst has needed is given back.
+            if self.tail.capacity() > KEPT {
+                self.tail = BytesMut::new();
+            } else {
+                self.tail.clear();
+            }
+        }
+    }
+}
+
+/// A frame of up to so many bytes is cheaper to copy than to send apart.
+const COPIED: usize = 4096;
+/// How much room for what leaves is kept while nothing does, in bytes.
+const KEPT: usize = 2048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leaves_keeps_its_order_however_it_is_cut() {
+        let frames = [10, 5000, 20, 30, 9000, 4096, 4097, 1];
+        for step in [1, 7, 4096, 5000, 100_000] {
+            let mut outgoing = Outgoing::default();
+            let mut expected = Vec::new();
+            for (at, length) in frames.into_iter().enumerate() {
+                let frame = vec![u8::try_from(at).unwrap_or(0); length];
+                expected.extend_from_slice(&frame);
+                outgoing.push(frame.into());
+            }
+            let mut seen = Vec::new();
+            while outgoing.length > 0 {
+                let mut room = [IoSlice::new(&[]); SLICES];
+                let all: Vec<u8> =
+                    outgoing.slices(&mut room).iter().flat_map(|slice| slice.to_vec()).collect();
+                let written = step.min(all.len());
+                seen.extend_from_slice(&all[..written]);
+                outgoing.advance(written);
+            }
+            assert_eq!(seen, expected);
+            assert!(outgoing.tail.capacity() <= KEPT && outgoing.parts.is_empty());
+        }
+    }
+}

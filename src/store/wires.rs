@@ -1,0 +1,74 @@
+//! MSRP connections on their way from where they are accepted to the sessions that they are for.
+
+use std::fmt::Debug;
+use std::io;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::mpsc;
+
+use crate::bridge::Shown;
+use crate::msrp::{Frame, ParseError, Parser};
+
+/// What carries the frames of MSRP: a stream of bytes, or messages of WebSocket.
+///
+/// Nothing is lost when a poll is not followed by another: what a wire has not written it keeps.
+pub trait MsrpWire: Debug + Send {
+    /// Reads what has come and puts it behind `into`; gives how much, and 0 at the end.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>>;
+
+    /// Queues one frame.
+    fn push(&mut self, frame: Bytes);
+
+    /// Tells how many bytes are queued.
+    fn waiting(&self) -> usize;
+
+    /// Writes what is queued; ready when nothing is.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+/// An MSRP connection on which a frame has named its session.
+#[derive(Debug)]
+pub struct MsrpArrival {
+    /// That frame.
+    pub first: Frame,
+    /// What the peer has shown of itself.
+    pub shown: Shown,
+    /// The connection, or the session's part in it.
+    pub way: MsrpWay,
+}
+
+/// How a session has its connection.
+#[derive(Debug)]
+pub enum MsrpWay {
+    /// For itself.
+    Own(Box<MsrpConnection>),
+    /// Together with others (RFC 4975 section 5.4).
+    Shared(MsrpPort),
+}
+
+/// A connection with what is known of the bytes that have come on it.
+#[derive(Debug)]
+pub struct MsrpConnection {
+    /// The connection.
+    pub wire: Box<dyn MsrpWire>,
+    /// The parser, with what it knows of the bytes in `incoming`.
+    pub parser: Parser,
+    /// The bytes that are not parsed yet.
+    pub incoming: BytesMut,
+}
+
+/// The part that one session has in a connection; dropped, the session has left it.
+#[derive(Debug)]
+pub struct MsrpPort {
+    /// What comes for the session; closed with the connection.
+    pub news: mpsc::Receiver<Result<Frame, ParseError>>,
+    /// What leaves, frame by frame; all sessions of the connection share the queue.
+    pub frames: mpsc::Sender<Bytes>,
+}
