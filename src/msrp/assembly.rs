@@ -4,15 +4,17 @@
 //! grows with the octets that have really come, never with what a header field promises.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::event::Incoming;
-use super::frame::{Continuation, FailureReport, Frame};
+use super::frame::{Continuation, FailureReport, Frame, Header};
 use super::limits::Limits;
+use super::marks::Marks;
+use super::text::Text;
 use super::uri::Path;
+use crate::ids::Random;
 
 /// The messages of one session of which only a part has come.
 #[derive(Debug)]
@@ -21,8 +23,8 @@ pub(super) struct Assembly {
     open: BTreeMap<String, Half>,
     /// Messages that were refused and whose further chunks are refused too, the oldest first.
     refused: VecDeque<String>,
-    /// Message-ID and content of messages that are complete, the oldest first.
-    complete: VecDeque<(String, u64)>,
+    /// Messages that are complete.
+    complete: Marks,
 }
 
 /// What a chunk has led to.
@@ -53,8 +55,9 @@ pub(super) struct Stalled {
 pub(super) struct Refused(pub(super) u16);
 
 impl Assembly {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, open: BTreeMap::new(), refused: VecDeque::new(), complete: VecDeque::new() }
+    pub(super) fn new(limits: Limits, random: &mut Random) -> Self {
+        let complete = Marks::new(random);
+        Self { limits, open: BTreeMap::new(), refused: VecDeque::new(), complete }
     }
 
     /// Takes a SEND with a body. `message_id` stands in where the frame has none.
@@ -97,7 +100,7 @@ impl Assembly {
 
     /// Forgets the message that was complete last: should it come again, it is one anew.
     pub(super) fn forget_last(&mut self) {
-        self.complete.pop_back();
+        self.complete.forget_last();
     }
 
     /// Refuses what has stood still for too long.
@@ -167,25 +170,16 @@ impl Assembly {
     /// Compares with the messages before: a message sent again after a failure keeps its
     /// Message-ID (RFC 4975 section 5.4), but there are peers that use one for all they send.
     fn is_repeated(&mut self, whole: &Incoming) -> bool {
-        let mut hasher = DefaultHasher::new();
-        (&whole.content_type, &whole.body).hash(&mut hasher);
-        let mark = (whole.message_id.clone(), hasher.finish());
-        if self.complete.contains(&mark) {
-            return true;
-        }
-        self.complete.push_back(mark);
-        if self.complete.len() > REMEMBERED {
-            self.complete.pop_front();
-        }
-        false
+        let Incoming { message_id, content_type, body, .. } = whole;
+        self.complete.is_repeated([message_id.as_bytes(), content_type.as_bytes(), body])
     }
 }
 
 /// What the header fields of a message say of it.
 #[derive(Debug)]
 struct Label {
-    content_type: Option<String>,
-    headers: Vec<(String, String)>,
+    content_type: Option<Text>,
+    headers: Vec<Header>,
     success_report: bool,
     failure_report: FailureReport,
 }
@@ -230,10 +224,14 @@ impl Label {
         if self.content_type.is_none()
             && let Some(content_type) = &frame.content_type
         {
-            self.content_type = Some(content_type.to_string());
-            let named =
-                |header: &super::Header| (header.name.to_string(), header.value.to_string());
-            self.headers = frame.headers.iter().map(named).collect();
+            // What is kept while the rest is waited for does not keep what was read with it.
+            let copied = |text: &Text| Text::copied(text.as_bytes());
+            let header = |header: &Header| Header {
+                name: copied(&header.name),
+                value: copied(&header.value),
+            };
+            self.content_type = Some(copied(content_type));
+            self.headers = frame.headers.iter().map(header).collect();
         }
     }
 
@@ -241,11 +239,11 @@ impl Label {
         let content_type = match self.content_type {
             Some(content_type) => content_type,
             // Bodiless, as far as the receiver is concerned; nothing can be rendered.
-            None if body.is_empty() => String::new(),
+            None if body.is_empty() => Text::default(),
             None => return Err(Refused(400)),
         };
         Ok(Incoming {
-            message_id: message_id.to_owned(),
+            message_id: Text::copied(message_id.as_bytes()),
             content_type,
             headers: self.headers,
             body,
@@ -371,8 +369,6 @@ fn offset(place: u64) -> usize {
 const ROOM: usize = 2;
 /// Pieces with gaps between them that one message may have.
 const MAX_ISLANDS: usize = 64;
-/// Complete messages that are remembered.
-const REMEMBERED: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -382,8 +378,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::frame::{ByteRange, Method, TransactionId};
-    use super::super::text::Text;
-    use super::super::uri::Path;
     use super::*;
 
     #[test]
@@ -396,8 +390,8 @@ mod tests {
             panic!("not whole")
         };
         assert_eq!(whole.body.as_ptr(), body.as_ptr());
-        assert_eq!(whole.content_type, "text/plain");
-        assert_eq!(whole.headers, [("Content-Disposition".to_owned(), "inline".to_owned())]);
+        assert_eq!(whole.content_type.as_str(), "text/plain");
+        assert_eq!(whole.headers, frame.headers);
     }
 
     #[test]
@@ -588,7 +582,8 @@ mod tests {
     }
 
     fn assembly() -> Assembly {
-        Assembly::new(Limits { max_message: 1000, ..Limits::default() })
+        let limits = Limits { max_message: 1000, ..Limits::default() };
+        Assembly::new(limits, &mut Random::seeded(1))
     }
 
     fn give(
