@@ -60,20 +60,21 @@ impl Assembly {
         Self { limits, open: BTreeMap::new(), refused: VecDeque::new(), complete }
     }
 
-    /// Takes a SEND with a body. `message_id` stands in where the frame has none.
+    /// Takes the body of a SEND that has one. `message_id` stands in where the frame has none.
     pub(super) fn take(
         &mut self,
         now: Instant,
-        frame: &Frame,
-        message_id: &str,
+        frame: &mut Frame,
+        message_id: &Text,
     ) -> Result<Taken, Refused> {
         let last = frame.flag != Continuation::More;
-        let refused = self.refused.iter().position(|refused| refused == message_id);
+        let named = |refused: &String| refused.as_bytes() == message_id.as_bytes();
+        let refused = self.refused.iter().position(named);
         if last && let Some(place) = refused {
             self.refused.remove(place);
         }
         if frame.flag == Continuation::Abort {
-            self.open.remove(message_id);
+            self.open.remove(message_id.as_str());
             return Ok(Taken::Nothing);
         }
         if refused.is_some() {
@@ -81,7 +82,7 @@ impl Assembly {
         }
         let outcome = self.add(now, frame, message_id);
         if outcome.is_err() {
-            self.refuse(message_id, last);
+            self.refuse(message_id.as_str(), last);
         }
         let Some(whole) = outcome? else { return Ok(Taken::Nothing) };
         if self.is_repeated(&whole) { Ok(Taken::Repeated(whole)) } else { Ok(Taken::Whole(whole)) }
@@ -126,8 +127,8 @@ impl Assembly {
     fn add(
         &mut self,
         now: Instant,
-        frame: &Frame,
-        message_id: &str,
+        frame: &mut Frame,
+        message_id: &Text,
     ) -> Result<Option<Incoming>, Refused> {
         let range = frame.byte_range;
         if range.is_some_and(|range| !range.is_sound()) {
@@ -136,30 +137,33 @@ impl Assembly {
         // A chunk without range is the first one (RFC 4975 section 7.1.1).
         let start = range.map_or(0, |range| range.start - 1);
         let total = range.and_then(|range| range.total);
-        let body = frame.body.clone().unwrap_or_default();
+        let body = frame.body.take().unwrap_or_default();
         let end = start.saturating_add(body.len() as u64);
         if end.max(total.unwrap_or(0)) > self.limits.max_message as u64 {
             return Err(Refused(413));
         }
         let complete = frame.flag == Continuation::Complete;
-        if complete && start == 0 && !self.open.contains_key(message_id) {
+        // Nearly every message is one chunk, and none is under way beside it.
+        let is_open = !self.open.is_empty() && self.open.contains_key(message_id.as_str());
+        if complete && start == 0 && !is_open {
             return Label::of(frame).finish(message_id, body).map(Some);
         }
         // Without a name of its own a chunk cannot find its message.
         if frame.message_id.is_none() {
             return Err(Refused(400));
         }
-        if !self.open.contains_key(message_id) && self.open.len() >= self.limits.max_open_messages {
+        if !is_open && self.open.len() >= self.limits.max_open_messages {
             return Err(Refused(413));
         }
         let held: usize = self.open.values().map(Half::held).sum();
         if held.saturating_add(body.len()) > self.limits.max_message.saturating_mul(ROOM) {
             return Err(Refused(413));
         }
-        let half = self.open.entry(message_id.to_owned()).or_insert_with(|| Half::new(now, frame));
-        half.add(now, frame, Place { start, total, end: complete.then_some(end) }, &body)?;
+        let place = Place { start, total, end: complete.then_some(end) };
+        let half = self.open.entry(message_id.to_string()).or_insert_with(|| Half::new(now, frame));
+        half.add(now, frame, place, &body)?;
         match half.whole() {
-            Some(body) => match self.open.remove(message_id) {
+            Some(body) => match self.open.remove(message_id.as_str()) {
                 Some(half) => half.label.finish(message_id, body).map(Some),
                 None => Ok(None),
             },
@@ -235,7 +239,7 @@ impl Label {
         }
     }
 
-    fn finish(self, message_id: &str, body: Bytes) -> Result<Incoming, Refused> {
+    fn finish(self, message_id: &Text, body: Bytes) -> Result<Incoming, Refused> {
         let content_type = match self.content_type {
             Some(content_type) => content_type,
             // Bodiless, as far as the receiver is concerned; nothing can be rendered.
@@ -243,7 +247,7 @@ impl Label {
             None => return Err(Refused(400)),
         };
         Ok(Incoming {
-            message_id: Text::copied(message_id.as_bytes()),
+            message_id: message_id.clone(),
             content_type,
             headers: self.headers,
             body,
@@ -386,7 +390,7 @@ mod tests {
         let mut frame = chunk("m", "1-5/5", "hello", '$');
         frame.byte_range = None;
         let body = frame.body.clone().unwrap();
-        let Ok(Taken::Whole(whole)) = assembly.take(Instant::now(), &frame, "m") else {
+        let Ok(Taken::Whole(whole)) = assembly.take(Instant::now(), &mut frame, &"m".into()) else {
             panic!("not whole")
         };
         assert_eq!(whole.body.as_ptr(), body.as_ptr());
@@ -515,15 +519,15 @@ mod tests {
         let mut assembly = assembly();
         let start = Instant::now();
         assert_eq!(assembly.next_timeout(), None);
-        let first = chunk("m", "1-2/4", "ab", '+');
-        assert_eq!(assembly.take(start, &first, "m"), Ok(Taken::Nothing));
+        let mut first = chunk("m", "1-2/4", "ab", '+');
+        assert_eq!(assembly.take(start, &mut first, &"m".into()), Ok(Taken::Nothing));
         let end = start + Duration::from_secs(30);
         assert_eq!(assembly.next_timeout(), Some(end));
         assert_eq!(assembly.expire(end - Duration::from_secs(1)), []);
         let [stalled] = <[Stalled; 1]>::try_from(assembly.expire(end)).unwrap();
         assert_eq!((stalled.received, stalled.total), (2, Some(4)));
-        let second = chunk("m", "3-4/4", "cd", '$');
-        assert_eq!(assembly.take(end, &second, "m"), Err(Refused(413)));
+        let mut second = chunk("m", "3-4/4", "cd", '$');
+        assert_eq!(assembly.take(end, &mut second, &"m".into()), Err(Refused(413)));
     }
 
     #[test]
@@ -549,12 +553,14 @@ mod tests {
         let mut assembly = assembly();
         let mut untyped = chunk("m", "1-2/2", "ab", '$');
         untyped.content_type = None;
-        assert_eq!(assembly.take(Instant::now(), &untyped, "m"), Err(Refused(400)));
+        let now = Instant::now();
+        assert_eq!(assembly.take(now, &mut untyped, &"m".into()), Err(Refused(400)));
         let mut nameless = chunk("m", "1-2/2", "ab", '$');
         nameless.message_id = None;
-        assert!(matches!(assembly.take(Instant::now(), &nameless, "drawn"), Ok(Taken::Whole(_))));
+        let taken = assembly.take(now, &mut nameless.clone(), &"drawn".into());
+        assert!(matches!(taken, Ok(Taken::Whole(_))));
         nameless.flag = Continuation::More;
-        assert_eq!(assembly.take(Instant::now(), &nameless, "drawn2"), Err(Refused(400)));
+        assert_eq!(assembly.take(now, &mut nameless, &"drawn2".into()), Err(Refused(400)));
     }
 
     proptest! {
@@ -593,7 +599,7 @@ mod tests {
         body: &str,
         flag: char,
     ) -> Result<Taken, Refused> {
-        assembly.take(Instant::now(), &chunk(id, range, body, flag), id)
+        assembly.take(Instant::now(), &mut chunk(id, range, body, flag), &id.into())
     }
 
     fn text(taken: Result<Taken, Refused>) -> Result<Option<String>, Refused> {
@@ -613,10 +619,7 @@ mod tests {
         let (start, end, total) = (start.parse().unwrap(), end.parse().ok(), total.parse().ok());
         frame.message_id = Some(Text::new(id));
         frame.byte_range = Some(ByteRange { start, end, total });
-        frame.headers = vec![super::super::Header {
-            name: "Content-Disposition".into(),
-            value: "inline".into(),
-        }];
+        frame.headers = vec![Header { name: "Content-Disposition".into(), value: "inline".into() }];
         frame.content_type = Some(Text::new("text/plain"));
         frame.body = Some(Bytes::copy_from_slice(body.as_bytes()));
         frame.flag = Continuation::from_octet(u8::try_from(flag).unwrap()).unwrap();

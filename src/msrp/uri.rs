@@ -102,6 +102,12 @@ impl Uri {
         self.session_id.map(|span| span.of(&self.text))
     }
 
+    /// Tells whether this is the session-id.
+    #[must_use]
+    pub fn is_of_session(&self, session_id: &str) -> bool {
+        self.session_id_bytes() == Some(session_id.as_bytes())
+    }
+
     /// Gives the transport, which every URI should name and some forget.
     #[must_use]
     pub fn transport(&self) -> Option<&str> {
