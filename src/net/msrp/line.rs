@@ -17,8 +17,6 @@ pub(super) struct Line {
     incoming: BytesMut,
     /// What the peer has shown of itself.
     pub(super) shown: Shown,
-    /// How many frames were taken since bytes were last moved.
-    taken: usize,
     /// The peer does not speak MSRP: what it says is not listened to any more.
     deaf: bool,
 }
@@ -27,13 +25,13 @@ impl Line {
     /// Takes a connection on which nothing has come yet.
     pub(super) fn new(wire: Box<dyn MsrpWire>, limits: Limits, shown: Shown) -> Self {
         let (parser, incoming) = (Parser::new(limits), BytesMut::new());
-        Self { wire, parser, incoming, shown, taken: 0, deaf: false }
+        Self { wire, parser, incoming, shown, deaf: false }
     }
 
     /// Takes a connection from where it was accepted.
     pub(super) fn resume(connection: MsrpConnection, shown: Shown) -> Self {
         let MsrpConnection { wire, parser, incoming } = connection;
-        Self { wire, parser, incoming, shown, taken: 0, deaf: false }
+        Self { wire, parser, incoming, shown, deaf: false }
     }
 
     /// Gives the connection away.
@@ -41,18 +39,11 @@ impl Line {
         MsrpConnection { wire: self.wire, parser: self.parser, incoming: self.incoming }
     }
 
-    /// Gives the next frame of what was read. Of many, the first are answered while the others are
-    /// taken, so that the peer has something to do meanwhile.
+    /// Gives the next frame of what was read.
     pub(super) fn parsed(&mut self) -> Option<Result<Frame, ParseError>> {
         if self.deaf {
             self.incoming.clear();
             return None;
-        }
-        self.taken += 1;
-        if self.taken > AT_ONCE {
-            self.taken = 1;
-            // That the connection is broken is seen again when bytes are moved.
-            drop(self.try_flush());
         }
         match self.parser.next(&mut self.incoming) {
             Ok(frame) => frame.map(Ok),
@@ -110,7 +101,6 @@ impl Line {
     }
 
     fn poll_transfer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.taken = 0;
         if let Poll::Ready(Err(error)) = self.wire.poll_flush(cx) {
             return Poll::Ready(Err(error));
         }
@@ -130,27 +120,17 @@ impl Line {
     }
 }
 
-/// How many frames are taken before what was written meanwhile leaves.
-const AT_ONCE: usize = 32;
 /// How many bytes may wait to leave before reading stops.
 const HIGH_WATER: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
 
     /// A connection on which one piece of bytes comes, and nothing after it.
     #[derive(Debug)]
-    struct Once {
-        comes: Option<Vec<u8>>,
-        waiting: usize,
-        /// How many bytes have left.
-        left: Arc<AtomicUsize>,
-    }
+    struct Once(Option<&'static [u8]>);
 
     impl MsrpWire for Once {
         fn poll_read(
@@ -159,29 +139,29 @@ mod tests {
             into: &mut BytesMut,
         ) -> Poll<io::Result<usize>> {
             into.reserve(64 * 1024);
-            let Some(bytes) = self.comes.take() else { return Poll::Pending };
-            into.extend_from_slice(&bytes);
+            let Some(bytes) = self.0.take() else { return Poll::Pending };
+            into.extend_from_slice(bytes);
             Poll::Ready(Ok(bytes.len()))
         }
 
-        fn push(&mut self, frame: Bytes) {
-            self.waiting += frame.len();
-        }
+        fn push(&mut self, _frame: Bytes) {}
 
         fn waiting(&self) -> usize {
-            self.waiting
+            0
         }
 
         fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            self.left.fetch_add(std::mem::take(&mut self.waiting), Ordering::Relaxed);
             Poll::Ready(Ok(()))
         }
     }
 
     #[test]
     fn a_connection_on_which_nothing_happens_holds_no_buffer() {
-        for (bytes, is_whole) in [(FRAME, true), (&FRAME[..20], false)] {
-            let (mut line, _) = line(bytes.to_vec());
+        let frame = b"MSRP t SEND\r\nTo-Path: msrp://a:1/s;tcp\r\nFrom-Path: msrp://b:1/t;tcp\r\n\
+                      -------t$\r\n";
+        for (bytes, is_whole) in [(&frame[..], true), (&frame[..20], false)] {
+            let wire = Box::new(Once(Some(bytes)));
+            let mut line = Line::new(wire, Limits::default(), Shown::default());
             let mut cx = Context::from_waker(Waker::noop());
             assert!(line.poll_transfer(&mut cx).is_ready());
             assert_eq!(line.parsed().is_some(), is_whole);
@@ -189,34 +169,6 @@ mod tests {
             assert_eq!(line.incoming.capacity() == 0, is_whole);
             assert_eq!(line.unparsed(), if is_whole { 0 } else { 20 });
         }
-    }
-
-    #[test]
-    fn of_many_frames_the_first_are_answered_before_the_last_are_taken() {
-        let (mut line, left) = line(FRAME.repeat(2 * AT_ONCE + 1));
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(line.poll_transfer(&mut cx).is_ready());
-        let mut answers = Vec::new();
-        while let Some(Ok(frame)) = line.parsed() {
-            answers.push(left.load(Ordering::Relaxed));
-            line.answer(&frame, 200);
-        }
-        let whole = answers[AT_ONCE];
-        assert_eq!(answers[..AT_ONCE], [0; AT_ONCE]);
-        assert_eq!(answers[AT_ONCE..2 * AT_ONCE], [whole; AT_ONCE]);
-        assert_eq!(answers[2 * AT_ONCE..], [2 * whole]);
-        assert!(line.poll_transfer(&mut cx).is_pending());
-        assert_eq!(left.load(Ordering::Relaxed), whole / AT_ONCE * answers.len());
-    }
-
-    const FRAME: &[u8] =
-        b"MSRP t SEND\r\nTo-Path: msrp://a:1/s;tcp\r\nFrom-Path: msrp://b:1/t;tcp\r\n\
-        -------t$\r\n";
-
-    fn line(bytes: Vec<u8>) -> (Line, Arc<AtomicUsize>) {
-        let left = Arc::new(AtomicUsize::new(0));
-        let wire = Once { comes: Some(bytes), waiting: 0, left: Arc::clone(&left) };
-        (Line::new(Box::new(wire), Limits::default(), Shown::default()), left)
     }
 
     /// What one connection costs beside the buffers of its socket and of what is under way.
