@@ -115,7 +115,10 @@ fn open(transport: Transport, calls: usize, verdict: &mut Verdict) {
 }
 
 fn flat(transport: Transport, calls: usize, verdict: &mut Verdict) {
-    println!("\n{calls} dialogs over {transport}, one after the other, T1 = 50 ms\n");
+    println!(
+        "\n{calls} dialogs over {transport}, {CONCURRENCY} at a time, T1 = {:?}\n",
+        ours::FLAT_T1
+    );
     println!("| side | MB after {} | MB after {calls} |", calls / 4);
     println!("|---|---|---|");
     let sides = ours::flat(transport, calls);
