@@ -22,10 +22,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 fn main() -> io::Result<()> {
+    idle()?;
     println!("| window | body | ours | raw echo | ours / echo |");
     println!("|---|---|---|---|---|");
     for (window, body) in [(64, 200), (64, 2048), (1, 200)] {
-        let (mut ours, mut echo) = (Peer::connect(ours()?, body)?, Peer::connect(echo()?, body)?);
+        let (mut ours, mut echo) = (Peer::connect(ours(1)?, body)?, Peer::connect(echo()?, body)?);
         let (mut best, mut halves) = ([f64::INFINITY; 2], [Duration::MAX; 2]);
         for _ in 0..ROUNDS {
             for (peer, (best, half)) in
@@ -47,9 +48,39 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
+/// Tells what a session holds that has taken a message and waits for another: its connection, its
+/// machine and their task, but neither a conversation nor the buffers of the kernel.
+fn idle() -> io::Result<()> {
+    // In a process that has not done anything else yet.
+    let before = resident()?;
+    let (place, mut streams) = (ours(IDLE)?, Vec::with_capacity(IDLE));
+    for at in 0..IDLE {
+        let mut stream = TcpStream::connect(place)?;
+        stream.write_all(&send(place, at, at, 200))?;
+        let mut answer = [0; 512];
+        let read = stream.read(&mut answer)?;
+        if !answer[..read].windows(6).any(|part| part == b"200 OK") {
+            return Err(io::Error::other(String::from_utf8_lossy(&answer[..read]).into_owned()));
+        }
+        streams.push(stream);
+    }
+    let grown = resident()?.saturating_sub(before) as f64 / IDLE as f64;
+    println!("an idle session holds {grown:.0} bytes of memory\n");
+    Ok(())
+}
+
+/// The resident memory of this process, in bytes.
+fn resident() -> io::Result<usize> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    pages.map(|pages| pages * 4096).ok_or_else(|| io::Error::other("statm is strange"))
+}
+
+/// How many sessions are idle at once.
+const IDLE: usize = 4000;
 const ROUNDS: usize = 8;
 const ROUND: Duration = Duration::from_millis(400);
-const SESSION: &str = "session";
+const SESSION: &str = "session-";
 /// How many different messages there are.
 const MESSAGES: usize = 8192;
 
@@ -65,7 +96,7 @@ impl Peer {
     fn connect(place: SocketAddr, body: usize) -> io::Result<Self> {
         let stream = TcpStream::connect(place)?;
         stream.set_nodelay(true)?;
-        let messages = (0..MESSAGES).map(|at| send(place, at, body)).collect();
+        let messages = (0..MESSAGES).map(|at| send(place, 0, at, body)).collect();
         Ok(Self { stream, messages, next: 0, end_lines: Finder::new(b"\r\n-------") })
     }
 
@@ -115,10 +146,10 @@ fn count(end_lines: &Finder<'_>, bytes: &[u8]) -> (usize, usize) {
     (count, rest)
 }
 
-fn send(place: SocketAddr, at: usize, body: usize) -> Vec<u8> {
+fn send(place: SocketAddr, session: usize, at: usize, body: usize) -> Vec<u8> {
     let text = "x".repeat(body);
     format!(
-        "MSRP tid{at:08} SEND\r\nTo-Path: msrp://{place}/{SESSION};tcp\r\n\
+        "MSRP tid{at:08} SEND\r\nTo-Path: msrp://{place}/{SESSION}{session};tcp\r\n\
          From-Path: msrp://127.0.0.1:9/peer-of-the-session;tcp\r\nMessage-ID: message-{at:08}\r\n\
          Byte-Range: 1-{body}/{body}\r\nFailure-Report: yes\r\nSuccess-Report: no\r\n\
          Content-Type: text/plain;charset=UTF-8\r\n\r\n{text}\r\n-------tid{at:08}$\r\n"
@@ -168,8 +199,8 @@ const LIKE_A_RESPONSE: &[u8] =
     b" 200 OK\r\nTo-Path: msrp://127.0.0.1:9/peer-of-the-session;tcp\r\n\
     From-Path: msrp://127.0.0.1:34567/session;tcp\r\n-------";
 
-/// Starts the engine.
-fn ours() -> io::Result<SocketAddr> {
+/// Starts the engine, with so many sessions.
+fn ours(count: usize) -> io::Result<SocketAddr> {
     let (told, place) = mpsc::channel();
     thread::spawn(move || -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -179,13 +210,15 @@ fn ours() -> io::Result<SocketAddr> {
             let listener = MsrpListener::bind(anywhere, 1, settings.clone()).await?;
             let place = listener.local_addr()?;
             let sessions = Arc::new(Sessions::new(Bounds::default()).0);
-            let (inbox, letters) = Inbox::new(8);
-            sessions.route_msrp(SESSION, inbox);
+            for at in 0..count {
+                let (id, (inbox, letters)) = (format!("{SESSION}{at}"), Inbox::new(8));
+                sessions.route_msrp(&id, inbox);
+                let link = MsrpLink::new(settings.clone(), Arc::clone(&sessions), &id);
+                tokio::spawn(serve(place, id, link, letters));
+            }
             let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-            tokio::spawn(listener.run(Arc::clone(&sessions), stop, tasks));
-            let link = MsrpLink::new(settings, sessions, SESSION);
             told.send(place).map_err(io::Error::other)?;
-            serve(place, link, letters).await;
+            listener.run(sessions, stop, tasks).await;
             Ok(())
         })
     });
@@ -195,10 +228,11 @@ fn ours() -> io::Result<SocketAddr> {
 /// Drives the session as the driver of a conversation does it.
 async fn serve(
     place: SocketAddr,
+    id: String,
     mut link: MsrpLink,
     mut letters: tokio::sync::mpsc::Receiver<Letter>,
 ) {
-    let local = Uri::parse(&format!("msrp://{place}/{SESSION};tcp")).expect("a URI");
+    let local = Uri::parse(&format!("msrp://{place}/{id};tcp")).expect("a URI");
     let mut session = Session::new(local, Limits::default(), Random::seeded(1));
     let peer = Path::parse("msrp://127.0.0.1:9/peer-of-the-session;tcp").expect("a path");
     session.open(Instant::now(), peer, Setup::Passive);
@@ -212,6 +246,7 @@ async fn serve(
             },
             event = link.next() => Some(event),
         };
+        let now = Instant::now();
         while let Some(event) = next {
             let input = match event {
                 LinkEvent::Connected => Input::Connected,
@@ -219,7 +254,7 @@ async fn serve(
                 LinkEvent::Malformed(why) => Input::Malformed(why),
                 LinkEvent::Closed => return,
             };
-            session.handle(Instant::now(), input);
+            session.handle(now, input);
             carry_out(&mut session, &mut link);
             next = link.buffered();
         }

@@ -4,15 +4,17 @@
 //! grows with the octets that have really come, never with what a header field promises.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::event::Incoming;
-use super::frame::{Continuation, FailureReport, Frame};
+use super::frame::{Continuation, FailureReport, Frame, Header};
 use super::limits::Limits;
+use super::marks::Marks;
+use super::text::Text;
 use super::uri::Path;
+use crate::ids::Random;
 
 /// The messages of one session of which only a part has come.
 #[derive(Debug)]
@@ -21,8 +23,8 @@ pub(super) struct Assembly {
     open: BTreeMap<String, Half>,
     /// Messages that were refused and whose further chunks are refused too, the oldest first.
     refused: VecDeque<String>,
-    /// Message-ID and content of messages that are complete, the oldest first.
-    complete: VecDeque<(String, u64)>,
+    /// Messages that are complete.
+    complete: Marks,
 }
 
 /// What a chunk has led to.
@@ -53,24 +55,26 @@ pub(super) struct Stalled {
 pub(super) struct Refused(pub(super) u16);
 
 impl Assembly {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, open: BTreeMap::new(), refused: VecDeque::new(), complete: VecDeque::new() }
+    pub(super) fn new(limits: Limits, random: &mut Random) -> Self {
+        let complete = Marks::new(random);
+        Self { limits, open: BTreeMap::new(), refused: VecDeque::new(), complete }
     }
 
-    /// Takes a SEND with a body. `message_id` stands in where the frame has none.
+    /// Takes the body of a SEND that has one. `message_id` stands in where the frame has none.
     pub(super) fn take(
         &mut self,
         now: Instant,
-        frame: &Frame,
-        message_id: &str,
+        frame: &mut Frame,
+        message_id: &Text,
     ) -> Result<Taken, Refused> {
         let last = frame.flag != Continuation::More;
-        let refused = self.refused.iter().position(|refused| refused == message_id);
+        let named = |refused: &String| refused.as_bytes() == message_id.as_bytes();
+        let refused = self.refused.iter().position(named);
         if last && let Some(place) = refused {
             self.refused.remove(place);
         }
         if frame.flag == Continuation::Abort {
-            self.open.remove(message_id);
+            self.open.remove(message_id.as_str());
             return Ok(Taken::Nothing);
         }
         if refused.is_some() {
@@ -78,7 +82,7 @@ impl Assembly {
         }
         let outcome = self.add(now, frame, message_id);
         if outcome.is_err() {
-            self.refuse(message_id, last);
+            self.refuse(message_id.as_str(), last);
         }
         let Some(whole) = outcome? else { return Ok(Taken::Nothing) };
         if self.is_repeated(&whole) { Ok(Taken::Repeated(whole)) } else { Ok(Taken::Whole(whole)) }
@@ -97,7 +101,7 @@ impl Assembly {
 
     /// Forgets the message that was complete last: should it come again, it is one anew.
     pub(super) fn forget_last(&mut self) {
-        self.complete.pop_back();
+        self.complete.forget_last();
     }
 
     /// Refuses what has stood still for too long.
@@ -123,8 +127,8 @@ impl Assembly {
     fn add(
         &mut self,
         now: Instant,
-        frame: &Frame,
-        message_id: &str,
+        frame: &mut Frame,
+        message_id: &Text,
     ) -> Result<Option<Incoming>, Refused> {
         let range = frame.byte_range;
         if range.is_some_and(|range| !range.is_sound()) {
@@ -133,30 +137,33 @@ impl Assembly {
         // A chunk without range is the first one (RFC 4975 section 7.1.1).
         let start = range.map_or(0, |range| range.start - 1);
         let total = range.and_then(|range| range.total);
-        let body = frame.body.clone().unwrap_or_default();
+        let body = frame.body.take().unwrap_or_default();
         let end = start.saturating_add(body.len() as u64);
         if end.max(total.unwrap_or(0)) > self.limits.max_message as u64 {
             return Err(Refused(413));
         }
         let complete = frame.flag == Continuation::Complete;
-        if complete && start == 0 && !self.open.contains_key(message_id) {
+        // Nearly every message is one chunk, and none is under way beside it.
+        let is_open = !self.open.is_empty() && self.open.contains_key(message_id.as_str());
+        if complete && start == 0 && !is_open {
             return Label::of(frame).finish(message_id, body).map(Some);
         }
         // Without a name of its own a chunk cannot find its message.
         if frame.message_id.is_none() {
             return Err(Refused(400));
         }
-        if !self.open.contains_key(message_id) && self.open.len() >= self.limits.max_open_messages {
+        if !is_open && self.open.len() >= self.limits.max_open_messages {
             return Err(Refused(413));
         }
         let held: usize = self.open.values().map(Half::held).sum();
         if held.saturating_add(body.len()) > self.limits.max_message.saturating_mul(ROOM) {
             return Err(Refused(413));
         }
-        let half = self.open.entry(message_id.to_owned()).or_insert_with(|| Half::new(now, frame));
-        half.add(now, frame, Place { start, total, end: complete.then_some(end) }, &body)?;
+        let place = Place { start, total, end: complete.then_some(end) };
+        let half = self.open.entry(message_id.to_string()).or_insert_with(|| Half::new(now, frame));
+        half.add(now, frame, place, &body)?;
         match half.whole() {
-            Some(body) => match self.open.remove(message_id) {
+            Some(body) => match self.open.remove(message_id.as_str()) {
                 Some(half) => half.label.finish(message_id, body).map(Some),
                 None => Ok(None),
             },
@@ -167,25 +174,16 @@ impl Assembly {
     /// Compares with the messages before: a message sent again after a failure keeps its
     /// Message-ID (RFC 4975 section 5.4), but there are peers that use one for all they send.
     fn is_repeated(&mut self, whole: &Incoming) -> bool {
-        let mut hasher = DefaultHasher::new();
-        (&whole.content_type, &whole.body).hash(&mut hasher);
-        let mark = (whole.message_id.clone(), hasher.finish());
-        if self.complete.contains(&mark) {
-            return true;
-        }
-        self.complete.push_back(mark);
-        if self.complete.len() > REMEMBERED {
-            self.complete.pop_front();
-        }
-        false
+        let Incoming { message_id, content_type, body, .. } = whole;
+        self.complete.is_repeated([message_id.as_bytes(), content_type.as_bytes(), body])
     }
 }
 
 /// What the header fields of a message say of it.
 #[derive(Debug)]
 struct Label {
-    content_type: Option<String>,
-    headers: Vec<(String, String)>,
+    content_type: Option<Text>,
+    headers: Vec<Header>,
     success_report: bool,
     failure_report: FailureReport,
 }
@@ -230,22 +228,26 @@ impl Label {
         if self.content_type.is_none()
             && let Some(content_type) = &frame.content_type
         {
-            self.content_type = Some(content_type.to_string());
-            let named =
-                |header: &super::Header| (header.name.to_string(), header.value.to_string());
-            self.headers = frame.headers.iter().map(named).collect();
+            // What is kept while the rest is waited for does not keep what was read with it.
+            let copied = |text: &Text| Text::copied(text.as_bytes());
+            let header = |header: &Header| Header {
+                name: copied(&header.name),
+                value: copied(&header.value),
+            };
+            self.content_type = Some(copied(content_type));
+            self.headers = frame.headers.iter().map(header).collect();
         }
     }
 
-    fn finish(self, message_id: &str, body: Bytes) -> Result<Incoming, Refused> {
+    fn finish(self, message_id: &Text, body: Bytes) -> Result<Incoming, Refused> {
         let content_type = match self.content_type {
             Some(content_type) => content_type,
             // Bodiless, as far as the receiver is concerned; nothing can be rendered.
-            None if body.is_empty() => String::new(),
+            None if body.is_empty() => Text::default(),
             None => return Err(Refused(400)),
         };
         Ok(Incoming {
-            message_id: message_id.to_owned(),
+            message_id: message_id.clone(),
             content_type,
             headers: self.headers,
             body,
@@ -371,8 +373,6 @@ fn offset(place: u64) -> usize {
 const ROOM: usize = 2;
 /// Pieces with gaps between them that one message may have.
 const MAX_ISLANDS: usize = 64;
-/// Complete messages that are remembered.
-const REMEMBERED: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -382,8 +382,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::frame::{ByteRange, Method, TransactionId};
-    use super::super::text::Text;
-    use super::super::uri::Path;
     use super::*;
 
     #[test]
@@ -392,12 +390,12 @@ mod tests {
         let mut frame = chunk("m", "1-5/5", "hello", '$');
         frame.byte_range = None;
         let body = frame.body.clone().unwrap();
-        let Ok(Taken::Whole(whole)) = assembly.take(Instant::now(), &frame, "m") else {
+        let Ok(Taken::Whole(whole)) = assembly.take(Instant::now(), &mut frame, &"m".into()) else {
             panic!("not whole")
         };
         assert_eq!(whole.body.as_ptr(), body.as_ptr());
-        assert_eq!(whole.content_type, "text/plain");
-        assert_eq!(whole.headers, [("Content-Disposition".to_owned(), "inline".to_owned())]);
+        assert_eq!(whole.content_type.as_str(), "text/plain");
+        assert_eq!(whole.headers, frame.headers);
     }
 
     #[test]
@@ -521,15 +519,15 @@ mod tests {
         let mut assembly = assembly();
         let start = Instant::now();
         assert_eq!(assembly.next_timeout(), None);
-        let first = chunk("m", "1-2/4", "ab", '+');
-        assert_eq!(assembly.take(start, &first, "m"), Ok(Taken::Nothing));
+        let mut first = chunk("m", "1-2/4", "ab", '+');
+        assert_eq!(assembly.take(start, &mut first, &"m".into()), Ok(Taken::Nothing));
         let end = start + Duration::from_secs(30);
         assert_eq!(assembly.next_timeout(), Some(end));
         assert_eq!(assembly.expire(end - Duration::from_secs(1)), []);
         let [stalled] = <[Stalled; 1]>::try_from(assembly.expire(end)).unwrap();
         assert_eq!((stalled.received, stalled.total), (2, Some(4)));
-        let second = chunk("m", "3-4/4", "cd", '$');
-        assert_eq!(assembly.take(end, &second, "m"), Err(Refused(413)));
+        let mut second = chunk("m", "3-4/4", "cd", '$');
+        assert_eq!(assembly.take(end, &mut second, &"m".into()), Err(Refused(413)));
     }
 
     #[test]
@@ -555,12 +553,14 @@ mod tests {
         let mut assembly = assembly();
         let mut untyped = chunk("m", "1-2/2", "ab", '$');
         untyped.content_type = None;
-        assert_eq!(assembly.take(Instant::now(), &untyped, "m"), Err(Refused(400)));
+        let now = Instant::now();
+        assert_eq!(assembly.take(now, &mut untyped, &"m".into()), Err(Refused(400)));
         let mut nameless = chunk("m", "1-2/2", "ab", '$');
         nameless.message_id = None;
-        assert!(matches!(assembly.take(Instant::now(), &nameless, "drawn"), Ok(Taken::Whole(_))));
+        let taken = assembly.take(now, &mut nameless.clone(), &"drawn".into());
+        assert!(matches!(taken, Ok(Taken::Whole(_))));
         nameless.flag = Continuation::More;
-        assert_eq!(assembly.take(Instant::now(), &nameless, "drawn2"), Err(Refused(400)));
+        assert_eq!(assembly.take(now, &mut nameless, &"drawn2".into()), Err(Refused(400)));
     }
 
     proptest! {
@@ -588,7 +588,8 @@ mod tests {
     }
 
     fn assembly() -> Assembly {
-        Assembly::new(Limits { max_message: 1000, ..Limits::default() })
+        let limits = Limits { max_message: 1000, ..Limits::default() };
+        Assembly::new(limits, &mut Random::seeded(1))
     }
 
     fn give(
@@ -598,7 +599,7 @@ mod tests {
         body: &str,
         flag: char,
     ) -> Result<Taken, Refused> {
-        assembly.take(Instant::now(), &chunk(id, range, body, flag), id)
+        assembly.take(Instant::now(), &mut chunk(id, range, body, flag), &id.into())
     }
 
     fn text(taken: Result<Taken, Refused>) -> Result<Option<String>, Refused> {
@@ -618,10 +619,7 @@ mod tests {
         let (start, end, total) = (start.parse().unwrap(), end.parse().ok(), total.parse().ok());
         frame.message_id = Some(Text::new(id));
         frame.byte_range = Some(ByteRange { start, end, total });
-        frame.headers = vec![super::super::Header {
-            name: "Content-Disposition".into(),
-            value: "inline".into(),
-        }];
+        frame.headers = vec![Header { name: "Content-Disposition".into(), value: "inline".into() }];
         frame.content_type = Some(Text::new("text/plain"));
         frame.body = Some(Bytes::copy_from_slice(body.as_bytes()));
         frame.flag = Continuation::from_octet(u8::try_from(flag).unwrap()).unwrap();

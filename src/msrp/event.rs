@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use super::frame::{FailureReport, Frame};
+use super::frame::{FailureReport, Frame, Header};
 use super::nickname::NicknameRequest;
 use super::parse::ParseError;
+use super::text::Text;
 use super::uri::Path;
 
 /// Which end of the connection is ours (RFC 6135 section 4.2).
@@ -35,11 +36,11 @@ pub struct Outgoing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incoming {
     /// The Message-ID, drawn by us where the peer gave none.
-    pub message_id: String,
+    pub message_id: Text,
     /// The media type of the body.
-    pub content_type: String,
+    pub content_type: Text,
     /// The other header fields of its first chunk, MIME fields among them.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<Header>,
     /// The body.
     pub body: Bytes,
     /// Whether the sender asked for a success report, which is the session's to send.

@@ -122,6 +122,10 @@ impl TransactionId {
         self.0.as_str()
     }
 
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// Takes over an identifier in which [`TransactionId::new`] would find nothing wrong.
     pub(super) fn checked(part: &[u8], whole: &Bytes) -> Self {
         debug_assert!(Self::fits(part));
@@ -258,7 +262,17 @@ impl Frame {
     /// reports, or only partial ones, is not bothered (section 7.1.4).
     #[must_use]
     pub fn answer(&self, code: u16) -> Option<Self> {
-        let to_path = match &self.kind {
+        let to_path = match self.hops_back(code)? {
+            1 => self.from_path.one_hop(),
+            _ => self.from_path.clone(),
+        };
+        let from_path = self.to_path.one_hop();
+        Some(Self::response(code, self.tid.clone(), to_path, from_path))
+    }
+
+    /// Tells how many hops the response with `code` goes, if there must be one.
+    pub(super) fn hops_back(&self, code: u16) -> Option<usize> {
+        match &self.kind {
             Kind::Request(Method::Send) => {
                 let wanted = match self.failure_report.unwrap_or_default() {
                     FailureReport::Yes => true,
@@ -266,16 +280,14 @@ impl Frame {
                     FailureReport::No => false,
                 };
                 // Responses to SEND go to the previous hop only (RFC 4975 section 7.2).
-                wanted.then(|| self.from_path.one_hop())?
+                wanted.then_some(1)
             }
             // Such wishes are part of SEND alone, and mean nothing elsewhere.
             Kind::Request(Method::Auth | Method::Nickname | Method::Other(_)) => {
-                self.from_path.clone()
+                Some(self.from_path.hops())
             }
-            Kind::Request(Method::Report) | Kind::Response { .. } => return None,
-        };
-        let from_path = self.to_path.one_hop();
-        Some(Self::response(code, self.tid.clone(), to_path, from_path))
+            Kind::Request(Method::Report) | Kind::Response { .. } => None,
+        }
     }
 
     /// Builds a response with the usual comment.

@@ -9,6 +9,7 @@ mod event;
 mod frame;
 mod head;
 mod limits;
+mod marks;
 mod nickname;
 mod outbox;
 mod parse;

@@ -102,6 +102,12 @@ impl Uri {
         self.session_id.map(|span| span.of(&self.text))
     }
 
+    /// Tells whether this is the session-id.
+    #[must_use]
+    pub fn is_of_session(&self, session_id: &str) -> bool {
+        self.session_id_bytes() == Some(session_id.as_bytes())
+    }
+
     /// Gives the transport, which every URI should name and some forget.
     #[must_use]
     pub fn transport(&self) -> Option<&str> {
@@ -112,6 +118,10 @@ impl Uri {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.text.as_str()
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
     }
 
     /// Compares by the rules of RFC 4975 section 6.1.
@@ -134,9 +144,14 @@ impl Uri {
         match matching {
             Matching::Strict => self.equivalent(other),
             Matching::SessionId => {
-                self.session_id().is_some() && self.session_id() == other.session_id()
+                let (ours, theirs) = (self.session_id_bytes(), other.session_id_bytes());
+                ours.is_some() && ours == theirs
             }
         }
+    }
+
+    fn session_id_bytes(&self) -> Option<&[u8]> {
+        self.session_id.map(|span| span.bytes_of(&self.text))
     }
 
     pub(super) fn read(text: Text) -> Result<Self, UriError> {
@@ -251,7 +266,7 @@ impl Path {
     }
 
     /// Walks from the next hop to the far end.
-    pub fn iter(&self) -> impl Iterator<Item = &Uri> {
+    pub fn iter(&self) -> impl Iterator<Item = &Uri> + Clone {
         self.0.iter()
     }
 
@@ -311,8 +326,11 @@ impl Span {
     }
 
     fn of(self, text: &Text) -> &str {
-        let part = text.as_bytes().get(self.start.into()..self.end.into());
-        std::str::from_utf8(part.unwrap_or_default()).unwrap_or_default()
+        std::str::from_utf8(self.bytes_of(text)).unwrap_or_default()
+    }
+
+    fn bytes_of(self, text: &Text) -> &[u8] {
+        text.as_bytes().get(self.start.into()..self.end.into()).unwrap_or_default()
     }
 }
 

@@ -5,7 +5,9 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::frame::{Frame, Kind};
+use super::frame::{Frame, Kind, comment};
+use super::text::Text;
+use super::uri::Uri;
 
 impl Frame {
     /// Appends the frame to `out`. The transaction identifier must not occur in the body, see
@@ -20,60 +22,87 @@ impl Frame {
             out.put_slice(b"\r\n");
         }
         out.put_slice(b"-------");
-        out.put_slice(self.tid.as_str().as_bytes());
+        out.put_slice(self.tid.as_bytes());
         out.put_u8(self.flag.octet());
         out.put_slice(b"\r\n");
     }
 
+    /// Appends what [`Frame::answer`] gives, without making a frame of it first; tells whether it
+    /// gives anything.
+    pub fn write_answer(&self, code: u16, out: &mut BytesMut) -> bool {
+        let Some(hops) = self.hops_back(code) else { return false };
+        let tid = self.tid.as_bytes();
+        let to_path = self.from_path.iter().take(hops);
+        let length: usize = to_path.clone().map(|uri| uri.as_bytes().len() + 1).sum();
+        let us = self.to_path.first();
+        out.reserve(length + us.as_bytes().len() + 2 * tid.len() + ROOM_FOR_ANSWER);
+        out.put_slice(b"MSRP ");
+        out.put_slice(tid);
+        // Nearly every answer.
+        if code == 200 {
+            out.put_slice(b" 200 OK\r\n");
+        } else {
+            out.put_u8(b' ');
+            put_code(out, code);
+            put_comment(out, comment(code).map(str::as_bytes));
+            out.put_slice(b"\r\n");
+        }
+        put_path(out, b"To-Path:", to_path);
+        put_path(out, b"From-Path:", std::iter::once(us));
+        out.put_slice(b"-------");
+        out.put_slice(tid);
+        out.put_slice(b"$\r\n");
+        true
+    }
+
     fn write_start_line(&self, out: &mut BytesMut) {
         out.put_slice(b"MSRP ");
-        out.put_slice(self.tid.as_str().as_bytes());
+        out.put_slice(self.tid.as_bytes());
         out.put_u8(b' ');
         match &self.kind {
             Kind::Request(method) => out.put_slice(method.as_str().as_bytes()),
             Kind::Response { code, comment } => {
                 put_code(out, *code);
-                put_comment(out, comment.as_ref().map(|comment| comment.as_str()));
+                put_comment(out, comment.as_ref().map(Text::as_bytes));
             }
         }
         out.put_slice(b"\r\n");
     }
 
     fn write_headers(&self, out: &mut BytesMut) {
-        put_path(out, "To-Path", self.to_path.iter().map(|uri| uri.as_str()));
-        put_path(out, "From-Path", self.from_path.iter().map(|uri| uri.as_str()));
+        put_path(out, b"To-Path:", self.to_path.iter());
+        put_path(out, b"From-Path:", self.from_path.iter());
         if let Some(message_id) = &self.message_id {
-            put_header(out, "Message-ID", message_id.as_str());
+            put_header(out, b"Message-ID", message_id.as_bytes());
         }
         if let Some(range) = &self.byte_range {
-            put_header(out, "Byte-Range", &range.to_string());
+            put_header(out, b"Byte-Range", range.to_string().as_bytes());
         }
         if let Some(wanted) = self.success_report {
-            put_header(out, "Success-Report", if wanted { "yes" } else { "no" });
+            put_header(out, b"Success-Report", if wanted { b"yes" } else { b"no" });
         }
         if let Some(wanted) = self.failure_report {
-            put_header(out, "Failure-Report", wanted.as_str());
+            put_header(out, b"Failure-Report", wanted.as_str().as_bytes());
         }
         if let Some(status) = &self.status {
             out.put_slice(b"Status: ");
             put_code(out, status.namespace);
             out.put_u8(b' ');
             put_code(out, status.code);
-            put_comment(out, status.comment.as_ref().map(|comment| comment.as_str()));
+            put_comment(out, status.comment.as_ref().map(Text::as_bytes));
             out.put_slice(b"\r\n");
         }
         for header in &self.headers {
-            put_header(out, header.name.as_str(), header.value.as_str());
+            put_header(out, header.name.as_bytes(), header.value.as_bytes());
         }
         if let Some(content_type) = &self.content_type {
-            put_header(out, "Content-Type", content_type.as_str());
+            put_header(out, b"Content-Type", content_type.as_bytes());
         }
     }
 }
 
-fn put_path<'a>(out: &mut BytesMut, name: &str, uris: impl Iterator<Item = &'a str>) {
-    out.put_slice(name.as_bytes());
-    out.put_u8(b':');
+fn put_path<'a>(out: &mut BytesMut, name: &[u8], uris: impl Iterator<Item = &'a Uri>) {
+    out.put_slice(name);
     for uri in uris {
         out.put_u8(b' ');
         out.put_slice(uri.as_bytes());
@@ -81,10 +110,10 @@ fn put_path<'a>(out: &mut BytesMut, name: &str, uris: impl Iterator<Item = &'a s
     out.put_slice(b"\r\n");
 }
 
-fn put_header(out: &mut BytesMut, name: &str, value: &str) {
-    out.put_slice(name.as_bytes());
+fn put_header(out: &mut BytesMut, name: &[u8], value: &[u8]) {
+    out.put_slice(name);
     out.put_slice(b": ");
-    out.put_slice(value.as_bytes());
+    out.put_slice(value);
     out.put_slice(b"\r\n");
 }
 
@@ -94,14 +123,16 @@ fn put_code(out: &mut BytesMut, code: u16) {
     out.put_slice(&[digit(100), digit(10), digit(1)]);
 }
 
-fn put_comment(out: &mut BytesMut, comment: Option<&str>) {
+fn put_comment(out: &mut BytesMut, comment: Option<&[u8]>) {
     if let Some(comment) = comment {
         out.put_u8(b' ');
-        out.put_slice(comment.as_bytes());
+        out.put_slice(comment);
     }
 }
 
 const ROOM_FOR_HEAD: usize = 512;
+/// What an answer has beside paths and transaction identifiers, the longest comment included.
+const ROOM_FOR_ANSWER: usize = 96;
 
 #[cfg(test)]
 mod tests {
@@ -110,7 +141,6 @@ mod tests {
 
     use super::super::frame::{ByteRange, Continuation, FailureReport, Header, Method};
     use super::super::frame::{Status, TransactionId};
-    use super::super::text::Text;
     use super::super::uri::Path;
     use super::*;
 
@@ -153,6 +183,20 @@ mod tests {
         let mut report = request(Method::Report);
         report.status = Some(Status { namespace: 0, code: 200, comment: None });
         assert!(written(&report).ends_with("Status: 000 200\r\n-------a786hjs2$\r\n"));
+    }
+
+    #[test]
+    fn an_answer_is_written_as_it_would_be_built() {
+        for method in [Method::Send, Method::Report, Method::Nickname] {
+            for code in [200, 415, 425, 499] {
+                let mut request = request(method.clone());
+                request.from_path = Path::parse("msrp://r:1/r;tcp msrp://a:1/x;tcp").unwrap();
+                let mut out = BytesMut::new();
+                let answer = request.answer(code);
+                assert_eq!(request.write_answer(code, &mut out), answer.is_some());
+                assert_eq!(out, answer.as_ref().map(written).unwrap_or_default());
+            }
+        }
     }
 
     fn request(method: Method) -> Frame {

@@ -227,22 +227,24 @@ impl Driver {
 
     /// Takes an event and what has come with it: the answers leave together.
     fn feed_link_all(&mut self, event: LinkEvent) {
-        self.feed_link(event);
+        // What has come together has come at one time.
+        let now = now();
+        self.feed_link(now, event);
         for _ in 0..BATCH {
             let Some(event) = self.link.buffered() else { return };
             self.carry_out();
-            self.feed_link(event);
+            self.feed_link(now, event);
         }
     }
 
-    fn feed_link(&mut self, event: LinkEvent) {
+    fn feed_link(&mut self, now: Instant, event: LinkEvent) {
         let input = match event {
             LinkEvent::Connected => Input::MsrpConnected,
             LinkEvent::Frame(frame) => Input::MsrpFrame(frame),
             LinkEvent::Malformed(why) => Input::MsrpMalformed(why),
             LinkEvent::Closed => Input::MsrpClosed,
         };
-        self.conversation.handle(now(), input);
+        self.conversation.handle(now, input);
     }
 
     fn hold(&mut self, released: oneshot::Receiver<()>) {

@@ -192,9 +192,10 @@ impl Network {
                 self.story.push(format!("{time} {side} {}", told(&event)));
                 self.events[side].push(told(&event));
                 if let Event::Message(message) = event {
-                    let sent = &self.sent[1 - side][&message.message_id];
+                    let sent = &self.sent[1 - side][message.message_id.as_str()];
                     assert_eq!(message.body, sent.body);
-                    let before = self.bodies[side].insert(message.message_id, message.body);
+                    let before =
+                        self.bodies[side].insert(message.message_id.to_string(), message.body);
                     assert_eq!(before, None, "it came twice");
                 }
             }

@@ -55,7 +55,7 @@ fn received(content_type: &str, body: &str) -> Cpim {
     let fields = format!("Message-ID: m\r\nContent-Type: {content_type}\r\n\r\n{body}\r\n");
     end.receive(&request("SEND", &fields));
     let Some(Event::Message(message)) = end.told.pop() else { panic!("no message") };
-    assert_eq!(message.content_type, content_type);
+    assert_eq!(message.content_type.as_str(), content_type);
     assert_eq!(message.body, Bytes::copy_from_slice(body.as_bytes()));
     Cpim::parse(message.body).unwrap()
 }

@@ -134,7 +134,8 @@ fn taken(segments: &[&[u8]]) -> Messages {
     for event in std::mem::take(&mut end.told) {
         if let Event::Message(message) = event {
             let body = message.body.to_vec();
-            let before = messages.insert(message.message_id.clone(), (message.content_type, body));
+            let before = messages
+                .insert(message.message_id.to_string(), (message.content_type.to_string(), body));
             assert_eq!(before, None, "{} came twice", message.message_id);
         }
     }

@@ -217,7 +217,9 @@ impl Conversation {
             msrp::Event::Message(message) => {
                 let asked =
                     ReportRequest { delivered: message.success_report, ..Default::default() };
-                if let Err(code) = self.arrived(now, &message.content_type, message.body, asked) {
+                if let Err(code) =
+                    self.arrived(now, message.content_type.as_str(), message.body, asked)
+                {
                     self.msrp.refuse(now, code);
                 }
             }

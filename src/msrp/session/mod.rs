@@ -100,7 +100,8 @@ enum State {
 impl Session {
     /// Prepares a session that is reached under `local`.
     #[must_use]
-    pub fn new(local: Uri, limits: Limits, random: Random) -> Self {
+    pub fn new(local: Uri, limits: Limits, mut random: Random) -> Self {
+        let assembly = Assembly::new(limits, &mut random);
         Self {
             local: Path::from(local),
             limits,
@@ -117,7 +118,7 @@ impl Session {
             far: None,
             peer: None,
             outbox: Outbox::new(limits),
-            assembly: Assembly::new(limits),
+            assembly,
             reports: Reports::default(),
             reservation: Reservation::default(),
             arrival: None,
@@ -546,14 +547,19 @@ impl Session {
     }
 
     fn answer(&mut self, frame: &Frame, code: u16) {
-        if let Some(response) = frame.answer(code) {
-            self.write(&response);
+        if frame.write_answer(code, &mut self.room) {
+            self.leave();
         }
     }
 
     fn write(&mut self, frame: &Frame) {
-        // Room is used again once what was written there has left; that of a large chunk is not kept.
         frame.write(&mut self.room);
+        self.leave();
+    }
+
+    /// Sends what was written.
+    fn leave(&mut self) {
+        // Room is used again once what was written there has left; that of a large chunk is not kept.
         let bytes = self.room.split().freeze();
         if bytes.len() > KEPT_ROOM {
             self.room = BytesMut::new();

@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::{Session, State};
 use crate::msrp::assembly::{Refused, Taken};
 use crate::msrp::event::{Broken, Event, Incoming, Output};
@@ -113,24 +111,20 @@ impl Session {
         matches!(&self.state, State::Binding { tid: ours, .. } if ours == tid)
     }
 
-    fn handle_send(&mut self, now: Instant, frame: Frame) {
-        let drawn = frame.message_id.is_none().then(|| self.random.token());
-        let message_id = match (&frame.message_id, &drawn) {
-            (Some(given), _) => given.as_str(),
-            (None, Some(drawn)) => drawn,
-            (None, None) => "",
-        };
+    fn handle_send(&mut self, now: Instant, mut frame: Frame) {
+        let message_id =
+            frame.message_id.clone().unwrap_or_else(|| Text::new(&self.random.token()));
         if is_bodiless(&frame) && frame.flag != Continuation::Abort {
             self.answer(&frame, 200);
             return;
         }
         let unwanted = frame.content_type.as_ref().is_some_and(|given| !self.accepts(given));
         if unwanted {
-            self.assembly.refuse(message_id, frame.flag != Continuation::More);
+            self.assembly.refuse(message_id.as_str(), frame.flag != Continuation::More);
             self.answer(&frame, 415);
             return;
         }
-        match self.assembly.take(now, &frame, message_id) {
+        match self.assembly.take(now, &mut frame, &message_id) {
             Ok(taken) => {
                 self.answer(&frame, 200);
                 self.report_arrival(None);
@@ -213,6 +207,9 @@ impl Session {
     }
 
     fn accepts(&self, content_type: &Text) -> bool {
+        if self.accept_types.iter().any(|accepted| accepted == "*") {
+            return true;
+        }
         let given = media_type(content_type.as_str());
         self.accept_types.iter().any(|accepted| {
             let accepted = media_type(accepted);
@@ -229,13 +226,15 @@ impl Session {
 /// Tells whether a SEND only shows that its sender is there (RFC 4975 section 7.1). A type without
 /// meaning is how one peer puts it.
 fn is_bodiless(frame: &Frame) -> bool {
-    let nothing = frame.body.as_ref().is_none_or(Bytes::is_empty);
+    if frame.body.as_ref().is_some_and(|body| !body.is_empty()) {
+        return false;
+    }
     let typed = frame.body.is_some()
         && frame
             .content_type
             .as_ref()
             .is_some_and(|given| media_type(given.as_str()) != "empty/empty");
-    nothing && !typed
+    !typed
 }
 
 /// Cuts the parameters off.

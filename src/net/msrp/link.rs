@@ -237,10 +237,10 @@ impl MsrpLink {
     fn is_for_another(&self, frame: &Frame) -> bool {
         let LinkState::Open(_) = &self.state else { return false };
         let Kind::Request(_) = &frame.kind else { return false };
+        let named = frame.to_path.first();
         frame.to_path.hops() == 1
-            && frame.to_path.first().session_id().is_some_and(|named| {
-                named != self.session_id && self.sessions.msrp_session(named).is_some()
-            })
+            && !named.is_of_session(&self.session_id)
+            && named.session_id().is_some_and(|it| self.sessions.msrp_session(it).is_some())
     }
 
     /// Leaves the connection to a hub, and takes part in it like the session that `frame` names.

@@ -61,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> MsrpWire for ByteWire<S> 
 }
 
 /// How much is read at once, in bytes.
-const READ_SIZE: usize = 32 * 1024;
+const READ_SIZE: usize = 64 * 1024;
 /// How many parts leave at once.
 const SLICES: usize = 16;
 
@@ -78,6 +78,9 @@ impl Outgoing {
     fn push(&mut self, frame: Bytes) {
         self.length += frame.len();
         if frame.len() <= COPIED {
+            if self.tail.capacity() - self.tail.len() < frame.len() {
+                self.tail.reserve(frame.len().max(STEP));
+            }
             self.tail.extend_from_slice(&frame);
             return;
         }
@@ -111,20 +114,16 @@ impl Outgoing {
         }
         self.tail.advance(left.min(self.tail.len()));
         if self.tail.is_empty() {
-            // What a burst has needed is given back.
-            if self.tail.capacity() > KEPT {
-                self.tail = BytesMut::new();
-            } else {
-                self.tail.clear();
-            }
+            // Nothing is held for a connection that is idle.
+            self.tail = BytesMut::new();
         }
     }
 }
 
 /// A frame of up to so many bytes is cheaper to copy than to send apart.
 const COPIED: usize = 4096;
-/// How much room for what leaves is kept while nothing does, in bytes.
-const KEPT: usize = 2048;
+/// How much room is made at least for small frames, in bytes: they come in bursts.
+const STEP: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -151,7 +150,7 @@ mod tests {
                 outgoing.advance(written);
             }
             assert_eq!(seen, expected);
-            assert!(outgoing.tail.capacity() <= KEPT && outgoing.parts.is_empty());
+            assert!(outgoing.tail.capacity() == 0 && outgoing.parts.is_empty());
         }
     }
 }

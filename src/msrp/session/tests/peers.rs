@@ -99,7 +99,7 @@ proptest! {
             }
             while let Some(output) = receiver.poll() {
                 if let Output::Event(Event::Message(message)) = output {
-                    messages.push((message.message_id, message.body));
+                    messages.push((message.message_id.to_string(), message.body));
                 }
             }
             if rest.is_empty() {

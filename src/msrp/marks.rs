@@ -1,0 +1,159 @@
+//! Which messages have come already: each is known by 64 bits.
+
+use std::collections::VecDeque;
+
+use crate::ids::Random;
+
+/// The messages of one session that were complete last.
+#[derive(Debug)]
+pub(super) struct Marks {
+    key: Key,
+    /// The oldest first.
+    seen: VecDeque<u64>,
+}
+
+/// Drawn for each session, so that nobody can choose messages that look the same.
+#[derive(Debug, Clone, Copy)]
+struct Key {
+    lanes: [u64; 2],
+    factor: u64,
+}
+
+impl Marks {
+    pub(super) fn new(random: &mut Random) -> Self {
+        let mut random = random.fork();
+        let mut draw = || random.below(u64::MAX);
+        let key = Key { lanes: [draw(), draw()], factor: draw() };
+        Self { key, seen: VecDeque::new() }
+    }
+
+    /// Remembers the message that is made of these parts, and tells whether it was known.
+    pub(super) fn is_repeated(&mut self, parts: [&[u8]; 3]) -> bool {
+        let mark = self.key.mark(parts);
+        if self.seen.contains(&mark) {
+            return true;
+        }
+        if self.seen.len() >= REMEMBERED {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(mark);
+        false
+    }
+
+    /// Forgets the message that was remembered last.
+    pub(super) fn forget_last(&mut self) {
+        self.seen.pop_back();
+    }
+}
+
+impl Key {
+    /// Folds the parts into a number, each with its length: what moves from the end of one to the
+    /// beginning of the next makes a difference.
+    ///
+    /// Two lanes of products, for a body may be large; all that is asked of them is that those who
+    /// do not know the key cannot make two messages meet.
+    fn mark(self, parts: [&[u8]; 3]) -> u64 {
+        let mut lanes = self.lanes;
+        for part in parts {
+            lanes[0] = fold(lanes[0] ^ part.len() as u64, self.factor);
+            let (blocks, rest) = part.as_chunks::<BLOCK>();
+            for block in blocks {
+                self.absorb(&mut lanes, block);
+            }
+            if !rest.is_empty() {
+                let mut last = [0; BLOCK];
+                for (place, octet) in last.iter_mut().zip(rest) {
+                    *place = *octet;
+                }
+                self.absorb(&mut lanes, &last);
+            }
+        }
+        fold(lanes[0] ^ self.factor, lanes[1] ^ self.lanes[0])
+    }
+
+    fn absorb(self, lanes: &mut [u64; 2], block: &[u8; BLOCK]) {
+        let (words, _) = block.as_chunks::<8>();
+        let [a, b, c, d] = words else { return };
+        let [a, b, c, d] = [a, b, c, d].map(|word| u64::from_le_bytes(*word));
+        *lanes = [fold(a ^ lanes[0], b ^ self.factor), fold(c ^ lanes[1], d ^ self.factor)];
+    }
+}
+
+/// Multiplies, and lays the upper half of the product over the lower one.
+fn fold(one: u64, two: u64) -> u64 {
+    let [low, high] = [0, 64].map(|shift| (u128::from(one) * u128::from(two)) >> shift);
+    (low as u64) ^ (high as u64)
+}
+
+/// How many octets are taken at once: two words for each lane.
+const BLOCK: usize = 32;
+/// How many messages are remembered.
+const REMEMBERED: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_message_is_known_by_each_of_its_parts() {
+        let mut marks = marks();
+        let long = [7; 100];
+        let mut other = long;
+        other[99] = 8;
+        for parts in [
+            [b"m".as_slice(), b"text/plain", b"hello"],
+            [b"n", b"text/plain", b"hello"],
+            [b"m", b"text/html", b"hello"],
+            [b"m", b"text/plain", b"hello\0"],
+            [b"mt", b"ext/plain", b"hello"],
+            [b"m", b"text/plainh", b"ello"],
+            [b"", b"", b""],
+            [b"", b"", &long],
+            [b"", b"", &long[1..]],
+            [b"", b"", &other],
+            [b"", &long, b""],
+        ] {
+            assert!(!marks.is_repeated(parts), "{parts:?}");
+            assert!(marks.is_repeated(parts), "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn every_bit_of_a_message_counts() {
+        let key = marks().key;
+        for length in [1, 8, 31, 32, 33, 64, 100] {
+            let mut body = vec![0_u8; length];
+            let mut all = BTreeSet::from([key.mark([b"m", b"t", &body])]);
+            for bit in 0..8 * length {
+                body[bit / 8] ^= 1 << (bit % 8);
+                assert!(all.insert(key.mark([b"m", b"t", &body])), "bit {bit} of {length}");
+                body[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
+    }
+
+    #[test]
+    fn each_session_marks_in_its_own_way() {
+        let [one, two] = [1, 2].map(|seed| Marks::new(&mut Random::seeded(seed)).key);
+        assert_ne!(one.mark([b"m", b"t", b"b"]), two.mark([b"m", b"t", b"b"]));
+    }
+
+    #[test]
+    fn only_the_last_messages_are_remembered() {
+        let mut marks = marks();
+        for number in 0..=REMEMBERED {
+            assert!(!marks.is_repeated([number.to_string().as_bytes(), b"", b""]));
+        }
+        assert_eq!(marks.seen.len(), REMEMBERED);
+        assert!(marks.is_repeated([b"1", b"", b""]));
+        assert!(!marks.is_repeated([b"0", b"", b""]), "forgotten");
+        marks.forget_last();
+        assert!(!marks.is_repeated([b"0", b"", b""]), "forgotten again");
+    }
+
+    fn marks() -> Marks {
+        Marks::new(&mut Random::seeded(1))
+    }
+}
