@@ -7,7 +7,7 @@
 //! | M3 | `m03_a_range_that_is_none_is_refused` (parse), `m03_impossible_ranges_are_refused_and_nothing_is_reserved` (assembly) |
 //! | M4 | `m04_chunks_come_in_any_order_twice_and_overlapping`, `m04_a_changed_total_drops_the_message_only` (assembly), `m04_a_changed_total_is_refused_and_the_session_lives` |
 //! | M5 | `m05_endless_chunks_are_cut_off_at_the_limit`, `m05_only_so_many_messages_are_open`, `m05_only_so_many_gaps_are_open`, `m05_what_stands_still_is_dropped` (assembly), `m05_a_stalled_message_is_dropped_counted_and_reported` |
-//! | M6 | `m06_a_head_over_its_limits_is_refused_and_skipped`, `m06_what_is_no_msrp_ends_the_stream_at_once`, `m06_a_megabyte_without_newline_is_not_held` (parse) |
+//! | M6 | `m06_a_head_over_its_limits_is_refused_and_skipped`, `m06_what_is_no_msrp_ends_the_stream_at_once`, `m06_a_megabyte_without_newline_is_not_held`, `m06_the_verdict_does_not_depend_on_the_cut` (parse) |
 //! | M7 | `m07_unknown_methods_and_headers_are_kept`, `m07_headers_come_in_any_order_and_case_with_any_number_of_spaces` (parse), `m07_header_fields_of_others_reach_the_owner` |
 //! | M8 | `m08_paths_that_are_missing_repeated_or_endless_are_refused` (parse), `m08_the_to_path_has_to_name_this_session` |
 //! | M9 | `m09_strange_methods_are_refused_and_strange_responses_ignored`, `m09_late_responses_are_counted_only` |
