@@ -29,6 +29,10 @@ const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
 /// Content types that we take, in the order in which we like them.
 const ACCEPT_TYPES: [&str; 3] = [CPIM, "text/plain", IS_COMPOSING];
 
+/// Content types that every end of MSRP has to take, whatever its description says (RFC 4975
+/// section 7.3.1).
+const MULTIPART_TYPES: [&str; 2] = ["multipart/mixed", "multipart/alternative"];
+
 /// Content types that we take inside CPIM; a core may drop reports whose type is not named here.
 const ACCEPT_WRAPPED_TYPES: [&str; 3] = ["text/plain", "message/imdn+xml", IS_COMPOSING];
 
@@ -124,6 +128,10 @@ pub(super) fn judge_offer(settings: &Settings, sdp: Option<&[u8]>) -> Result<Pee
     let peer = judge(sdp)?;
     let bearers = &settings.msrp_bearers;
     bearers.port(peer.bearer(), settings.msrp_port).ok_or(Unusable::Bearer)?;
+    // Nobody connects to a browser: its lines name no place (RFC 7977 section 5.2).
+    if peer.bearer().is_web() {
+        return Ok(peer);
+    }
     let anchoring = Anchoring::of_offer(settings.msrp_rules, &peer.media, &peer.path);
     let anchoring = anchoring.map_err(|Contradicted| Unusable::Contradicted)?;
     Ok(Peer { anchoring, ..peer })
@@ -138,6 +146,9 @@ pub(super) fn judge_answer(
     let peer = judge(sdp)?;
     if peer.bearer() != Bearer::of_ours(local) {
         return Err(Unusable::Bearer);
+    }
+    if peer.bearer().is_web() {
+        return Ok(peer);
     }
     let anchoring = Anchoring::of_answer(settings.msrp_rules, &peer.media, &peer.path);
     let anchoring = anchoring.map_err(|Contradicted| Unusable::Contradicted)?;
@@ -306,7 +317,7 @@ fn describe(
 
 /// Tells the MSRP session what it may take.
 pub(super) fn accept_types() -> Vec<String> {
-    ACCEPT_TYPES.iter().map(|name| (*name).to_owned()).collect()
+    ACCEPT_TYPES.iter().chain(&MULTIPART_TYPES).map(|name| (*name).to_owned()).collect()
 }
 
 /// A body on its way out.
