@@ -31,12 +31,14 @@ pub(super) struct Bound {
 /// A socket cannot be bound, or a file of TLS is no use; the error names it.
 pub(super) async fn bind(config: &Config) -> io::Result<Bound> {
     let msrp = &config.msrp;
-    let tls = match msrp.tls_listen.or(msrp.wss_listen) {
-        Some(_) => Some(Arc::new(MsrpTls::read(&config.tls()).map_err(|faults| {
+    let relay_wants_tls = msrp.relay.as_ref().is_some_and(|relay| relay.first().secure());
+    let wants_tls = msrp.tls_listen.or(msrp.wss_listen).is_some() || relay_wants_tls;
+    let tls = match wants_tls {
+        true => Some(Arc::new(MsrpTls::read(&config.tls()).map_err(|faults| {
             let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
             io::Error::new(io::ErrorKind::InvalidInput, format!("[sip] {}", all.join("; ")))
         })?)),
-        None => None,
+        false => None,
     };
     let settings = settings::msrp(config, tls);
     let (listen, ports) = (msrp.listen, msrp.ports);

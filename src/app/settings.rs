@@ -74,6 +74,7 @@ pub(super) fn bridge(
             wss: places.doors.wss.map(|wss| wss.port()),
             fingerprint,
         },
+        msrp_relay: msrp_relay(config),
         msrp_limits: msrp_limits(config),
         msrp_rules: bridge::MsrpRules {
             matching: config.msrp.matching,
@@ -410,6 +411,20 @@ fn transport(config: &Config) -> Transport {
 
 fn timers(config: &Config) -> Timers {
     Timers { t1: config.sip.t1, t2: config.sip.t2, t4: config.sip.t4 }
+}
+
+/// The relays of MSRP. Whoever writes that the first is asked without TLS means it.
+fn msrp_relay(config: &Config) -> Option<bridge::MsrpRelay> {
+    let msrp = &config.msrp;
+    let (path, password) = (msrp.relay.as_ref()?, msrp.relay_password.as_ref()?);
+    let credentials = Credentials {
+        username: msrp.relay_username.clone()?,
+        password: Password::Text(password.reveal().to_owned()),
+        realms: Vec::new(),
+    };
+    let (uris, allow_plain) = (path.iter().cloned().collect(), !path.first().secure());
+    let relays = msrp::Relays { uris, credentials, expires: None, allow_plain };
+    Some(bridge::MsrpRelay { relays, timeout: msrp.relay_timeout })
 }
 
 fn msrp_limits(config: &Config) -> msrp::Limits {

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::bearer::is_web;
 use super::settings::{Contradiction, MsrpRules};
 use crate::msrp::{Path, Uri};
 use crate::sdp::{MessageMedia, Setup, answer_setup, offerer_setup};
@@ -21,12 +22,16 @@ pub(super) struct Anchoring {
 pub(super) struct Contradicted;
 
 impl Anchoring {
-    /// Judges an offer that we answer (RFC 6714 section 4.3). We use no relays ourselves.
+    /// Judges an offer that we answer (RFC 6714 section 4.3), through relays of our own where
+    /// `is_relayed`: they go by the path.
     pub(super) fn of_offer(
         rules: MsrpRules,
-        media: &MessageMedia,
-        path: &Path,
+        (media, path): (&MessageMedia, &Path),
+        is_relayed: bool,
     ) -> Result<Self, Contradicted> {
+        if is_relayed {
+            return Self::of_relayed_offer(rules, media, path);
+        }
         let ours = answer_setup(media.setup);
         if !rules.cema {
             return Ok(Self::default());
@@ -42,15 +47,38 @@ impl Anchoring {
         Ok(Self { cema: true, place })
     }
 
-    /// Judges the answer to our offer (RFC 6714 section 4.2).
+    /// Judges an offer that we answer through relays of our own: CEMA takes part where one end has
+    /// relays, and we can be passive.
+    fn of_relayed_offer(
+        rules: MsrpRules,
+        media: &MessageMedia,
+        path: &Path,
+    ) -> Result<Self, Contradicted> {
+        if rules.cema && !media.cema && contradicts(media, path) {
+            return match rules.contradiction {
+                Contradiction::Refuse => Err(Contradicted),
+                Contradiction::Path | Contradiction::Lines => Ok(Self::default()),
+            };
+        }
+        let cema = rules.cema && path.hops() == 1 && media.setup != Some(Setup::Passive);
+        Ok(Self { cema, place: None })
+    }
+
+    /// Judges the answer to our offer (RFC 6714 section 4.2), which was made through relays of our
+    /// own where `is_relayed`: they go by the path.
     ///
     /// Where a peer without CEMA would have to be offered anew without it, so that the middlebox
     /// takes part in MSRP itself, the rules for contradictions hold: there is no second offer.
     pub(super) fn of_answer(
         rules: MsrpRules,
-        media: &MessageMedia,
-        path: &Path,
+        (media, path): (&MessageMedia, &Path),
+        is_relayed: bool,
     ) -> Result<Self, Contradicted> {
+        if is_relayed {
+            let refused = rules.cema && rules.contradiction == Contradiction::Refuse;
+            let contradicts = refused && !media.cema && contradicts(media, path);
+            return if contradicts { Err(Contradicted) } else { Ok(Self::default()) };
+        }
         let is_active = offerer_setup(media.setup) != Setup::Passive;
         let (relayed, contradicts) = (path.hops() > 1, contradicts(media, path));
         if !rules.cema || (relayed && !contradicts) {
@@ -82,13 +110,14 @@ impl Anchoring {
 
 /// Tells whether the lines name another place than every URI of the path (RFC 6714 section 4.4).
 ///
-/// Nothing is known of names, which would have to be looked up, nor of lines that name no place.
+/// Nothing is known of names, which would have to be looked up, nor of lines that name no place; and
+/// nobody connects to a browser, wherever its lines point (RFC 7977 section 5.2).
 fn contradicts(media: &MessageMedia, path: &Path) -> bool {
     let differs = |uri: &Uri| {
         let port = uri.port().unwrap_or(MSRP_PORT);
         port != media.port || !may_be_same(uri.host(), &media.host)
     };
-    lines(media).is_some() && path.iter().all(differs)
+    !is_web(path.first()) && lines(media).is_some() && path.iter().all(differs)
 }
 
 /// Gives the place that the lines name, if they name one.
@@ -201,14 +230,45 @@ mod tests {
         }
     }
 
-    type Judge = fn(MsrpRules, &MessageMedia, &Path) -> Result<Anchoring, Contradicted>;
+    /// A relay of ours goes by the path, whatever the lines say.
+    #[test]
+    fn a_relay_of_ours_is_never_sent_elsewhere() {
+        for (lines, cema, path, setup, offered, answered) in [
+            (BOX, true, PATH, "actpass", "cema", ""),
+            (HERE, false, PATH, "actpass", "cema", ""),
+            (HERE, true, PATH, "passive", "", ""),
+            (HERE, true, RELAYED, "actpass", "", ""),
+            (BOX, false, PATH, "passive", "refused", "refused"),
+        ] {
+            let case = format!("{lines} {cema} {path} {setup}");
+            let behind =
+                |judge: Judge, rules| shown_behind(true, judge, rules, (lines, cema, path, setup));
+            let refuse = rules(Contradiction::Refuse);
+            assert_eq!(behind(Anchoring::of_offer, refuse), offered, "{case}");
+            assert_eq!(behind(Anchoring::of_answer, refuse), answered, "{case}");
+            let follow = rules(Contradiction::Lines);
+            assert!(!behind(Anchoring::of_offer, follow).contains(':'), "{case}");
+            assert_eq!(behind(Anchoring::of_answer, follow), "", "{case}");
+        }
+    }
+
+    type Judge = fn(MsrpRules, (&MessageMedia, &Path), bool) -> Result<Anchoring, Contradicted>;
 
     fn shown(judge: Judge, rules: MsrpRules, description: (&str, bool, &str, &str)) -> String {
+        shown_behind(false, judge, rules, description)
+    }
+
+    fn shown_behind(
+        is_relayed: bool,
+        judge: Judge,
+        rules: MsrpRules,
+        description: (&str, bool, &str, &str),
+    ) -> String {
         let (lines, cema, path, setup) = description;
         let cema = if cema { "a=msrp-cema\n" } else { "" };
         let text = format!("v=0\n{lines}\na=accept-types:*\n{path}\na=setup:{setup}\n{cema}");
         let media = Sdp::parse(text.as_bytes()).unwrap().usable().unwrap();
-        match judge(rules, &media, &Path::parse(&media.path).unwrap()) {
+        match judge(rules, (&media, &Path::parse(&media.path).unwrap()), is_relayed) {
             Err(Contradicted) => "refused".to_owned(),
             Ok(Anchoring { cema, place }) => {
                 let place = place.map(|(host, port)| format!("{host}:{port}"));

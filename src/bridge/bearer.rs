@@ -92,7 +92,7 @@ impl Bearer {
 }
 
 /// The transport of RFC 7977 section 5.2.1.
-fn is_web(uri: &Uri) -> bool {
+pub(super) fn is_web(uri: &Uri) -> bool {
     uri.transport().is_some_and(|transport| transport.eq_ignore_ascii_case("ws"))
 }
 

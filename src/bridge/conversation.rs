@@ -15,6 +15,7 @@ mod leg_events;
 mod messages;
 mod pager;
 mod parting;
+mod relayed;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -203,6 +204,8 @@ pub struct Conversation {
 /// The waits of a conversation; the machines below have their own.
 #[derive(Debug, Default)]
 struct Timers {
+    /// Our relays must have let us in: until then nothing can be offered, and nothing answered.
+    relay: Option<Instant>,
     /// The invitation must be answered.
     invitation: Option<Instant>,
     /// The MSRP connection must be bound.
@@ -219,10 +222,9 @@ struct Timers {
 
 impl Timers {
     fn next(&self) -> Option<Instant> {
-        [self.invitation, self.msrp, self.media, self.leave, self.retry, self.forget]
-            .into_iter()
-            .flatten()
-            .min()
+        let media = [self.relay, self.msrp, self.media];
+        let rest = [self.invitation, self.leave, self.retry, self.forget];
+        media.into_iter().chain(rest).flatten().min()
     }
 }
 
@@ -259,18 +261,25 @@ impl Conversation {
             invitation;
         let chat = Session::new(Role::Originator, subject, originator, terminating)
             .with_correlator(client_correlator);
-        let bearer = kit.settings.msrp_bearers.offered;
+        let bearer = kit.settings.offered_bearer();
         let msrp = new_msrp(&mut kit, bearer);
         let mut origin = media::Origin::new(&kit.anchor, now);
-        let offer = media::offer(&kit.settings, msrp.local(), &mut origin);
+        let offer = media::offer(&kit.settings, &msrp.path(), &mut origin);
         let way = (None, kit.next_hops.clone());
         let call = draft.call((&kit.settings, &kit.access), way, offer)?;
-        let leg = Leg::call(now, call, kit.access.kit(&kit.settings, kit.random.fork()));
+        let leg_kit = kit.access.kit(&kit.settings, kit.random.fork());
+        // Through a relay, the call is made again once it is known what can be offered.
+        let leg = match kit.settings.msrp_relay {
+            Some(_) => Leg::unplaced(leg_kit),
+            None => Leg::call(now, call, leg_kit),
+        };
         let redirects = kit.settings.redirects;
         let mut this = Self::new(kit, (session, user), chat, (leg, msrp, origin));
         this.attempt.draft = Some(draft);
         this.attempt.redirects = redirects;
-        this.timers.invitation = Some(now + this.settings.invitation_timeout);
+        if !this.seek_way(now) {
+            this.timers.invitation = Some(now + this.settings.invitation_timeout);
+        }
         this.settle(now);
         Ok(this)
     }
@@ -290,7 +299,7 @@ impl Conversation {
         let leg = Leg::answering(now, invite, source, leg_kit);
         let sdp = read.as_ref().and_then(|incoming| incoming.sdp.as_deref());
         let bearer = media::bearer_asked(&kit.settings, sdp);
-        let bearer = bearer.unwrap_or(kit.settings.msrp_bearers.offered);
+        let bearer = bearer.unwrap_or(kit.settings.offered_bearer());
         let msrp = new_msrp(&mut kit, bearer);
         let origin = media::Origin::new(&kit.anchor, now);
         let Some(incoming) = read else {
@@ -504,8 +513,8 @@ impl Conversation {
                 self.timers.invitation = None;
                 self.cancel = None;
                 self.attempt.targets.clear();
-                if self.timers.retry.take().is_some() {
-                    // Between two INVITEs there is nothing to cancel on the wire.
+                if self.is_between_invites() {
+                    self.timers.retry = None;
                     self.end_withdrawn(now);
                 } else {
                     self.leg.cancel(now, None);
@@ -518,6 +527,9 @@ impl Conversation {
 
     fn timeout(&mut self, now: Instant) {
         let due = |timer: &mut Option<Instant>| timer.take_if(|at| *at <= now).is_some();
+        if due(&mut self.timers.relay) {
+            self.way_missed(now, 408);
+        }
         if due(&mut self.timers.invitation) {
             self.invitation_timed_out(now);
         }
@@ -552,8 +564,7 @@ impl Conversation {
         match (self.chat.state(), self.chat.role()) {
             (State::Invited, Role::Originator) => {
                 self.cancel = Some(end);
-                // Between two INVITEs there is nobody to say goodbye to.
-                if self.timers.retry.is_none() {
+                if !self.is_between_invites() {
                     self.goodbye = true;
                     self.leg.cancel(now, None);
                 }
@@ -565,6 +576,9 @@ impl Conversation {
             }
             (State::Invited, Role::Terminating) => {
                 // A 480 would tell the originator of a decline.
+                self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
+            }
+            (State::Connected, _) if self.timers.relay.is_some() => {
                 self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
             }
             (State::Connected, _) if self.peer_left.is_some() => self.part(now),

@@ -43,6 +43,8 @@ pub(super) struct Peer {
     pub(super) path: msrp::Path,
     /// Where a connection to it goes.
     pub(super) anchoring: Anchoring,
+    /// Whether our own relays stand between us.
+    pub(super) is_relayed: bool,
     media: MessageMedia,
     description: Sdp,
 }
@@ -93,14 +95,18 @@ impl Peer {
         self.side(sdp::offerer_setup(self.media.setup))
     }
 
-    /// Gives our side of `a=setup` in the answer to the peer's offer (RFC 6135).
+    /// Gives our side of `a=setup` in the answer to the peer's offer (RFC 6135). Our relay is
+    /// connected to where the offer permits it, as RFC 6714 section 4.3 wants.
     pub(super) fn our_setup_as_answerer(&self) -> msrp::Setup {
+        if self.is_relayed && self.media.setup != Some(sdp::Setup::Passive) {
+            return msrp::Setup::Passive;
+        }
         self.side(sdp::answer_setup(self.media.setup))
     }
 
-    /// Tells whether the one who has connected may be this peer.
+    /// Tells whether the one who has connected may be this peer; through a relay nobody does.
     pub(super) fn may_be(&self, shown: &Shown) -> bool {
-        shown.fits(self.bearer(), &self.media.fingerprints)
+        self.is_relayed || shown.fits(self.bearer(), &self.media.fingerprints)
     }
 
     /// Gives the fingerprints of which the peer's certificate has to have one.
@@ -126,33 +132,30 @@ impl Peer {
 /// Judges the other side's offer.
 pub(super) fn judge_offer(settings: &Settings, sdp: Option<&[u8]>) -> Result<Peer, Unusable> {
     let peer = judge(sdp)?;
-    let bearers = &settings.msrp_bearers;
-    bearers.port(peer.bearer(), settings.msrp_port).ok_or(Unusable::Bearer)?;
-    // Nobody connects to a browser: its lines name no place (RFC 7977 section 5.2).
-    if peer.bearer().is_web() {
-        return Ok(peer);
+    if !settings.serves(peer.bearer()) {
+        return Err(Unusable::Bearer);
     }
-    let anchoring = Anchoring::of_offer(settings.msrp_rules, &peer.media, &peer.path);
+    let is_relayed = settings.msrp_relay.is_some();
+    let anchoring = Anchoring::of_offer(settings.msrp_rules, (&peer.media, &peer.path), is_relayed);
     let anchoring = anchoring.map_err(|Contradicted| Unusable::Contradicted)?;
-    Ok(Peer { anchoring, ..peer })
+    Ok(Peer { anchoring, is_relayed, ..peer })
 }
 
 /// Judges the other side's answer to our offer, which named `local`.
 pub(super) fn judge_answer(
     settings: &Settings,
-    local: &msrp::Uri,
+    local: &msrp::Path,
     sdp: Option<&[u8]>,
 ) -> Result<Peer, Unusable> {
     let peer = judge(sdp)?;
-    if peer.bearer() != Bearer::of_ours(local) {
+    if peer.bearer() != Bearer::of_ours(local.first()) {
         return Err(Unusable::Bearer);
     }
-    if peer.bearer().is_web() {
-        return Ok(peer);
-    }
-    let anchoring = Anchoring::of_answer(settings.msrp_rules, &peer.media, &peer.path);
+    let is_relayed = settings.msrp_relay.is_some();
+    let anchoring =
+        Anchoring::of_answer(settings.msrp_rules, (&peer.media, &peer.path), is_relayed);
     let anchoring = anchoring.map_err(|Contradicted| Unusable::Contradicted)?;
-    Ok(Peer { anchoring, ..peer })
+    Ok(Peer { anchoring, is_relayed, ..peer })
 }
 
 /// Judges a description of a stream that is there already, or is to be.
@@ -164,7 +167,8 @@ pub(super) fn judge(sdp: Option<&[u8]>) -> Result<Peer, Unusable> {
         Err(why) => return Err(Unusable::Stream(why)),
     };
     let path = msrp::Path::parse(&media.path).map_err(|_| Unusable::BadPath)?;
-    Ok(Peer { path, anchoring: Anchoring::default(), media, description })
+    let anchoring = Anchoring::default();
+    Ok(Peer { path, anchoring, is_relayed: false, media, description })
 }
 
 /// Finds the description, and a first message, in the body of an INVITE or its answer.
@@ -187,10 +191,21 @@ pub(super) fn parts(content_type: Option<&str>, body: &Bytes) -> (Option<Vec<u8>
     }
 }
 
+/// Tells whether a request has come, which only the peer can have made.
+pub(super) fn is_request(input: &msrp::Input) -> bool {
+    match input {
+        msrp::Input::Frame(frame) => matches!(frame.kind, msrp::Kind::Request(_)),
+        msrp::Input::Connected
+        | msrp::Input::Malformed(_)
+        | msrp::Input::Closed
+        | msrp::Input::Timeout => false,
+    }
+}
+
 /// Finds what the other side's offer wants MSRP carried by, where it is served here.
 pub(super) fn bearer_asked(settings: &Settings, sdp: Option<&[u8]>) -> Option<Bearer> {
     let bearer = judge(sdp).ok()?.bearer();
-    settings.msrp_bearers.port(bearer, settings.msrp_port).map(|_| bearer)
+    settings.serves(bearer).then_some(bearer)
 }
 
 /// Makes the URI under which our end of the MSRP session is reached.
@@ -238,7 +253,7 @@ impl Origin {
 }
 
 /// Writes our offer.
-pub(super) fn offer(settings: &Settings, local: &msrp::Uri, origin: &mut Origin) -> Body {
+pub(super) fn offer(settings: &Settings, local: &msrp::Path, origin: &mut Origin) -> Body {
     origin.publish(|id, version| {
         let mut described = describe(settings, local, (id, version), sdp::Setup::ActPass);
         described.media.cema = settings.msrp_rules.cema;
@@ -249,7 +264,7 @@ pub(super) fn offer(settings: &Settings, local: &msrp::Uri, origin: &mut Origin)
 /// Writes our answer to `peer`'s offer, or a new offer where it made none.
 pub(super) fn answer(
     settings: &Settings,
-    local: &msrp::Uri,
+    local: &msrp::Path,
     origin: &mut Origin,
     (peer, setup): (Option<&Peer>, msrp::Setup),
 ) -> Body {
@@ -274,7 +289,7 @@ pub(super) fn answer(
 /// (RFC 3264 section 8.2).
 pub(super) fn farewell(
     settings: &Settings,
-    local: &msrp::Uri,
+    local: &msrp::Path,
     origin: &mut Origin,
     offer: &Sdp,
 ) -> Body {
@@ -287,21 +302,24 @@ pub(super) fn farewell(
 
 fn describe(
     settings: &Settings,
-    local: &msrp::Uri,
+    local: &msrp::Path,
     (session_id, version): (u64, u64),
     setup: sdp::Setup,
 ) -> sdp::Local {
     let owned = |types: &[&str]| types.iter().map(|name| (*name).to_owned()).collect();
-    let bearer = Bearer::of_ours(local);
+    let (first, is_relayed) = (local.first(), local.hops() > 1);
+    let bearer = Bearer::of_ours(first);
+    // Peers connect to the outermost relay, and it shows a certificate of its own.
     let fingerprint = settings.msrp_bearers.fingerprint.as_ref();
-    let fingerprint = fingerprint.filter(|_| bearer == Bearer::Tls);
+    let fingerprint = fingerprint.filter(|_| bearer == Bearer::Tls && !is_relayed);
+    let host = if is_relayed { first.host() } else { &settings.msrp_host };
     sdp::Local {
         session_id,
         version,
         host: settings.msrp_host.clone(),
         media: MessageMedia {
-            host: settings.msrp_host.clone(),
-            port: local.port().unwrap_or(settings.msrp_port),
+            host: host.to_owned(),
+            port: first.port().unwrap_or(settings.msrp_port),
             proto: bearer.protocol(),
             path: local.to_string(),
             accept_types: owned(&ACCEPT_TYPES),

@@ -28,4 +28,4 @@ pub use identity::{Naming, Realm, Standing, TargetUri};
 pub use pager::{Reports, reports_in};
 pub use profile::{PROFILES, Profile};
 pub use roster::{Pace, Roster, RosterInput, RosterOutput};
-pub use settings::{Contradiction, MsrpRules, Settings};
+pub use settings::{Contradiction, MsrpRelay, MsrpRules, Settings};

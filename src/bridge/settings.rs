@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::bearer::Bearers;
+use super::bearer::{Bearer, Bearers};
 use super::delivery::SuccessOn;
 use super::identity::{Realm, Standing};
 use super::profile::Profile;
-use crate::msrp::{Limits, Matching};
+use crate::msrp::{Limits, Matching, Relays};
 use crate::sip::{Credentials, Hop, Local, Status, Timers};
 
 /// How conversations behave.
@@ -40,6 +40,8 @@ pub struct Settings {
     pub msrp_port: u16,
     /// What carries MSRP beside TCP, and what is offered.
     pub msrp_bearers: Bearers,
+    /// The relays through which all of our MSRP goes, where there are any.
+    pub msrp_relay: Option<MsrpRelay>,
     /// Bounds of the MSRP engine.
     pub msrp_limits: Limits,
     /// How peers and their descriptions are taken.
@@ -68,6 +70,15 @@ pub struct Settings {
     pub tracked_messages: usize,
     /// How many redirections (RFC 3261 section 8.1.3.4) are followed.
     pub redirects: u8,
+}
+
+/// The relays through which all of our MSRP goes (RFC 4976).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MsrpRelay {
+    /// Which they are, and how they know us.
+    pub relays: Relays,
+    /// How long they may take to let a session in.
+    pub timeout: Duration,
 }
 
 /// How MSRP peers and their descriptions are taken.
@@ -101,6 +112,21 @@ impl Default for MsrpRules {
 }
 
 impl Settings {
+    /// Tells what carries MSRP where the choice is ours: what carries it to our relays, if there are
+    /// any, for they and we stand in one path.
+    pub(super) fn offered_bearer(&self) -> Bearer {
+        let relay = self.msrp_relay.as_ref().and_then(|relay| relay.relays.uris.first());
+        relay.map_or(self.msrp_bearers.offered, Bearer::of_ours)
+    }
+
+    /// Tells whether a peer may have MSRP carried by `bearer`.
+    pub(super) fn serves(&self, bearer: Bearer) -> bool {
+        match self.msrp_relay {
+            Some(_) => bearer == self.offered_bearer(),
+            None => self.msrp_bearers.port(bearer, self.msrp_port).is_some(),
+        }
+    }
+
     /// Describes who we are on the wire.
     #[must_use]
     pub fn on_the_wire(&self) -> Local {
@@ -136,6 +162,7 @@ pub(crate) fn sample() -> Settings {
         msrp_host: "192.0.2.1".to_owned(),
         msrp_port: 2855,
         msrp_bearers: Bearers::default(),
+        msrp_relay: None,
         msrp_rules: MsrpRules::default(),
         msrp_limits: Limits::default(),
         invitation_timeout: minute,

@@ -114,6 +114,8 @@ pub static ROWS: &[Row] = &[
         ("no message stream, port 0, or no type in common: the 2xx is of no use", "RFC 3264 6; RFC 4975 8")),
     end(LegEnd::MsrpConnectFailed, Ended, Words("MSRP connect failed"), "BYE, Reason cause=488",
         ("accepted, but no message can ever pass", "RFC 4975 5.4")),
+    end(LegEnd::RelayFailed, Ended, Words("MSRP relay failed"), "nothing, CANCEL, 500, or BYE with Reason cause=480",
+        ("no description is true without the relay's Use-Path; the code of its refusal stands behind the words, 408 for silence", "RFC 4976 5.1")),
 
     // An INVITE reaches one of our users.
     news(LegNews::Invitation, Progress, "180",

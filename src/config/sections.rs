@@ -10,12 +10,12 @@ use super::accounts::{Account, accounts, accounts_file};
 use super::reader::{Reader, Value};
 use super::values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
-    base_path, header_text, host, server_root, socket,
+    base_path, header_text, host, relays, server_root, socket,
 };
 use crate::address::Address;
 use crate::bridge::delivery::SuccessOn;
 use crate::bridge::{Bearer, Contradiction};
-use crate::msrp::Matching;
+use crate::msrp::{Matching, Path};
 use crate::sip::Algorithm;
 
 /// `[rest]`: the face towards applications.
@@ -302,6 +302,14 @@ pub struct Msrp {
     pub ws_ping: Duration,
     /// What is offered to peers.
     pub transport: Bearer,
+    /// The relays through which all MSRP goes (RFC 4976), the nearest first, if there are any.
+    pub relay: Option<Path>,
+    /// The name under which the relays know us.
+    pub relay_username: Option<String>,
+    /// The password that goes with it.
+    pub relay_password: Option<Secret>,
+    /// How long the relays may take to let a session in.
+    pub relay_timeout: Duration,
     /// How long an accepted connection may take to name its session.
     pub bind_timeout: Duration,
     /// How many accepted connections of one address may have named no session yet.
@@ -341,6 +349,10 @@ impl Msrp {
             }),
             ws_ping: keys.seconds("ws_ping_s", 30, 1..=3600),
             transport: keys.choice("transport"),
+            relay: keys.optional("relay", relays),
+            relay_username: keys.optional("relay_username", header_text),
+            relay_password: keys.secret("relay_password"),
+            relay_timeout: keys.seconds("relay_timeout_s", 10, 1..=300),
             bind_timeout: keys.seconds("bind_timeout_s", 10, 1..=300),
             unbound_per_source: keys.count("unbound_per_source", 64, 1..=65_536),
             allow_private_dial: keys.flag("allow_private_dial", true),

@@ -70,6 +70,7 @@ impl Config {
     /// Finds listeners of MSRP that lack what they need, or that are needed.
     fn check_msrp(&self, reader: &mut Reader<'_>) {
         let msrp = &self.msrp;
+        self.check_relay(reader);
         let listeners = [
             (Bearer::Tls, "tls_listen", msrp.tls_listen),
             (Bearer::Ws, "ws_listen", msrp.ws_listen),
@@ -98,6 +99,30 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Finds relays that cannot be asked to let us in.
+    fn check_relay(&self, reader: &mut Reader<'_>) {
+        let msrp = &self.msrp;
+        let mut want = |wanted, given: &str, beside: (&'static str, &'static str)| {
+            let what = format!("is wanted beside [msrp] {given}");
+            reader.discord(wanted, beside, what);
+        };
+        let (relay, name) = (("msrp", "relay"), ("msrp", "relay_username"));
+        let password = ("msrp", "relay_password");
+        match (&msrp.relay, &msrp.relay_username, &msrp.relay_password) {
+            (None, Some(_), _) => want(relay, "relay_username", name),
+            (None, None, Some(_)) => want(relay, "relay_password", password),
+            (Some(_), None, _) => want(name, "relay", relay),
+            (Some(_), Some(_), None) => want(password, "relay", relay),
+            (Some(_), Some(_), Some(_)) | (None, None, None) => {}
+        }
+        let is_secure = msrp.relay.as_ref().is_some_and(|relay| relay.first().secure());
+        if is_secure && self.sip.certificate.is_none() {
+            want(("sip", "certificate"), "relay", relay);
+        }
+    }
+}
+
 fn host(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
 }
@@ -121,6 +146,14 @@ mod tests {
             ("wss_listen = \"127.0.0.1:1\"", "[sip] certificate: is wanted beside [msrp] wss"),
             ("ws_listen = \"127.0.0.1:2855\"", "[msrp] ws_listen: 127.0.0.1:2855 is also"),
             ("ws_listen = \"192.0.2.1:1\"", "[msrp] advertise: is wanted where ws_listen"),
+            ("relay = \"msrp://a;tcp\"", "[msrp] relay_username: is wanted beside [msrp] relay"),
+            (
+                "relay = \"msrps://a;tcp\"\nrelay_username = \"a\"\nrelay_password = \"b\"",
+                "[sip] certificate: is wanted beside [msrp] relay",
+            ),
+            ("relay_password = \"b\"", "[msrp] relay: is wanted beside [msrp] relay_password"),
+            ("relay = \"msrp://a;ws\"", "[msrp] relay: msrp://a;ws is no relay"),
+            ("relay = \"relay.example.com\"", "[msrp] relay: \"relay.example.com\" names no"),
             ("ws_origins = [\"chat.example\"]", "[msrp] ws_origins: \"chat.example\" is no origin"),
             ("ws_origins = [\"https://a.example/x\"]", "[msrp] ws_origins: "),
         ] {

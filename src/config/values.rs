@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::reader::Choice;
 use crate::bridge::delivery::SuccessOn;
 use crate::bridge::{Bearer, Contradiction};
-use crate::msrp::Matching;
+use crate::msrp::{MAX_RELAYS, Matching, Path, Uri};
 
 /// What a `201` carries (TS Chat 6.1.5.1, 6.1.5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,6 +267,21 @@ pub(super) fn header_text(text: &str) -> Result<String, String> {
         return Err(format!("{text:?} does not fit into a header"));
     }
     Ok(text.trim().to_owned())
+}
+
+/// Reads the relays of MSRP, the nearest first.
+pub(super) fn relays(text: &str) -> Result<Path, String> {
+    let path = Path::parse(text).map_err(|why| format!("{text:?} names no relay: {why}"))?;
+    if path.hops() > MAX_RELAYS {
+        return Err(format!("names more than {MAX_RELAYS} relays"));
+    }
+    let is_tcp =
+        |uri: &Uri| uri.transport().is_none_or(|transport| transport.eq_ignore_ascii_case("tcp"));
+    let other = path.iter().find(|uri| !is_tcp(uri)).cloned();
+    match other {
+        Some(other) => Err(format!("{other} is no relay: they are reached by TCP")),
+        None => Ok(path),
+    }
 }
 
 #[cfg(test)]

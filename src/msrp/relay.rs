@@ -217,11 +217,10 @@ impl Chain {
             frame.headers.push(header("Expires", &expires.as_secs().to_string()));
         }
         if let Some(Some(pledge)) = self.pledges.get_mut(step.relay) {
-            // The URI that is hashed is the last one of To-Path (RFC 4976 section 9.1), and the
-            // grammar of the header field has no place for it (section 7).
+            // The URI that is hashed is the last one of To-Path (RFC 4976 section 9.1). Relays know
+            // it, but some want it told, as RFC 2617 does.
             let asked = Asked { method: "AUTH", uri: relay.as_str(), body: b"" };
-            let mut answer = pledge.answer(&self.relays.credentials, asked);
-            answer.uri.clear();
+            let answer = pledge.answer(&self.relays.credentials, asked);
             frame.headers.push(header("Authorization", &answer.to_string()));
         }
         let (until, attempts) = (now + self.response_wait, step.attempts + 1);
@@ -314,7 +313,7 @@ fn header(name: &str, value: &str) -> Header {
 }
 
 /// Relays that a session can have; each of them lengthens every path.
-const MAX_RELAYS: usize = 4;
+pub const MAX_RELAYS: usize = 4;
 /// Requests to one relay in one round: one without credentials, one with, one for a stale nonce,
 /// and one for another time.
 const MAX_ATTEMPTS: u8 = 4;
@@ -346,7 +345,8 @@ mod tests {
         let (asked, answer) = told.split_once(" Authorization: ").unwrap();
         assert_eq!(asked, "AUTH to msrps://alice@intra.example.com;tcp from msrps://us:9/s;tcp");
         assert!(answer.starts_with(
-            "Digest username=\"alice\", realm=\"intra.example.com\", nonce=\"dcd9\", response=\""
+            "Digest username=\"alice\", realm=\"intra.example.com\", nonce=\"dcd9\", \
+             uri=\"msrps://alice@intra.example.com;tcp\", response=\""
         ));
         assert!(answer.ends_with("qop=auth, nc=00000001"), "{answer}");
         assert_eq!(

@@ -89,7 +89,10 @@ impl Driver {
     ) -> Self {
         let id = conversation.id().clone();
         kit.sessions.enter(id, conversation.user().clone(), inbox.clone());
-        kit.sessions.route_msrp(conversation.msrp_session_id(), inbox.clone());
+        // Through a relay we connect, and nobody connects to us.
+        if !conversation.is_relayed() {
+            kit.sessions.route_msrp(conversation.msrp_session_id(), inbox.clone());
+        }
         Self {
             link: MsrpLink::new(
                 kit.msrp.clone(),
@@ -456,6 +459,7 @@ mod tests {
             msrp_host: "127.0.0.1".into(),
             msrp_port: 2855,
             msrp_bearers: crate::bridge::Bearers::default(),
+            msrp_relay: None,
             msrp_rules: MsrpRules::default(),
             msrp_limits: Limits::default(),
             invitation_timeout: Duration::from_secs(180),

@@ -23,15 +23,16 @@ pub async fn poll(channel: &Arc<Channel>, since: Option<&NotificationId>, wait: 
         tokio::pin!(changed);
         // Registered before looking, so that nothing arrives unnoticed in between.
         changed.as_mut().enable();
-        match channel.hand_out(turn) {
+        let until = match channel.hand_out(now(), turn) {
             Hand::Notifications(notifications) => {
                 batch.notifications = notifications;
                 return batch;
             }
             Hand::Released => return batch,
-            Hand::Nothing => {}
-        }
-        if timeout_at(deadline, changed).await.is_err() {
+            Hand::Nothing => deadline,
+            Hand::Undecided(until) => deadline.min(Instant::from_std(until)),
+        };
+        if timeout_at(until, changed).await.is_err() && Instant::now() >= deadline {
             return batch;
         }
     }
@@ -159,6 +160,30 @@ mod tests {
         again.written();
         world.tell(["4"]).await;
         assert_eq!(texts(&poll(&channel, None, WAIT).await), ["4"]);
+        world.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_comes_twice_to_a_client_that_polls_before_the_writer_is_done() {
+        let (world, channel) = open();
+        world.tell(["1"]).await;
+        let read = poll(&channel, None, WAIT).await;
+        let next = tokio::spawn(held(&channel));
+        sleep(Duration::from_millis(10)).await;
+        world.tell(["2"]).await;
+        read.written();
+        assert_eq!(texts(&next.await.expect("no panic")), ["2"]);
+        world.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_never_done_keeps_the_next_poll_for_a_moment_only() {
+        let (world, channel) = open();
+        world.tell(["1"]).await;
+        let stuck = poll(&channel, None, WAIT).await;
+        let begin = Instant::now();
+        let next = poll(&channel, None, WAIT).await;
+        assert_eq!((texts(&next), begin.elapsed()), (texts(&stuck), Duration::from_secs(1)));
         world.close().await;
     }
 

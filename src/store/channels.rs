@@ -228,6 +228,7 @@ impl Channels {
                 expires: now + Duration::from_secs(lifetime.into()),
                 turn: 0,
                 polls: 0,
+                writing: None,
                 last_poll: None,
                 is_closed: false,
             }),
@@ -306,6 +307,8 @@ struct State {
     turn: u64,
     /// How many polls are under way, the writing of their answers included.
     polls: usize,
+    /// The poll whose answer is being written, and since when.
+    writing: Option<(u64, Instant)>,
     /// When the last poll was over.
     last_poll: Option<Instant>,
     is_closed: bool,
@@ -329,9 +332,15 @@ pub enum Hand {
     Notifications(Vec<Queued>),
     /// Nothing yet.
     Nothing,
+    /// Nothing until the answer to the poll before is written, or this instant has come.
+    Undecided(Instant),
     /// Nothing any more: another poll has come, or the channel has ended.
     Released,
 }
+
+/// How long a poll waits to learn what became of the answer before. A client that is gone leaves one
+/// that is never decided.
+const WRITING: Duration = Duration::from_secs(1);
 
 impl Channel {
     /// Queues a notification and tells how many others it cost.
@@ -357,15 +366,26 @@ impl Channel {
     }
 
     /// Gives what waits to the poll of this `turn`; it stays queued until written.
-    pub fn hand_out(&self, turn: u64) -> Hand {
+    ///
+    /// A client that has read an answer may poll again before its writer knows that it was written:
+    /// what that answer holds is not handed out twice until this is known, a moment at most.
+    pub fn hand_out(&self, now: Instant, turn: u64) -> Hand {
         let mut state = self.state();
         if state.turn != turn {
             return Hand::Released;
         }
+        if let Some((_, since)) = state.writing.filter(|(writing, _)| *writing != turn)
+            && now < since + WRITING
+        {
+            return Hand::Undecided(since + WRITING);
+        }
         let max = usize::try_from(self.max_notifications).unwrap_or(usize::MAX);
         let notifications = state.backlog.hand_out(max);
         match (notifications.is_empty(), state.is_closed) {
-            (false, _) => Hand::Notifications(notifications),
+            (false, _) => {
+                state.writing = Some((turn, now));
+                Hand::Notifications(notifications)
+            }
             (true, false) => Hand::Nothing,
             (true, true) => Hand::Released,
         }
@@ -381,6 +401,7 @@ impl Channel {
         let mut state = self.state();
         state.polls = state.polls.saturating_sub(1);
         state.last_poll = Some(now);
+        state.writing = state.writing.filter(|(writing, _)| *writing != turn);
         if state.turn == turn {
             state.backlog.release();
         }
@@ -472,9 +493,9 @@ mod tests {
         let channels = open(ChannelSettings::default());
         let channel = channels.create(Instant::now(), wish("sip:a@b")).unwrap();
         let turn = channel.begin_poll(None);
-        assert!(matches!(channel.hand_out(turn), Hand::Nothing));
+        assert!(matches!(channel.hand_out(Instant::now(), turn), Hand::Nothing));
         assert!(channels.remove(&channel.user, &channel.id).is_some());
-        assert!(matches!(channel.hand_out(turn), Hand::Released));
+        assert!(matches!(channel.hand_out(Instant::now(), turn), Hand::Released));
         assert!(channels.by_callback_url(&channel.callback_url).is_none());
         assert_eq!(channels.count(), 0);
         let directory = channels.read();

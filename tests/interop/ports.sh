@@ -16,7 +16,7 @@ choose_ports() {
   take_ports "$ports" "$1" sip_port im_server_port edge_port core_port far_port far_port_{2,3}
   # Nobody looks into these.
   take_ports $((ports + 300)) "$1" tls_port edge_tls_port core_tls_port
-  take_ports $((ports + 600)) "$1" bridge_msrp_port msrp_port msrp_port_{2,3}
+  take_ports $((ports + 600)) "$1" bridge_msrp_port msrp_port msrp_port_{2,3} relay_port
   take_ports $((ports + 900)) "$1" rest_port
   rest="127.0.0.1:$rest_port"
 }

@@ -2,7 +2,7 @@
 //! MESSAGE and OPTIONS, from both sides.
 //!
 //! Where SIPp (3.6 or later) is not installed nothing is shown, and each test says so; with
-//! `CHATBRIDGE_NEEDS_SIPP=1` that is a failure.
+//! `TESTS_NEED_SIPP=1` that is a failure.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod sipp;

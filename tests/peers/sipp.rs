@@ -19,7 +19,7 @@ pub(crate) fn is_there() -> bool {
     if found.is_ok() {
         return true;
     }
-    assert!(std::env::var_os("CHATBRIDGE_NEEDS_SIPP").is_none(), "sipp is not installed");
+    assert!(std::env::var_os("TESTS_NEED_SIPP").is_none(), "sipp is not installed");
     eprintln!("sipp is not installed: nothing is shown");
     false
 }

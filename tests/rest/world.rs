@@ -12,7 +12,7 @@ use super::document::{Format, Node, write};
 use super::ears::{Ears, Way};
 
 /// The longest that a test waits for anything.
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) const ALICE: &str = "tel:+19585550100";
 pub(crate) const BOB: &str = "tel:+19585550101";

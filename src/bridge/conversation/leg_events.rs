@@ -161,7 +161,7 @@ impl Conversation {
             return;
         }
         let (sdp, _) = media::parts(response.content_type(), &response.body);
-        match media::judge_answer(&self.settings, self.msrp.local(), sdp.as_deref()) {
+        match media::judge_answer(&self.settings, &self.msrp.path(), sdp.as_deref()) {
             Ok(peer) => {
                 if !self.chat.peer_accepted() {
                     self.leg.bye(now, None);
@@ -273,7 +273,7 @@ impl Conversation {
     /// Sends the invitation again in a dialog of its own.
     pub(super) fn call_again(&mut self, now: Instant, target: Option<Uri>) {
         let Some(draft) = &self.attempt.draft else { return };
-        let offer = media::offer(&self.settings, self.msrp.local(), &mut self.origin);
+        let offer = media::offer(&self.settings, &self.msrp.path(), &mut self.origin);
         let way = (target, self.attempt.next_hops.clone());
         match draft.call((&self.settings, &self.access), way, offer) {
             Ok(call) => {
@@ -310,9 +310,16 @@ impl Conversation {
         }
     }
 
-    /// Accepts the invitation towards the caller, and opens the MSRP session.
+    /// Accepts the invitation, once our relays, where there are any, have let us in.
     pub(super) fn accept(&mut self, now: Instant) {
         self.timers.invitation = None;
+        if !self.seek_way(now) {
+            self.answer_invitation(now);
+        }
+    }
+
+    /// Accepts the invitation towards the caller, and opens the MSRP session.
+    pub(super) fn answer_invitation(&mut self, now: Instant) {
         match &self.peer {
             Some(peer) => {
                 let setup = peer.our_setup_as_answerer();
@@ -377,8 +384,8 @@ impl Conversation {
                 self.leg.answer_offer(now, Ok(answer));
             }
             Err(Unusable::Removed(offer)) => {
-                let local = self.msrp.local();
-                let answer = media::farewell(&self.settings, local, &mut self.origin, &offer);
+                let local = self.msrp.path();
+                let answer = media::farewell(&self.settings, &local, &mut self.origin, &offer);
                 self.leg.answer_offer(now, Ok(answer));
                 self.hang_up(now, Reason::sip(200, "Call completed"));
                 self.end_by(now, LegEnd::MediaRemoved, &[]);
@@ -396,7 +403,7 @@ impl Conversation {
             Some(body) => media::parts(Some(&body.content_type), &body.bytes),
             None => (None, None),
         };
-        let end = match media::judge_answer(&self.settings, self.msrp.local(), sdp.as_deref()) {
+        let end = match media::judge_answer(&self.settings, &self.msrp.path(), sdp.as_deref()) {
             Ok(peer) if self.peer.as_ref().is_some_and(|known| known.path == peer.path) => {
                 self.peer = Some(peer);
                 return;
@@ -415,13 +422,13 @@ impl Conversation {
         self.end_by(now, end, &[]);
     }
 
-    fn offer_media(&mut self) -> Body {
-        media::offer(&self.settings, self.msrp.local(), &mut self.origin)
+    pub(super) fn offer_media(&mut self) -> Body {
+        media::offer(&self.settings, &self.msrp.path(), &mut self.origin)
     }
 
     fn describe_media(&mut self, setup: Setup) -> Body {
         let peer = self.peer.as_ref();
-        media::answer(&self.settings, self.msrp.local(), &mut self.origin, (peer, setup))
+        media::answer(&self.settings, &self.msrp.path(), &mut self.origin, (peer, setup))
     }
 
     fn our_setup(&self) -> Setup {

@@ -125,9 +125,11 @@ impl Conversation {
     }
 
     /// Hands the MSRP session what came for it; the peer may connect before its answer is here,
-    /// because SIP goes another way (RFC 4975 section 5.4).
+    /// because SIP goes another way (RFC 4975 section 5.4). What a relay of ours says itself waits for
+    /// nobody.
     pub(super) fn feed_msrp(&mut self, now: Instant, input: msrp::Input) {
-        let Some(early) = &mut self.early else {
+        let is_ours = self.is_relayed() && !media::is_request(&input);
+        let Some(early) = self.early.as_mut().filter(|_| !is_ours) else {
             self.msrp.handle(now, input);
             return;
         };
@@ -140,6 +142,9 @@ impl Conversation {
             early.clear();
             self.early_bytes = 0;
             self.outputs.push_back(Output::MsrpClose);
+            if self.is_relayed() {
+                self.msrp.handle(now, msrp::Input::Closed);
+            }
         }
     }
 
@@ -178,7 +183,9 @@ impl Conversation {
             busy = true;
             match output {
                 msrp::Output::Connect { host, port, secure } => {
-                    let fingerprints = self.peer.as_ref().map(media::Peer::fingerprints);
+                    // A relay of ours is known by its name, not by what the peer says of itself.
+                    let peer = self.peer.as_ref().filter(|peer| !peer.is_relayed);
+                    let fingerprints = peer.map(media::Peer::fingerprints);
                     let fingerprints = fingerprints.unwrap_or_default().to_vec();
                     let connect = Output::MsrpConnect { host, port, secure, fingerprints };
                     self.outputs.push_back(connect);
@@ -186,7 +193,14 @@ impl Conversation {
                 msrp::Output::Write(bytes) => self.outputs.push_back(Output::MsrpWrite(bytes)),
                 msrp::Output::Close if self.goodbye => self.msrp_closes = true,
                 msrp::Output::Close => self.outputs.push_back(Output::MsrpClose),
-                msrp::Output::Event(event) => self.msrp_event(now, event),
+                msrp::Output::Event(event) => {
+                    let is_way = matches!(event, msrp::Event::Path(_));
+                    self.msrp_event(now, event);
+                    if is_way {
+                        // The description that has waited for the way goes before all frames.
+                        return true;
+                    }
+                }
             }
         }
         busy
@@ -218,14 +232,17 @@ impl Conversation {
                 let comment = comment.as_deref();
                 self.fate(now, &message_id, &News::MsrpReport { code, comment });
             }
-            // A chat between two has neither nicknames nor relays.
-            msrp::Event::Nickname { .. } | msrp::Event::NicknameAsked(_) | msrp::Event::Path(_) => {
-            }
+            msrp::Event::Path(_) => self.way_found(now),
+            // A chat between two has no nicknames.
+            msrp::Event::Nickname { .. } | msrp::Event::NicknameAsked(_) => {}
             msrp::Event::Broken(broken) => self.broken(now, &broken),
         }
     }
 
     fn broken(&mut self, now: Instant, broken: &msrp::Broken) {
+        if self.is_relayed() && self.relay_broken(now, broken) {
+            return;
+        }
         if self.chat.state() != State::Connected {
             return;
         }
@@ -234,11 +251,10 @@ impl Conversation {
             return;
         }
         match broken {
-            msrp::Broken::ConnectFailed
-            | msrp::Broken::BindTimeout
-            | msrp::Broken::Relay { .. } => {
+            msrp::Broken::ConnectFailed | msrp::Broken::BindTimeout => {
                 self.media_failed(now, LegEnd::MsrpConnectFailed);
             }
+            msrp::Broken::Relay { .. } => self.media_failed(now, LegEnd::RelayFailed),
             // A peer that leaves may close its connection, or forget the session, before its BYE
             // has found its way.
             msrp::Broken::Lost | msrp::Broken::Refused { .. } => self.await_explanation(now),

@@ -54,6 +54,11 @@ impl Conversation {
     }
 
     fn leave(&mut self, now: Instant) {
+        if self.timers.relay.is_some() {
+            // The peer has heard of no acceptance.
+            let code = self.settings.decline_code;
+            return self.refuse(now, code, LegEnd::DeclinedByUser);
+        }
         self.hang_up(now, Reason::sip(200, "Call completed"));
         self.end_by(now, LegEnd::LeftByUser, &[]);
     }

@@ -1,6 +1,8 @@
 //! Conversations whose caller leaves the offer to us (RFC 3261 section 13.2.1).
 #![allow(clippy::unwrap_used)]
 
+mod relayed;
+
 use time::OffsetDateTime;
 
 use super::super::settings::sample;

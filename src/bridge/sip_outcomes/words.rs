@@ -29,6 +29,8 @@ pub enum LegEnd {
     UnusableAnswer,
     /// The 2xx came, but the MSRP connection did not.
     MsrpConnectFailed,
+    /// The relays through which our MSRP goes do not, or no longer, act for us.
+    RelayFailed,
     /// Our user declined the invitation.
     DeclinedByUser,
     /// The caller withdrew the invitation: CANCEL.
@@ -61,11 +63,12 @@ pub enum LegEnd {
 
 impl LegEnd {
     /// Every end.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InvitationTimeout,
         Self::Unreachable,
         Self::UnusableAnswer,
         Self::MsrpConnectFailed,
+        Self::RelayFailed,
         Self::DeclinedByUser,
         Self::CancelledByPeer,
         Self::AnsweredElsewhere,
@@ -102,6 +105,7 @@ impl LegEnd {
             Self::Unreachable => "the INVITE cannot be sent",
             Self::UnusableAnswer => "2xx with unusable SDP",
             Self::MsrpConnectFailed => "2xx, but no MSRP connection",
+            Self::RelayFailed => "our MSRP relay refuses, is silent or gone",
             Self::DeclinedByUser => "the invited user declines",
             Self::CancelledByPeer => "CANCEL received",
             Self::AnsweredElsewhere => "CANCEL, Reason \"… elsewhere\"",

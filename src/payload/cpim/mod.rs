@@ -569,6 +569,13 @@ mod tests {
     }
 
     #[test]
+    fn a_namespace_that_cannot_be_written_is_none() {
+        let message = read("NS:<<<\r\nx: y\r\n\r\nContent-Type: text/plain\r\n\r\n");
+        assert_eq!(message.headers, [Header::new(CORE, "x", "y")]);
+        assert_eq!(read(&written(&message)), message);
+    }
+
+    #[test]
     fn text_is_text_in_its_charset() {
         for (content_type, body, text) in [
             ("text/plain", &b"\xc3\xbc"[..], Some("ü")),

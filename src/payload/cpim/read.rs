@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::value::uri_text;
 use super::{CONTENT_TYPE, CORE, CpimError};
 use crate::payload::imdn;
 use crate::payload::mime::{self, Block, Field, MediaType, read_block};
@@ -108,5 +109,6 @@ fn is_declaration(name: &str) -> bool {
 fn declaration(value: &str) -> Option<(&str, &str)> {
     let (prefix, uri) = value.split_once('<')?;
     let uri = uri.split('>').next().unwrap_or_default().trim();
-    (!uri.is_empty()).then(|| (prefix.trim(), uri))
+    // What nothing is left of when it is written names nothing.
+    (!uri_text(uri).is_empty()).then(|| (prefix.trim(), uri))
 }

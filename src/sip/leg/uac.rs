@@ -60,6 +60,13 @@ pub(super) struct SentAck {
 }
 
 impl Leg {
+    /// Calls nobody: stands where a leg that calls is to stand later.
+    #[must_use]
+    pub fn unplaced(kit: Kit) -> Self {
+        let (desk, waits) = (Desk::new(kit, None), Deadlines::default());
+        Self { desk, state: State::Over, placed: None, refers: Refers::default(), waits }
+    }
+
     /// Calls: sends the INVITE.
     #[must_use]
     pub fn call(now: Instant, call: Call, kit: Kit) -> Self {
@@ -68,13 +75,8 @@ impl Leg {
         let mut hops = VecDeque::from(call.next_hops.clone());
         let Some(hop) = hops.pop_front().or_else(|| routed_hop(&call)) else {
             desk.event(LegEvent::NoAnswer(NoAnswer::Transport));
-            return Self {
-                desk,
-                state: State::Over,
-                placed: None,
-                refers: Refers::default(),
-                waits,
-            };
+            let (state, refers) = (State::Over, Refers::default());
+            return Self { desk, state, placed: None, refers, waits };
         };
         let (request, interval) = invite(&mut desk, &call, &hop);
         desk.request(now, &request, hop.clone(), Purpose::Invite);

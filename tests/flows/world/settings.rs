@@ -27,6 +27,7 @@ pub(super) fn of_bridge() -> Settings {
         msrp_host: "127.0.0.1".into(),
         msrp_port: 2855,
         msrp_bearers: Bearers::default(),
+        msrp_relay: None,
         msrp_rules: MsrpRules::default(),
         msrp_limits: msrp::Limits::default(),
         invitation_timeout: Duration::from_secs(180),
