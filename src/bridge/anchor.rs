@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::bearer::is_web;
 use super::settings::{Contradiction, MsrpRules};
 use crate::msrp::{Path, Uri};
 use crate::sdp::{MessageMedia, Setup, answer_setup, offerer_setup};
@@ -109,13 +110,14 @@ impl Anchoring {
 
 /// Tells whether the lines name another place than every URI of the path (RFC 6714 section 4.4).
 ///
-/// Nothing is known of names, which would have to be looked up, nor of lines that name no place.
+/// Nothing is known of names, which would have to be looked up, nor of lines that name no place; and
+/// nobody connects to a browser, wherever its lines point (RFC 7977 section 5.2).
 fn contradicts(media: &MessageMedia, path: &Path) -> bool {
     let differs = |uri: &Uri| {
         let port = uri.port().unwrap_or(MSRP_PORT);
         port != media.port || !may_be_same(uri.host(), &media.host)
     };
-    lines(media).is_some() && path.iter().all(differs)
+    !is_web(path.first()) && lines(media).is_some() && path.iter().all(differs)
 }
 
 /// Gives the place that the lines name, if they name one.

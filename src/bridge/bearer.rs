@@ -49,7 +49,7 @@ impl Bearers {
 
 impl Bearer {
     /// Reads a bearer out of a description: the transport of its `m=` line, and the first URI of
-    /// its path.
+    /// its path. WebSocket has no name of its own in `m=` lines (RFC 7977 section 5.2.2).
     pub(super) fn of(protocol: Protocol, first: &Uri) -> Self {
         match (protocol, is_web(first)) {
             (Protocol::Tcp, false) => Self::Tcp,
@@ -91,8 +91,8 @@ impl Bearer {
     }
 }
 
-/// The transport of RFC 7977 section 6.
-fn is_web(uri: &Uri) -> bool {
+/// The transport of RFC 7977 section 5.2.1.
+pub(super) fn is_web(uri: &Uri) -> bool {
     uri.transport().is_some_and(|transport| transport.eq_ignore_ascii_case("ws"))
 }
 
@@ -125,6 +125,8 @@ impl Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bridge::media::{Unusable, judge_offer};
+    use crate::bridge::settings::{Contradiction, sample};
 
     #[test]
     fn who_gives_a_fingerprint_has_to_show_its_certificate() {
@@ -145,5 +147,23 @@ mod tests {
         ] {
             assert_eq!(shown.fits(bearer, known), fits, "{shown:?} {bearer:?}");
         }
+    }
+
+    /// A browser has neither a port nor a name of its own, and what it makes up for its path and
+    /// what for its lines need not be the same.
+    #[test]
+    fn the_lines_of_a_browser_name_no_place() {
+        let mut settings = sample();
+        settings.msrp_bearers.ws = Some(8443);
+        settings.msrp_rules.contradiction = Contradiction::Refuse;
+        let offer = |transport: &str| {
+            format!(
+                "v=0\nc=IN IP4 192.0.2.7\nm=message 4000 TCP/MSRP *\na=accept-types:*\n\
+                 a=setup:active\na=path:msrp://df7jal23ls0d.invalid:2855/98cjs;{transport}\n"
+            )
+        };
+        let judged = |transport| judge_offer(&settings, Some(offer(transport).as_bytes()));
+        assert!(judged("ws").is_ok());
+        assert_eq!(judged("tcp").err(), Some(Unusable::Contradicted));
     }
 }

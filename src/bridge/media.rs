@@ -29,6 +29,10 @@ const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
 /// Content types that we take, in the order in which we like them.
 const ACCEPT_TYPES: [&str; 3] = [CPIM, "text/plain", IS_COMPOSING];
 
+/// Content types that every end of MSRP has to take, whatever its description says (RFC 4975
+/// section 7.3.1).
+const MULTIPART_TYPES: [&str; 2] = ["multipart/mixed", "multipart/alternative"];
+
 /// Content types that we take inside CPIM; a core may drop reports whose type is not named here.
 const ACCEPT_WRAPPED_TYPES: [&str; 3] = ["text/plain", "message/imdn+xml", IS_COMPOSING];
 
@@ -331,7 +335,7 @@ fn describe(
 
 /// Tells the MSRP session what it may take.
 pub(super) fn accept_types() -> Vec<String> {
-    ACCEPT_TYPES.iter().map(|name| (*name).to_owned()).collect()
+    ACCEPT_TYPES.iter().chain(&MULTIPART_TYPES).map(|name| (*name).to_owned()).collect()
 }
 
 /// A body on its way out.

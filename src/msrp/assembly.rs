@@ -91,6 +91,7 @@ impl Assembly {
     /// Forgets a message; unless that was its last chunk, further ones are refused.
     pub(super) fn refuse(&mut self, message_id: &str, last: bool) {
         self.open.remove(message_id);
+        self.refused.retain(|refused| refused != message_id);
         if !last {
             self.refused.push_back(message_id.to_owned());
             while self.refused.len() > self.limits.max_open_messages {
@@ -194,7 +195,7 @@ struct Half {
     label: Label,
     /// The way back to the sender.
     from_path: Path,
-    /// The octets that have come, by place; no two islands touch.
+    /// The octets that have come, by place; islands may touch, but do not overlap.
     islands: BTreeMap<u64, Vec<u8>>,
     /// The length as every chunk has to claim it that claims one.
     total: Option<u64>,
@@ -261,7 +262,7 @@ impl Half {
     fn new(now: Instant, first: &Frame) -> Self {
         Self {
             label: Label::of(first),
-            from_path: first.from_path.clone(),
+            from_path: first.from_path.detached(),
             islands: BTreeMap::new(),
             total: None,
             end: None,
@@ -294,7 +295,7 @@ impl Half {
         if beyond {
             return Err(Refused(400));
         }
-        if self.islands.len() > MAX_ISLANDS {
+        if self.islands.len() > MOST_PIECES && self.join() > MAX_ISLANDS {
             return Err(Refused(413));
         }
         self.touched = now;
@@ -303,40 +304,79 @@ impl Half {
 
     /// Lays octets over those that are there: the latest take precedence
     /// (RFC 4975 section 7.3.1).
+    ///
+    /// What is there stays where it is, so that a small chunk costs little however much has come.
     fn lay(&mut self, start: u64, body: &[u8]) {
-        if body.is_empty() {
-            return;
+        let (mut place, mut rest) = (start, body);
+        while !rest.is_empty() {
+            let next = self.islands.range(place..).next().map(|(&at, _)| at);
+            let home = self.islands.range_mut(..=place).next_back();
+            let home = home.map(|(&at, island)| (offset(place - at), island));
+            let length = match home {
+                Some((within, island)) if within < island.len() => {
+                    let length = rest.len().min(island.len() - within);
+                    let (laid, _) = rest.split_at(length);
+                    if let Some(under) = island.get_mut(within..within + length) {
+                        under.copy_from_slice(laid);
+                    }
+                    length
+                }
+                home => {
+                    let gap = next.map_or(usize::MAX, |next| offset(next - place));
+                    let length = rest.len().min(gap);
+                    let (laid, _) = rest.split_at(length);
+                    match home {
+                        Some((within, island)) if within == island.len() => {
+                            island.extend_from_slice(laid);
+                        }
+                        Some(_) | None => {
+                            self.islands.insert(place, laid.to_vec());
+                        }
+                    }
+                    length
+                }
+            };
+            place += length as u64;
+            rest = rest.get(length..).unwrap_or_default();
         }
-        let end = start + body.len() as u64;
-        let before = self.islands.range(..=start).next_back();
-        let home = match before {
-            Some((&at, island)) if at + island.len() as u64 >= start => at,
-            Some(_) | None => start,
-        };
-        let mut island = self.islands.remove(&home).unwrap_or_default();
-        let tail = split_behind(&mut island, end - home);
-        island.truncate(offset(start - home));
-        island.extend_from_slice(body);
-        island.extend(tail);
-        let mut end = home + island.len() as u64;
-        while let Some((&at, _)) = self.islands.range(home..=end).next() {
-            let mut next = self.islands.remove(&at).unwrap_or_default();
-            island.extend(split_behind(&mut next, end - at));
-            end = home + island.len() as u64;
+    }
+
+    /// Makes one island of those that touch, and counts what is left.
+    fn join(&mut self) -> usize {
+        let mut joined: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        for (at, island) in std::mem::take(&mut self.islands) {
+            match joined.last_entry() {
+                Some(mut last) if *last.key() + last.get().len() as u64 == at => {
+                    last.get_mut().extend_from_slice(&island);
+                }
+                Some(_) | None => {
+                    joined.insert(at, island);
+                }
+            }
         }
-        self.islands.insert(home, island);
+        self.islands = joined;
+        self.islands.len()
     }
 
     /// Gives all octets once none is missing.
     fn whole(&mut self) -> Option<Bytes> {
         let end = self.end?;
-        match self.islands.first_entry() {
-            Some(first) if *first.key() == 0 && first.get().len() as u64 == end => {
-                Some(Bytes::from(first.remove()))
-            }
-            Some(_) => None,
-            None => (end == 0).then(Bytes::new),
+        // None lies beyond the end and none twice: then it is enough to count them.
+        if self.held() as u64 != end {
+            return None;
         }
+        self.join();
+        Some(self.islands.pop_first().map_or_else(Bytes::new, |(_, island)| Bytes::from(island)))
+    }
+
+    /// Counts the octets that have come without a gap.
+    fn received(&self) -> u64 {
+        self.islands.iter().fold(
+            0,
+            |reach, (&at, island)| {
+                if at == reach { reach + island.len() as u64 } else { reach }
+            },
+        )
     }
 
     fn stalled(&self, message_id: &str) -> Stalled {
@@ -344,7 +384,7 @@ impl Half {
             message_id: message_id.to_owned(),
             from_path: self.from_path.clone(),
             failure_report: self.label.failure_report,
-            received: self.islands.get(&0).map_or(0, |island| island.len() as u64),
+            received: self.received(),
             total: self.total,
         }
     }
@@ -358,12 +398,6 @@ impl Half {
     }
 }
 
-/// Cuts off what an island has from `place` on.
-fn split_behind(island: &mut Vec<u8>, place: u64) -> Vec<u8> {
-    let place = offset(place).min(island.len());
-    island.split_off(place)
-}
-
 /// Narrows a place in what is held, which fits into the memory.
 fn offset(place: u64) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX)
@@ -373,6 +407,8 @@ fn offset(place: u64) -> usize {
 const ROOM: usize = 2;
 /// Pieces with gaps between them that one message may have.
 const MAX_ISLANDS: usize = 64;
+/// Pieces at which those that touch are joined: seldom, for that copies all of them.
+const MOST_PIECES: usize = 2 * MAX_ISLANDS;
 
 #[cfg(test)]
 mod tests {
@@ -514,6 +550,57 @@ mod tests {
         assert_eq!(codes.flatten().next(), Some(Refused(413)));
     }
 
+    /// Octet by octet over, before and behind a large piece: that stays where it is.
+    #[test]
+    fn m05_small_chunks_do_not_move_large_pieces() {
+        let mut half = Half::new(Instant::now(), &chunk("m", "1-1/1", "x", '+'));
+        half.lay(100, &[b'x'; 10_000]);
+        let large = |half: &Half| half.islands[&100].as_ptr();
+        let before = large(&half);
+        for place in (0..100).rev().chain(100..200) {
+            half.lay(place, b"y");
+        }
+        assert_eq!(large(&half), before);
+        assert_eq!((half.islands.len(), half.join()), (101, 1));
+        assert_eq!((half.received(), &half.islands[&0][199..201]), (10_100, &b"yx"[..]));
+    }
+
+    #[test]
+    fn m04_chunks_may_come_from_the_last_to_the_first() {
+        let mut assembly = assembly();
+        let mut outcome = text(give(&mut assembly, "m", "500-500/500", "e", '$'));
+        for place in (1..500).rev() {
+            assert_eq!(outcome, Ok(None), "{place}");
+            outcome = text(give(&mut assembly, "m", &format!("{place}-{place}/500"), "x", '+'));
+        }
+        assert_eq!(outcome, Ok(Some("x".repeat(499) + "e")));
+    }
+
+    /// What is refused chunk by chunk is forgotten with the last one: there are peers that use one
+    /// Message-ID for all they send.
+    #[test]
+    fn m04_a_message_that_was_refused_often_does_not_hurt_the_next() {
+        let mut assembly = assembly();
+        for _ in 0..3 {
+            assembly.refuse("m", false);
+        }
+        assembly.refuse("m", true);
+        assert_eq!(text(give(&mut assembly, "m", "1-2/2", "ok", '$')), Ok(Some("ok".to_owned())));
+    }
+
+    /// A half message must not hold the read in which its first chunk has come.
+    #[test]
+    fn m05_a_half_message_keeps_nothing_of_what_was_read() {
+        let long = "s".repeat(200);
+        let text = Bytes::from(format!("msrp://b:2/{long};tcp"));
+        let mut first = chunk("m", "1-1/2", "x", '+');
+        first.from_path = Path::read(Text::read(&text, &text).unwrap()).unwrap();
+        let half = Half::new(Instant::now(), &first);
+        assert_eq!(half.from_path, first.from_path);
+        drop(first);
+        assert!(text.is_unique());
+    }
+
     #[test]
     fn m05_what_stands_still_is_dropped() {
         let mut assembly = assembly();
@@ -577,13 +664,19 @@ mod tests {
             let mut laid = [None; 100];
             let mut last_end = None;
             for (&at, island) in &half.islands {
-                prop_assert!(last_end.is_none_or(|end| end < at), "islands touch");
+                prop_assert!(last_end.is_none_or(|end| end <= at), "islands overlap");
                 last_end = Some(at + island.len() as u64);
                 for (place, octet) in island.iter().enumerate() {
                     laid[offset(at) + place] = Some(*octet);
                 }
             }
             prop_assert_eq!(laid, model);
+            half.join();
+            let ends: Vec<u64> =
+                half.islands.iter().map(|(at, island)| at + island.len() as u64).collect();
+            let starts: Vec<u64> = half.islands.keys().copied().collect();
+            prop_assert!(ends.iter().zip(starts.iter().skip(1)).all(|(end, at)| end < at));
+            prop_assert_eq!(half.held(), model.iter().flatten().count());
         }
     }
 

@@ -130,6 +130,10 @@ impl Outbox {
             let counted = wish == FailureReport::Yes;
             self.in_flight += usize::from(counted);
             self.transactions.insert(frame.tid.clone(), Transaction { job: number, counted });
+            // One that stays open must not keep all that were answered behind it.
+            if self.expiries.len() >= 2 * self.transactions.len() + SPARE {
+                self.expiries.retain(|(_, tid)| self.transactions.contains_key(tid));
+            }
             self.expiries.push_back((now + self.limits.response_wait, frame.tid.clone()));
         }
         Some(Chunk { frame, begins, size, settled: self.settle_if_sent(number) })
@@ -389,10 +393,40 @@ fn timeout() -> Outcome {
 /// The largest body that need not be interruptible (RFC 4975 section 7.1.1).
 const UNINTERRUPTED: usize = 2048;
 const LONGEST_CHARACTER: usize = 4;
+/// How many ends of response times may be left over from transactions that are none any more.
+const SPARE: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn m13_a_chunk_without_answer_keeps_nothing_of_those_with_one() {
+        let (mut outbox, mut random) = (Outbox::new(Limits::default()), Random::seeded(1));
+        let now = Instant::now();
+        let peer = Path::parse("msrp://b:2/y;tcp").ok();
+        let Some(path) = &peer else { panic!("this is a path") };
+        let route = Route { peer: path, us: path };
+        for number in 0..10_000 {
+            let message = Outgoing {
+                message_id: number.to_string(),
+                content_type: "text/plain".to_owned(),
+                body: "x".into(),
+                success_report: false,
+                failure_report: FailureReport::Yes,
+            };
+            outbox.push(now, message);
+            let Some(chunk) = outbox.next_chunk(now, route, &mut random) else {
+                panic!("there is room")
+            };
+            if number > 0 {
+                let answered = outbox.answered(now, &chunk.frame.tid, Outcome::Sent);
+                assert!(matches!(answered, Answered::Known(Some(_))));
+            }
+        }
+        assert!(outbox.expiries.len() <= SPARE + 4, "{} are left", outbox.expiries.len());
+        assert_eq!(outbox.transactions.len(), 1);
+    }
 
     #[test]
     fn quirk_10_a_chunk_ends_before_a_character() {

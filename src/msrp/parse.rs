@@ -5,8 +5,11 @@
 //!    Between ──────────▶ Inside ───────────────────────▶ Between, one frame out
 //!       ▲                  │ head or body over its limit: the fault goes out at once
 //!       │   end-line       ▼
-//!       └──────────────── Skipping ──▶ the stream is given up when no end-line comes
+//!       └──────────────── Skipping ─────────────────────▶ Lost, when no end-line comes
 //! ```
+//! What is said of a stream depends on its octets alone, and not on the reads in which they come:
+//! the limits are counted from where a frame begins, also where its end is in the same read.
+//!
 //! The end-line is searched with one searcher for `\r\n-------`, and only from where the last
 //! search has ended: the cost of a chunk does not depend on the size of the reads.
 
@@ -181,20 +184,22 @@ impl Parser {
                 }
                 Stage::Skipping { tid, left } => {
                     match self.search(buffer, tid.as_str().as_bytes(), 0) {
-                        Search::Found(end) => {
+                        Search::Found(end) if end.at <= *left => {
                             buffer.advance(end.after);
                             self.stage = Stage::Between;
                         }
-                        Search::NotUpTo(searched) => {
-                            let Some(left) = left.checked_sub(searched) else {
-                                return Err(ParseError::Stream(StreamFault::NoEnd));
-                            };
-                            buffer.advance(searched);
-                            self.stage = Stage::Skipping { tid: tid.clone(), left };
-                            return Ok(None);
-                        }
+                        Search::Found(_) => self.stage = Stage::Lost,
+                        Search::NotUpTo(searched) => match left.checked_sub(searched) {
+                            Some(left) => {
+                                buffer.advance(searched);
+                                self.stage = Stage::Skipping { tid: tid.clone(), left };
+                                return Ok(None);
+                            }
+                            None => self.stage = Stage::Lost,
+                        },
                     }
                 }
+                Stage::Lost => return Err(ParseError::Stream(StreamFault::NoEnd)),
             }
         }
     }
@@ -238,11 +243,16 @@ impl Parser {
             frame.advance(body_at.min(end.at));
             frame
         });
-        if body.is_none() && head_end > self.limits.max_header_bytes {
-            head.fault.get_or_insert(FrameFault::HeadTooLong);
-        }
-        if body.as_ref().is_some_and(|body| body.len() > self.limits.max_chunk_in) {
-            head.fault.get_or_insert(FrameFault::BodyTooLarge);
+        let over = match &body {
+            None => (head_end > self.limits.max_header_bytes).then_some(Over::Head),
+            Some(body) => (body.len() > self.limits.max_chunk_in)
+                .then_some(Over::Body { at: head.body_at.unwrap_or_default() }),
+        };
+        if let Some(over) = over {
+            head.fault.get_or_insert(over.fault());
+            if end.at > self.last_end(over) {
+                self.stage = Stage::Lost;
+            }
         }
         head.complete(tid, body, end.flag)
     }
@@ -250,32 +260,45 @@ impl Parser {
     /// Goes on waiting for the end-line, unless the frame has outgrown its limits.
     fn wait(&mut self, buffer: &mut BytesMut, inside: Inside) -> Result<Option<Frame>, ParseError> {
         let fits = |body_at| inside.searched.saturating_sub(body_at) <= self.limits.max_chunk_in;
-        let short = buffer.len() <= self.limits.max_header_bytes;
+        // The end-line may still begin where the header section may still end.
+        let short = inside.searched + LINE_BREAK <= self.limits.max_header_bytes;
         if short || inside.body_at.is_some_and(fits) {
             self.stage = Stage::Inside(inside);
             return Ok(None);
         }
-        let body_at = self.body_at(buffer, buffer.len());
+        let body_at = inside.body_at.or_else(|| self.body_at(buffer));
         if let Some(body_at) = body_at.filter(|body_at| fits(*body_at)) {
             self.stage = Stage::Inside(Inside { body_at: Some(body_at), ..inside });
             return Ok(None);
         }
-        let fault =
-            if body_at.is_some() { FrameFault::BodyTooLarge } else { FrameFault::HeadTooLong };
+        let over = body_at.map_or(Over::Head, |at| Over::Body { at });
         let seen = buffer.get(..self.limits.max_header_bytes).unwrap_or(buffer);
         let seen = Bytes::copy_from_slice(seen);
         let section = (inside.tid_end + 1, seen.len());
         let mut head = Head::default();
         head.read(&seen, section, &self.limits, &mut self.last_paths);
         let tid = inside.read_tid(&seen);
+        self.stage = match self.last_end(over).checked_sub(inside.searched) {
+            Some(left) => Stage::Skipping { tid: tid.clone(), left },
+            None => Stage::Lost,
+        };
         buffer.advance(inside.searched);
-        self.stage = Stage::Skipping { tid: tid.clone(), left: self.limits.max_message };
+        let fault = head.fault.unwrap_or(over.fault());
         Err(head.refuse(tid, fault))
     }
 
+    /// Tells where the end-line of a frame over its limits has to begin at the latest.
+    fn last_end(&self, over: Over) -> usize {
+        let limit = match over {
+            Over::Head => self.limits.max_header_bytes,
+            Over::Body { at } => at.saturating_add(self.limits.max_chunk_in),
+        };
+        limit.saturating_add(self.limits.max_message)
+    }
+
     /// Finds the end of the header section, as far as that may be.
-    fn body_at(&self, frame: &[u8], end: usize) -> Option<usize> {
-        let section = frame.get(..end.min(self.limits.max_header_bytes))?;
+    fn body_at(&self, frame: &[u8]) -> Option<usize> {
+        let section = frame.get(..frame.len().min(self.limits.max_header_bytes))?;
         self.empty_lines.find(section).map(|at| at + EMPTY_LINE.len())
     }
 }
@@ -288,6 +311,27 @@ enum Stage {
     Inside(Inside),
     /// In a frame that is refused, with so many octets of patience.
     Skipping { tid: TransactionId, left: usize },
+    /// Nobody knows where the next frame begins.
+    Lost,
+}
+
+/// What of a frame is over its limit.
+#[derive(Debug, Clone, Copy)]
+enum Over {
+    Head,
+    /// The body, which begins there.
+    Body {
+        at: usize,
+    },
+}
+
+impl Over {
+    fn fault(self) -> FrameFault {
+        match self {
+            Self::Head => FrameFault::HeadTooLong,
+            Self::Body { .. } => FrameFault::BodyTooLarge,
+        }
+    }
 }
 
 /// A frame of which the transaction identifier is known, but not the end.
@@ -596,6 +640,58 @@ mod tests {
             buffer.extend_from_slice(send("tid2", "", '$').as_bytes());
             assert_eq!(parser.next(&mut buffer).unwrap().unwrap().tid.as_str(), "tid2");
         }
+    }
+
+    /// Whatever is over a limit, and by how much: the fault, its place and the end of the stream.
+    #[test]
+    fn m06_the_verdict_does_not_depend_on_the_cut() {
+        let limits = Limits {
+            max_chunk_in: 30,
+            max_header_bytes: 120,
+            max_message: 60,
+            ..Limits::default()
+        };
+        let read = |stream: &str, size: usize| {
+            let (mut parser, mut buffer) = (Parser::new(limits), BytesMut::new());
+            let mut outcomes = Vec::new();
+            for segment in stream.as_bytes().chunks(size) {
+                buffer.extend_from_slice(segment);
+                while let Some(outcome) = parser.next(&mut buffer).transpose() {
+                    let fatal = outcome.as_ref().is_err_and(ParseError::is_fatal);
+                    outcomes.push(outcome);
+                    if fatal {
+                        return outcomes;
+                    }
+                }
+            }
+            outcomes
+        };
+        let (mut sound, mut bad, mut lost) = (0, 0, 0);
+        for length in 0..200 {
+            let filler = "x".repeat(length);
+            for rest in [
+                format!("X: {filler}\r\n"),
+                format!("no colon\r\nX: {filler}\r\n"),
+                format!("X: {filler}\r\n\r\nhello"),
+                format!("\r\n{filler}"),
+                format!("no colon\r\n\r\n{filler}"),
+                format!("\r\n{filler}\r\n-------tid"),
+                format!("X: {filler}"),
+            ] {
+                let stream = send("tid1", &rest, '$') + &send("tid2", "", '$');
+                let whole = read(&stream, stream.len());
+                for size in [1, 2, 3, 7, 8, 9, 10, 50, 128] {
+                    assert_eq!(read(&stream, size), whole, "{rest:?} by {size}");
+                }
+                match (whole.len(), whole.last()) {
+                    (2, Some(Ok(_))) if whole[0].is_ok() => sound += 1,
+                    (2, Some(Ok(_))) => bad += 1,
+                    (_, Some(Err(ParseError::Stream(StreamFault::NoEnd)))) => lost += 1,
+                    _ => panic!("{rest:?}: {whole:?}"),
+                }
+            }
+        }
+        assert!(sound > 50 && bad > 50 && lost > 50, "{sound} {bad} {lost}");
     }
 
     #[test]

@@ -265,6 +265,11 @@ impl Path {
         Self(self.0.iter().rev().cloned().collect())
     }
 
+    /// Copies it, so that it does not keep the bytes that it was read from.
+    pub(super) fn detached(&self) -> Self {
+        Self::parse(&self.to_string()).unwrap_or_else(|_| self.clone())
+    }
+
     /// Walks from the next hop to the far end.
     pub fn iter(&self) -> impl Iterator<Item = &Uri> + Clone {
         self.0.iter()

@@ -55,6 +55,19 @@ fn s20_a_sender_is_told_what_cannot_be_used() {
     }
 }
 
+/// RFC 4975 section 7.3.1: every end takes both, though no description of ours names them.
+#[test]
+fn a_text_among_other_parts_is_found() {
+    for kind in ["multipart/mixed", "multipart/alternative"] {
+        let mut world = World::facing_far_end();
+        world.talk_to_far_end();
+        let body = "--b\r\nContent-Type: text/plain\r\n\r\nHi\r\n\
+                    --b\r\nContent-Type: image/png\r\n\r\nPNG\r\n--b--\r\n";
+        world.far_end_says(&format!("{kind};boundary=b"), body, false);
+        assert_eq!(world.told(), ["alice: \"Hi\" from bob"], "{kind}");
+    }
+}
+
 #[test]
 fn s20_a_message_within_a_message_is_read_and_no_deeper() {
     let wrap = |inner: &str| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chatbridge::msrp::{Broken, Event, Limits};
 use chatbridge::net::{MsrpSettings, Service};
 use socket2::SockRef;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::stage::{House, PEER, Raw, field, hello, ok, send, soon};
 
@@ -52,6 +52,38 @@ async fn m16_what_a_reset_leaves_unanswered_is_sent_once_more() {
         }
     }
     assert_eq!(ids, ["m", "m"]);
+}
+
+/// Nobody listens for a while: the peer restarts.
+#[tokio::test]
+async fn m16_a_peer_that_restarts_is_found_again() {
+    let house = house().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = listener.local_addr().unwrap();
+    let mut seat = house.seat("s");
+    seat.connect(&format!("msrp://{place}/peer;tcp"));
+    let mut peer = Raw::over(soon(listener.accept()).await.unwrap().0);
+    let binding = peer.frame().await;
+    peer.say(&ok(&binding)).await;
+    seat.is_bound().await;
+    drop(listener);
+    reset(peer);
+    assert_eq!(seat.hears().await, Event::Interrupted);
+    seat.send("m", "text").await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(place).unwrap();
+    // Bound, but not listening: whoever calls now is refused.
+    assert!(TcpStream::connect(place).await.is_err());
+    let listener = socket.listen(1).unwrap();
+    let mut peer = Raw::over(soon(listener.accept()).await.unwrap().0);
+    let binding = peer.frame().await;
+    peer.say(&ok(&binding)).await;
+    seat.is_bound().await;
+    let frame = peer.frame().await;
+    assert_eq!(field(&frame, "Message-ID"), "m");
+    peer.say(&ok(&frame)).await;
+    assert_eq!(seat.hears().await, Event::Sent { message_id: "m".to_owned() });
 }
 
 #[tokio::test]

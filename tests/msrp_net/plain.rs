@@ -1,6 +1,9 @@
 //! One session on one connection of TCP.
 
+use std::time::Duration;
+
 use chatbridge::msrp::{Broken, Event, Limits, SendError};
+use chatbridge::net::{MsrpSettings, Service};
 
 use crate::stage::{House, PEER, Raw, field, hello, ok, send, start};
 
@@ -104,6 +107,90 @@ async fn m03_m04_m08_m09_bad_requests_are_refused_and_the_connection_stays() {
     }
     seat.is_bound().await;
     assert_eq!(seat.message().await, "text");
+}
+
+#[tokio::test]
+async fn m05_half_messages_are_bounded_and_given_up() {
+    let limits = Limits { stall: Duration::from_millis(200), ..Limits::default() };
+    let house =
+        House::serving(Service::Tcp, MsrpSettings { limits, ..MsrpSettings::default() }).await;
+    let mut seat = house.seat("s");
+    seat.listen(PEER);
+    let mut peer = Raw::connect(house.place).await;
+    let half = |at: usize| {
+        let tid = format!("tid{at}");
+        let whole = send(&house.uri("s"), &tid, "text").replace("1-4/4", "1-4/*");
+        whole.replace(&format!("{tid}$"), &format!("{tid}+"))
+    };
+    peer.say(&(0..20).map(half).collect::<String>()).await;
+    let mut refused = 0;
+    for _ in 0..20 {
+        refused += usize::from(peer.answer().await.ends_with(" 413"));
+    }
+    assert_eq!(refused, 4);
+    seat.is_bound().await;
+    for _ in 0..16 {
+        let report = peer.frame().await;
+        assert!(start(&report).ends_with(" REPORT"), "{report}");
+        assert_eq!(field(&report, "Status"), "000 413 Stop Sending Message");
+    }
+    peer.say(&send(&house.uri("s"), "whole", "text")).await;
+    assert_eq!(peer.answer().await, "whole 200");
+    assert_eq!(seat.message().await, "text");
+}
+
+#[tokio::test]
+async fn m07_header_fields_of_any_name_and_case_are_taken() {
+    let house = House::start().await;
+    let mut seat = house.seat("s");
+    seat.listen(PEER);
+    let mut peer = Raw::connect(house.place).await;
+    let fields = "content-disposition:inline\r\nContent-ID: <1@x>\r\nX-New: 1\r\nCONTENT-TYPE";
+    let text = send(&house.uri("s"), "tid1", "text").replace("Content-Type", fields);
+    let text = text.replace("To-Path", "TO-PATH").replace("From-Path", "from-path");
+    peer.say(&text).await;
+    assert_eq!(peer.answer().await, "tid1 200");
+    seat.is_bound().await;
+    let Event::Message(message) = seat.hears().await else { panic!("no message") };
+    let kept: Vec<&str> = message.headers.iter().map(|header| header.name.as_str()).collect();
+    assert_eq!(kept, ["content-disposition", "Content-ID", "X-New"]);
+}
+
+/// Whatever the peer says to it, and whatever it says of it afterwards.
+#[tokio::test]
+async fn m14_each_refusal_is_one_final_status() {
+    let house = House::start().await;
+    for code in [413, 415, 501, 481] {
+        let id = format!("s{code}");
+        let mut seat = house.seat(&id);
+        seat.listen(PEER);
+        let mut peer = Raw::connect(house.place).await;
+        peer.say(&hello(&house.uri(&id), "bind")).await;
+        assert_eq!(peer.answer().await, "bind 200");
+        seat.is_bound().await;
+        seat.send("m", &"x".repeat(100_000)).await.unwrap();
+        let frame = peer.frame().await;
+        let refusal = ok(&frame).replace("200 OK", &code.to_string());
+        let report = hello(&house.uri(&id), "report")
+            .replace(" SEND", " REPORT")
+            .replace("id-report", "m\r\nStatus: 000 408");
+        peer.say(&format!("{refusal}{refusal}{report}")).await;
+        let end = seat.hears().await;
+        assert!(matches!(&end, Event::Failed { code: told, .. } if *told == code), "{end:?}");
+        if code == 481 {
+            assert_eq!(seat.hears().await, Event::Broken(Broken::Refused { code }));
+            peer.is_closed().await;
+            continue;
+        }
+        peer.say(&send(&house.uri(&id), "last", "text")).await;
+        assert_eq!(seat.message().await, "text");
+        // What was under way, the end of it, and no more than that.
+        let mut rest = Vec::new();
+        while start(rest.last().map_or("MSRP - -", String::as_str)) != "last 200" {
+            rest.push(peer.frame().await);
+        }
+        assert!(rest.len() < 12, "{} frames", rest.len());
+    }
 }
 
 #[tokio::test]

@@ -69,6 +69,22 @@ async fn m15_another_name_is_not_believed() {
     assert_eq!(alice.hears().await, Event::Broken(Broken::ConnectFailed));
 }
 
+/// A certificate that is over proves no name; with its fingerprint nothing else is asked of it.
+#[tokio::test]
+async fn m15_an_expired_certificate_is_believed_by_its_fingerprint_only() {
+    let authority = Authority::new();
+    let (alices, _) = house(authority.settings(&["127.0.0.1"])).await;
+    let (bobs, theirs) = house(authority.expired(&["127.0.0.1"])).await;
+    let bob = bobs.seat("bob");
+    bob.listen(&alices.uri("alice"));
+    let mut alice = alices.seat("alice");
+    alice.connect(&bobs.uri("bob"));
+    assert_eq!(alice.hears().await, Event::Broken(Broken::ConnectFailed));
+    let mut alice = alices.seat("alice2");
+    alice.connect_to(&bobs.uri("bob"), vec![theirs]);
+    alice.is_bound().await;
+}
+
 #[tokio::test]
 async fn m15_what_is_no_handshake_is_closed() {
     let authority = Authority::new();

@@ -54,3 +54,18 @@ async fn m12_one_source_gets_so_many_places() {
     assert_eq!(third.answer().await, "two 481");
     drop(second);
 }
+
+#[tokio::test]
+async fn m06_a_first_frame_that_is_wrong_is_refused() {
+    let house = House::start().await;
+    let seat = house.seat("s");
+    seat.listen(PEER);
+    let uri = house.uri("s");
+    for wrong in ["no colon\r\n".to_owned(), "X: y\r\n".repeat(100)] {
+        let mut peer = Raw::connect(house.place).await;
+        let range = "Byte-Range: 1-0/0\r\n";
+        peer.say(&hello(&uri, "one").replace(range, &wrong)).await;
+        assert_eq!(peer.answer().await, "one 400");
+        peer.is_closed().await;
+    }
+}

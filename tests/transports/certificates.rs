@@ -7,7 +7,7 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chatbridge::net::TlsSettings;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 
 /// Who vouches for others.
 pub(crate) struct Authority {
@@ -52,17 +52,36 @@ impl Authority {
         TlsSettings { client_ca: Some(self.file()), ..self.settings(names) }
     }
 
+    /// The same of one whose certificate was good once.
+    #[allow(dead_code, reason = "not every binary has use for it")]
+    pub(crate) fn expired(&self, names: &[&str]) -> TlsSettings {
+        let mut params = CertificateParams::default();
+        params.not_before = date_time_ymd(2001, 1, 1);
+        params.not_after = date_time_ymd(2002, 1, 1);
+        let (certificate, private_key) = self.issue_with(names, params);
+        TlsSettings {
+            certificate: Some(certificate),
+            private_key: Some(private_key),
+            ..self.settings(names)
+        }
+    }
+
     /// Issues a certificate; gives the files that hold it and its key.
     pub(crate) fn issue(&self, names: &[&str]) -> (PathBuf, PathBuf) {
+        self.issue_with(names, CertificateParams::default())
+    }
+
+    fn issue_with(&self, names: &[&str], mut params: CertificateParams) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
         let name = |name: &&str| match name.parse::<IpAddr>() {
             Ok(ip) => SanType::IpAddress(ip),
             Err(_) => SanType::DnsName((*name).try_into().unwrap()),
         };
         params.subject_alt_names = names.iter().map(name).collect();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let stem = names.join("-").replace(':', ".");
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let stem = format!("{}-{number}", names.join("-").replace(':', "."));
         let files =
             (self.folder.join(format!("{stem}.pem")), self.folder.join(format!("{stem}.key.pem")));
         fs::write(&files.0, certificate.pem()).unwrap();

@@ -8,7 +8,7 @@
 //!   │└──open(Passive)──▶ Listening ──────────────────────────request─────────┤
 //!   └──────request─────▶ Early ──────────────────────────────open────────────┘
 //!
-//!  Binding, Bound ──connection lost──▶ Connecting or Listening, once within grace
+//!  Binding, Bound ──connection lost──▶ Connecting (again and again) or Listening, once within grace
 //!  any ──close(), connection lost for good or not made, connect_wait, 481, 506, no MSRP──▶ Closed
 //! ```
 //! The active side sends a SEND without body first, because some peers choke on a first message
@@ -22,7 +22,7 @@
 mod receive;
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
@@ -59,6 +59,8 @@ pub struct Session {
     setup: Option<Setup>,
     /// Until when the connection that was lost last may be replaced.
     lost: Option<Instant>,
+    /// When to try again to replace it, after that has failed.
+    again: Option<Instant>,
     /// The latest time handed in.
     now: Option<Instant>,
     relays: Option<Chain>,
@@ -113,6 +115,7 @@ impl Session {
             state: State::Idle,
             setup: None,
             lost: None,
+            again: None,
             now: None,
             relays: None,
             far: None,
@@ -292,6 +295,7 @@ impl Session {
         };
         let others = [
             own,
+            self.again,
             self.outbox.next_timeout(),
             self.assembly.next_timeout(),
             self.reservation.next_timeout(),
@@ -341,6 +345,10 @@ impl Session {
     fn handle_closed(&mut self, now: Instant) {
         let relayed = self.relays.is_some();
         match self.state {
+            State::Connecting { until } if self.lost.is_some() && now + PAUSE < until => {
+                // Whoever has restarted listens again after a while.
+                self.again = Some(now + PAUSE);
+            }
             State::Connecting { .. } if !relayed => self.stay_away(Broken::ConnectFailed),
             State::Binding { .. } | State::Bound => self.lose(now),
             State::Idle | State::Early | State::Connecting { .. } | State::Listening { .. }
@@ -368,6 +376,9 @@ impl Session {
             | State::Binding { .. }
             | State::Bound
             | State::Closed => {}
+        }
+        if self.again.is_some_and(|again| again <= now) {
+            self.connect_again();
         }
         let settled = self.outbox.expire(now);
         self.settle(settled);
@@ -407,6 +418,14 @@ impl Session {
         self.outputs.extend(nickname.map(Output::Event));
     }
 
+    fn connect_again(&mut self) {
+        self.again = None;
+        let next = self.far.as_ref().map(|far| far.first().clone());
+        if let (State::Connecting { .. }, Some(next)) = (&self.state, next) {
+            self.connect_to(&next);
+        }
+    }
+
     /// Gives up because no connection has come about: the first, or another for one that is lost.
     fn stay_away(&mut self, first: Broken) {
         self.give_up(if self.lost.is_some() { Broken::Lost } else { first });
@@ -421,6 +440,7 @@ impl Session {
     /// Shows the peer that we are here, and waits for the answer.
     fn ask_binding(&mut self, now: Instant) {
         let Some(peer) = &self.peer else { return };
+        self.again = None;
         let tid = TransactionId::draw(&mut self.random, b"");
         let mut first = Frame::request(Method::Send, tid.clone(), peer.clone(), self.local.clone());
         first.message_id = Some(Text::new(&self.random.token()));
@@ -438,6 +458,7 @@ impl Session {
             | State::Listening { .. }
             | State::Binding { .. } => {
                 self.state = State::Bound;
+                self.again = None;
                 self.outbox.bound(now);
                 self.outputs.push_back(Output::Event(Event::Bound));
             }
@@ -480,6 +501,7 @@ impl Session {
 
     fn end(&mut self, why: &str) {
         self.state = State::Closed;
+        self.again = None;
         self.arrival = None;
         let settled =
             self.outbox.drain(&Outcome::Failed { code: 408, comment: Some(why.to_owned()) });
@@ -570,6 +592,9 @@ impl Session {
 
 /// How many bytes a frame may have whose room is used again.
 const KEPT_ROOM: usize = 1024;
+
+/// How long the next attempt to replace a lost connection waits after one that has failed.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// The port registered for MSRP (RFC 4975 section 15.4).
 const MSRP_PORT: u16 = 2855;

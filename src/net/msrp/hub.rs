@@ -1,10 +1,11 @@
 //! Several sessions on one connection (RFC 4975 section 5.4): the task that owns it.
 //!
 //! Each session has a queue of its own for what comes, and one queue is shared by what leaves. A
-//! session that does not empty its queue in time is cut off, so that no other waits for it longer.
-//! The connection is closed when the last session has left it.
+//! session that does not empty its queue in time is cut off, so that no other waits for it longer,
+//! and none waits for it twice. The connection is closed when the last session has left it, or when
+//! its peer takes nothing any more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(super) struct Hub {
     frames: mpsc::WeakSender<Bytes>,
     outgoing: mpsc::Receiver<Bytes>,
     members: HashMap<String, mpsc::Sender<News>>,
+    /// Sessions that have kept the others waiting: they have no part in the connection any more.
+    cut_off: HashSet<String>,
     sessions: Arc<Sessions>,
 }
 
@@ -42,7 +45,7 @@ impl Hub {
         members: HashMap<String, mpsc::Sender<News>>,
         sessions: Arc<Sessions>,
     ) -> Self {
-        Self { line, frames, outgoing, members, sessions }
+        Self { line, frames, outgoing, members, cut_off: HashSet::new(), sessions }
     }
 
     /// Routes `first` and all that comes, until the connection is broken or nobody needs it.
@@ -55,9 +58,15 @@ impl Hub {
                     Err(why) => self.complain(why).await,
                 }
             }
-            let is_free = !self.line.is_congested();
+            if self.line.is_congested() {
+                match timeout(STANDSTILL, self.line.relieve()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return debug!(%error, "a shared MSRP connection is gone"),
+                    Err(_) => return warn!("the peer of a shared MSRP connection takes nothing"),
+                }
+            }
             tokio::select! {
-                frame = self.outgoing.recv(), if is_free => match frame {
+                frame = self.outgoing.recv() => match frame {
                     Some(frame) => self.take(frame),
                     None => return self.finish().await,
                 },
@@ -84,9 +93,15 @@ impl Hub {
         let named = frame.to_path.first().session_id().unwrap_or_default().to_owned();
         let Some(frame) = self.deliver(&named, Ok(frame)).await else { return };
         let Ok(frame) = frame else { return };
-        let inbox = self.sessions.msrp_session(&named);
-        let frames = self.frames.upgrade().filter(|_| self.members.len() < MEMBERS);
-        let (Kind::Request(_), Some(inbox), Some(frames)) = (&frame.kind, inbox, frames) else {
+        // Places of sessions that have left are found out only here or with a frame for them.
+        if self.members.len() >= MEMBERS {
+            self.members.retain(|_, member| !member.is_closed());
+        }
+        let has_room = self.members.len() < MEMBERS && !self.cut_off.contains(&named);
+        let inbox = self.sessions.msrp_session(&named).filter(|_| has_room);
+        let (Kind::Request(_), Some(inbox), Some(frames)) =
+            (&frame.kind, inbox, self.frames.upgrade())
+        else {
             return self.line.answer(&frame, 481);
         };
         let (news_in, news) = mpsc::channel(INCOMING);
@@ -96,8 +111,19 @@ impl Hub {
             Ok(Ok(())) => {
                 self.members.insert(named, news_in);
             }
-            Ok(Err(_)) | Err(_) => debug!(session = named, "the session takes no connection"),
+            Ok(Err(_)) => debug!(session = named, "the session is gone"),
+            Err(_) => self.cut_off(named),
         }
+    }
+
+    /// Lets nobody wait for a session again.
+    fn cut_off(&mut self, named: String) {
+        warn!(session = named, "a session does not take its frames, cut off");
+        self.members.remove(&named);
+        if self.cut_off.len() >= MEMBERS {
+            self.cut_off.clear();
+        }
+        self.cut_off.insert(named);
     }
 
     /// Gives news to a member; gives them back where there is none of that name.
@@ -117,10 +143,7 @@ impl Hub {
                 self.members.remove(named);
                 return Some(news);
             }
-            Err(_) => {
-                warn!(session = named, "a session does not take its frames, cut off");
-                self.members.remove(named);
-            }
+            Err(_) => self.cut_off(named.to_owned()),
         }
         None
     }
@@ -131,13 +154,8 @@ impl Hub {
             ParseError::Frame(bad) => {
                 let named = bad.to_path.as_ref().and_then(|path| path.first().session_id());
                 let named = named.unwrap_or_default().to_owned();
-                let refusal = bad.answer(None);
-                if self.deliver(&named, Err(why)).await.is_some()
-                    && let Some(refusal) = refusal
-                {
-                    let mut bytes = bytes::BytesMut::new();
-                    refusal.write(&mut bytes);
-                    self.line.push(bytes.freeze());
+                if let Some(Err(why)) = self.deliver(&named, Err(why)).await {
+                    self.line.refuse(&why);
                 }
             }
             ParseError::Stream(_) => {
@@ -160,5 +178,148 @@ impl Hub {
 
 /// How long the others wait for one session.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a peer may leave what is written to it where it is: as long as a response may take.
+const STANDSTILL: Duration = Duration::from_secs(30);
 /// How many sessions share a connection.
 const MEMBERS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io;
+    use std::sync::Mutex;
+    use std::task::{Context, Poll};
+
+    use bytes::BytesMut;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::bridge::Shown;
+    use crate::msrp::{Limits, Method, Path, TransactionId};
+    use crate::store::{Bounds, Inbox, MsrpWire};
+
+    /// A connection on which nothing comes, and nothing leaves before it was asked so often.
+    #[derive(Debug)]
+    struct Slow {
+        refusals: u32,
+        queued: usize,
+        written: Arc<Mutex<usize>>,
+    }
+
+    impl MsrpWire for Slow {
+        fn poll_read(
+            &mut self,
+            _cx: &mut Context<'_>,
+            _into: &mut BytesMut,
+        ) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn push(&mut self, frame: Bytes) {
+            self.queued += frame.len();
+        }
+
+        fn waiting(&self) -> usize {
+            self.queued
+        }
+
+        fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if self.queued > 0 && self.refusals > 0 {
+                if self.refusals < u32::MAX {
+                    self.refusals -= 1;
+                    cx.waker().wake_by_ref();
+                }
+                return Poll::Pending;
+            }
+            *self.written.lock().unwrap() += std::mem::take(&mut self.queued);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    struct Stage {
+        hub: Hub,
+        frames: mpsc::Sender<Bytes>,
+        written: Arc<Mutex<usize>>,
+        sessions: Arc<Sessions>,
+    }
+
+    fn stage(refusals: u32) -> Stage {
+        let written = Arc::default();
+        let wire = Slow { refusals, queued: 0, written: Arc::clone(&written) };
+        let line = Line::new(Box::new(wire), Limits::default(), Shown::default());
+        let (frames, outgoing) = mpsc::channel(OUTGOING);
+        let sessions = Arc::new(Sessions::new(Bounds::default()).0);
+        let ends = (frames.downgrade(), outgoing);
+        let hub = Hub::new(line, ends, HashMap::new(), Arc::clone(&sessions));
+        Stage { hub, frames, written, sessions }
+    }
+
+    fn frame(session: &str) -> Frame {
+        let path = |text: &str| Path::parse(text).unwrap();
+        let (to, from) = (format!("msrp://a:1/{session};tcp"), "msrp://b:2/p;tcp");
+        let tid = TransactionId::new("tid1").unwrap();
+        Frame::request(Method::Report, tid, path(&to), path(from))
+    }
+
+    fn large() -> Bytes {
+        Bytes::from(vec![b'x'; 300_000])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m13_a_peer_that_takes_nothing_does_not_keep_the_connection() {
+        let Stage { hub, frames, .. } = stage(u32::MAX);
+        for _ in 0..3 {
+            frames.send(large()).await.unwrap();
+        }
+        drop(frames);
+        timeout(2 * STANDSTILL, hub.run(frame("nobody"))).await.unwrap();
+    }
+
+    /// What waits behind a full connection leaves once there is room, though the peer is silent.
+    #[tokio::test(start_paused = true)]
+    async fn m13_what_waits_leaves_when_there_is_room() {
+        let Stage { hub, frames, written, .. } = stage(3);
+        for _ in 0..3 {
+            frames.send(large()).await.unwrap();
+        }
+        assert!(timeout(PATIENCE, hub.run(frame("nobody"))).await.is_err(), "it goes on");
+        assert_eq!(*written.lock().unwrap(), 900_000);
+        drop(frames);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_that_have_left_take_no_room() {
+        let Stage { mut hub, frames, sessions, .. } = stage(0);
+        for at in 0..MEMBERS {
+            hub.members.insert(format!("gone-{at}"), mpsc::channel(1).0);
+        }
+        let (inbox, mut letters) = Inbox::new(1);
+        sessions.route_msrp("s", inbox);
+        hub.route(frame("s")).await;
+        assert!(matches!(letters.try_recv(), Ok(Letter::Msrp(_))));
+        assert_eq!(hub.members.len(), 1);
+        drop(frames);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m13_nobody_waits_for_one_session_twice() {
+        let Stage { mut hub, frames, sessions, .. } = stage(0);
+        let (inbox, mut letters) = Inbox::new(1);
+        sessions.route_msrp("s", inbox);
+        let began = Instant::now();
+        // One letter and a queue of frames find room, and the next one is waited for.
+        for _ in 0..3 * INCOMING {
+            hub.route(frame("s")).await;
+        }
+        assert_eq!(began.elapsed(), PATIENCE);
+        assert!(matches!(letters.try_recv(), Ok(Letter::Msrp(_))));
+        let other = Inbox::new(1);
+        sessions.route_msrp("full", other.0.clone());
+        other.0.offer(Letter::Stop).ok().unwrap();
+        for _ in 0..3 {
+            hub.route(frame("full")).await;
+        }
+        assert_eq!(began.elapsed(), 2 * PATIENCE);
+        drop(frames);
+    }
+}

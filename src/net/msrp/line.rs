@@ -74,6 +74,17 @@ impl Line {
         }
     }
 
+    /// Queues the refusal of a bad frame, if it gets one and says where to.
+    pub(super) fn refuse(&mut self, why: &ParseError) {
+        if let ParseError::Frame(bad) = why
+            && let Some(refusal) = bad.answer(None)
+        {
+            let mut bytes = BytesMut::new();
+            refusal.write(&mut bytes);
+            self.push(bytes.freeze());
+        }
+    }
+
     /// Tells whether more is queued than a peer that reads would leave there.
     pub(super) fn is_congested(&self) -> bool {
         self.wire.waiting() > HIGH_WATER
@@ -90,6 +101,19 @@ impl Line {
     /// Writes all that is queued.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         std::future::poll_fn(|cx| self.wire.poll_flush(cx)).await
+    }
+
+    /// Writes until so much is queued only as a peer that reads would leave there.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub(super) async fn relieve(&mut self) -> io::Result<()> {
+        std::future::poll_fn(|cx| match self.wire.poll_flush(cx) {
+            Poll::Ready(flushed) => Poll::Ready(flushed),
+            Poll::Pending if self.is_congested() => Poll::Pending,
+            Poll::Pending => Poll::Ready(Ok(())),
+        })
+        .await
     }
 
     /// Moves bytes both ways until some have come.

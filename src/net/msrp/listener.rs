@@ -223,7 +223,11 @@ async fn introduce(mut line: Line, sessions: &Sessions) -> io::Result<()> {
     let first = loop {
         match line.parsed() {
             Some(Ok(frame)) => break frame,
-            Some(Err(_)) => return Err(io::Error::other("it speaks no MSRP")),
+            Some(Err(why)) => {
+                line.refuse(&why);
+                line.flush().await?;
+                return Err(io::Error::other(why));
+            }
             None => {}
         }
         if line.unparsed() > UNBOUND_BYTES {

@@ -67,11 +67,45 @@ fn without_another_connection_in_time_the_session_is_over() {
         let told = talk.sleep(3);
         assert_eq!(told, ["failed one 408", "close", "broken: the connection is lost"]);
     }
+}
+
+#[test]
+fn m16_a_peer_that_restarts_is_tried_again_until_the_grace_is_over() {
+    let connect = ["connect 192.0.2.1 9000 plain"];
+    for returns in [true, false] {
+        let mut talk = grace(Setup::Active);
+        talk.give(Input::Connected);
+        talk.answer(0, 200);
+        talk.send("one", "first");
+        assert_eq!(talk.give(Input::Closed).len(), 2);
+        for _ in 0..2 {
+            assert_eq!(talk.give(Input::Closed), [""; 0], "nobody listens");
+            assert_eq!(talk.sleep(1), connect);
+        }
+        if returns {
+            talk.give(Input::Connected);
+            assert_eq!(talk.receive(&hello()), ["bound", "200 tid1", "SEND one 1-5/5 $ first"]);
+            assert_eq!(talk.answer(4, 200), ["sent one"]);
+            assert_eq!(talk.session.next_timeout(), None);
+        } else {
+            assert_eq!(talk.give(Input::Closed), [""; 0]);
+            let end = ["failed one 408", "close", "broken: the connection is lost"];
+            assert_eq!(talk.sleep(1), end);
+        }
+    }
+}
+
+/// The peer may come by itself while the next attempt is waited for.
+#[test]
+fn m16_whoever_comes_back_is_not_called() {
     let mut talk = grace(Setup::Active);
     talk.give(Input::Connected);
     talk.answer(0, 200);
     talk.give(Input::Closed);
-    assert_eq!(talk.give(Input::Closed), ["close", "broken: the connection is lost"], "refused");
+    assert_eq!(talk.give(Input::Closed), [""; 0]);
+    assert_eq!(talk.give(Input::Connected), ["SEND - 1-0/0 $"]);
+    assert_eq!(talk.receive(&hello()), ["bound", "200 tid1"]);
+    assert_eq!(talk.sleep(1), [""; 0]);
 }
 
 /// A peer that takes every connection and closes it keeps nobody busy.
