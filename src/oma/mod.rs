@@ -16,6 +16,7 @@ mod json;
 mod message;
 mod moment;
 mod notification;
+mod packed;
 mod reference;
 mod session;
 mod subscription;
