@@ -8,6 +8,7 @@ mod accounts;
 mod fault;
 mod reader;
 mod sections;
+mod store;
 mod tls;
 mod users;
 mod values;
@@ -15,6 +16,7 @@ mod values;
 pub use accounts::Account;
 pub use fault::{Fault, Faults, Place};
 pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Rest, Session, Sip};
+pub use store::{Store, StoreKind};
 pub use users::{Ue, User};
 pub use values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
@@ -50,6 +52,8 @@ pub struct Config {
     pub session: Session,
     /// Notifications.
     pub notify: Notify,
+    /// What outlives a restart.
+    pub store: Store,
     /// Bounds against hostile input and overload.
     pub limits: Limits,
     /// The log.
@@ -124,6 +128,7 @@ impl Config {
             msrp: Msrp::read(reader),
             session: Session::read(reader),
             notify: Notify::read(reader),
+            store: Store::read(reader),
             limits: Limits::read(reader),
             log: Log::read(reader),
         }

@@ -8,11 +8,17 @@
 //! When the queue is full the oldest waiting notice is given up: a [`Loss`] takes its place and
 //! counts for its subscription what follows. Losses take no room: there is at most one waiting for
 //! each subscription. What is handed out is not given up until it is released.
+//!
+//! What that means for the store is noted as changes, for the owner to take and write behind: what
+//! has left the queue ends, and a [`Loss`] is put in the place of the first that it stands for.
+//! Written notifications end once the reader has acknowledged them; a restart hands out the others
+//! again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::durable::{Change, NotificationRecord};
 use super::subscriptions::Subscription;
 use crate::chat::Notice;
 use crate::ids::NotificationId;
@@ -22,6 +28,8 @@ use crate::ids::NotificationId;
 pub struct Queued {
     /// Its id, the same on every attempt.
     pub id: NotificationId,
+    /// Its number in the store, where it is kept there.
+    pub sequence: Option<u64>,
     /// Whom it is for.
     pub subscription: Arc<Subscription>,
     /// When it was queued.
@@ -56,6 +64,25 @@ impl Queued {
         }
     }
 
+    /// Gives the change that keeps it in the store, where it is kept there.
+    #[must_use]
+    pub fn put(&self) -> Option<Change> {
+        Some(Change::PutNotification(NotificationRecord {
+            sequence: self.sequence?,
+            id: self.id.clone(),
+            subscription: self.subscription.id.clone(),
+            content: self.content.clone(),
+        }))
+    }
+
+    fn end(&self) -> Option<Change> {
+        self.sequence.map(Change::EndNotification)
+    }
+
+    fn is_loss_of(&self, subscription: &Subscription) -> bool {
+        !self.is_notice() && self.subscription.id == subscription.id
+    }
+
     /// Gives the loss where this is one for `subscription`.
     fn loss_of(&mut self, subscription: &Subscription) -> Option<&mut Loss> {
         match &mut self.content {
@@ -73,6 +100,9 @@ pub struct Backlog {
     history: VecDeque<Queued>,
     pending: VecDeque<Queued>,
     handed: usize,
+    /// How many of the history, the last ones, the reader has not acknowledged.
+    unacknowledged: usize,
+    changes: Vec<Change>,
 }
 
 impl Backlog {
@@ -81,7 +111,15 @@ impl Backlog {
     #[must_use]
     pub fn new(capacity: usize, reread: usize) -> Self {
         let capacity = capacity.max(2);
-        Self { capacity, reread, history: VecDeque::new(), pending: VecDeque::new(), handed: 0 }
+        Self {
+            capacity,
+            reread,
+            history: VecDeque::new(),
+            pending: VecDeque::new(),
+            handed: 0,
+            unacknowledged: 0,
+            changes: Vec::new(),
+        }
     }
 
     /// Queues a notification and tells how many others it cost.
@@ -109,8 +147,26 @@ impl Backlog {
         };
         self.handed = self.handed.saturating_sub(place + 1);
         self.history.extend(self.pending.drain(..=place));
+        self.unacknowledged += place + 1;
         let surplus = self.history.len().saturating_sub(self.reread);
-        self.history.drain(..surplus);
+        for queued in self.history.drain(..surplus) {
+            self.changes.extend(queued.end());
+        }
+    }
+
+    /// Takes what was written as read.
+    pub fn acknowledge(&mut self) {
+        for queued in self.history.iter_mut().rev().take(self.unacknowledged) {
+            self.changes.extend(queued.end());
+            queued.sequence = None;
+        }
+        self.unacknowledged = 0;
+    }
+
+    /// Takes what has changed for the store since the last call.
+    #[must_use]
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
     }
 
     /// Takes back what was handed out and could not be written.
@@ -129,6 +185,7 @@ impl Backlog {
         }
         let known = self.history.iter().position(|queued| queued.id == *since);
         let again = self.history.split_off(known.map_or(0, |place| place + 1));
+        self.unacknowledged = self.unacknowledged.saturating_sub(again.len());
         for queued in again.into_iter().rev() {
             self.pending.push_front(queued);
         }
@@ -189,25 +246,32 @@ impl Backlog {
     /// Takes the notification at `place` out, and a [`Loss`] in for it where it is a notice; tells
     /// whether it was one.
     fn give_up(&mut self, place: usize, now: Instant) -> bool {
-        let Some(Queued { id, subscription, content, .. }) = self.pending.remove(place) else {
+        let Some(gone) = self.pending.remove(place) else {
             return false;
         };
+        self.changes.extend(gone.end());
+        let Queued { id, sequence, subscription, content, .. } = gone;
         let Content::Notice(notice) = content else {
             return false;
         };
         // What a loss says changes as it grows, and its id with it: readers skip ids they know.
         let id = NotificationId::new(format!("{id}-lost"));
         let mut waiting = self.pending.iter_mut().enumerate().skip(self.handed);
-        let earlier = waiting.find_map(|(i, q)| q.loss_of(&subscription).map(|l| (i, l.clone())));
-        let (place, loss) = match earlier {
-            Some((place, Loss { count, oldest })) => {
+        let earlier = waiting.find_map(|(i, q)| {
+            let number = q.sequence;
+            q.loss_of(&subscription).map(|loss| (i, number, loss.clone()))
+        });
+        let (place, sequence, loss) = match earlier {
+            Some((place, number, Loss { count, oldest })) => {
                 self.pending.remove(place);
-                (place, Loss { count: count + 1, oldest })
+                (place, number.or(sequence), Loss { count: count + 1, oldest })
             }
-            None => (place, Loss { count: 1, oldest: notice }),
+            None => (place, sequence, Loss { count: 1, oldest: notice }),
         };
         let content = Content::Lost(loss);
-        self.pending.insert(place, Queued { id, subscription, since: now, content });
+        let lost = Queued { id, sequence, subscription, since: now, content };
+        self.changes.extend(lost.put());
+        self.pending.insert(place, lost);
         true
     }
 
@@ -224,9 +288,15 @@ impl Backlog {
             };
             let (subscription, loss) = (Arc::clone(subscription), loss.clone());
             let mut later = self.pending.iter_mut().skip(place + 1);
-            if let Some(united) = later.find_map(|queued| queued.loss_of(&subscription)) {
+            let Some(other) = later.find(|queued| queued.is_loss_of(&subscription)) else {
+                continue;
+            };
+            if let Some(united) = other.loss_of(&subscription) {
                 *united = Loss { count: loss.count + united.count, oldest: loss.oldest };
-                self.pending.remove(place);
+            }
+            self.changes.extend(other.put());
+            if let Some(gone) = self.pending.remove(place) {
+                self.changes.extend(gone.end());
             }
         }
     }
@@ -419,6 +489,7 @@ mod tests {
         let notice = Notice { user, session, at: OffsetDateTime::UNIX_EPOCH, kind };
         Queued {
             id: NotificationId::new(id),
+            sequence: id.parse().ok(),
             subscription: Arc::new(subscription(to)),
             since: Instant::now(),
             content: Content::Notice(Arc::new(notice)),

@@ -155,7 +155,8 @@ fn make_private(path: &Path) -> Result<(), String> {
         }
         io::ErrorKind::IsADirectory => "is a directory; set [store] path to a file".to_owned(),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            format!("cannot be written ({error}); give this process the right, or set [store] path")
+            format!("cannot be written ({error}): give this process the right, set [store] path to another \
+             file, or [store] kind to \"memory\" to keep nothing")
         }
         _ => format!("cannot be opened: {error}"),
     })
@@ -226,7 +227,10 @@ fn describe(error: &rusqlite::Error) -> String {
                 .to_owned()
         }
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            format!("cannot be written ({error}); give this process the right, or set [store] path")
+            format!(
+                "cannot be written ({error}): give this process the right, set [store] path to another \
+             file, or [store] kind to \"memory\" to keep nothing"
+            )
         }
         Some(ErrorCode::DiskFull) => {
             format!("is full ({error}): make room on the disk, or raise [store] max_mb")

@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_commit_for_which_there_is_no_room_takes_no_other_with_it() {
-        let (mut writer, orders) = writer();
+        let (writer, orders) = writer();
         writer.connection.pragma_update(None, "max_page_count", 32).unwrap();
         let mut small = order(&orders, 1);
         let huge = "x".repeat(200_000);
