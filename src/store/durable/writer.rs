@@ -184,10 +184,12 @@ impl Writer {
     ) -> rusqlite::Result<()> {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut is_empty = true;
         for change in batches.into_iter().flat_map(Batch::changes) {
             rows::apply(&transaction, change)?;
+            is_empty = false;
         }
-        if !self.health.is_good() {
+        if is_empty && !self.health.is_good() {
             rows::probe(&transaction)?;
         }
         transaction.commit()
