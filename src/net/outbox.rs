@@ -183,3 +183,120 @@ impl Pending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use bytes::Bytes;
+    use futures_util::FutureExt;
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::address::Address;
+    use crate::chat::{EventType, NoticeKind};
+    use crate::ids::SessionId;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_peer_reads_nothing_before_the_notice_is_durable() {
+        let (mut outbox, mut told) = outbox(8);
+        outbox.notice(notice());
+        outbox.notice(notice());
+        outbox.wire(wire());
+        assert!(outbox.next().now_or_never().is_none());
+        assert!(told.try_recv().unwrap().receipt.is_none(), "one receipt is enough");
+        let receipt = told.try_recv().unwrap().receipt.unwrap();
+        assert!(outbox.next().now_or_never().is_none() && outbox.holds_wire());
+        receipt.give();
+        assert!(matches!(outbox.next().await, Released::Wire(outputs) if outputs.len() == 1));
+        assert!(outbox.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_become_durable_in_time_is_never_written() {
+        let (mut outbox, mut told) = outbox(8);
+        outbox.notice(notice());
+        outbox.wire(wire());
+        let began = Instant::now();
+        assert!(matches!(outbox.next().await, Released::Late));
+        assert_eq!(began.elapsed(), PATIENCE + FLUSH_WAIT);
+        assert!(!outbox.holds_wire());
+        // What comes later still waits for its turn.
+        outbox.notice(notice());
+        assert!(outbox.next().now_or_never().is_none());
+        told.try_recv().unwrap().receipt.unwrap().give();
+        assert!(matches!(outbox.next().await, Released::Drained));
+        assert!(told.try_recv().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_receipt_that_is_torn_up_is_as_bad() {
+        let (mut outbox, mut told) = outbox(8);
+        let (receipt, mut receipted) = Receipt::new();
+        outbox.notice(notice());
+        outbox.receipt(receipt);
+        assert!(outbox.next().now_or_never().is_none());
+        drop(told.try_recv().unwrap().receipt);
+        assert!(matches!(outbox.next().await, Released::Late));
+        assert!(!receipted.wait().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_receipt_is_given_behind_the_notices() {
+        let (mut outbox, mut told) = outbox(8);
+        let (receipt, mut receipted) = Receipt::new();
+        outbox.notice(notice());
+        outbox.receipt(receipt);
+        assert!(outbox.next().now_or_never().is_none());
+        told.try_recv().unwrap().receipt.unwrap().give();
+        assert!(matches!(outbox.next().await, Released::Drained));
+        assert!(receipted.wait().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hold_keeps_back_what_follows_but_not_for_long() {
+        let (mut outbox, mut told) = outbox(8);
+        let (_unread, released) = oneshot::channel();
+        outbox.hold(released);
+        outbox.notice(notice());
+        assert!(outbox.next().now_or_never().is_none() && told.try_recv().is_err());
+        let began = Instant::now();
+        assert!(matches!(outbox.next().await, Released::Drained));
+        assert_eq!(began.elapsed(), FLUSH_WAIT);
+        assert!(told.try_recv().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_no_room_fills_up_and_says_so() {
+        let (mut outbox, mut told) = outbox(1);
+        for _ in 0..=LIMIT {
+            outbox.notice(notice());
+        }
+        assert!(outbox.next().now_or_never().is_none());
+        assert!(outbox.is_full());
+        told.try_recv().unwrap();
+        assert!(outbox.next().now_or_never().is_none());
+        assert!(!outbox.is_full());
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn outbox(room: usize) -> (Outbox, mpsc::Receiver<Told>) {
+        let (sender, told) = mpsc::channel(room);
+        (Outbox::new(Notices { sender, patience: Some(PATIENCE) }), told)
+    }
+
+    fn wire() -> Vec<Output> {
+        vec![Output::MsrpWrite(Bytes::from_static(b"200"))]
+    }
+
+    fn notice() -> Notice {
+        let event = EventType::Accepted;
+        Notice {
+            user: Address::parse("tel:+1").unwrap(),
+            session: SessionId::new("s"),
+            at: OffsetDateTime::UNIX_EPOCH,
+            kind: NoticeKind::Event { event, description: None, message: None },
+        }
+    }
+}

@@ -121,3 +121,121 @@ impl Ledger {
         self.keeper.commit(batch.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::{Arc, Mutex};
+
+    use futures_util::FutureExt;
+    use time::OffsetDateTime;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::address::Address;
+    use crate::clock::Anchor;
+    use crate::ids::SessionId;
+    use crate::store::durable::{Contents, Health, SessionRecord, Store};
+
+    #[tokio::test(start_paused = true)]
+    async fn pages_are_read_in_their_order_whatever_order_they_are_written_in() {
+        let (store, mut ledger) = ledger();
+        let first = enter(&mut ledger, "1");
+        let second = enter(&mut ledger, "2");
+        store.tell(1, Ok(()));
+        assert!(ledger.settled().now_or_never().is_none());
+        store.tell(0, Ok(()));
+        for mut receipted in [first, second] {
+            let page = ledger.settled().await;
+            page.receipts.into_iter().for_each(Receipt::give);
+            assert!(receipted.wait().await);
+        }
+        assert!(ledger.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_is_refused_is_handed_over_again() {
+        let (store, mut ledger) = ledger();
+        let mut receipted = enter(&mut ledger, "1");
+        for refusal in [StoreError::Full, StoreError::Unwritable("full".into())] {
+            store.tell(0, Err(refusal));
+            let began = Instant::now();
+            while store.waiting() == 0 {
+                assert!(tokio::time::timeout(PAUSE, ledger.settled()).await.is_err());
+            }
+            assert!(began.elapsed() <= 2 * PAUSE);
+            assert!(receipted.wait().now_or_never().is_none());
+        }
+        store.tell(0, Ok(()));
+        ledger.settled().await.receipts.into_iter().for_each(Receipt::give);
+        assert!(receipted.wait().await);
+    }
+
+    #[test]
+    fn only_so_many_are_under_way() {
+        let (_store, mut ledger) = ledger();
+        let entered = std::iter::from_fn(|| (ledger.room() > 0).then(|| enter(&mut ledger, "x")));
+        assert_eq!(entered.count(), PAGES);
+        assert_eq!(ledger.give_up().count(), PAGES);
+        assert!(ledger.room() > 0);
+    }
+
+    /// A store whose commits end when the test says so.
+    #[derive(Debug, Clone, Default)]
+    struct Slow(Arc<Mutex<Vec<oneshot::Sender<Result<(), StoreError>>>>>);
+
+    impl Slow {
+        fn tell(&self, number: usize, result: Result<(), StoreError>) {
+            self.0.lock().unwrap().remove(number).send(result).unwrap();
+        }
+
+        fn waiting(&self) -> usize {
+            self.0.lock().unwrap().len()
+        }
+    }
+
+    impl Store for Slow {
+        fn load(&self) -> Outcome<Contents> {
+            Outcome::known(Ok(Contents::default()))
+        }
+
+        fn commit(&self, _: Batch) -> Outcome<()> {
+            let (reply, told) = oneshot::channel();
+            self.0.lock().unwrap().push(reply);
+            Outcome::coming(told)
+        }
+
+        fn write_behind(&self, _: Batch) {}
+
+        fn is_lasting(&self) -> bool {
+            true
+        }
+
+        fn health(&self) -> Health {
+            Health::good()
+        }
+
+        fn close(&self) -> Outcome<()> {
+            Outcome::known(Ok(()))
+        }
+    }
+
+    fn ledger() -> (Slow, Ledger) {
+        let store = Slow::default();
+        let anchor = Anchor::new(std::time::Instant::now(), OffsetDateTime::UNIX_EPOCH);
+        let keeper = Keeper::new(Arc::new(store.clone()), anchor, Duration::from_secs(5));
+        (store, Ledger::new(keeper))
+    }
+
+    fn enter(ledger: &mut Ledger, session: &str) -> crate::store::Receipted {
+        let (receipt, receipted) = Receipt::new();
+        let (id, user) = (SessionId::new(session), Address::parse("tel:+1").unwrap());
+        ledger.enter(Page {
+            queued: Vec::new(),
+            changes: vec![Change::PutSession(SessionRecord { id, user })],
+            receipts: vec![receipt],
+        });
+        receipted
+    }
+}

@@ -304,6 +304,10 @@ impl Backlog {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::wildcard_enum_match_arm)]
+
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -422,13 +426,17 @@ mod tests {
 
     proptest! {
         /// Every notice is read once, in order, or counted in one loss that is read before any
-        /// later notice.
+        /// later notice. The store holds what waits, in the same order.
         #[test]
         fn nothing_is_lost_in_silence(capacity in 2..6_usize, acts in prop::collection::vec(act(), 0..60)) {
             let mut backlog = Backlog::new(capacity, 0);
+            let kept = RefCell::new(Kept::default());
             let (mut pushed, mut accounted) = (0_u64, 0_u64);
             let mut push = |backlog: &mut Backlog| {
-                backlog.push(notice(&pushed.to_string(), "s"));
+                let queued = notice(&pushed.to_string(), "s");
+                kept.borrow_mut().apply(queued.put());
+                backlog.push(queued);
+                kept.borrow_mut().apply(backlog.take_changes());
                 pushed += 1;
                 assert!(backlog.len() <= 2 * capacity);
             };
@@ -445,10 +453,71 @@ mod tests {
                         accounted = write(&mut backlog, max, accounted, overflow);
                     }
                 }
+                kept.borrow_mut().apply(backlog.take_changes());
+                assert_eq!(kept.borrow().ids(), ids(&backlog.pending));
             }
             prop_assert!(backlog.is_empty());
             prop_assert_eq!(accounted, pushed);
         }
+    }
+
+    #[test]
+    fn what_was_written_is_kept_until_it_is_acknowledged() {
+        let mut backlog = Backlog::new(10, 2);
+        let mut kept = Kept::default();
+        for id in ["1", "2", "3", "4"] {
+            let queued = notice(id, "s");
+            kept.apply(queued.put());
+            backlog.push(queued);
+        }
+        backlog.written(&NotificationId::new("3"));
+        kept.apply(backlog.take_changes());
+        assert_eq!(kept.ids(), ["2", "3", "4"], "what cannot be read again has ended");
+        backlog.rewind(&NotificationId::new("2"));
+        backlog.acknowledge();
+        kept.apply(backlog.take_changes());
+        assert_eq!(kept.ids(), ["3", "4"]);
+        backlog.written(&NotificationId::new("4"));
+        backlog.acknowledge();
+        kept.apply(backlog.take_changes());
+        assert_eq!(kept.ids(), [""; 0]);
+        backlog.acknowledge();
+        assert!(backlog.take_changes().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_kept_leaves_no_trace() {
+        let mut backlog = Backlog::new(2, 1);
+        for id in ["a", "b", "c", "d"] {
+            backlog.push(notice(id, "s"));
+        }
+        backlog.written(&NotificationId::new("d"));
+        backlog.acknowledge();
+        assert!(backlog.take_changes().is_empty());
+    }
+
+    /// What a store makes of the changes.
+    #[derive(Default)]
+    struct Kept(BTreeMap<u64, NotificationId>);
+
+    impl Kept {
+        fn apply(&mut self, changes: impl IntoIterator<Item = Change>) {
+            for change in changes {
+                match change {
+                    Change::PutNotification(record) => self.0.insert(record.sequence, record.id),
+                    Change::EndNotification(sequence) => self.0.remove(&sequence),
+                    other => panic!("{other:?}"),
+                };
+            }
+        }
+
+        fn ids(&self) -> Vec<&str> {
+            self.0.values().map(NotificationId::as_str).collect()
+        }
+    }
+
+    fn ids(queue: &VecDeque<Queued>) -> Vec<&str> {
+        queue.iter().map(|queued| queued.id.as_str()).collect()
     }
 
     /// Writes what is handed out, with something happening `meanwhile`; gives the number of the

@@ -173,6 +173,8 @@ struct User {
 
 impl User {
     fn new(address: &'static str, port: u16) -> Self {
+        // The client looks for a provider of TLS even where it speaks none.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().no_proxy().build().unwrap();
         let root = format!("http://127.0.0.1:{port}");
         let (channel, heard, changed) = Default::default();
