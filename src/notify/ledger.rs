@@ -183,7 +183,9 @@ mod tests {
 
     /// A store whose commits end when the test says so.
     #[derive(Debug, Clone, Default)]
-    struct Slow(Arc<Mutex<Vec<oneshot::Sender<Result<(), StoreError>>>>>);
+    struct Slow(Arc<Mutex<Vec<Reply>>>);
+
+    type Reply = oneshot::Sender<Result<(), StoreError>>;
 
     impl Slow {
         fn tell(&self, number: usize, result: Result<(), StoreError>) {

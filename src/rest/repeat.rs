@@ -24,8 +24,11 @@ pub(super) struct Plan {
     /// Does it.
     pub(super) act: Act,
     /// Takes the plan back; what it gives takes the changes back.
-    pub(super) undo: Box<dyn FnOnce(&Face) -> Vec<Change> + Send>,
+    pub(super) undo: Undo,
 }
+
+/// The undoing of a [`Plan`].
+pub(super) type Undo = Box<dyn FnOnce(&Face) -> Vec<Change> + Send>;
 
 /// The doing of a [`Plan`], which may hold back the notices that follow.
 pub(super) type Act = Pin<Box<dyn Future<Output = Result<Option<Flushed>, Fault>> + Send>>;
