@@ -10,6 +10,7 @@
 
 mod channel;
 mod element;
+mod example;
 mod field;
 mod form;
 mod group;
@@ -34,6 +35,7 @@ pub use channel::{
     NotificationChannelList,
 };
 pub use element::{Element, Leaf, Namespace};
+pub use example::Speaker;
 pub use field::DocumentError;
 pub use group::GroupChatSessionInformation;
 pub use message::{ChatMessage, IsComposing, MessageBody, MessageDeliveryStatus};

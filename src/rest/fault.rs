@@ -68,7 +68,7 @@ pub enum Fault {
     #[error("the methods here are {allow}")]
     MethodNotAllowed {
         /// The methods that it has, for `Allow`.
-        allow: &'static str,
+        allow: String,
     },
     /// The client accepts none of our formats.
     #[error("responses are in application/xml or application/json")]
@@ -210,7 +210,7 @@ impl Fault {
     /// Gives the header that belongs to the status.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         let (name, value) = match self {
-            Self::MethodNotAllowed { allow } => (header::ALLOW, (*allow).to_owned()),
+            Self::MethodNotAllowed { allow } => (header::ALLOW, allow.clone()),
             Self::Unauthorized { challenge } => (header::WWW_AUTHENTICATE, challenge.clone()),
             // RFC 9110 section 15.5.16.
             Self::UnsupportedMediaType => (header::ACCEPT, body::READABLE.to_owned()),
@@ -571,7 +571,7 @@ mod tests {
     }
 
     fn method() -> Fault {
-        Fault::MethodNotAllowed { allow: "GET, POST" }
+        Fault::MethodNotAllowed { allow: "GET, POST".into() }
     }
 
     fn reused(correlator: &str) -> Fault {

@@ -6,14 +6,17 @@
 mod answer;
 pub mod body;
 mod channels;
+mod docs;
 pub mod fault;
 mod message_status;
 mod messages;
 mod notify_url;
 mod observe;
+mod openapi;
 mod path;
 mod posted;
 mod repeat;
+mod resource;
 mod routes;
 mod session_status;
 mod sessions;
