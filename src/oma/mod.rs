@@ -199,9 +199,11 @@ fn admitted(part: &str, text: String) -> Result<String, ReadError> {
     Err(ReadError::ControlCharacter { part: shortened(part) })
 }
 
-/// Cuts a name of the body to a length that is fit for an error text.
+/// Makes a name of the body fit for an error text: it is cut, and what no document may carry is
+/// replaced.
 fn shortened(name: &str) -> String {
-    name.chars().take(64).collect()
+    let admitted = |c| if is_admitted(c) { c } else { char::REPLACEMENT_CHARACTER };
+    name.chars().take(64).map(admitted).collect()
 }
 
 #[cfg(test)]

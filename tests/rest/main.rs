@@ -26,6 +26,7 @@ mod order;
 mod peer;
 mod registered;
 mod registrar;
+mod representations;
 mod schema;
 mod session_status;
 mod sessions;
