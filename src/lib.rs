@@ -20,6 +20,7 @@
 //! | 1 | `sip` | RFC 3261 and its company | `rsip`, `sha2` |
 //! | 1 | `msrp` | RFC 4975 | `nom` |
 //! | 1 | `sdp` | session descriptions with an `m=message` line | |
+//! | 1 | `access` | who may come in: passwords, tokens, rates | `ring`, `base64`, `serde_json` |
 //! | 1 | `payload` | bodies: CPIM, IMDN, isComposing, multipart | `quick_xml` |
 //! | 1 | `trace` | recorded traffic: captures and logs in, messages out | `flate2` |
 //! | 0 | `ids` | identifiers and the source of randomness that is handed in | `rand` |
@@ -34,6 +35,7 @@ pub mod digest;
 pub mod ids;
 pub mod reach;
 
+pub mod access;
 pub mod chat;
 pub mod msrp;
 pub mod payload;
