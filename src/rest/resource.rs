@@ -152,7 +152,7 @@ impl Operation {
     }
 
     /// Answers 204.
-    pub(super) fn is_silent(self, when: &'static str) -> Self {
+    pub(super) fn silently(self, when: &'static str) -> Self {
         self.gives(204, when, Body::Nothing)
     }
 

@@ -68,7 +68,7 @@ fn subscriptions() -> Vec<Resource> {
                     .shows(&ChatNotificationSubscription::OUTLINE)
                     .refuses(&[404]),
                 on(Delete, ("unsubscribe", "End a subscription"), subscriptions::delete)
-                    .is_silent("The subscription has ended.")
+                    .silently("The subscription has ended.")
                     .refuses(&[404]),
             ],
         ),
@@ -95,7 +95,7 @@ fn sessions() -> Vec<Resource> {
                     .shows(&ChatSessionInformation::OUTLINE)
                     .refuses(&[404]),
                 on(Delete, ("endSession", "Cancel, decline or end a session"), sessions::delete)
-                    .is_silent("The session ends.")
+                    .silently("The session ends.")
                     .refuses(&[404, 409]),
             ],
         ),
@@ -129,7 +129,7 @@ fn messages() -> Vec<Resource> {
             .takes(&[ChatMessage::OUTLINE, IsComposing::OUTLINE])
             .or_form(&ChatMessage::OUTLINE)
             .creates(&ChatMessage::OUTLINE)
-            .is_silent("That a message is being written was told.")
+            .silently("That a message is being written was told.")
             .refuses(&[404, 409])],
         ),
         // The URL of a message only correlates (TS Chat 5.2.2.10): no method finds it.
@@ -145,7 +145,7 @@ fn messages() -> Vec<Resource> {
             .takes(&[MessageDeliveryStatus::OUTLINE])
             .or_form(&MessageDeliveryStatus::OUTLINE)
             .gives(200, "Reported by a form.", Document(&MessageDeliveryStatus::OUTLINE))
-            .is_silent("Reported by a document.")
+            .silently("Reported by a document.")
             .refuses(&[404, 409])],
         ),
     ]
@@ -175,7 +175,7 @@ fn channels() -> Vec<Resource> {
                     .shows(&NotificationChannel::OUTLINE)
                     .refuses(&[404]),
                 on(Delete, ("closeChannel", "Close a channel"), channels::delete)
-                    .is_silent("The channel and the subscriptions that use it have ended.")
+                    .silently("The channel and the subscriptions that use it have ended.")
                     .refuses(&[404]),
             ],
         ),
