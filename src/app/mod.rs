@@ -162,7 +162,7 @@ impl Running {
                 outbound: sip.outbound,
                 core,
                 notices,
-                msrp: msrp.settings,
+                msrp: Arc::new(msrp.settings),
             },
             settings,
             subscriptions: Arc::clone(&subscriptions),

@@ -75,7 +75,7 @@ pub(super) fn bridge(
             fingerprint,
         },
         msrp_relay: msrp_relay(config),
-        msrp_limits: msrp_limits(config),
+        msrp_limits: msrp_limits(config).into(),
         msrp_rules: bridge::MsrpRules {
             matching: config.msrp.matching,
             cema: config.msrp.cema,
@@ -291,7 +291,7 @@ pub(super) fn plain_sip(config: &Config) -> SipSettings {
 /// The MSRP sockets.
 pub(super) fn msrp(config: &Config, tls: Option<Arc<MsrpTls>>) -> MsrpSettings {
     MsrpSettings {
-        limits: msrp_limits(config),
+        framing: msrp_limits(config).into(),
         unbound: config.limits.connections,
         unbound_per_source: config.msrp.unbound_per_source,
         bind_timeout: config.msrp.bind_timeout,

@@ -18,6 +18,8 @@ pub use connections::Connections;
 pub use correlators::{Claim, Correlation, CorrelatorLimits, Correlators, OtherContent, Pending};
 pub use registrations::{RegistrationLetter, Registrations};
 pub use resting::Resting;
-pub use sessions::{Bounds, Flushed, Inbox, Letter, NotTaken, Returned, Sessions, Start, Ticket};
+pub use sessions::{
+    Bounds, Flushed, Inbox, Letter, Letters, NotTaken, Returned, Sessions, Start, Ticket,
+};
 pub use subscriptions::{Subscription, SubscriptionLimits, Subscriptions, SubscriptionsFull};
 pub use wires::{MsrpArrival, MsrpConnection, MsrpPort, MsrpWay, MsrpWire};
