@@ -4,6 +4,7 @@
 
 use std::future::ready;
 
+use actix_web::dev::HttpServiceFactory;
 use actix_web::guard::fn_guard;
 use actix_web::http::Method;
 use actix_web::http::header::ALLOW;
@@ -11,9 +12,13 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource, Route};
 
+use super::door::enter;
 use super::fault::{Fault, speak};
+use super::intake::{REFUSED, Refused};
 use super::observe::observe;
-use super::{Face, channels, message_status, messages, session_status, sessions, subscriptions};
+use super::{
+    Face, channels, health, message_status, messages, session_status, sessions, subscriptions,
+};
 use Verb::{Delete, Get, Post, PostOrPut, Put};
 
 /// Enters the API into an application: `App::new().configure(rest::configure(face))`.
@@ -73,13 +78,19 @@ pub fn configure(face: web::Data<Face>) -> impl FnOnce(&mut ServiceConfig) + Clo
                 "GET, PUT",
                 [(Get, web::to(channels::read_lifetime)), (Put, web::to(channels::renew))],
             ))
-            .service(at(
+            // Whoever knows the secret may: it is a credential of its own.
+            .service(open_at(
                 "/1/notificationchannel/{userId}/polls/{secret}",
                 "GET, POST",
                 [(Get, web::to(channels::poll)), (Post, web::to(channels::poll))],
             ))
             .default_service(web::to(nowhere));
-        let all = web::scope("").service(api).default_service(web::to(nowhere));
+        let all = web::scope("")
+            .route("/livez", web::get().to(health::live))
+            .route("/readyz", web::get().to(health::ready))
+            .route(&format!("{REFUSED}{{status}}"), web::get().to(refused))
+            .service(api)
+            .default_service(web::to(nowhere));
         app.app_data(face.clone()).service(all.wrap(from_fn(speak)).wrap(from_fn(observe)));
     }
 }
@@ -110,8 +121,17 @@ impl Verb {
 }
 
 /// Puts the verbs of a resource at its path, with or without a trailing slash; another method is
-/// told what to `allow`.
+/// told what to `allow`. Who may not come in is told nothing else.
 fn at<const N: usize>(
+    path: &'static str,
+    allow: &'static str,
+    verbs: [(Verb, Route); N],
+) -> impl HttpServiceFactory + 'static {
+    open_at(path, allow, verbs).wrap(from_fn(enter))
+}
+
+/// As [`at`], but for everybody.
+fn open_at<const N: usize>(
     path: &'static str,
     allow: &'static str,
     verbs: [(Verb, Route); N],
@@ -129,6 +149,12 @@ fn other_method(request: &HttpRequest, allow: &'static str) -> Result<HttpRespon
         return Ok(HttpResponse::NoContent().insert_header((ALLOW, allow)).finish());
     }
     Err(Fault::MethodNotAllowed { allow })
+}
+
+/// Tells why a request was refused that this one stands in for.
+async fn refused(request: HttpRequest) -> Result<HttpResponse, Fault> {
+    let status = request.match_info().get("status").unwrap_or_default();
+    Err(Refused::of(status).map_or(Fault::NotFound, Fault::from))
 }
 
 /// Answers for a URL behind which there is nothing.
