@@ -22,6 +22,7 @@
 //! | 1 | `sdp` | session descriptions with an `m=message` line | |
 //! | 1 | `access` | who may come in: passwords, tokens, rates | `ring`, `base64`, `serde_json` |
 //! | 1 | `payload` | bodies: CPIM, IMDN, isComposing, multipart | `quick_xml` |
+//! | 1 | `trace` | recorded traffic: captures and logs in, messages out | `flate2` |
 //! | 0 | `ids` | identifiers and the source of randomness that is handed in | `rand` |
 //! | 0 | `address` | `tel:`, `sip:` and `acr:` addresses | |
 //! | 0 | `digest` | Digest authentication as arithmetic: challenges, answers, hashes; fingerprints | `md5`, `sha2`, `aes` |
@@ -40,6 +41,7 @@ pub mod msrp;
 pub mod payload;
 pub mod sdp;
 pub mod sip;
+pub mod trace;
 
 pub mod bridge;
 pub mod im_server;

@@ -9,7 +9,7 @@ use crate::access::{AttemptLimits, Rate};
 use crate::address::Address;
 use crate::bridge;
 use crate::config::{
-    self, Config, CoreMode, CoreTransport, CreateAnswer, HostPort, TargetUri, User,
+    self, AuthMode, Config, CoreMode, CoreTransport, CreateAnswer, HostPort, TargetUri, User,
 };
 use crate::digest::Fingerprint;
 use crate::ids::Random;
@@ -370,6 +370,11 @@ pub(super) fn rest(config: &Config, place: SocketAddr) -> rest::Settings {
         server_root: config.rest.server_root.clone(),
         secure: config.rest.certificate.is_some(),
         host: place.to_string(),
+        scheme: match config.auth.mode {
+            AuthMode::None => None,
+            AuthMode::Basic => Some("basic"),
+            AuthMode::Bearer | AuthMode::Jwt => Some("bearer"),
+        },
         base_path: config.rest.base_path.clone(),
         max_body: config.rest.max_body,
         body_wait: config.rest.body_timeout,

@@ -10,12 +10,17 @@
 
 mod channel;
 mod element;
+mod example;
 mod field;
 mod form;
+mod group;
 mod json;
 mod message;
 mod moment;
+mod notice;
 mod notification;
+mod outline;
+mod participant;
 mod reference;
 mod session;
 mod subscription;
@@ -30,9 +35,16 @@ pub use channel::{
     NotificationChannelList,
 };
 pub use element::{Element, Leaf, Namespace};
+pub use example::Speaker;
 pub use field::DocumentError;
+pub use group::GroupChatSessionInformation;
 pub use message::{ChatMessage, IsComposing, MessageBody, MessageDeliveryStatus};
-pub use notification::{NotificationList, Recipient, document};
+pub use notice::{Recipient, document};
+pub use notification::{Notification, NotificationList, Told};
+pub use outline::{Kind, Occurs, Outline, Part, Place};
+pub use participant::{
+    Extension, NewParticipants, ParticipantInformation, ParticipantList, ParticipantStatusEntry,
+};
 pub use reference::{CallbackReference, Exception, Link, RequestError, ResourceReference};
 pub use session::{ChatSessionInformation, ParticipantSessionStatus};
 pub use subscription::{ChatNotificationSubscription, ChatSubscriptionList};

@@ -210,3 +210,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The `{userId}` that stands for the user of the credential.
 const OWN: &str = "acr:auth";
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,7 @@ pub enum Fault {
     #[error("the methods here are {allow}")]
     MethodNotAllowed {
         /// The methods that it has, for `Allow`.
-        allow: &'static str,
+        allow: String,
     },
     /// The client accepts none of our formats.
     #[error("responses are in application/xml or application/json")]
@@ -230,7 +230,7 @@ impl Fault {
     /// Gives the header that belongs to the status.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         let (name, value) = match self {
-            Self::MethodNotAllowed { allow } => (header::ALLOW, (*allow).to_owned()),
+            Self::MethodNotAllowed { allow } => (header::ALLOW, allow.clone()),
             Self::Unauthorized { challenge } | Self::InsufficientScope { challenge } => {
                 (header::WWW_AUTHENTICATE, challenge.clone())
             }
@@ -618,7 +618,7 @@ mod tests {
     }
 
     fn method() -> Fault {
-        Fault::MethodNotAllowed { allow: "GET, POST" }
+        Fault::MethodNotAllowed { allow: "GET, POST".into() }
     }
 
     fn reused(correlator: &str) -> Fault {

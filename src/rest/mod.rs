@@ -6,6 +6,7 @@
 mod answer;
 pub mod body;
 mod channels;
+mod docs;
 mod door;
 mod doorway;
 pub mod fault;
@@ -15,9 +16,11 @@ mod message_status;
 mod messages;
 mod notify_url;
 mod observe;
+mod openapi;
 mod path;
 mod posted;
 mod repeat;
+mod resource;
 mod routes;
 mod session_status;
 mod sessions;
@@ -96,6 +99,8 @@ pub struct Settings {
     pub secure: bool,
     /// The host and port of this server, for clients that name none (HTTP/1.0).
     pub host: String,
+    /// The scheme of the credentials that callers are asked for (RFC 9110 section 11.1), if any.
+    pub scheme: Option<&'static str>,
     /// The path in front of `/{apiVersion}`, empty or like `/exampleAPI`.
     pub base_path: String,
     /// The longest body that is read, in bytes.
@@ -130,6 +135,7 @@ impl Default for Settings {
             server_root: None,
             secure: false,
             host: "localhost".to_owned(),
+            scheme: None,
             base_path: String::new(),
             max_body: 256 * 1024,
             body_wait: Duration::from_secs(30),

@@ -6,3 +6,4 @@ mod msrp;
 mod mutations;
 mod payload;
 mod torture;
+mod traces;
