@@ -169,7 +169,7 @@ fn the_challenge_tells_what_is_wanted() {
     let gate = Gate::Jwt(Box::new(TokenJudge::new(rules(), KeySet::read(&issuer.jwks()).unwrap())));
     let told = |field: Option<&str>| match gate.judge(NOW, field.map(str::as_bytes)) {
         Verdict::Refused(refusal) => gate.challenge("chat \"1\"", &refusal),
-        verdict => panic!("{verdict:?}"),
+        verdict @ (Verdict::Admitted(_) | Verdict::Costly(_)) => panic!("{verdict:?}"),
     };
     assert_eq!(told(None), "Bearer realm=\"chat '1'\"");
     assert_eq!(told(Some("Basic abc")), "Bearer realm=\"chat '1'\", error=\"invalid_token\"");
