@@ -12,7 +12,7 @@
 //! | 5 | `rest` | the face of the API: HTTP in, commands down, documents out | `actix_web`, `serde_json`, `httparse` |
 //! | 4 | `net` | sockets and timers that drive the machines | `tokio_rustls`, `tokio_tungstenite`, `webpki`, `rustls_native_certs`, `socket2`, `hickory_resolver` |
 //! | 4 | `notify` | notices on their way to applications: callbacks and channels | `reqwest` |
-//! | 3 | `store` | what outlives a request: sessions, subscriptions, channels | `dashmap` |
+//! | 3 | `store` | what outlives a request or a restart: sessions, subscriptions, channels | `dashmap`, `rusqlite`, `serde_json` |
 //! | 2 | `bridge` | chat session, SIP leg and MSRP session in step; the two tables | |
 //! | 2 | `im_server` | the embedded IM server: registrar and proxy | |
 //! | 2 | `oma` | the documents of the API in XML, JSON and form encoding | `quick_xml`, `serde_json`, `form_urlencoded` |

@@ -20,6 +20,7 @@ mod moment;
 mod notice;
 mod notification;
 mod outline;
+mod packed;
 mod participant;
 mod reference;
 mod session;

@@ -1,10 +1,11 @@
 //! What outlives a request: the directories of sessions, connections, subscriptions,
-//! channels, and hops that rest.
+//! channels, and hops that rest. What outlives a restart is kept in [`durable`].
 
 mod backlog;
 mod channels;
 pub mod connections;
 mod correlators;
+pub mod durable;
 mod registrations;
 mod resting;
 mod sessions;

@@ -9,6 +9,7 @@ mod bearers;
 #[allow(dead_code, reason = "SIP under TLS is shown elsewhere")]
 mod certificates;
 mod channels;
+mod contract;
 mod core;
 mod document;
 mod ears;
@@ -27,6 +28,7 @@ mod order;
 mod peer;
 mod registered;
 mod registrar;
+mod schema;
 mod session_status;
 mod sessions;
 mod subscriptions;
