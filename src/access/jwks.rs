@@ -64,7 +64,8 @@ impl KeySet {
     /// It is no key set, or none of its keys is any use.
     pub fn read(text: &str) -> Result<Self, KeySetFault> {
         let syntax = |what: &str| KeySetFault::Syntax(what.to_owned());
-        let value: Value = serde_json::from_str(text).map_err(|error| syntax(&error.to_string()))?;
+        let value: Value =
+            serde_json::from_str(text).map_err(|error| syntax(&error.to_string()))?;
         let keys = value.get("keys").and_then(Value::as_array);
         let keys = keys.ok_or_else(|| syntax("it has no list \"keys\""))?;
         if keys.len() > MOST_KEYS {

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod basic;
+mod crowd;
 mod generations;
 mod jwks;
 mod jwt;
@@ -17,7 +18,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 pub use attempts::{AttemptLimits, Attempts, source_of};
-pub use basic::{Passwords, PasswordCheck, Proven, hash_password};
+pub use basic::{PasswordCheck, Passwords, Proven, hash_password};
+pub use crowd::Crowd;
 pub use jwks::{KeySet, KeySetFault};
 pub use jwt::{Flaw, TokenJudge, TokenRules};
 pub use lines::LineFault;

@@ -73,7 +73,8 @@ mod tests {
     use super::*;
     use crate::address::Address;
 
-    const LIST: &str = "# who\n\n0123456789abcdef tel:+1 sip:bob@x.example\nall-of-them-have-it *\n";
+    const LIST: &str =
+        "# who\n\n0123456789abcdef tel:+1 sip:bob@x.example\nall-of-them-have-it *\n";
 
     #[test]
     fn a_token_opens_for_its_users() {
@@ -96,10 +97,7 @@ mod tests {
             ("0123456789abcde! *", "line 1: a token is made of letters, digits and -._~+/="),
             ("0123456789abcdef", "line 1: names nobody whom the credential is for"),
             ("0123456789abcdef bob", "line 1: a user is wrong: the address must begin with"),
-            (
-                "0123456789abcdef *\n0123456789abcdef tel:+1",
-                "line 2: the token stands here twice",
-            ),
+            ("0123456789abcdef *\n0123456789abcdef tel:+1", "line 2: the token stands here twice"),
         ] {
             let fault = Tokens::read(text, &[7; 32]).unwrap_err().to_string();
             assert!(fault.starts_with(what) && !fault.contains("0123"), "{fault}");

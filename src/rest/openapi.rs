@@ -58,6 +58,10 @@ fn describe(settings: &Settings) -> Value {
         (None, base) if base.is_empty() => "/".to_owned(),
         (None, base) => base,
     };
+    let security = match settings.scheme {
+        Some(scheme) => json!({CREDENTIAL: {"type": "http", "scheme": scheme}}),
+        None => json!({}),
+    };
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -72,6 +76,7 @@ fn describe(settings: &Settings) -> Value {
         "components": {
             "schemas": schemas.into_components(),
             "responses": responses,
+            "securitySchemes": security,
             "parameters": {
                 "resFormat": query_parameter(&RES_FORMAT),
                 "X-Correlator": header_parameter("X-Correlator", "Is echoed and logged."),
@@ -121,13 +126,16 @@ fn describe_operation(
         let all: Vec<&Gives> = operation.gives.iter().filter(|g| g.status == status).collect();
         responses.insert(status.to_string(), response(&all, settings, schemas));
     }
-    for status in refusals(operation) {
+    for status in refusals(resource, operation) {
         if let Some(refusal) = REFUSALS.iter().find(|refusal| refusal.status == status) {
             let reference = format!("#/components/responses/{}", refusal.name);
             responses.insert(status.to_string(), json!({"$ref": reference}));
         }
     }
     described.insert("responses".into(), responses.into());
+    if resource.guarded && settings.scheme.is_some() {
+        described.insert("security".into(), json!([{CREDENTIAL: []}]));
+    }
     if operation.id == "subscribe" {
         described.insert("callbacks".into(), callbacks(schemas));
     }
@@ -135,9 +143,12 @@ fn describe_operation(
 }
 
 /// Gives the statuses of the refusals that the operation can meet.
-fn refusals(operation: &Operation) -> BTreeSet<u16> {
+fn refusals(resource: &Resource, operation: &Operation) -> BTreeSet<u16> {
     let mut all: BTreeSet<u16> =
         operation.refusals.iter().copied().chain([400, 500, 503]).collect();
+    if resource.guarded {
+        all.extend([401, 403, 429]);
+    }
     if operation.negotiates() {
         all.insert(406);
     }
@@ -386,6 +397,9 @@ const RES_FORMAT: Query = Query {
 const ABOUT: &str = "Users are named by their addresses. A client subscribes to notifications, \
     at a URL of its own or at a channel that it polls, and invites others to sessions or is invited. \
     Bodies are XML or JSON; lists are arrays in JSON, and unknown members are passed over.";
+
+/// The name of what callers are asked for.
+const CREDENTIAL: &str = "credential";
 
 const FORM: &str = "application/x-www-form-urlencoded";
 

@@ -1,13 +1,18 @@
 //! Resources and what can be done with them, as the router serves it and the description tells it.
 
+use std::future::ready;
+
+use actix_web::dev::HttpServiceFactory;
 use actix_web::guard::fn_guard;
 use actix_web::http::Method;
 use actix_web::http::header::ALLOW;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::web;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route};
-use std::future::ready;
 
+use super::door::enter;
 use super::fault::Fault;
+use super::intake::Refused;
 use crate::oma::Outline;
 
 /// A resource, or a family of them.
@@ -18,6 +23,8 @@ pub(super) struct Resource {
     pub(super) heading: &'static str,
     /// What can be done with it; nothing where its URL only correlates.
     pub(super) operations: Vec<Operation>,
+    /// Whether callers are asked who they are, as they are unless it is said otherwise.
+    pub(super) guarded: bool,
 }
 
 /// Something that can be done with a resource.
@@ -99,7 +106,7 @@ pub(super) fn at<const N: usize>(
     heading: &'static str,
     operations: [Operation; N],
 ) -> Resource {
-    Resource { path, heading, operations: operations.into() }
+    Resource { path, heading, operations: operations.into(), guarded: true }
 }
 
 /// An operation: its verb, its name and what it does.
@@ -182,6 +189,11 @@ impl Operation {
 }
 
 impl Resource {
+    /// Asks nobody who it is.
+    pub(super) fn for_everybody(self) -> Self {
+        Self { guarded: false, ..self }
+    }
+
     /// Gives the methods for `Allow`; PUT where it stands for POST is not among them (TS Chat 6.5.4).
     pub(super) fn allow(&self) -> String {
         let names: Vec<&str> =
@@ -190,8 +202,13 @@ impl Resource {
     }
 
     /// Puts the operations at the path, with or without a trailing slash; another method is told
-    /// what is allowed.
-    pub(super) fn route(self) -> actix_web::Resource {
+    /// what is allowed. Who may not come in is told nothing else.
+    pub(super) fn route(self) -> impl HttpServiceFactory + 'static {
+        let guard = Condition::new(self.guarded, from_fn(enter));
+        self.open_route().wrap(guard)
+    }
+
+    fn open_route(self) -> actix_web::Resource {
         let allow = self.allow();
         let path = self.path;
         let resource = web::resource([path.to_owned(), format!("{path}/")]);
@@ -239,4 +256,10 @@ fn other_method(request: &HttpRequest, allow: String) -> Result<HttpResponse, Fa
 /// Answers for a URL behind which there is nothing.
 pub(super) async fn nowhere() -> Result<HttpResponse, Fault> {
     Err(Fault::NotFound)
+}
+
+/// Tells why a request was refused that this one stands in for.
+pub(super) async fn refused(request: HttpRequest) -> Result<HttpResponse, Fault> {
+    let status = request.match_info().get("status").unwrap_or_default();
+    Err(Refused::of(status).map_or(Fault::NotFound, Fault::from))
 }

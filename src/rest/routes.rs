@@ -6,13 +6,14 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
 use super::fault::speak;
+use super::intake::REFUSED;
 use super::observe::observe;
 use super::openapi::Description;
 use super::resource::Body::{Document, Notifications, Other};
 use super::resource::Verb::{Delete, Get, Post, PostOrPut, Put};
-use super::resource::{Query, Resource, at, nowhere, on};
+use super::resource::{Query, Resource, at, nowhere, on, refused};
 use super::{
-    Face, channels, docs, message_status, messages, openapi, session_status, sessions,
+    Face, channels, docs, health, message_status, messages, openapi, session_status, sessions,
     subscriptions,
 };
 use crate::oma::{
@@ -30,6 +31,9 @@ pub fn configure(face: web::Data<Face>) -> impl FnOnce(&mut ServiceConfig) + Clo
         let api = web::scope(&face.settings.base());
         let api = tree().into_iter().fold(api, |api, resource| api.service(resource.route()));
         let all = web::scope("")
+            .route("/livez", web::get().to(health::live))
+            .route("/readyz", web::get().to(health::ready))
+            .route(&format!("{REFUSED}{{status}}"), web::get().to(refused))
             .service(api.default_service(web::to(nowhere)))
             .default_service(web::to(nowhere));
         app.app_data(face.clone())
@@ -205,7 +209,9 @@ fn channels() -> Vec<Resource> {
                     .gives(200, WAITED, Notifications)
                     .refuses(&[404]),
             ],
-        ),
+        )
+        // Whoever knows the secret may: it is a credential of its own.
+        .for_everybody(),
     ]
 }
 
@@ -220,7 +226,8 @@ fn service() -> Vec<Resource> {
                 "This document.",
                 Other("application/json"),
             )],
-        ),
+        )
+        .for_everybody(),
         at(
             "/docs",
             heading,
@@ -229,7 +236,8 @@ fn service() -> Vec<Resource> {
                 "The page.",
                 Other("text/html"),
             )],
-        ),
+        )
+        .for_everybody(),
         at(
             "/docs/{file}",
             heading,
@@ -237,7 +245,8 @@ fn service() -> Vec<Resource> {
                 .gives(200, "The style.", Other("text/css"))
                 .gives(200, "The script.", Other("text/javascript"))
                 .refuses(&[404])],
-        ),
+        )
+        .for_everybody(),
     ]
 }
 

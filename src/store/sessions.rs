@@ -380,6 +380,12 @@ impl Sessions {
         self.admitted.load(Ordering::Relaxed)
     }
 
+    /// Tells how many conversations a user has.
+    #[must_use]
+    pub fn count_of(&self, user: &Address) -> usize {
+        self.by_owner.get(user).map_or(0, |inboxes| inboxes.len())
+    }
+
     /// Gives the size for a new inbox.
     #[must_use]
     pub fn inbox_size(&self) -> usize {
