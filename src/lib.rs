@@ -10,6 +10,7 @@
 //! | 6 | `app` | wiring: sockets, tasks and channels; graceful stop | `actix_web`, `rand` |
 //! | 6 | `config` | the configuration file as one typed value | `toml` |
 //! | 5 | `rest` | the face of the API: HTTP in, commands down, documents out | `actix_web` |
+//! | 5 | `replay` | recorded chats: told, drawn, compared | `serde_json` |
 //! | 4 | `net` | sockets and timers that drive the machines | `tokio_rustls`, `tokio_tungstenite`, `webpki`, `rustls_native_certs`, `socket2`, `hickory_resolver` |
 //! | 4 | `notify` | notices on their way to applications: callbacks and channels | `reqwest` |
 //! | 3 | `store` | what outlives a request: sessions, subscriptions, channels | `dashmap` |
@@ -50,6 +51,7 @@ pub mod store;
 pub mod net;
 pub mod notify;
 
+pub mod replay;
 pub mod rest;
 
 pub mod app;
