@@ -93,11 +93,12 @@ mod tests {
 
     #[test]
     fn every_way_of_writing_it_is_the_same_moment() {
-        let at = Some(Moment::new(1_700_000_000, 20_021_000));
+        let moment = Moment::new(1_700_000_000, 20_021_000);
+        let at = Some(moment);
         assert_eq!(Moment::parse_unix("1700000000.020021"), at);
         assert_eq!(Moment::parse_day_and_time("2023/11/14", "22:13:20.020021"), at);
         assert_eq!(Moment::parse_rfc3339("2023-11-14T23:13:20.020021+01:00"), at);
-        assert_eq!(at.unwrap_or_default().to_string(), "2023-11-14T22:13:20.020021Z");
+        assert_eq!(moment.to_string(), "2023-11-14T22:13:20.020021Z");
     }
 
     #[test]

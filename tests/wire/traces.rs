@@ -194,8 +194,9 @@ fn fixture(file: &str) -> Vec<u8> {
 }
 
 fn files() -> Vec<String> {
-    let entries = fs::read_dir(home()).unwrap().map(|entry| entry.unwrap().file_name());
-    let mut files: Vec<_> = entries.map(|name| name.into_string().unwrap()).collect();
+    let entries = fs::read_dir(home()).unwrap().map(Result::unwrap);
+    let entries = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    let mut files: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
     files.sort();
     files
 }
