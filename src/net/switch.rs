@@ -28,7 +28,7 @@ use crate::sip::{
 use crate::store::connections::OnFailure;
 use crate::store::durable::Health;
 use crate::store::{
-    Inbox, Letter, NotTaken, Receipt, Receipted, RegistrationLetter, Returned, Start,
+    Inbox, Letter, Letters, NotTaken, Receipt, Receipted, RegistrationLetter, Returned, Start,
     Subscriptions, Ticket,
 };
 
@@ -361,7 +361,7 @@ impl Switch {
     fn spawn(
         &self,
         conversation: Conversation,
-        inbox: (Inbox, mpsc::Receiver<Letter>),
+        inbox: (Inbox, Letters),
         caller: Option<DialogKey>,
         started: Option<StartReply>,
     ) {

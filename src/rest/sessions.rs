@@ -30,7 +30,7 @@ pub(super) async fn create(
     let correlator = wanted.client_correlator.as_deref();
     let same = Sameness::of(&request, (&path.user, "sessions"), correlator, &wanted.write())?;
 
-    let made = once(&face, same, |_| true, |face| Ok(invite(face, path, wanted))).await?;
+    let made = once(&face, same, |_| true, |face| invite(face, path, wanted)).await?;
 
     Ok(made.answer(face.settings.created, posted.formats.response))
 }
@@ -64,6 +64,15 @@ pub(super) async fn delete(
     Ok(holding(HttpResponse::NoContent().finish(), ticket.flushed))
 }
 
+/// Demands that the user has not got too many sessions.
+fn demand_room(face: &Face, user: &Address) -> Result<(), Fault> {
+    if face.sessions.count_of(user) < face.settings.sessions_per_user {
+        return Ok(());
+    }
+    let retry_after = face.settings.retry_after;
+    Err(Fault::TooManyRequests { what: "sessions of the user", retry_after })
+}
+
 /// Demands that the originator is the user, and somebody else than the one who is invited.
 fn demand_two_parties(user: &Address, wanted: &ChatSessionInformation) -> Result<(), Fault> {
     if wanted.originator_address != *user {
@@ -79,7 +88,8 @@ fn demand_two_parties(user: &Address, wanted: &ChatSessionInformation) -> Result
 }
 
 /// Plans to send the invitation on its way, and shows the session that comes of it.
-fn invite(face: &Face, path: UserPath, wanted: ChatSessionInformation) -> Plan {
+fn invite(face: &Face, path: UserPath, wanted: ChatSessionInformation) -> Result<Plan, Fault> {
+    demand_room(face, &path.user)?;
     let (id, user) = (SessionId::new(face.draw()), path.user.clone());
     let shown = wanted.clone();
     let invitation = wanted.into_invitation(id.clone(), user.clone());
@@ -90,12 +100,12 @@ fn invite(face: &Face, path: UserPath, wanted: ChatSessionInformation) -> Plan {
         ..shown
     };
     let sessions = Arc::clone(&face.sessions);
-    Plan {
+    Ok(Plan {
         created: Created { location, document: document.write() },
         changes: vec![Change::PutSession(SessionRecord { id: id.clone(), user })],
         act: Box::pin(async move { Ok(Some(sessions.start(invitation).await?.flushed)) }),
         undo: Box::new(|_| vec![Change::EndSession(id)]),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub use notices::{Notices, Receipt, Receipted, Told};
 pub use registrations::{RegistrationLetter, Registrations};
 pub use restart::{Directories, Remembered, restore};
 pub use resting::Resting;
-pub use sessions::{Bounds, Flushed, Inbox, Letter, NotTaken, Returned, Sessions, Start, Ticket};
+pub use sessions::{
+    Bounds, Flushed, Inbox, Letter, Letters, NotTaken, Returned, Sessions, Start, Ticket,
+};
 pub use subscriptions::{Subscription, SubscriptionLimits, Subscriptions, SubscriptionsFull};
 pub use wires::{MsrpArrival, MsrpConnection, MsrpPort, MsrpWay, MsrpWire};

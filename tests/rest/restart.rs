@@ -128,6 +128,8 @@ async fn f2_a_full_store_is_told_with_503_and_recovers() {
     refused.fails(503, "SVC2001", "store");
     assert_ne!(refused.header("retry-after"), "");
     assert!(!world.running().store().is_good());
+    let readyz = format!("{}/readyz", world.root);
+    assert!(alice.get(&readyz).await.shows(503).body.contains("\"store\""));
     let fields = [("subject", "x"), ("originatorAddress", ALICE), ("tParticipantAddress", BOB)];
     let seen = alice.post(&alice.url("/sessions"), "chatSessionInformation", &fields).await;
     seen.fails(503, "SVC2001", "store");
@@ -139,6 +141,7 @@ async fn f2_a_full_store_is_told_with_503_and_recovers() {
     }
     subscribe(&alice, "http://127.0.0.1:9/", "there is room", "").await;
     assert!(world.running().store().is_good());
+    alice.get(&readyz).await.shows(200);
     world.stop().await;
 }
 
