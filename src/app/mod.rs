@@ -44,6 +44,7 @@ use crate::net::{
 use crate::notify::{self, Outlets};
 use crate::rest::{Door, Face, Readiness, Reason};
 use crate::store::{Channels, Correlators, Letter, Sessions, Subscriptions};
+pub use gatekeeper::hash_password;
 use registry::Registry;
 use settings::{Callbacks, Places};
 
