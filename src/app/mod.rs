@@ -49,6 +49,7 @@ use crate::store::durable::{Contents, Health};
 use crate::store::{
     Channels, Correlators, Directories, Keeper, Letter, Notices, Sessions, Subscriptions, restore,
 };
+pub use gatekeeper::hash_password;
 use registry::Registry;
 use settings::{Callbacks, Places};
 

@@ -54,9 +54,12 @@ impl World {
         config.store.kind = StoreKind::Memory;
         set(&mut config);
         let running = within("start", Running::start(&config)).await.unwrap();
-        let root = format!("http://{}{}", running.rest(), config.rest.base_path);
+        let scheme = if config.rest.certificate.is_some() { "https" } else { "http" };
+        let root = format!("{scheme}://{}{}", running.rest(), config.rest.base_path);
         let redirect = reqwest::redirect::Policy::none();
-        let http = Client::builder().no_proxy().redirect(redirect).build().unwrap();
+        let http = Client::builder().no_proxy().redirect(redirect);
+        // Who is shown a certificate that nobody knows has a test of its own.
+        let http = http.tls_danger_accept_invalid_certs(true).build().unwrap();
         Self { running, http, contract: Arc::default(), root }
     }
 
