@@ -6,6 +6,7 @@
 
 mod accounts;
 mod fault;
+mod focus;
 mod reader;
 mod sections;
 mod tls;
@@ -14,6 +15,7 @@ mod values;
 
 pub use accounts::Account;
 pub use fault::{Fault, Faults, Place};
+pub use focus::Focus;
 pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Rest, Session, Sip};
 pub use users::{Ue, User};
 pub use values::{
