@@ -34,8 +34,8 @@ pub(super) async fn bind_rooms(config: &Config) -> io::Result<Option<RoomSockets
     if config.core.mode != CoreMode::Embedded || focus.factory.is_empty() {
         return Ok(None);
     }
-    let limits = settings::room_limits(config);
-    let settings = MsrpSettings { limits, ..settings::msrp(config, None) };
+    let framing = settings::room_limits(config).into();
+    let settings = MsrpSettings { framing, ..settings::msrp(config, None) };
     let (listen, ports) = (focus.msrp_listen, focus.msrp_ports);
     let listener = MsrpListener::bind(listen, ports, settings.clone()).await;
     let listener = named("[im_server] msrp_listen", listen, listener)?;

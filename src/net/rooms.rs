@@ -25,7 +25,7 @@ use tracing::debug;
 use super::msrp::{LinkEvent, MsrpLink, MsrpListener, MsrpSettings, Reach};
 use crate::im_server::{MediaOutput, SeatId};
 use crate::msrp;
-use crate::store::{Bounds, Inbox, Letter, Sessions};
+use crate::store::{Bounds, Inbox, Letter, Letters, Sessions};
 
 /// The listener of the focus, with what its seats go by.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ struct Sitter {
 }
 
 impl Sitter {
-    async fn run(mut self, mut orders: mpsc::Receiver<Order>, mut letters: mpsc::Receiver<Letter>) {
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>, mut letters: Letters) {
         loop {
             let mut inputs = Vec::new();
             tokio::select! {

@@ -1,5 +1,6 @@
 //! A seat: one participant's call with its MSRP session, from the first INVITE to the last answer.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -60,7 +61,7 @@ impl Draft {
     pub(super) fn new(settings: &FocusSettings, random: &mut Random) -> Option<Self> {
         let uri = local_uri(settings, &random.token())?;
         let own = Own::new(random.below(1 << 31));
-        let mut media = msrp::Session::new(uri, settings.msrp, random.fork());
+        let mut media = msrp::Session::new(uri, Arc::clone(&settings.msrp), random.fork());
         media.set_accept_types(vec![crate::payload::cpim::CONTENT_TYPE.to_owned()]);
         media.set_matching(msrp::Matching::SessionId);
         media.set_focus();

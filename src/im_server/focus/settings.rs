@@ -1,5 +1,6 @@
 //! What the focus is told when it is made.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::msrp;
@@ -51,7 +52,7 @@ pub struct FocusSettings {
     pub msrp_port: u16,
     /// The bounds of each session. A participant that has more messages waiting than its queue
     /// holds, or answers to none of them in its response time, is sent away.
-    pub msrp: msrp::Limits,
+    pub msrp: Arc<msrp::Limits>,
     /// The timers of every SIP transaction.
     pub timers: Timers,
     /// The largest request that goes as a datagram, in bytes; `0` is any.
@@ -94,7 +95,7 @@ impl Default for FocusSettings {
             remembered: 1000,
             msrp_host: "127.0.0.1".to_owned(),
             msrp_port: 2875,
-            msrp: msrp::Limits::default(),
+            msrp: Arc::default(),
             timers: Timers::default(),
             datagram: DATAGRAM,
             user_agent: "chatbridge".to_owned(),

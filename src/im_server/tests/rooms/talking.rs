@@ -158,7 +158,7 @@ fn two_hundred_hear_each_other_and_one_that_stops_reading_delays_nobody() {
 
 #[test]
 fn a_queue_that_is_full_ends_the_session_before_its_time() {
-    let mut stage = three(|focus| focus.msrp.queue = 10);
+    let mut stage = three(|focus| std::sync::Arc::make_mut(&mut focus.msrp).queue = 10);
     stage.phone(3).reads = false;
     for at in 0..11 {
         stage.say(1, &format!("{at}"));
