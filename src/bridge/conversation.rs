@@ -384,6 +384,15 @@ impl Conversation {
         self.outputs.pop_front()
     }
 
+    /// Gives back the room that is not needed until something happens: for an owner that is going
+    /// to wait, after [`poll`](Self::poll) has given nothing.
+    pub fn rest(&mut self) {
+        if self.outputs.is_empty() {
+            self.outputs = VecDeque::new();
+        }
+        self.msrp.rest();
+    }
+
     /// Gives the instant by which [`Input::Timeout`] is due.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
@@ -655,7 +664,8 @@ fn new_msrp(kit: &mut ConversationKit, bearer: Bearer) -> msrp::Session {
     // As long as peers want it, and with more than the 122 bits of chance that a UUID has.
     let session_id = format!("{}{:06x}", kit.random.uuid(), kit.random.below(1 << 24));
     let local = media::local_uri(&kit.settings, bearer, &session_id);
-    let mut msrp = msrp::Session::new(local, kit.settings.msrp_limits, kit.random.fork());
+    let limits = Arc::clone(&kit.settings.msrp_limits);
+    let mut msrp = msrp::Session::new(local, limits, kit.random.fork());
     msrp.set_accept_types(media::accept_types());
     msrp.set_matching(kit.settings.msrp_rules.matching);
     msrp

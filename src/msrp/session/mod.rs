@@ -22,6 +22,7 @@
 mod receive;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -46,14 +47,17 @@ use receive::Arrival;
 #[derive(Debug)]
 pub struct Session {
     local: Path,
-    limits: Limits,
+    limits: Arc<Limits>,
     random: Random,
     matching: Matching,
-    accept_types: Vec<String>,
+    /// The media types that are taken in, unless all are.
+    accept_types: Option<Vec<String>>,
     /// Where to connect instead of where the path says.
     anchor: Option<(String, u16)>,
-    /// Whether nicknames are granted here.
+    /// Whether nicknames are granted here, and messages judged before they are answered.
     is_focus: bool,
+    /// Whether bodies are written without a copy.
+    shares_bodies: bool,
     state: State,
     /// Who connects, and connects again.
     setup: Option<Setup>,
@@ -63,7 +67,7 @@ pub struct Session {
     again: Option<Instant>,
     /// The latest time handed in.
     now: Option<Instant>,
-    relays: Option<Chain>,
+    relays: Option<Box<Chain>>,
     /// The path that the peer has told.
     far: Option<Path>,
     /// The way to the peer, through our relays.
@@ -102,16 +106,19 @@ enum State {
 impl Session {
     /// Prepares a session that is reached under `local`.
     #[must_use]
-    pub fn new(local: Uri, limits: Limits, mut random: Random) -> Self {
-        let assembly = Assembly::new(limits, &mut random);
+    pub fn new(local: Uri, limits: impl Into<Arc<Limits>>, mut random: Random) -> Self {
+        let limits = limits.into();
+        let assembly = Assembly::new(Arc::clone(&limits), &mut random);
+        let outbox = Outbox::new(Arc::clone(&limits));
         Self {
             local: Path::from(local),
             limits,
             random,
             matching: Matching::default(),
-            accept_types: vec!["*".to_owned()],
+            accept_types: None,
             anchor: None,
             is_focus: false,
+            shares_bodies: false,
             state: State::Idle,
             setup: None,
             lost: None,
@@ -120,7 +127,7 @@ impl Session {
             relays: None,
             far: None,
             peer: None,
-            outbox: Outbox::new(limits),
+            outbox,
             assembly,
             reports: Reports::default(),
             reservation: Reservation::default(),
@@ -134,7 +141,7 @@ impl Session {
     /// Says which media types are taken in, as in the SDP: `*`, `type/*` or `type/subtype`
     /// (RFC 4975 section 8.6). All are until this is called.
     pub fn set_accept_types(&mut self, accept_types: Vec<String>) {
-        self.accept_types = accept_types;
+        self.accept_types = Some(accept_types);
     }
 
     /// Says how closely the To-Path of requests has to name us.
@@ -149,9 +156,18 @@ impl Session {
         self.anchor = Some((host.to_owned(), port));
     }
 
-    /// Says that this end grants nicknames (RFC 7701); until then it does not know NICKNAME.
+    /// Says that this end is a chat room (RFC 7701): it grants nicknames, which are not known until
+    /// then, and a message is answered only when its owner has seen it, so that [`Self::refuse`]
+    /// makes its answer a bad one (section 6.3).
     pub fn set_focus(&mut self) {
         self.is_focus = true;
+    }
+
+    /// Says that the body of a message that goes to many is to be written as it is, without a copy
+    /// for this one ([`Output::WriteParts`]). Short ones are still copied: that costs less than to
+    /// keep three parts together.
+    pub fn share_bodies(&mut self) {
+        self.shares_bodies = true;
     }
 
     /// Asks relays to act for this session, before it is opened; [`Event::Path`] tells when they do
@@ -164,9 +180,9 @@ impl Session {
         if self.state != State::Idle || self.relays.is_some() {
             return Err(RelayError::TooLate);
         }
-        let chain = Chain::new(now, relays, self.local().clone(), self.limits)?;
+        let chain = Chain::new(now, relays, self.local().clone(), &self.limits)?;
         self.connect_to(&chain.first().clone());
-        self.relays = Some(chain);
+        self.relays = Some(Box::new(chain));
         Ok(())
     }
 
@@ -250,9 +266,10 @@ impl Session {
     }
 
     /// Takes what has happened.
-    pub fn handle(&mut self, now: Instant, input: Input) {
+    pub fn handle(&mut self, now: Instant, mut input: Input) {
         self.now = Some(now);
-        match input {
+        // Frames are large, and nearly all there is: they stay where they are.
+        match &mut input {
             Input::Connected => self.handle_connected(now),
             Input::Frame(frame) => self.handle_frame(now, frame),
             Input::Malformed(error) => self.handle_malformed(error),
@@ -277,6 +294,15 @@ impl Session {
         })
     }
 
+    /// Gives back the room that is not needed until something happens: for an owner that is going
+    /// to wait, after [`poll`](Self::poll) has given nothing.
+    pub fn rest(&mut self) {
+        if self.outputs.is_empty() {
+            self.outputs = VecDeque::new();
+        }
+        self.room = BytesMut::new();
+    }
+
     /// Tells whether every message that was given to the session is sent and answered.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -299,7 +325,7 @@ impl Session {
             self.outbox.next_timeout(),
             self.assembly.next_timeout(),
             self.reservation.next_timeout(),
-            self.relays.as_ref().and_then(Chain::next_timeout),
+            self.relays.as_deref().and_then(Chain::next_timeout),
         ];
         others.into_iter().flatten().min()
     }
@@ -314,7 +340,7 @@ impl Session {
     /// the outermost first (RFC 4976 section 5.1).
     #[must_use]
     pub fn path(&self) -> Path {
-        let way = self.relays.as_ref().and_then(Chain::way);
+        let way = self.relays.as_deref().and_then(Chain::way);
         way.map_or_else(|| self.local.clone(), |way| way.reversed().then(&self.local))
     }
 
@@ -354,7 +380,7 @@ impl Session {
             State::Idle | State::Early | State::Connecting { .. } | State::Listening { .. }
                 if relayed =>
             {
-                let absent = self.relays.as_ref().is_some_and(Chain::is_absent);
+                let absent = self.relays.as_deref().is_some_and(Chain::is_absent);
                 self.give_up(if absent { Broken::ConnectFailed } else { Broken::Lost });
             }
             State::Early => self.state = State::Idle,
@@ -524,7 +550,7 @@ impl Session {
             if let Some(id) = chunk.begins {
                 self.reports.expect(&id, chunk.size);
             }
-            self.write(&chunk.frame);
+            self.write_chunk(&chunk.frame);
             self.settle(chunk.settled);
         }
     }
@@ -574,6 +600,17 @@ impl Session {
         }
     }
 
+    /// Writes a chunk of a message, the body of a large one as it is where that is wanted.
+    fn write_chunk(&mut self, frame: &Frame) {
+        match &frame.body {
+            Some(body) if self.shares_bodies && body.len() > SHARED => {
+                let parts = frame.write_parts(body, &mut self.room);
+                self.outputs.push_back(Output::WriteParts(parts));
+            }
+            Some(_) | None => self.write(frame),
+        }
+    }
+
     fn write(&mut self, frame: &Frame) {
         frame.write(&mut self.room);
         self.leave();
@@ -592,6 +629,9 @@ impl Session {
 
 /// How many bytes a frame may have whose room is used again.
 const KEPT_ROOM: usize = 1024;
+
+/// From how many bytes on a body is worth two more parts.
+const SHARED: usize = 512;
 
 /// How long the next attempt to replace a lost connection waits after one that has failed.
 const PAUSE: Duration = Duration::from_millis(500);
