@@ -11,6 +11,7 @@ mod focus;
 mod reader;
 mod rest;
 mod sections;
+mod store;
 mod tls;
 mod users;
 mod values;
@@ -21,6 +22,7 @@ pub use fault::{Fault, Faults, Place};
 pub use focus::Focus;
 pub use rest::Rest;
 pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Session, Sip};
+pub use store::{Store, StoreKind};
 pub use users::{Ue, User};
 pub use values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
@@ -58,6 +60,8 @@ pub struct Config {
     pub session: Session,
     /// Notifications.
     pub notify: Notify,
+    /// What outlives a restart.
+    pub store: Store,
     /// Bounds against hostile input and overload.
     pub limits: Limits,
     /// The log.
@@ -133,6 +137,7 @@ impl Config {
             msrp: Msrp::read(reader),
             session: Session::read(reader),
             notify: Notify::read(reader),
+            store: Store::read(reader),
             limits: Limits::read(reader),
             log: Log::read(reader),
         }

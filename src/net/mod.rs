@@ -6,6 +6,7 @@ mod driver;
 mod heartbeat;
 mod im_server_driver;
 mod msrp;
+mod outbox;
 mod registrations;
 mod rooms;
 mod sip;
