@@ -55,6 +55,12 @@ impl Draft {
         Self { invitation, session_ids, first_message }
     }
 
+    /// Gives the id by which the network knows the session, where it has one.
+    pub(super) fn contribution(&self) -> Option<&str> {
+        let mut ids = self.session_ids.iter();
+        ids.find(|(name, _)| name == "Contribution-ID").map(|(_, id)| id.as_str())
+    }
+
     /// Writes the INVITE (TS Chat 6.3.5).
     ///
     /// # Errors
@@ -134,7 +140,8 @@ fn session_ids(ids: Ids, random: &mut Random) -> Vec<(String, String)> {
 fn first_message(settings: &Settings, invitation: &Invitation, text: TextOut<'_>) -> Part {
     let own = Party { address: invitation.user.clone(), name: None };
     let other = &invitation.terminating;
-    let context = media::Context { settings, peer: None, cpim: true, own: &own, other };
+    let envelope = media::Envelope::Pair { own: &own, other };
+    let context = media::Context { settings, peer: None, cpim: true, envelope };
     let parcel = media::wrap_text(&context, text);
     Part::new(parcel.content_type, parcel.body)
 }

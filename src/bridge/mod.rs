@@ -13,6 +13,8 @@ mod bearer;
 mod conversation;
 mod identity;
 mod invite;
+mod legs;
+mod line;
 mod media;
 mod pager;
 mod profile;
@@ -23,7 +25,7 @@ mod table;
 
 pub use access::{Access, RegisteredContact, Subscriber, Terms, may_be_forgotten};
 pub use bearer::{Bearer, Bearers, Shown};
-pub use conversation::{Arrival, Conversation, ConversationKit, Input, Output};
+pub use conversation::{Arrival, Conversation, ConversationKit, Extension, Input, Output};
 pub use identity::{Naming, Realm, Standing, TargetUri};
 pub use pager::{Reports, reports_in};
 pub use profile::{PROFILES, Profile};

@@ -290,6 +290,8 @@ impl Driver {
                 self.outbox.push_back(Pending::Notice(notice));
             }
             Output::Answer(answer) => self.answer = Some(answer),
+            // Only groups have these.
+            Output::LateAnswer(..) | Output::MsrpRoute(_) | Output::Extension { .. } => {}
         }
     }
 
@@ -349,6 +351,15 @@ fn log(notice: &Notice) {
         }
         NoticeKind::Message { id, echo, .. } => debug!(%session, %user, %id, echo, "message"),
         NoticeKind::Composing { echo, .. } => debug!(%session, %user, echo, "composing"),
+        NoticeKind::GroupInvited { participants, .. } => {
+            info!(%session, %user, participants = participants.len(), "group invitation");
+        }
+        NoticeKind::ParticipantStatus { participants } => {
+            for participant in participants {
+                let (who, status) = (&participant.party.address, participant.status.as_str());
+                info!(%session, %user, participant = %who, status, "participant");
+            }
+        }
     }
 }
 

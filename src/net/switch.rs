@@ -338,6 +338,10 @@ impl Switch {
             Refusal::NoSession
             | Refusal::NoUser
             | Refusal::NoMessage
+            | Refusal::NoParticipant
+            | Refusal::NotNow { .. }
+            | Refusal::Denied { .. }
+            | Refusal::TooMany { .. }
             | Refusal::WrongState { .. }
             | Refusal::WrongRole { .. }
             | Refusal::BadAddress { .. } => 1,

@@ -49,13 +49,19 @@ pub fn document(notice: &Notice, to: &Recipient<'_>) -> Element {
         NoticeKind::Composing { sender, composing, echo: _ } => {
             self::composing(to, &place, sender, composing)
         }
-        NoticeKind::Delivery { message, status, error_code, description } => {
+        NoticeKind::Delivery { message, status, error_code, description, participant: _ } => {
             Begun::new("messageDeliveryStatusNotification", to)
                 .links(&[place.message(message)])
                 .element
                 .text("status", MessageStatus::as_str(*status))
                 .maybe_text("errorCode", error_code.as_deref())
                 .maybe_text("description", description.as_deref())
+        }
+        NoticeKind::GroupInvited { subject, .. } => {
+            Begun::new("groupSessionInvitationNotification", to).element.text("subject", subject)
+        }
+        NoticeKind::ParticipantStatus { .. } => {
+            Begun::new("participantStatusNotification", to).element
         }
     };
     body.json_text("id", to.id.as_str())
@@ -312,6 +318,7 @@ mod tests {
             status: MessageStatus::Failed,
             error_code: Some("408".into()),
             description: Some("no answer".into()),
+            participant: None,
         };
         assert_eq!(
             xml(failed),
@@ -364,6 +371,7 @@ mod tests {
         let notice = Notice {
             user: Address::parse("tel:+2").unwrap(),
             session: SessionId::new("s1"),
+            of: crate::chat::SessionKind::Pair,
             at: OffsetDateTime::UNIX_EPOCH,
             kind,
         };

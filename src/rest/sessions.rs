@@ -49,7 +49,15 @@ pub(super) async fn read(
             let response = respond(StatusCode::OK, &document.write(), format);
             Ok(holding(response, ticket.flushed))
         }
-        Answer::Done => Err(Fault::internal("a session did not describe itself")),
+        Answer::Done
+        | Answer::Group(_)
+        | Answer::Apart
+        | Answer::Participants(_)
+        | Answer::Participant(_)
+        | Answer::UnderWay
+        | Answer::Later(_)
+        | Answer::Extending(_)
+        | Answer::MovedTo(_) => Err(Fault::internal("a session did not describe itself")),
     }
 }
 

@@ -187,6 +187,12 @@ fn obey(session: &mut Session, command: Command) -> Result<Answer, Refusal> {
         Command::Compose(_) => session.demand_connected("composing").map(|()| Answer::Done),
         Command::Report { message, .. } if message.as_str() == "unknown" => Err(Refusal::NoMessage),
         Command::Report { .. } => session.demand_connected("reporting").map(|()| Answer::Done),
+        Command::Extend { .. }
+        | Command::Join(_)
+        | Command::Part(_)
+        | Command::AcceptAs(_)
+        | Command::DeclineAs(_)
+        | Command::ShowParticipant(_) => Err(Refusal::NoSession),
     }
 }
 
@@ -200,9 +206,16 @@ fn told(command: &Command) -> String {
         Command::Send(message) => format!("Send {:?} {:?}", message.text, message.reports),
         Command::Compose(composing) => format!("Compose {}", composing.state.as_str()),
         Command::Report { message, status } => format!("Report {message} {}", status.as_str()),
-        Command::Accept | Command::Decline | Command::End | Command::Describe => {
-            format!("{command:?}")
-        }
+        Command::Accept
+        | Command::Decline
+        | Command::End
+        | Command::Describe
+        | Command::Extend { .. }
+        | Command::Join(_)
+        | Command::Part(_)
+        | Command::AcceptAs(_)
+        | Command::DeclineAs(_)
+        | Command::ShowParticipant(_) => format!("{command:?}"),
     }
 }
 

@@ -214,7 +214,9 @@ impl Story {
                 NoticeKind::Message { .. }
                 | NoticeKind::Event { .. }
                 | NoticeKind::Composing { .. }
-                | NoticeKind::Delivery { .. } => {}
+                | NoticeKind::Delivery { .. }
+                | NoticeKind::GroupInvited { .. }
+                | NoticeKind::ParticipantStatus { .. } => {}
             }
             self.deeds.push(format!("    {} {}", notice.session, lines::notice(&notice)));
             self.notices.push(notice);
@@ -271,7 +273,9 @@ impl Story {
                 | NoticeKind::Composing { .. }
                 | NoticeKind::Invited { .. }
                 | NoticeKind::Event { .. }
-                | NoticeKind::Delivery { .. } => {}
+                | NoticeKind::Delivery { .. }
+                | NoticeKind::GroupInvited { .. }
+                | NoticeKind::ParticipantStatus { .. } => {}
             }
         }
         assert!(accepted <= 1, "{}", self.tell());
@@ -294,7 +298,9 @@ impl Story {
                 NoticeKind::Event { .. }
                 | NoticeKind::Invited { .. }
                 | NoticeKind::Message { .. }
-                | NoticeKind::Composing { .. } => {}
+                | NoticeKind::Composing { .. }
+                | NoticeKind::GroupInvited { .. }
+                | NoticeKind::ParticipantStatus { .. } => {}
             }
         }
         for (message, statuses) in &statuses {

@@ -172,7 +172,9 @@ impl World {
             NoticeKind::Message { .. }
             | NoticeKind::Event { .. }
             | NoticeKind::Composing { .. }
-            | NoticeKind::Delivery { .. } => None,
+            | NoticeKind::Delivery { .. }
+            | NoticeKind::GroupInvited { .. }
+            | NoticeKind::ParticipantStatus { .. } => None,
         });
         let originator = invited.expect("an invitation");
         (originator.address.spelling().to_owned(), originator.name)
@@ -227,7 +229,9 @@ impl World {
             | NoticeKind::Invited { .. }
             | NoticeKind::Event { .. }
             | NoticeKind::Composing { .. }
-            | NoticeKind::Delivery { .. } => None,
+            | NoticeKind::Delivery { .. }
+            | NoticeKind::GroupInvited { .. }
+            | NoticeKind::ParticipantStatus { .. } => None,
         });
         ids.next().expect("a message")
     }
@@ -529,6 +533,7 @@ impl World {
                 Output::MsrpClose => self.close_msrp(session),
                 Output::Notice(notice) => self.notices.push(notice),
                 Output::Answer(answer) => self.answers.push(answer),
+                Output::LateAnswer(..) | Output::MsrpRoute(_) | Output::Extension { .. } => {}
             }
         }
         if self.talks.get(session).is_some_and(Conversation::is_finished) {
