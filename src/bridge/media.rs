@@ -329,6 +329,7 @@ fn describe(
             max_size: None,
             cema: false,
             fingerprints: fingerprint.into_iter().cloned().collect(),
+            chatroom: None,
         },
     }
 }

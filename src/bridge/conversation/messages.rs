@@ -149,6 +149,9 @@ impl Conversation {
                     self.outputs.push_back(self.line.connect((host, port), secure));
                 }
                 msrp::Output::Write(bytes) => self.outputs.push_back(Output::MsrpWrite(bytes)),
+                msrp::Output::WriteParts(parts) => {
+                    self.outputs.push_back(Output::MsrpWrite(parts.concat().into()));
+                }
                 msrp::Output::Close if self.goodbye => self.msrp_closes = true,
                 msrp::Output::Close => self.outputs.push_back(Output::MsrpClose),
                 msrp::Output::Event(event) => {
