@@ -93,6 +93,7 @@ pub(super) fn bridge(
         echo: session.echo,
         tracked_messages: session.tracked_messages,
         redirects: session.redirects,
+        group: bridge::GroupSettings::default(),
     })
 }
 

@@ -112,7 +112,7 @@ impl Draft {
 }
 
 /// Says which service the INVITE is for: to those who choose a callee's device, and to the core.
-fn service_headers(settings: &Settings) -> Vec<(String, String)> {
+pub(super) fn service_headers(settings: &Settings) -> Vec<(String, String)> {
     let profile = settings.profile;
     let accept = profile.accept_contact.iter().map(|value| ("Accept-Contact", *value));
     let service = profile.service.map(|service| match settings.standing.naming {
@@ -123,7 +123,7 @@ fn service_headers(settings: &Settings) -> Vec<(String, String)> {
 }
 
 /// Draws the ids by which a core, and the archive of a client, know the session.
-fn session_ids(ids: Ids, random: &mut Random) -> Vec<(String, String)> {
+pub(super) fn session_ids(ids: Ids, random: &mut Random) -> Vec<(String, String)> {
     let mut draw = |name: &str| (name.to_owned(), random.uuid());
     match ids {
         Ids::None => Vec::new(),
@@ -147,7 +147,7 @@ fn first_message(settings: &Settings, invitation: &Invitation, text: TextOut<'_>
 }
 
 /// Makes controls to spaces: peers refuse an INVITE with any of them in a header field.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -8,6 +8,7 @@ mod group;
 mod message;
 mod notice;
 mod participants;
+mod receipts;
 mod session;
 
 pub use command::{Answer, AnswerId, Command, Invitation, OutgoingMessage, Refusal};
@@ -21,4 +22,5 @@ pub use message::{
 };
 pub use notice::{EventType, Notice, NoticeKind, NotificationFormat, SessionKind};
 pub use participants::{Identity, Newcomer, Participant, Participants, Parting, Standing};
+pub use receipts::Receipts;
 pub use session::{Ending, ParticipantStatus, Party, Role, Session, SessionInfo, State, Step};

@@ -487,6 +487,7 @@ mod tests {
             echo: true,
             tracked_messages: 8,
             redirects: 0,
+            group: crate::bridge::GroupSettings::default(),
         };
         let anchor = Anchor::new(now(), OffsetDateTime::UNIX_EPOCH);
         let (settings, access) = (Arc::new(settings), Arc::default());
