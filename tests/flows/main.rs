@@ -5,6 +5,7 @@
 mod composing;
 mod dialog;
 mod far_end;
+mod focus;
 mod hardening;
 mod hostile;
 mod invitations;
@@ -21,7 +22,9 @@ mod registering;
 mod s5_3_10_receiving;
 mod s5_3_2_starting;
 mod s5_3_3_ending;
+mod s5_3_5_starting_groups;
 mod s5_3_6_cancelling;
+mod s5_3_7_3_answering_groups;
 mod s5_3_7_answering;
 mod s5_3_8_leaving;
 mod s5_3_9_sending;
