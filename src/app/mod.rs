@@ -11,6 +11,8 @@
 
 mod banner;
 mod doors;
+mod gatekeeper;
+mod http;
 mod registry;
 mod settings;
 
@@ -19,8 +21,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer, web};
+use actix_server::ServerHandle;
+use actix_web::web;
 use rand::Rng;
 use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,7 +42,7 @@ use crate::net::{
     Core, DriverKit, SipOutbound, SipSockets, Switch, bind_sip, run_im_server, run_switch,
 };
 use crate::notify::{self, Outlets};
-use crate::rest::{self, Face};
+use crate::rest::{Door, Face, Readiness, Reason};
 use crate::store::{Channels, Correlators, Letter, Sessions, Subscriptions};
 use registry::Registry;
 use settings::{Callbacks, Places};
@@ -154,6 +156,7 @@ impl Running {
         let channels = Arc::new(Channels::new(settings::channels(config), random.fork()));
         let (notices, waiting) = mpsc::channel(config.limits.notices);
         let conversations = TaskTracker::new();
+        let readiness = readiness(&sessions, &core, &registry);
         let switch = Switch {
             neighbours: settings::neighbours(config, places, &core),
             kit: DriverKit {
@@ -162,7 +165,7 @@ impl Running {
                 outbound: sip.outbound,
                 core,
                 notices,
-                msrp: msrp.settings,
+                msrp: Arc::new(msrp.settings),
             },
             settings,
             subscriptions: Arc::clone(&subscriptions),
@@ -185,16 +188,23 @@ impl Running {
             random.fork(),
         );
         notifier.spawn(notify::run(waiting, outlets, stop_notify.clone()));
-        let face = Face {
+        let secret = seed();
+        let listening = http::bind(&config.rest)?;
+        let rest = listening.address;
+        let face = web::Data::new(Face {
             sessions: Arc::clone(&sessions),
             subscriptions,
             channels,
             correlators: Arc::new(Correlators::new(settings::correlators(config))),
             callback_policy: Arc::new(Callbacks(policy)),
+            door: Door::new(gatekeeper::gate(config, &secret)?, settings::door(config)),
+            readiness,
+            polls: Semaphore::new(config.limits.polls),
             random: Mutex::new(random),
-            settings: settings::rest(config),
-        };
-        let (rest, http) = serve_http(config, face, &tasks)?;
+            settings: settings::rest(config, rest),
+        });
+        tasks.spawn(gatekeeper::keep(config.auth.clone(), secret, face.clone(), stop_net.clone()));
+        let http = http::serve(config, listening, face, (&stop_net, &tasks))?;
         let (listen, core) = (config.rest.listen, config.core.mode);
         info!(%rest, sip = %places.sip, msrp = %places.msrp, ?core, %listen, "serving");
         Ok(Self {
@@ -324,32 +334,26 @@ async fn find_core(
     }
 }
 
-/// Starts the HTTP server, and gives its address and the handle to stop it.
-fn serve_http(
-    config: &Config,
-    face: Face,
-    tasks: &TaskTracker,
-) -> io::Result<(SocketAddr, ServerHandle)> {
-    let face = web::Data::new(face);
-    let server = HttpServer::new(move || App::new().configure(rest::configure(face.clone())))
-        .max_connections(config.limits.connections)
-        .client_request_timeout(Duration::from_secs(5))
-        .keep_alive(Duration::from_secs(75))
-        // A client that has hung up while it polled must not be taken for one that has read.
-        .h1_allow_half_closed(false)
-        .shutdown_timeout(2)
-        .disable_signals()
-        .bind(config.rest.listen);
-    let server = named("[rest] listen", config.rest.listen, server)?;
-    let address = server.addrs().first().copied().unwrap_or(config.rest.listen);
-    let server = server.run();
-    let handle = server.handle();
-    tasks.spawn(async move {
-        if let Err(error) = server.await {
-            warn!(%error, "the HTTP server has failed");
-        }
+/// Makes the list of what has to hold for the bridge to be of use.
+fn readiness(sessions: &Arc<Sessions>, core: &Core, registry: &Registry) -> Readiness {
+    let mut readiness = Readiness::default();
+    let sessions = Arc::clone(sessions);
+    readiness.add(move || {
+        let text = "the process is being stopped".to_owned();
+        sessions.is_draining().then_some(Reason { code: "draining", text })
     });
-    Ok((address, handle))
+    let core = core.clone();
+    readiness.add(move || {
+        let refusal = core.refusal(Instant::now().into_std())?;
+        Some(Reason { code: "core", text: refusal.to_string() })
+    });
+    if let Some(directory) = registry.directory() {
+        readiness.add(move || {
+            let text = "no user is registered at the core".to_owned();
+            (directory.count() == 0).then_some(Reason { code: "registrations", text })
+        });
+    }
+    readiness
 }
 
 /// Says in an error which socket it is about, and how to choose another.

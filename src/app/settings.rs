@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::doors::Doors;
+use crate::access::{AttemptLimits, Rate};
 use crate::address::Address;
 use crate::bridge;
 use crate::config::{
-    self, Config, CoreMode, CoreTransport, CreateAnswer, HostPort, TargetUri, User,
+    self, AuthMode, Config, CoreMode, CoreTransport, CreateAnswer, HostPort, TargetUri, User,
 };
 use crate::digest::Fingerprint;
 use crate::ids::Random;
@@ -16,7 +17,10 @@ use crate::im_server;
 use crate::msrp;
 use crate::net::{Core, CoreSettings, DnsSettings, MsrpSettings, MsrpTls, Neighbours, SipSettings};
 use crate::notify::{self, Retry, TargetPolicy};
-use crate::rest::{self, CallbackDenied, CallbackPolicy, CreatedBody, NotifyUrl};
+use crate::rest::{
+    self, CallbackDenied, CallbackPolicy, CreatedBody, DoorSettings, HeadLimits, NotifyUrl,
+    Patience,
+};
 use crate::sip::{Credentials, Destination, Hop, Password, Status, Timers, Transport, WireLimits};
 use crate::store::{Bounds, ChannelSettings, CorrelatorLimits, SubscriptionLimits};
 
@@ -75,7 +79,7 @@ pub(super) fn bridge(
             fingerprint,
         },
         msrp_relay: msrp_relay(config),
-        msrp_limits: msrp_limits(config),
+        msrp_limits: msrp_limits(config).into(),
         msrp_rules: bridge::MsrpRules {
             matching: config.msrp.matching,
             cema: config.msrp.cema,
@@ -292,7 +296,7 @@ pub(super) fn plain_sip(config: &Config) -> SipSettings {
 /// The MSRP sockets.
 pub(super) fn msrp(config: &Config, tls: Option<Arc<MsrpTls>>) -> MsrpSettings {
     MsrpSettings {
-        limits: msrp_limits(config),
+        framing: msrp_limits(config).into(),
         unbound: config.limits.connections,
         unbound_per_source: config.msrp.unbound_per_source,
         bind_timeout: config.msrp.bind_timeout,
@@ -362,18 +366,62 @@ pub(super) fn notify(config: &Config) -> notify::Settings {
 }
 
 /// The face.
-pub(super) fn rest(config: &Config) -> rest::Settings {
+pub(super) fn rest(config: &Config, place: SocketAddr) -> rest::Settings {
     rest::Settings {
         server_root: config.rest.server_root.clone(),
+        secure: config.rest.certificate.is_some(),
+        host: place.to_string(),
+        scheme: match config.auth.mode {
+            AuthMode::None => None,
+            AuthMode::Basic => Some("basic"),
+            AuthMode::Bearer | AuthMode::Jwt => Some("bearer"),
+        },
         base_path: config.rest.base_path.clone(),
         max_body: config.rest.max_body,
         body_wait: config.rest.body_timeout,
         max_text: config.rest.max_text,
+        sessions_per_user: config.limits.sessions_per_user,
         created: match config.rest.answer {
             CreateAnswer::Copy => CreatedBody::Copy,
             CreateAnswer::Reference => CreatedBody::Reference,
         },
         ..rest::Settings::default()
+    }
+}
+
+/// Who comes in, and how often.
+pub(super) fn door(config: &Config) -> DoorSettings {
+    let (auth, limits) = (&config.auth, &config.limits);
+    DoorSettings {
+        realm: auth.realm.clone(),
+        attempts: AttemptLimits {
+            failures: auth.failures,
+            window: auth.failures_window,
+            sources: auth.remembered,
+        },
+        rate: Rate {
+            per_second: limits.rest_rate,
+            burst: limits.rest_burst,
+            users: auth.remembered,
+        },
+        in_flight: limits.rest_in_flight,
+    }
+}
+
+/// How large the head of a request may be.
+pub(super) fn head(config: &Config) -> HeadLimits {
+    let rest = &config.rest;
+    HeadLimits { uri: rest.max_uri, bytes: rest.max_head, fields: rest.max_headers }
+}
+
+/// How long an HTTP client may take.
+pub(super) fn patience(config: &Config) -> Patience {
+    let rest = &config.rest;
+    Patience {
+        head: rest.header_timeout,
+        // Who reads the body gives up first, and says so.
+        body: rest.body_timeout + Duration::from_secs(5),
+        write: rest.write_timeout,
     }
 }
 

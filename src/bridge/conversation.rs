@@ -383,6 +383,15 @@ impl Conversation {
         self.outputs.pop_front()
     }
 
+    /// Gives back the room that is not needed until something happens: for an owner that is going
+    /// to wait, after [`poll`](Self::poll) has given nothing.
+    pub fn rest(&mut self) {
+        if self.outputs.is_empty() {
+            self.outputs = VecDeque::new();
+        }
+        self.line.msrp.rest();
+    }
+
     /// Gives the instant by which [`Input::Timeout`] is due.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {

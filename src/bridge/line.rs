@@ -47,7 +47,8 @@ impl Line {
         // As long as peers want it, and with more than the 122 bits of chance that a UUID has.
         let session_id = format!("{}{:06x}", kit.random.uuid(), kit.random.below(1 << 24));
         let local = media::local_uri(&kit.settings, bearer, &session_id);
-        let mut msrp = msrp::Session::new(local, kit.settings.msrp_limits, kit.random.fork());
+        let limits = Arc::clone(&kit.settings.msrp_limits);
+        let mut msrp = msrp::Session::new(local, limits, kit.random.fork());
         msrp.set_accept_types(media::accept_types());
         msrp.set_matching(kit.settings.msrp_rules.matching);
         Self {

@@ -1,5 +1,6 @@
 //! How conversations behave: all that configuration decides about them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::bearer::{Bearer, Bearers};
@@ -44,7 +45,7 @@ pub struct Settings {
     /// The relays through which all of our MSRP goes, where there are any.
     pub msrp_relay: Option<MsrpRelay>,
     /// Bounds of the MSRP engine.
-    pub msrp_limits: Limits,
+    pub msrp_limits: Arc<Limits>,
     /// How peers and their descriptions are taken.
     pub msrp_rules: MsrpRules,
     /// How long an invitation may stay unanswered.
@@ -167,7 +168,7 @@ pub(crate) fn sample() -> Settings {
         msrp_bearers: Bearers::default(),
         msrp_relay: None,
         msrp_rules: MsrpRules::default(),
-        msrp_limits: Limits::default(),
+        msrp_limits: Arc::default(),
         invitation_timeout: minute,
         msrp_connect_timeout: minute,
         msrp_grace: minute,

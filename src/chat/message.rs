@@ -18,6 +18,9 @@ pub enum MessageStatus {
 }
 
 impl MessageStatus {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Delivered, Self::Displayed, Self::Failed];
+
     /// Gives the name as it stands in documents.
     #[must_use]
     pub fn as_str(self) -> &'static str {

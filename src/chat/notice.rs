@@ -151,6 +151,16 @@ pub enum EventType {
 }
 
 impl EventType {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::SessionCancelled,
+        Self::SessionEnded,
+        Self::Declined,
+        Self::Accepted,
+        Self::MessageSuccess,
+        Self::MessageFailure,
+    ];
+
     /// Gives the name as it stands in documents.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -5,16 +5,20 @@
 //! `config/chatbridge.example.toml` shows every key with its default.
 
 mod accounts;
+mod auth;
 mod fault;
 mod reader;
+mod rest;
 mod sections;
 mod tls;
 mod users;
 mod values;
 
 pub use accounts::Account;
+pub use auth::{Auth, AuthFault, AuthMode};
 pub use fault::{Fault, Faults, Place};
-pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Rest, Session, Sip};
+pub use rest::Rest;
+pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Session, Sip};
 pub use users::{Ue, User};
 pub use values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
@@ -34,6 +38,8 @@ use reader::{Choice, FILE_VARIABLE, Reader};
 pub struct Config {
     /// The face towards applications.
     pub rest: Rest,
+    /// Who may use it.
+    pub auth: Auth,
     /// SIP as this process speaks it.
     pub sip: Sip,
     /// How names are turned into addresses.
@@ -116,6 +122,7 @@ impl Config {
     fn assemble(reader: &mut Reader<'_>) -> Self {
         Self {
             rest: Rest::read(reader),
+            auth: Auth::read(reader),
             sip: Sip::read(reader),
             dns: Dns::read(reader),
             core: Core::read(reader),
@@ -141,14 +148,8 @@ impl Config {
             let what = format!("is wanted beside [core] {}", given.1);
             reader.discord(wanted, given, what);
         }
-        if !self.rest.listen.ip().is_loopback() && !self.rest.allow_remote {
-            let what = format!(
-                "{} is reachable from other hosts, but nobody is asked for credentials; \
-                 set [rest] allow_remote = true if the network is trusted",
-                self.rest.listen
-            );
-            reader.discord(("rest", "listen"), ("rest", "allow_remote"), what);
-        }
+        self.check_rest(reader);
+        self.check_auth(reader);
         let last = u32::from(self.msrp.listen.port()) + u32::from(self.msrp.ports) - 1;
         if last > u32::from(u16::MAX) {
             let what =

@@ -4,6 +4,7 @@
 //! grows with the octets that have really come, never with what a header field promises.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use crate::ids::Random;
 /// The messages of one session of which only a part has come.
 #[derive(Debug)]
 pub(super) struct Assembly {
-    limits: Limits,
+    limits: Arc<Limits>,
     open: BTreeMap<String, Half>,
     /// Messages that were refused and whose further chunks are refused too, the oldest first.
     refused: VecDeque<String>,
@@ -55,7 +56,7 @@ pub(super) struct Stalled {
 pub(super) struct Refused(pub(super) u16);
 
 impl Assembly {
-    pub(super) fn new(limits: Limits, random: &mut Random) -> Self {
+    pub(super) fn new(limits: Arc<Limits>, random: &mut Random) -> Self {
         let complete = Marks::new(random);
         Self { limits, open: BTreeMap::new(), refused: VecDeque::new(), complete }
     }
@@ -682,7 +683,7 @@ mod tests {
 
     fn assembly() -> Assembly {
         let limits = Limits { max_message: 1000, ..Limits::default() };
-        Assembly::new(limits, &mut Random::seeded(1))
+        Assembly::new(limits.into(), &mut Random::seeded(1))
     }
 
     fn give(

@@ -51,9 +51,10 @@ pub(super) struct LastPaths {
 
 #[derive(Debug, Default)]
 struct LastPath {
-    /// The field as it was spelled, with its line break.
-    line: Vec<u8>,
-    /// A copy: what has been read is not to be kept for it.
+    /// The field as it was spelled, with its line break. A copy: what has been read is not to be
+    /// kept for it.
+    line: Bytes,
+    /// Its URIs are parts of the copy.
     path: Option<Path>,
     /// How often another path has come.
     others: u32,
@@ -62,7 +63,7 @@ struct LastPath {
 impl LastPath {
     /// Takes the line if it has come again.
     fn repeated<'a>(&self, input: &'a [u8]) -> Option<(&'a [u8], &Path)> {
-        Some((input.strip_prefix(self.line.as_slice())?, self.path.as_ref()?))
+        Some((input.strip_prefix(&self.line[..])?, self.path.as_ref()?))
     }
 
     /// Reads a path, and remembers it with the line it came in; not a long one, and not each of
@@ -73,11 +74,12 @@ impl LastPath {
         if in_turns || line.len() > LONGEST_LAST {
             return Ok(Path::read(source.text(value)?)?);
         }
-        let path = Path::read(Text::copied(value))?;
-        self.line.clear();
-        self.line.extend_from_slice(line);
-        self.line.extend_from_slice(b"\r\n");
+        let kept = Bytes::from([line, b"\r\n"].concat());
+        let at = (value.as_ptr() as usize).saturating_sub(line.as_ptr() as usize);
+        let value = kept.get(at..at + value.len()).unwrap_or_default();
+        let path = Path::read(Text::plain(value, &kept))?;
         self.path = Some(path.clone());
+        self.line = kept;
         Ok(path)
     }
 }

@@ -7,6 +7,7 @@
 mod assembly;
 mod event;
 mod frame;
+mod framing;
 mod head;
 mod limits;
 mod marks;
@@ -24,6 +25,7 @@ pub use event::{Broken, Event, Incoming, Input, Outgoing, Output, SendError, Set
 pub use frame::{
     ByteRange, Continuation, FailureReport, Frame, Header, Kind, Method, Status, TransactionId,
 };
+pub use framing::Framing;
 pub use limits::Limits;
 pub use nickname::{NicknameError, NicknameRequest};
 pub use parse::{BadFrame, FrameFault, ParseError, Parser, StreamFault};

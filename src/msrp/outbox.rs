@@ -4,6 +4,7 @@
 //! short messages overtake the rest of a long one (RFC 4975 section 7.1.1).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use crate::ids::Random;
 /// The messages of one session that are not settled yet.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    limits: Limits,
+    limits: Arc<Limits>,
     /// By the order in which they were taken.
     jobs: BTreeMap<u64, Job>,
     next_job: u64,
@@ -75,7 +76,7 @@ pub(super) struct Route<'a> {
 }
 
 impl Outbox {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Arc<Limits>) -> Self {
         Self {
             limits,
             jobs: BTreeMap::new(),
@@ -402,7 +403,7 @@ mod tests {
 
     #[test]
     fn m13_a_chunk_without_answer_keeps_nothing_of_those_with_one() {
-        let (mut outbox, mut random) = (Outbox::new(Limits::default()), Random::seeded(1));
+        let (mut outbox, mut random) = (Outbox::new(Arc::default()), Random::seeded(1));
         let now = Instant::now();
         let peer = Path::parse("msrp://b:2/y;tcp").ok();
         let Some(path) = &peer else { panic!("this is a path") };

@@ -14,9 +14,10 @@
 //! search has ended: the cost of a chunk does not depend on the size of the reads.
 
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::memmem::Finder;
+use memchr::memchr_iter;
 
 use super::frame::{Continuation, FailureReport, Frame, Kind, TransactionId};
+use super::framing::{END_LINE, Framing};
 use super::head::{Head, LastPaths, transaction};
 use super::limits::Limits;
 use super::uri::{Path, PathError, Uri};
@@ -24,9 +25,7 @@ use super::uri::{Path, PathError, Uri};
 /// Cuts frames out of a stream of bytes.
 #[derive(Debug)]
 pub struct Parser {
-    limits: Limits,
-    end_lines: Finder<'static>,
-    empty_lines: Finder<'static>,
+    framing: Framing,
     last_paths: LastPaths,
     stage: Stage,
 }
@@ -146,14 +145,9 @@ impl BadFrame {
 impl Parser {
     /// Starts at the beginning of a stream.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            end_lines: Finder::new(END_LINE),
-            empty_lines: Finder::new(EMPTY_LINE),
-            last_paths: LastPaths::default(),
-            stage: Stage::Between,
-        }
+    pub fn new(framing: impl Into<Framing>) -> Self {
+        let framing = framing.into();
+        Self { framing, last_paths: LastPaths::default(), stage: Stage::Between }
     }
 
     /// Takes the next frame out of `buffer`; `None` asks for more bytes.
@@ -164,26 +158,31 @@ impl Parser {
     /// Tells of a frame that is skipped, or of a stream that cannot be read any further.
     pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, ParseError> {
         loop {
-            match &self.stage {
+            match &mut self.stage {
                 Stage::Between => match start(buffer) {
                     Start::Found(inside) => self.stage = Stage::Inside(inside),
                     Start::NeedMore => return Ok(None),
                     Start::None => return Err(ParseError::Stream(StreamFault::NoStart)),
                 },
                 Stage::Inside(inside) => {
-                    let inside = *inside;
-                    match self.search(buffer, inside.tid(buffer), inside.searched) {
+                    match search(&self.framing, buffer, inside.tid(buffer), inside.searched) {
                         Search::Found(end) => {
+                            let inside = *inside;
                             self.stage = Stage::Between;
                             return self.frame(buffer, inside, end);
                         }
                         Search::NotUpTo(searched) => {
-                            return self.wait(buffer, Inside { searched, ..inside });
+                            inside.searched = searched;
+                            if inside.fits(self.framing.limits()) {
+                                return Ok(None);
+                            }
+                            let inside = *inside;
+                            return self.wait(buffer, inside);
                         }
                     }
                 }
                 Stage::Skipping { tid, left } => {
-                    match self.search(buffer, tid.as_str().as_bytes(), 0) {
+                    match search(&self.framing, buffer, tid.as_bytes(), 0) {
                         Search::Found(end) if end.at <= *left => {
                             buffer.advance(end.after);
                             self.stage = Stage::Between;
@@ -204,25 +203,6 @@ impl Parser {
         }
     }
 
-    /// Looks for the end-line of `tid` from `from` on.
-    fn search(&self, buffer: &[u8], tid: &[u8], from: usize) -> Search {
-        let mut from = from;
-        while let Some(found) = buffer.get(from..).and_then(|rest| self.end_lines.find(rest)) {
-            let at = from + found;
-            let tail = buffer.get(at + END_LINE.len()..).unwrap_or_default();
-            match flag_after(tail, tid) {
-                Flag::Is(flag) => {
-                    let after = at + END_LINE.len() + tid.len() + FLAG_AND_BREAK;
-                    return Search::Found(EndLine { at, flag, after });
-                }
-                Flag::NotYet => return Search::NotUpTo(at),
-                // The hyphens belong to the content; a next end-line begins behind them.
-                Flag::None => from = at + END_LINE.len(),
-            }
-        }
-        Search::NotUpTo(from.max(buffer.len().saturating_sub(END_LINE.len() - 1)))
-    }
-
     /// Builds the frame that `end` has completed.
     fn frame(
         &mut self,
@@ -236,16 +216,17 @@ impl Parser {
         let head_end = end.at + LINE_BREAK;
         let section = (inside.tid_end + 1, head_end);
         let mut head = Head::default();
-        head.read(&frame, section, &self.limits, &mut self.last_paths);
+        head.read(&frame, section, self.framing.limits(), &mut self.last_paths);
         let body = head.body_at.map(|body_at| {
             // After an empty line the hyphens may follow at once, without a break of their own.
             frame.truncate(end.at);
             frame.advance(body_at.min(end.at));
             frame
         });
+        let limits = self.framing.limits();
         let over = match &body {
-            None => (head_end > self.limits.max_header_bytes).then_some(Over::Head),
-            Some(body) => (body.len() > self.limits.max_chunk_in)
+            None => (head_end > limits.max_header_bytes).then_some(Over::Head),
+            Some(body) => (body.len() > limits.max_chunk_in)
                 .then_some(Over::Body { at: head.body_at.unwrap_or_default() }),
         };
         if let Some(over) = over {
@@ -259,24 +240,19 @@ impl Parser {
 
     /// Goes on waiting for the end-line, unless the frame has outgrown its limits.
     fn wait(&mut self, buffer: &mut BytesMut, inside: Inside) -> Result<Option<Frame>, ParseError> {
-        let fits = |body_at| inside.searched.saturating_sub(body_at) <= self.limits.max_chunk_in;
-        // The end-line may still begin where the header section may still end.
-        let short = inside.searched + LINE_BREAK <= self.limits.max_header_bytes;
-        if short || inside.body_at.is_some_and(fits) {
-            self.stage = Stage::Inside(inside);
-            return Ok(None);
-        }
+        let limits = self.framing.limits();
         let body_at = inside.body_at.or_else(|| self.body_at(buffer));
-        if let Some(body_at) = body_at.filter(|body_at| fits(*body_at)) {
-            self.stage = Stage::Inside(Inside { body_at: Some(body_at), ..inside });
+        let known = Inside { body_at, ..inside };
+        if known.fits(limits) {
+            self.stage = Stage::Inside(known);
             return Ok(None);
         }
         let over = body_at.map_or(Over::Head, |at| Over::Body { at });
-        let seen = buffer.get(..self.limits.max_header_bytes).unwrap_or(buffer);
+        let seen = buffer.get(..limits.max_header_bytes).unwrap_or(buffer);
         let seen = Bytes::copy_from_slice(seen);
         let section = (inside.tid_end + 1, seen.len());
         let mut head = Head::default();
-        head.read(&seen, section, &self.limits, &mut self.last_paths);
+        head.read(&seen, section, self.framing.limits(), &mut self.last_paths);
         let tid = inside.read_tid(&seen);
         self.stage = match self.last_end(over).checked_sub(inside.searched) {
             Some(left) => Stage::Skipping { tid: tid.clone(), left },
@@ -289,17 +265,19 @@ impl Parser {
 
     /// Tells where the end-line of a frame over its limits has to begin at the latest.
     fn last_end(&self, over: Over) -> usize {
+        let limits = self.framing.limits();
         let limit = match over {
-            Over::Head => self.limits.max_header_bytes,
-            Over::Body { at } => at.saturating_add(self.limits.max_chunk_in),
+            Over::Head => limits.max_header_bytes,
+            Over::Body { at } => at.saturating_add(limits.max_chunk_in),
         };
-        limit.saturating_add(self.limits.max_message)
+        limit.saturating_add(limits.max_message)
     }
 
     /// Finds the end of the header section, as far as that may be.
     fn body_at(&self, frame: &[u8]) -> Option<usize> {
-        let section = frame.get(..frame.len().min(self.limits.max_header_bytes))?;
-        self.empty_lines.find(section).map(|at| at + EMPTY_LINE.len())
+        let section = frame.get(..frame.len().min(self.framing.limits().max_header_bytes))?;
+        let ends = |at: &usize| section.get(..=*at).is_some_and(|head| head.ends_with(EMPTY_LINE));
+        memchr_iter(b'\n', section).find(ends).map(|at| at + 1)
     }
 }
 
@@ -345,7 +323,15 @@ struct Inside {
 }
 
 impl Inside {
-    fn tid(self, buffer: &[u8]) -> &[u8] {
+    /// Tells whether what has come keeps the limits, as far as is known where the body begins.
+    fn fits(&self, limits: &Limits) -> bool {
+        let fits = |at| self.searched.saturating_sub(at) <= limits.max_chunk_in;
+        // The end-line may still begin where the header section may still end.
+        let short = self.searched + LINE_BREAK <= limits.max_header_bytes;
+        short || self.body_at.is_some_and(fits)
+    }
+
+    fn tid<'a>(&self, buffer: &'a [u8]) -> &'a [u8] {
         buffer.get(TID_AT..self.tid_end).unwrap_or_default()
     }
 
@@ -396,6 +382,24 @@ struct EndLine {
     after: usize,
 }
 
+/// Looks for the end-line of `tid` from `from` on.
+fn search(framing: &Framing, buffer: &[u8], tid: &[u8], mut from: usize) -> Search {
+    while let Some(found) = buffer.get(from..).and_then(|rest| framing.end_lines().find(rest)) {
+        let at = from + found;
+        let tail = buffer.get(at + END_LINE.len()..).unwrap_or_default();
+        match flag_after(tail, tid) {
+            Flag::Is(flag) => {
+                let after = at + END_LINE.len() + tid.len() + FLAG_AND_BREAK;
+                return Search::Found(EndLine { at, flag, after });
+            }
+            Flag::NotYet => return Search::NotUpTo(at),
+            // The hyphens belong to the content; a next end-line begins behind them.
+            Flag::None => from = at + END_LINE.len(),
+        }
+    }
+    Search::NotUpTo(from.max(buffer.len().saturating_sub(END_LINE.len() - 1)))
+}
+
 enum Flag {
     Is(Continuation),
     NotYet,
@@ -419,7 +423,6 @@ fn flag_after(tail: &[u8], tid: &[u8]) -> Flag {
     }
 }
 
-const END_LINE: &[u8] = b"\r\n-------";
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 const LINE_BREAK: usize = 2;
 const FLAG_AND_BREAK: usize = 3;

@@ -114,7 +114,7 @@ impl Chain {
         now: Instant,
         relays: Relays,
         us: Uri,
-        limits: Limits,
+        limits: &Limits,
     ) -> Result<Self, RelayError> {
         let first = relays.uris.first().ok_or(RelayError::Number)?;
         if relays.uris.len() > MAX_RELAYS {
@@ -520,7 +520,7 @@ mod tests {
             let uris = uris.iter().map(|uri| Uri::parse(uri).unwrap()).collect();
             let relays = Relays { uris, credentials: credentials("x"), expires: None, allow_plain };
             let us = Uri::parse("msrp://us:9/s;tcp").unwrap();
-            Chain::new(Instant::now(), relays, us, Limits::default()).err()
+            Chain::new(Instant::now(), relays, us, &Limits::default()).err()
         };
         assert_eq!(chain(&[], false), Some(RelayError::Number));
         assert_eq!(chain(&["msrps://r;tcp"; 5], false), Some(RelayError::Number));
@@ -542,7 +542,7 @@ mod tests {
             let credentials = credentials("secret");
             let relays = Relays { uris, credentials, expires: None, allow_plain: false };
             let us = Uri::parse("msrps://us:9/s;tcp").unwrap();
-            let chain = Chain::new(Instant::now(), relays, us, Limits::default()).unwrap();
+            let chain = Chain::new(Instant::now(), relays, us, &Limits::default()).unwrap();
             let tid = TransactionId::new("none").unwrap();
             Self { chain, random: Random::seeded(1), now: Instant::now(), tid }
         }

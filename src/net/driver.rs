@@ -17,7 +17,7 @@ use crate::chat::{Answer, Notice, NoticeKind, Refusal};
 use crate::ids::MessageId;
 use crate::sip::{DialogKey, Message};
 use crate::store::connections::OnFailure;
-use crate::store::{Inbox, Letter, MsrpArrival, Registrations, Sessions, Ticket};
+use crate::store::{Inbox, Letter, Letters, MsrpArrival, Registrations, Sessions, Ticket};
 
 /// What every driver works with.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub struct DriverKit {
     /// The way to the applications.
     pub notices: mpsc::Sender<Notice>,
     /// The MSRP sockets.
-    pub msrp: MsrpSettings,
+    pub msrp: Arc<MsrpSettings>,
 }
 
 /// How long notices wait for the answer that creates what they name.
@@ -55,7 +55,7 @@ pub(super) struct Driver {
     kit: DriverKit,
     conversation: Conversation,
     inbox: Inbox,
-    letters: mpsc::Receiver<Letter>,
+    letters: Letters,
     link: MsrpLink,
     dialogs: Vec<DialogKey>,
     caller: Option<DialogKey>,
@@ -81,21 +81,23 @@ enum Woken {
 
 impl Driver {
     /// Enters the conversation in the directories; a `caller` is routed already.
+    ///
+    /// In a box, because a task would have room twice for what it is given to keep.
     pub(super) fn new(
         kit: DriverKit,
         conversation: Conversation,
-        (inbox, letters): (Inbox, mpsc::Receiver<Letter>),
+        (inbox, letters): (Inbox, Letters),
         caller: Option<DialogKey>,
-    ) -> Self {
+    ) -> Box<Self> {
         let id = conversation.id().clone();
         kit.sessions.enter(id, conversation.user().clone(), inbox.clone());
         // Through a relay we connect, and nobody connects to us.
         if !conversation.is_relayed() {
             kit.sessions.route_msrp(conversation.msrp_session_id(), inbox.clone());
         }
-        Self {
+        Box::new(Self {
             link: MsrpLink::new(
-                kit.msrp.clone(),
+                Arc::clone(&kit.msrp),
                 Arc::clone(&kit.sessions),
                 conversation.msrp_session_id(),
             ),
@@ -108,11 +110,11 @@ impl Driver {
             over: false,
             answer: None,
             outbox: VecDeque::new(),
-        }
+        })
     }
 
     /// Runs the conversation to its end; `started` is told once its first outputs are out.
-    pub(super) async fn run(mut self, started: Option<StartReply>) {
+    pub(super) async fn run(mut self: Box<Self>, started: Option<StartReply>) {
         if let Some(reply) = started {
             let (ticket, released) = Ticket::new(Ok(()));
             self.hold(released);
@@ -142,6 +144,7 @@ impl Driver {
 
     /// Waits for the first of: a letter, the MSRP connection, a timer, an answer that has left.
     async fn wait(&mut self) -> Woken {
+        self.conversation.rest();
         let deadline = self.conversation.next_timeout().map(Tick::from_std);
         let timer = async {
             match deadline {
@@ -381,7 +384,6 @@ mod tests {
     use crate::chat::{Command, Invitation, OutgoingMessage, Party, ReportRequest};
     use crate::clock::Anchor;
     use crate::ids::{Random, SessionId};
-    use crate::msrp::Limits;
     use crate::net::{CoreSettings, SipSettings, bind_sip};
     use crate::sip::{DATAGRAM, Hop, Status, Timers, Transport};
     use crate::store::Bounds;
@@ -431,7 +433,7 @@ mod tests {
             outbound: sockets.outbound,
             core: Core::fixed(hop(), &CoreSettings::default()),
             notices,
-            msrp: MsrpSettings::default(),
+            msrp: Arc::default(),
         };
         let conversation = Conversation::originate(now(), conversation_kit(), invitation());
         let (inbox, letters) = Inbox::new(8);
@@ -474,7 +476,7 @@ mod tests {
             msrp_bearers: crate::bridge::Bearers::default(),
             msrp_relay: None,
             msrp_rules: MsrpRules::default(),
-            msrp_limits: Limits::default(),
+            msrp_limits: Arc::default(),
             invitation_timeout: Duration::from_secs(180),
             msrp_connect_timeout: Duration::from_secs(10),
             msrp_grace: Duration::from_secs(3),

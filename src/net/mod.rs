@@ -16,6 +16,7 @@ mod switch;
 mod tls;
 mod tls_identity;
 mod unanswered;
+mod web_tls;
 
 pub use self::core::{Core, CoreSettings};
 pub use dns::DnsSettings;
@@ -28,3 +29,4 @@ pub use sip_outbound::{Inbound, SipOutbound, SipSettings};
 pub use switch::{Neighbours, Switch, run as run_switch};
 pub use tls::{TlsFault, TlsSettings};
 pub use tls_identity::CoreNames;
+pub use web_tls::WebTls;

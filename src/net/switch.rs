@@ -27,7 +27,7 @@ use crate::sip::{
 };
 use crate::store::connections::OnFailure;
 use crate::store::{
-    Inbox, Letter, NotTaken, RegistrationLetter, Returned, Start, Subscriptions, Ticket,
+    Inbox, Letter, Letters, NotTaken, RegistrationLetter, Returned, Start, Subscriptions, Ticket,
 };
 
 /// How long a message from a stream waits for room in a full inbox.
@@ -310,7 +310,7 @@ impl Switch {
     fn spawn(
         &self,
         conversation: Conversation,
-        inbox: (Inbox, mpsc::Receiver<Letter>),
+        inbox: (Inbox, Letters),
         caller: Option<DialogKey>,
         started: Option<StartReply>,
     ) {

@@ -150,6 +150,15 @@ impl Element {
         }
     }
 
+    /// Adds a truth value where there is one.
+    #[must_use]
+    pub fn maybe_flag(self, name: &'static str, value: Option<bool>) -> Self {
+        match value {
+            Some(value) => self.with(Self::leaf(name, Leaf::Flag(value))),
+            None => self,
+        }
+    }
+
     /// Adds a text that only JSON shows.
     #[must_use]
     pub(super) fn json_text(self, name: &'static str, value: impl Into<String>) -> Self {

@@ -2,6 +2,7 @@
 
 use super::element::{Element, Namespace};
 use super::field::{self, Choices, DocumentError};
+use super::outline::{self, Kind, Outline, Part};
 use crate::address::Address;
 use crate::chat::{Command, Invitation, ParticipantStatus, Party, SessionInfo};
 use crate::ids::SessionId;
@@ -28,6 +29,22 @@ pub struct ChatSessionInformation {
 }
 
 impl ChatSessionInformation {
+    /// What stands in the document; the form of TS Chat C.2 has the same.
+    pub const OUTLINE: Outline = Outline {
+        name: "ChatSessionInformation",
+        root: Some((Namespace::Chat, "chatSessionInformation")),
+        parts: &[
+            outline::SUBJECT,
+            outline::address("originatorAddress"),
+            outline::name("originatorName"),
+            outline::address("tParticipantAddress"),
+            outline::name("tParticipantName"),
+            Part::new("status", Kind::OneOf(STATUSES.names)).maybe().by_server(),
+            outline::CLIENT_CORRELATOR,
+            outline::RESOURCE_URL,
+        ],
+    };
+
     /// Shows a session.
     #[must_use]
     pub fn of(info: SessionInfo, resource_url: String) -> Self {
@@ -96,6 +113,20 @@ pub struct ParticipantSessionStatus {
 }
 
 impl ParticipantSessionStatus {
+    /// What stands in the document.
+    pub const OUTLINE: Outline = Outline {
+        name: "ParticipantSessionStatus",
+        root: Some((Namespace::Chat, "participantSessionStatus")),
+        parts: &[Part::new("status", Kind::OneOf(STATUSES.names))],
+    };
+
+    /// What stands in a request, as a document or as the form of TS Chat C.3.
+    pub const REQUEST: Outline = Outline {
+        name: "ParticipantSessionStatusRequest",
+        parts: &[Part::new("status", Kind::OneOf(ANSWERS.names))],
+        ..Self::OUTLINE
+    };
+
     /// Reads the document as a client sends it to accept or decline (also TS Chat C.3).
     ///
     /// # Errors
@@ -127,6 +158,16 @@ impl ParticipantSessionStatus {
         }
     }
 }
+
+/// The values of TS Chat 5.2.3.1.
+pub(super) const STATUSES: Choices<ParticipantStatus> = Choices {
+    names: &["Invited", "Connected", "Disconnected"],
+    values: &[
+        ParticipantStatus::Invited,
+        ParticipantStatus::Connected,
+        ParticipantStatus::Disconnected,
+    ],
+};
 
 /// What a client may say of itself.
 const ANSWERS: Choices<ParticipantStatus> = Choices {

@@ -127,6 +127,10 @@ pub(super) async fn poll(
     if request.method() == Method::HEAD {
         return Ok(respond(StatusCode::OK, &NotificationList(Vec::new()).write(), format));
     }
+    let Ok(_place) = face.polls.try_acquire() else {
+        let (why, retry_after) = ("too many polls at once".into(), face.settings.retry_after);
+        return Err(Fault::Unavailable { why, retry_after });
+    };
     let batch = notify::poll(&channel, since.as_ref(), face.channels.settings().poll).await;
 
     let list = NotificationList(batch.documents()).write();

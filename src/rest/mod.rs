@@ -6,14 +6,21 @@
 mod answer;
 pub mod body;
 mod channels;
+mod docs;
+mod door;
+mod doorway;
 pub mod fault;
+mod health;
+mod intake;
 mod message_status;
 mod messages;
 mod notify_url;
 mod observe;
+mod openapi;
 mod path;
 mod posted;
 mod repeat;
+mod resource;
 mod routes;
 mod session_status;
 mod sessions;
@@ -27,11 +34,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
+use tokio::sync::Semaphore;
 
 use crate::ids::Random;
 use crate::store::{Channels, Correlators, Sessions, Subscriptions};
 
+pub use door::{Door, DoorSettings};
+pub use doorway::{Doorway, Patience};
 pub use fault::Fault;
+pub use health::{Readiness, Reason};
+pub use intake::{HeadLimits, Refused};
 pub use notify_url::{AnyCallback, CallbackDenied, CallbackPolicy, NotifyUrl, NotifyUrlError};
 pub use repeat::Created;
 pub use routes::configure;
@@ -50,6 +62,12 @@ pub struct Face {
     pub callback_policy: Arc<dyn CallbackPolicy>,
     /// The source of new identifiers.
     pub random: Mutex<Random>,
+    /// Who may come in.
+    pub door: Door,
+    /// Whether this process is of use.
+    pub readiness: Readiness,
+    /// The long polls that may still be held.
+    pub polls: Semaphore,
     /// How the face is set.
     pub settings: Settings,
 }
@@ -77,6 +95,12 @@ impl fmt::Debug for Face {
 pub struct Settings {
     /// `{serverRoot}` with scheme and base path, for emitted URLs; `None` takes the request's host.
     pub server_root: Option<String>,
+    /// Whether clients come over TLS.
+    pub secure: bool,
+    /// The host and port of this server, for clients that name none (HTTP/1.0).
+    pub host: String,
+    /// The scheme of the credentials that callers are asked for (RFC 9110 section 11.1), if any.
+    pub scheme: Option<&'static str>,
     /// The path in front of `/{apiVersion}`, empty or like `/exampleAPI`.
     pub base_path: String,
     /// The longest body that is read, in bytes.
@@ -87,6 +111,8 @@ pub struct Settings {
     pub max_text: usize,
     /// The longest life time of a subscription that is granted, in seconds; `None` is no limit.
     pub max_duration: Option<u32>,
+    /// How many sessions a user may have.
+    pub sessions_per_user: usize,
     /// When a client that met a limit should try again.
     pub retry_after: Duration,
     /// What a create answers with.
@@ -107,11 +133,15 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             server_root: None,
+            secure: false,
+            host: "localhost".to_owned(),
+            scheme: None,
             base_path: String::new(),
             max_body: 256 * 1024,
             body_wait: Duration::from_secs(30),
             max_text: 64 * 1024,
             max_duration: None,
+            sessions_per_user: 1000,
             retry_after: Duration::from_secs(2),
             created: CreatedBody::Copy,
         }

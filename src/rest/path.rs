@@ -85,7 +85,8 @@ extract!(SessionPath, request => session_path(request));
 extract!(MessagePath, request => message_path(request));
 
 fn user_path(request: &HttpRequest) -> Result<UserPath, Fault> {
-    let user = parse_user(request.match_info().get("userId").unwrap_or_default())?;
+    let named = parse_user(request.match_info().get("userId").unwrap_or_default())?;
+    let user = Face::of(request)?.door.user(request, named)?;
     let server_root = server_root(request)?;
     Ok(UserPath { user, server_root })
 }
@@ -149,17 +150,18 @@ pub(super) fn server_root(request: &HttpRequest) -> Result<String, Fault> {
     if let Some(root) = &settings.server_root {
         return Ok(root.trim_end_matches('/').to_owned());
     }
-    let scheme = if request.app_config().secure() { "https" } else { "http" };
-    Ok(format!("{scheme}://{}{}", host(request)?, settings.base()))
+    let scheme = if settings.secure { "https" } else { "http" };
+    Ok(format!("{scheme}://{}{}", host(request, &settings.host)?, settings.base()))
 }
 
-/// Reads the host and port that the request is meant for (RFC 9112 section 3.2).
-fn host(request: &HttpRequest) -> Result<&str, Fault> {
+/// Reads the host and port that the request is meant for (RFC 9112 section 3.2); `own` is meant by
+/// clients that need not say so.
+fn host<'a>(request: &'a HttpRequest, own: &'a str) -> Result<&'a str, Fault> {
     let bad = || Fault::Invalid { part: "Host", right: "it must be a host and a port".into() };
     let authority = match (request.uri().authority(), request.headers().get(HOST)) {
         (Some(authority), _) => authority.as_str(),
         (None, Some(header)) => header.to_str().map_err(|_| bad())?,
-        (None, None) => request.app_config().host(),
+        (None, None) => own,
     };
     let is_host =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
@@ -225,7 +227,7 @@ mod tests {
     fn the_host_is_where_the_client_has_sent_the_request_unless_it_lies() {
         let host = |name: &str| {
             let request = TestRequest::default().insert_header((HOST, name)).to_http_request();
-            host(&request).map(str::to_owned).ok()
+            host(&request, "own").map(str::to_owned).ok()
         };
         assert_eq!(host("example.com:8080").as_deref(), Some("example.com:8080"));
         assert_eq!(host("[2001:db8::1]").as_deref(), Some("[2001:db8::1]"));
@@ -233,6 +235,8 @@ mod tests {
             assert_eq!(host(name), None, "{name}");
         }
         let absolute = TestRequest::with_uri("http://example.com/1").insert_header((HOST, "other"));
-        assert_eq!(super::host(&absolute.to_http_request()).ok(), Some("example.com"));
+        assert_eq!(super::host(&absolute.to_http_request(), "own").ok(), Some("example.com"));
+        let silent = TestRequest::default().to_http_request();
+        assert_eq!(super::host(&silent, "own").ok(), Some("own"));
     }
 }

@@ -1,146 +1,275 @@
-//! The whole URL tree, method by method.
+//! The whole URL tree, method by method: the router and the description of the API are made of it.
 //!
 //! Extending a session and group sessions are not routed yet: they are unknown, like any other URL.
 
-use std::future::ready;
-
-use actix_web::guard::fn_guard;
-use actix_web::http::Method;
-use actix_web::http::header::ALLOW;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Resource, Route};
 
-use super::fault::{Fault, speak};
+use super::fault::speak;
+use super::intake::REFUSED;
 use super::observe::observe;
-use super::{Face, channels, message_status, messages, session_status, sessions, subscriptions};
-use Verb::{Delete, Get, Post, PostOrPut, Put};
+use super::openapi::Description;
+use super::resource::Body::{Document, Notifications, Other};
+use super::resource::Verb::{Delete, Get, Post, PostOrPut, Put};
+use super::resource::{Query, Resource, at, nowhere, on, refused};
+use super::{
+    Face, channels, docs, health, message_status, messages, openapi, session_status, sessions,
+    subscriptions,
+};
+use crate::oma::{
+    ChatMessage, ChatNotificationSubscription, ChatSessionInformation, ChatSubscriptionList,
+    IsComposing, MessageDeliveryStatus, NotificationChannel, NotificationChannelLifetime,
+    NotificationChannelList, ParticipantSessionStatus,
+};
 
 /// Enters the API into an application: `App::new().configure(rest::configure(face))`.
 ///
 /// Whatever else the application serves must be entered before: behind the API, all is unknown.
 pub fn configure(face: web::Data<Face>) -> impl FnOnce(&mut ServiceConfig) + Clone {
+    let description = web::Data::new(Description::default());
     move |app| {
-        let api = web::scope(&face.settings.base())
-            .service(at(
-                "/1/chat/{userId}/subscriptions",
-                "GET, POST",
-                [(Get, web::to(subscriptions::list)), (Post, web::to(subscriptions::create))],
-            ))
-            .service(at(
-                "/1/chat/{userId}/subscriptions/{subscriptionId}",
-                "GET, DELETE",
-                [(Get, web::to(subscriptions::read)), (Delete, web::to(subscriptions::delete))],
-            ))
-            .service(at("/1/chat/{userId}/sessions", "POST", [(Post, web::to(sessions::create))]))
-            .service(at(
-                "/1/chat/{userId}/sessions/{sessionId}",
-                "GET, DELETE",
-                [(Get, web::to(sessions::read)), (Delete, web::to(sessions::delete))],
-            ))
-            .service(at(
-                "/1/chat/{userId}/sessions/{sessionId}/status",
-                "POST",
-                [(PostOrPut, web::to(session_status::update))],
-            ))
-            .service(at(
-                "/1/chat/{userId}/sessions/{sessionId}/messages",
-                "POST",
-                [(Post, web::to(messages::create))],
-            ))
-            // The URL of a message only correlates (TS Chat 5.2.2.10): no method finds it.
-            .service(
-                web::resource("/1/chat/{userId}/sessions/{sessionId}/messages/{messageId}")
-                    .to(nowhere),
-            )
-            .service(at(
-                "/1/chat/{userId}/sessions/{sessionId}/messages/{messageId}/status",
-                "POST",
-                [(PostOrPut, web::to(message_status::update))],
-            ))
-            .service(at(
-                "/1/notificationchannel/{userId}/channels",
-                "GET, POST",
-                [(Get, web::to(channels::list)), (Post, web::to(channels::create))],
-            ))
-            .service(at(
-                "/1/notificationchannel/{userId}/channels/{channelId}",
-                "GET, DELETE",
-                [(Get, web::to(channels::read)), (Delete, web::to(channels::delete))],
-            ))
-            .service(at(
-                "/1/notificationchannel/{userId}/channels/{channelId}/channelLifetime",
-                "GET, PUT",
-                [(Get, web::to(channels::read_lifetime)), (Put, web::to(channels::renew))],
-            ))
-            .service(at(
-                "/1/notificationchannel/{userId}/polls/{secret}",
-                "GET, POST",
-                [(Get, web::to(channels::poll)), (Post, web::to(channels::poll))],
-            ))
+        let api = web::scope(&face.settings.base());
+        let api = tree().into_iter().fold(api, |api, resource| api.service(resource.route()));
+        let all = web::scope("")
+            .route("/livez", web::get().to(health::live))
+            .route("/readyz", web::get().to(health::ready))
+            .route(&format!("{REFUSED}{{status}}"), web::get().to(refused))
+            .service(api.default_service(web::to(nowhere)))
             .default_service(web::to(nowhere));
-        let all = web::scope("").service(api).default_service(web::to(nowhere));
-        app.app_data(face.clone()).service(all.wrap(from_fn(speak)).wrap(from_fn(observe)));
+        app.app_data(face.clone())
+            .app_data(description)
+            .service(all.wrap(from_fn(speak)).wrap(from_fn(observe)));
     }
 }
 
-/// What a resource can be asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    /// GET; HEAD comes with it.
-    Get,
-    Post,
-    /// POST, and PUT from clients that take the status for a thing to be replaced.
-    PostOrPut,
-    Put,
-    Delete,
+/// Gives every resource with everything that can be done with it.
+pub(super) fn tree() -> Vec<Resource> {
+    [subscriptions(), sessions(), messages(), channels(), service()].into_iter().flatten().collect()
 }
 
-impl Verb {
-    /// Tells whether a request with `method` is meant for it.
-    fn takes(self, method: &Method) -> bool {
-        match self {
-            Get => matches!(*method, Method::GET | Method::HEAD),
-            Post => *method == Method::POST,
-            PostOrPut => matches!(*method, Method::POST | Method::PUT),
-            Put => *method == Method::PUT,
-            Delete => *method == Method::DELETE,
-        }
-    }
+fn subscriptions() -> Vec<Resource> {
+    let heading = "Subscriptions";
+    vec![
+        at(
+            "/1/chat/{userId}/subscriptions",
+            heading,
+            [
+                on(Get, ("listSubscriptions", "List a user's subscriptions"), subscriptions::list)
+                    .shows(&ChatSubscriptionList::OUTLINE),
+                on(Post, ("subscribe", "Subscribe to notifications"), subscriptions::create)
+                    .takes(&[ChatNotificationSubscription::OUTLINE])
+                    .or_form(&ChatNotificationSubscription::FORM)
+                    .asks(&[ECHO])
+                    .creates(&ChatNotificationSubscription::OUTLINE)
+                    .refuses(&[409, 429]),
+            ],
+        ),
+        at(
+            "/1/chat/{userId}/subscriptions/{subscriptionId}",
+            heading,
+            [
+                on(Get, ("readSubscription", "Show a subscription"), subscriptions::read)
+                    .shows(&ChatNotificationSubscription::OUTLINE)
+                    .refuses(&[404]),
+                on(Delete, ("unsubscribe", "End a subscription"), subscriptions::delete)
+                    .silently("The subscription has ended.")
+                    .refuses(&[404]),
+            ],
+        ),
+    ]
 }
 
-/// Puts the verbs of a resource at its path, with or without a trailing slash; another method is
-/// told what to `allow`.
-fn at<const N: usize>(
-    path: &'static str,
-    allow: &'static str,
-    verbs: [(Verb, Route); N],
-) -> Resource {
-    let resource = web::resource([path.to_owned(), format!("{path}/")])
-        .default_service(web::to(move |request| ready(other_method(&request, allow))));
-    verbs.into_iter().fold(resource, |resource, (verb, route)| {
-        resource.route(route.guard(fn_guard(move |at| verb.takes(&at.head().method))))
-    })
+fn sessions() -> Vec<Resource> {
+    let heading = "Sessions";
+    vec![
+        at(
+            "/1/chat/{userId}/sessions",
+            heading,
+            [on(Post, ("invite", "Open a 1-1 session: invite somebody"), sessions::create)
+                .takes(&[ChatSessionInformation::OUTLINE])
+                .or_form(&ChatSessionInformation::OUTLINE)
+                .creates(&ChatSessionInformation::OUTLINE)
+                .refuses(&[403, 404, 409])],
+        ),
+        at(
+            "/1/chat/{userId}/sessions/{sessionId}",
+            heading,
+            [
+                on(Get, ("readSession", "Show a session"), sessions::read)
+                    .shows(&ChatSessionInformation::OUTLINE)
+                    .refuses(&[404]),
+                on(Delete, ("endSession", "Cancel, decline or end a session"), sessions::delete)
+                    .silently("The session ends.")
+                    .refuses(&[404, 409]),
+            ],
+        ),
+        at(
+            "/1/chat/{userId}/sessions/{sessionId}/status",
+            heading,
+            [on(
+                PostOrPut,
+                ("answerInvitation", "Accept or decline an invitation"),
+                session_status::update,
+            )
+            .takes(&[ParticipantSessionStatus::REQUEST])
+            .or_form(&ParticipantSessionStatus::REQUEST)
+            .shows(&ParticipantSessionStatus::OUTLINE)
+            .refuses(&[403, 404, 409])],
+        ),
+    ]
 }
 
-/// Answers a method that the resource does not have; OPTIONS asks for just that.
-fn other_method(request: &HttpRequest, allow: &'static str) -> Result<HttpResponse, Fault> {
-    if request.method() == Method::OPTIONS {
-        return Ok(HttpResponse::NoContent().insert_header((ALLOW, allow)).finish());
-    }
-    Err(Fault::MethodNotAllowed { allow })
+fn messages() -> Vec<Resource> {
+    let heading = "Messages";
+    vec![
+        at(
+            "/1/chat/{userId}/sessions/{sessionId}/messages",
+            heading,
+            [on(
+                Post,
+                ("send", "Send a message, or tell that one is being written"),
+                messages::create,
+            )
+            .takes(&[ChatMessage::OUTLINE, IsComposing::OUTLINE])
+            .or_form(&ChatMessage::OUTLINE)
+            .creates(&ChatMessage::OUTLINE)
+            .silently("That a message is being written was told.")
+            .refuses(&[404, 409])],
+        ),
+        // The URL of a message only correlates (TS Chat 5.2.2.10): no method finds it.
+        at("/1/chat/{userId}/sessions/{sessionId}/messages/{messageId}", heading, []),
+        at(
+            "/1/chat/{userId}/sessions/{sessionId}/messages/{messageId}/status",
+            heading,
+            [on(
+                PostOrPut,
+                ("reportMessage", "Report that a message was delivered or displayed"),
+                message_status::update,
+            )
+            .takes(&[MessageDeliveryStatus::OUTLINE])
+            .or_form(&MessageDeliveryStatus::OUTLINE)
+            .gives(200, "Reported by a form.", Document(&MessageDeliveryStatus::OUTLINE))
+            .silently("Reported by a document.")
+            .refuses(&[404, 409])],
+        ),
+    ]
 }
 
-/// Answers for a URL behind which there is nothing.
-async fn nowhere() -> Result<HttpResponse, Fault> {
-    Err(Fault::NotFound)
+fn channels() -> Vec<Resource> {
+    let heading = "Notification channels";
+    vec![
+        at(
+            "/1/notificationchannel/{userId}/channels",
+            heading,
+            [
+                on(Get, ("listChannels", "List a user's channels"), channels::list)
+                    .shows(&NotificationChannelList::OUTLINE),
+                on(Post, ("openChannel", "Open a channel to be polled"), channels::create)
+                    .takes(&[NotificationChannel::OUTLINE])
+                    .or_form(&NotificationChannel::FORM)
+                    .creates(&NotificationChannel::OUTLINE)
+                    .refuses(&[409, 429]),
+            ],
+        ),
+        at(
+            "/1/notificationchannel/{userId}/channels/{channelId}",
+            heading,
+            [
+                on(Get, ("readChannel", "Show a channel"), channels::read)
+                    .shows(&NotificationChannel::OUTLINE)
+                    .refuses(&[404]),
+                on(Delete, ("closeChannel", "Close a channel"), channels::delete)
+                    .silently("The channel and the subscriptions that use it have ended.")
+                    .refuses(&[404]),
+            ],
+        ),
+        at(
+            "/1/notificationchannel/{userId}/channels/{channelId}/channelLifetime",
+            heading,
+            [
+                on(Get, ("readLifetime", "Show how long a channel holds"), channels::read_lifetime)
+                    .shows(&NotificationChannelLifetime::OUTLINE)
+                    .refuses(&[404]),
+                on(Put, ("renewChannel", "Give a channel another life time"), channels::renew)
+                    .takes(&[NotificationChannelLifetime::OUTLINE])
+                    .shows(&NotificationChannelLifetime::OUTLINE)
+                    .refuses(&[404]),
+            ],
+        ),
+        at(
+            "/1/notificationchannel/{userId}/polls/{secret}",
+            heading,
+            [
+                on(Get, ("poll", "Wait for notifications"), channels::poll)
+                    .asks(&[SINCE])
+                    .gives(200, WAITED, Notifications)
+                    .refuses(&[404]),
+                on(Post, ("pollByPost", "Wait for notifications"), channels::poll)
+                    .asks(&[SINCE])
+                    .gives(200, WAITED, Notifications)
+                    .refuses(&[404]),
+            ],
+        )
+        // Whoever knows the secret may: it is a credential of its own.
+        .for_everybody(),
+    ]
 }
+
+fn service() -> Vec<Resource> {
+    let heading = "Service";
+    vec![
+        at(
+            "/openapi.json",
+            heading,
+            [on(Get, ("describe", "Describe the API"), openapi::show).gives(
+                200,
+                "This document.",
+                Other("application/json"),
+            )],
+        )
+        .for_everybody(),
+        at(
+            "/docs",
+            heading,
+            [on(Get, ("readDocs", "Show the API as a page to try it"), docs::page).gives(
+                200,
+                "The page.",
+                Other("text/html"),
+            )],
+        )
+        .for_everybody(),
+        at(
+            "/docs/{file}",
+            heading,
+            [on(Get, ("readDocsFile", "Give a part of that page"), docs::part)
+                .gives(200, "The style.", Other("text/css"))
+                .gives(200, "The script.", Other("text/javascript"))
+                .refuses(&[404])],
+        )
+        .for_everybody(),
+    ]
+}
+
+const ECHO: Query = Query {
+    name: "echo",
+    what: "Whether the subscription is told what its user does with other clients.",
+    values: &["true", "false"],
+};
+
+const SINCE: Query = Query {
+    name: "since",
+    what: "The id of the last notification that the client has: those behind it come again.",
+    values: &[],
+};
+
+const WAITED: &str = "What has waited; an empty list when nothing has come in time.";
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::Method;
+
     use super::super::Settings;
     use super::super::stage::{ALICE, Stage};
-    use super::*;
 
     /// Every resource with its `Allow`, as the specification prints it (TS Chat 6.1 to 6.14).
     const ALLOWED: [(&str, &str); 11] = [

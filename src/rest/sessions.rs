@@ -70,6 +70,15 @@ pub(super) async fn delete(
     Ok(holding(HttpResponse::NoContent().finish(), ticket.flushed))
 }
 
+/// Demands that the user has not got too many sessions.
+fn demand_room(face: &Face, user: &Address) -> Result<(), Fault> {
+    if face.sessions.count_of(user) < face.settings.sessions_per_user {
+        return Ok(());
+    }
+    let retry_after = face.settings.retry_after;
+    Err(Fault::TooManyRequests { what: "sessions of the user", retry_after })
+}
+
 /// Demands that the originator is the user, and somebody else than the one who is invited.
 fn demand_two_parties(user: &Address, wanted: &ChatSessionInformation) -> Result<(), Fault> {
     if wanted.originator_address != *user {
@@ -90,6 +99,7 @@ async fn invite(
     path: UserPath,
     wanted: ChatSessionInformation,
 ) -> Result<Made, Fault> {
+    demand_room(&face, &path.user)?;
     let shown = wanted.clone();
     let invitation = wanted.into_invitation(SessionId::new(face.draw()), path.user.clone());
 

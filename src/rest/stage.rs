@@ -8,9 +8,10 @@ use std::time::Duration;
 use actix_web::http::{Method, StatusCode};
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{App, web};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
-use super::{AnyCallback, Face, Settings, configure};
+use super::{AnyCallback, Door, DoorSettings, Face, Readiness, Settings, configure};
+use crate::access::Gate;
 use crate::address::Address;
 use crate::chat::{Answer, Command, Party, Refusal, Role, Session};
 use crate::ids::{Random, SessionId};
@@ -47,6 +48,27 @@ impl Stage {
     }
 
     pub(super) fn limited(settings: Settings, limits: SubscriptionLimits) -> Self {
+        let door = Door::new(Gate::Open, DoorSettings::default());
+        Self::whole((settings, limits), (door, Readiness::default()))
+    }
+
+    /// Sets a stage that is not ready.
+    pub(super) fn unready(readiness: Readiness) -> Self {
+        let door = Door::new(Gate::Open, DoorSettings::default());
+        Self::whole((Settings::default(), SubscriptionLimits::default()), (door, readiness))
+    }
+
+    /// Sets a stage behind a door.
+    pub(super) fn behind(gate: Gate, settings: DoorSettings) -> Self {
+        let door = Door::new(gate, settings);
+        let limits = SubscriptionLimits::default();
+        Self::whole((Settings::default(), limits), (door, Readiness::default()))
+    }
+
+    fn whole(
+        (settings, limits): (Settings, SubscriptionLimits),
+        (door, readiness): (Door, Readiness),
+    ) -> Self {
         let bounds = Bounds { answer_wait: Duration::from_millis(200), ..Bounds::default() };
         let (sessions, starts) = Sessions::new(bounds);
         let face = web::Data::new(Face {
@@ -56,6 +78,9 @@ impl Stage {
             correlators: Arc::new(Correlators::new(CorrelatorLimits::default())),
             callback_policy: Arc::new(AnyCallback),
             random: Mutex::new(Random::seeded(1)),
+            door,
+            readiness,
+            polls: Semaphore::new(100),
             settings,
         });
         let heard = Arc::new(Mutex::new(Vec::new()));

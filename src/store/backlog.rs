@@ -31,7 +31,7 @@ pub struct Queued {
 }
 
 /// What a notification says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// Something happened.
     Notice(Arc<Notice>),
@@ -40,7 +40,7 @@ pub enum Content {
 }
 
 /// What had to be given up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Loss {
     /// How many notices.
     pub count: u64,

@@ -1,10 +1,11 @@
 //! What outlives a request: the directories of sessions, connections, subscriptions,
-//! channels, and hops that rest.
+//! channels, and hops that rest. What outlives a restart is kept in [`durable`].
 
 mod backlog;
 mod channels;
 pub mod connections;
 mod correlators;
+pub mod durable;
 mod registrations;
 mod resting;
 mod sessions;
@@ -17,6 +18,8 @@ pub use connections::Connections;
 pub use correlators::{Claim, Correlation, CorrelatorLimits, Correlators, OtherContent, Pending};
 pub use registrations::{RegistrationLetter, Registrations};
 pub use resting::Resting;
-pub use sessions::{Bounds, Flushed, Inbox, Letter, NotTaken, Returned, Sessions, Start, Ticket};
+pub use sessions::{
+    Bounds, Flushed, Inbox, Letter, Letters, NotTaken, Returned, Sessions, Start, Ticket,
+};
 pub use subscriptions::{Subscription, SubscriptionLimits, Subscriptions, SubscriptionsFull};
 pub use wires::{MsrpArrival, MsrpConnection, MsrpPort, MsrpWay, MsrpWire};

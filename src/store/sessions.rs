@@ -107,8 +107,29 @@ pub struct Flushed {
 }
 
 /// The way into a conversation.
+///
+/// Letters wait in boxes: a queue has room for many of them from the beginning, and that of a
+/// conversation is empty nearly always.
 #[derive(Debug, Clone)]
-pub struct Inbox(mpsc::Sender<Letter>);
+pub struct Inbox(mpsc::Sender<Box<Letter>>);
+
+/// The other end of an [`Inbox`].
+#[derive(Debug)]
+pub struct Letters(mpsc::Receiver<Box<Letter>>);
+
+impl Letters {
+    /// Waits for the next letter; `None` when nobody can send one any more. Cancel safe: no letter
+    /// is lost when it is dropped.
+    pub async fn recv(&mut self) -> Option<Letter> {
+        self.0.recv().await.map(|letter| *letter)
+    }
+
+    /// Takes the next letter if it is there.
+    #[must_use]
+    pub fn try_recv(&mut self) -> Option<Letter> {
+        self.0.try_recv().ok().map(|letter| *letter)
+    }
+}
 
 /// Why a letter was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,18 +149,12 @@ pub struct Returned {
     pub letter: Box<Letter>,
 }
 
-impl Returned {
-    fn new(why: NotTaken, letter: Letter) -> Self {
-        Self { why, letter: Box::new(letter) }
-    }
-}
-
 impl Inbox {
     /// Hangs up an inbox of `size` letters.
     #[must_use]
-    pub fn new(size: usize) -> (Self, mpsc::Receiver<Letter>) {
+    pub fn new(size: usize) -> (Self, Letters) {
         let (sender, receiver) = mpsc::channel(size.max(1));
-        (Self(sender), receiver)
+        (Self(sender), Letters(receiver))
     }
 
     /// Puts a letter in, without waiting.
@@ -147,9 +162,9 @@ impl Inbox {
     /// # Errors
     /// The inbox is full, or the conversation is gone; the letter comes back.
     pub fn offer(&self, letter: Letter) -> Result<(), Returned> {
-        self.0.try_send(letter).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(letter) => Returned::new(NotTaken::Full, letter),
-            mpsc::error::TrySendError::Closed(letter) => Returned::new(NotTaken::Gone, letter),
+        self.0.try_send(Box::new(letter)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(letter) => Returned { why: NotTaken::Full, letter },
+            mpsc::error::TrySendError::Closed(letter) => Returned { why: NotTaken::Gone, letter },
         })
     }
 
@@ -158,7 +173,7 @@ impl Inbox {
     /// # Errors
     /// The conversation is gone.
     pub async fn deliver(&self, letter: Letter) -> Result<(), NotTaken> {
-        self.0.send(letter).await.map_err(|_| NotTaken::Gone)
+        self.0.send(Box::new(letter)).await.map_err(|_| NotTaken::Gone)
     }
 }
 
@@ -363,6 +378,12 @@ impl Sessions {
     #[must_use]
     pub fn count(&self) -> usize {
         self.admitted.load(Ordering::Relaxed)
+    }
+
+    /// Tells how many conversations a user has.
+    #[must_use]
+    pub fn count_of(&self, user: &Address) -> usize {
+        self.by_owner.get(user).map_or(0, |inboxes| inboxes.len())
     }
 
     /// Gives the size for a new inbox.

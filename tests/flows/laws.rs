@@ -75,8 +75,8 @@ impl Story {
     fn new(seed: u64, loss_percent: u64, repeat_percent: u64) -> Self {
         let mut chance = Random::seeded(seed);
         let mut world = World::seeded(seed, |settings| {
-            settings.msrp_limits.queue = 8;
-            settings.msrp_limits.chunk_bytes = 64;
+            let limits = msrp::Limits { queue: 8, chunk_bytes: 64, ..msrp::Limits::default() };
+            settings.msrp_limits = limits.into();
             settings.tracked_messages = 1_000;
         });
         world.weather = Some(Weather { chance: chance.fork(), loss_percent, repeat_percent });

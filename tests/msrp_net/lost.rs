@@ -11,7 +11,8 @@ use crate::stage::{House, PEER, Raw, field, hello, ok, send, soon};
 
 async fn house() -> House {
     let limits = Limits { grace: Duration::from_secs(10), ..Limits::default() };
-    House::serving(Service::Tcp, MsrpSettings { limits, ..MsrpSettings::default() }).await
+    House::serving(Service::Tcp, MsrpSettings { framing: limits.into(), ..MsrpSettings::default() })
+        .await
 }
 
 /// Breaks the connection with a reset.

@@ -112,8 +112,11 @@ async fn m03_m04_m08_m09_bad_requests_are_refused_and_the_connection_stays() {
 #[tokio::test]
 async fn m05_half_messages_are_bounded_and_given_up() {
     let limits = Limits { stall: Duration::from_millis(200), ..Limits::default() };
-    let house =
-        House::serving(Service::Tcp, MsrpSettings { limits, ..MsrpSettings::default() }).await;
+    let house = House::serving(
+        Service::Tcp,
+        MsrpSettings { framing: limits.into(), ..MsrpSettings::default() },
+    )
+    .await;
     let mut seat = house.seat("s");
     seat.listen(PEER);
     let mut peer = Raw::connect(house.place).await;

@@ -10,7 +10,7 @@ use chatbridge::msrp::{
     Event, FailureReport, Input, Limits, Outgoing, Output, Path, SendError, Session, Setup, Uri,
 };
 use chatbridge::net::{LinkEvent, MsrpLink, MsrpListener, MsrpSettings, Reach, Service};
-use chatbridge::store::{Bounds, Inbox, Letter, Sessions};
+use chatbridge::store::{Bounds, Inbox, Letter, Letters, Sessions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
@@ -64,7 +64,7 @@ impl House {
 
     /// Lets a session live here.
     pub(crate) fn seat(&self, id: &str) -> Seat {
-        self.seat_with(id, self.settings.limits)
+        self.seat_with(id, *self.settings.framing.limits())
     }
 
     pub(crate) fn seat_with(&self, id: &str, limits: Limits) -> Seat {
@@ -155,11 +155,7 @@ struct Sitter {
 }
 
 impl Sitter {
-    async fn run(
-        mut self,
-        mut letters: mpsc::Receiver<Letter>,
-        mut orders: mpsc::UnboundedReceiver<Order>,
-    ) {
+    async fn run(mut self, mut letters: Letters, mut orders: mpsc::UnboundedReceiver<Order>) {
         loop {
             self.carry_out();
             let deadline = self.session.next_timeout().unwrap_or_else(|| Instant::now() + LIMIT);

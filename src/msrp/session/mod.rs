@@ -22,6 +22,7 @@
 mod receive;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -46,10 +47,11 @@ use receive::Arrival;
 #[derive(Debug)]
 pub struct Session {
     local: Path,
-    limits: Limits,
+    limits: Arc<Limits>,
     random: Random,
     matching: Matching,
-    accept_types: Vec<String>,
+    /// The media types that are taken in, unless all are.
+    accept_types: Option<Vec<String>>,
     /// Where to connect instead of where the path says.
     anchor: Option<(String, u16)>,
     /// Whether nicknames are granted here, and messages judged before they are answered.
@@ -65,7 +67,7 @@ pub struct Session {
     again: Option<Instant>,
     /// The latest time handed in.
     now: Option<Instant>,
-    relays: Option<Chain>,
+    relays: Option<Box<Chain>>,
     /// The path that the peer has told.
     far: Option<Path>,
     /// The way to the peer, through our relays.
@@ -104,14 +106,16 @@ enum State {
 impl Session {
     /// Prepares a session that is reached under `local`.
     #[must_use]
-    pub fn new(local: Uri, limits: Limits, mut random: Random) -> Self {
-        let assembly = Assembly::new(limits, &mut random);
+    pub fn new(local: Uri, limits: impl Into<Arc<Limits>>, mut random: Random) -> Self {
+        let limits = limits.into();
+        let assembly = Assembly::new(Arc::clone(&limits), &mut random);
+        let outbox = Outbox::new(Arc::clone(&limits));
         Self {
             local: Path::from(local),
             limits,
             random,
             matching: Matching::default(),
-            accept_types: vec!["*".to_owned()],
+            accept_types: None,
             anchor: None,
             is_focus: false,
             shares_bodies: false,
@@ -123,7 +127,7 @@ impl Session {
             relays: None,
             far: None,
             peer: None,
-            outbox: Outbox::new(limits),
+            outbox,
             assembly,
             reports: Reports::default(),
             reservation: Reservation::default(),
@@ -137,7 +141,7 @@ impl Session {
     /// Says which media types are taken in, as in the SDP: `*`, `type/*` or `type/subtype`
     /// (RFC 4975 section 8.6). All are until this is called.
     pub fn set_accept_types(&mut self, accept_types: Vec<String>) {
-        self.accept_types = accept_types;
+        self.accept_types = Some(accept_types);
     }
 
     /// Says how closely the To-Path of requests has to name us.
@@ -176,9 +180,9 @@ impl Session {
         if self.state != State::Idle || self.relays.is_some() {
             return Err(RelayError::TooLate);
         }
-        let chain = Chain::new(now, relays, self.local().clone(), self.limits)?;
+        let chain = Chain::new(now, relays, self.local().clone(), &self.limits)?;
         self.connect_to(&chain.first().clone());
-        self.relays = Some(chain);
+        self.relays = Some(Box::new(chain));
         Ok(())
     }
 
@@ -262,9 +266,10 @@ impl Session {
     }
 
     /// Takes what has happened.
-    pub fn handle(&mut self, now: Instant, input: Input) {
+    pub fn handle(&mut self, now: Instant, mut input: Input) {
         self.now = Some(now);
-        match input {
+        // Frames are large, and nearly all there is: they stay where they are.
+        match &mut input {
             Input::Connected => self.handle_connected(now),
             Input::Frame(frame) => self.handle_frame(now, frame),
             Input::Malformed(error) => self.handle_malformed(error),
@@ -289,6 +294,15 @@ impl Session {
         })
     }
 
+    /// Gives back the room that is not needed until something happens: for an owner that is going
+    /// to wait, after [`poll`](Self::poll) has given nothing.
+    pub fn rest(&mut self) {
+        if self.outputs.is_empty() {
+            self.outputs = VecDeque::new();
+        }
+        self.room = BytesMut::new();
+    }
+
     /// Tells whether every message that was given to the session is sent and answered.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -311,7 +325,7 @@ impl Session {
             self.outbox.next_timeout(),
             self.assembly.next_timeout(),
             self.reservation.next_timeout(),
-            self.relays.as_ref().and_then(Chain::next_timeout),
+            self.relays.as_deref().and_then(Chain::next_timeout),
         ];
         others.into_iter().flatten().min()
     }
@@ -326,7 +340,7 @@ impl Session {
     /// the outermost first (RFC 4976 section 5.1).
     #[must_use]
     pub fn path(&self) -> Path {
-        let way = self.relays.as_ref().and_then(Chain::way);
+        let way = self.relays.as_deref().and_then(Chain::way);
         way.map_or_else(|| self.local.clone(), |way| way.reversed().then(&self.local))
     }
 
@@ -366,7 +380,7 @@ impl Session {
             State::Idle | State::Early | State::Connecting { .. } | State::Listening { .. }
                 if relayed =>
             {
-                let absent = self.relays.as_ref().is_some_and(Chain::is_absent);
+                let absent = self.relays.as_deref().is_some_and(Chain::is_absent);
                 self.give_up(if absent { Broken::ConnectFailed } else { Broken::Lost });
             }
             State::Early => self.state = State::Idle,

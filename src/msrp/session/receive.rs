@@ -28,11 +28,11 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    fn of(last: Frame, message: &Incoming) -> Self {
+    fn of(last: &mut Frame, message: &Incoming) -> Self {
         Self {
             unanswered: None,
-            message_id: last.message_id,
-            from_path: last.from_path,
+            message_id: last.message_id.take(),
+            from_path: last.from_path.clone(),
             size: message.body.len() as u64,
             success_report: message.success_report,
             failure_report: message.failure_report,
@@ -41,31 +41,31 @@ impl Arrival {
 }
 
 impl Session {
-    pub(super) fn handle_frame(&mut self, now: Instant, frame: Frame) {
+    pub(super) fn handle_frame(&mut self, now: Instant, frame: &mut Frame) {
         match &frame.kind {
             _ if self.state == State::Closed => self.ignored += 1,
-            Kind::Response { .. } => self.handle_response(now, &frame),
+            Kind::Response { .. } => self.handle_response(now, frame),
             Kind::Request(method) => {
                 // Exactly one URI is left of the path when a request arrives
                 // (RFC 4975 section 7.3).
                 let ours = frame.to_path.first().names(self.local(), self.matching);
                 if !ours || frame.to_path.hops() != 1 {
                     self.ignored += 1;
-                    self.answer(&frame, 481);
+                    self.answer(frame, 481);
                     return;
                 }
                 self.bind(now);
                 match method {
                     Method::Send => self.handle_send(now, frame),
-                    Method::Report => self.handle_report(&frame),
-                    Method::Nickname if self.is_focus => self.handle_nickname(&frame),
-                    Method::Auth | Method::Nickname | Method::Other(_) => self.answer(&frame, 501),
+                    Method::Report => self.handle_report(frame),
+                    Method::Nickname if self.is_focus => self.handle_nickname(frame),
+                    Method::Auth | Method::Nickname | Method::Other(_) => self.answer(frame, 501),
                 }
             }
         }
     }
 
-    pub(super) fn handle_malformed(&mut self, error: ParseError) {
+    pub(super) fn handle_malformed(&mut self, error: &ParseError) {
         self.ignored += 1;
         match error {
             ParseError::Frame(bad) => {
@@ -114,20 +114,20 @@ impl Session {
         matches!(&self.state, State::Binding { tid: ours, .. } if ours == tid)
     }
 
-    fn handle_send(&mut self, now: Instant, mut frame: Frame) {
+    fn handle_send(&mut self, now: Instant, frame: &mut Frame) {
         let message_id =
             frame.message_id.clone().unwrap_or_else(|| Text::new(&self.random.token()));
-        if is_bodiless(&frame) && frame.flag != Continuation::Abort {
-            self.answer(&frame, 200);
+        if is_bodiless(frame) && frame.flag != Continuation::Abort {
+            self.answer(frame, 200);
             return;
         }
         let unwanted = frame.content_type.as_ref().is_some_and(|given| !self.accepts(given));
         if unwanted {
             self.assembly.refuse(message_id.as_str(), frame.flag != Continuation::More);
-            self.answer(&frame, 415);
+            self.answer(frame, 415);
             return;
         }
-        match self.assembly.take(now, &mut frame, &message_id) {
+        match self.assembly.take(now, frame, &message_id) {
             Ok(Taken::Whole(message)) if self.is_focus => {
                 self.report_arrival(None);
                 frame.body = None;
@@ -136,7 +136,7 @@ impl Session {
                 self.outputs.push_back(Output::Event(Event::Message(message)));
             }
             Ok(taken) => {
-                self.answer(&frame, 200);
+                self.answer(frame, 200);
                 self.report_arrival(None);
                 match taken {
                     Taken::Whole(message) => {
@@ -150,7 +150,7 @@ impl Session {
                     Taken::Nothing => {}
                 }
             }
-            Err(Refused(code)) => self.answer(&frame, code),
+            Err(Refused(code)) => self.answer(frame, code),
         }
     }
 
@@ -219,11 +219,12 @@ impl Session {
     }
 
     fn accepts(&self, content_type: &Text) -> bool {
-        if self.accept_types.iter().any(|accepted| accepted == "*") {
+        let Some(accept_types) = &self.accept_types else { return true };
+        if accept_types.iter().any(|accepted| accepted == "*") {
             return true;
         }
         let given = media_type(content_type.as_str());
-        self.accept_types.iter().any(|accepted| {
+        accept_types.iter().any(|accepted| {
             let accepted = media_type(accepted);
             match accepted.strip_suffix('*') {
                 Some(prefix) => {

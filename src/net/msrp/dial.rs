@@ -1,6 +1,7 @@
 //! Opening a connection to where a peer's description says.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::net::{TcpStream, lookup_host};
@@ -14,19 +15,19 @@ use crate::bridge::Shown;
 use crate::reach::{Reach, reach};
 
 /// Opens a connection, with its handshake where there is one.
-pub(super) async fn dial(goal: Goal, settings: MsrpSettings) -> io::Result<Line> {
+pub(super) async fn dial(goal: Goal, settings: Arc<MsrpSettings>) -> io::Result<Line> {
     let stream = timeout(settings.connect_timeout, connect(&goal, &settings)).await??;
-    let limits = settings.limits;
+    let framing = &settings.framing;
     if !goal.secure {
-        return Ok(Line::new(Box::new(ByteWire::new(stream)), limits, Shown::default()));
+        return Ok(Line::new(Box::new(ByteWire::new(stream)), framing, Shown::default()));
     }
-    let tls = settings.tls.ok_or_else(|| io::Error::other("TLS is not set up"))?;
+    let tls = settings.tls.as_ref().ok_or_else(|| io::Error::other("TLS is not set up"))?;
     let host = goal.host.trim_matches(['[', ']']);
     let stream = tls.connect(stream, (host, goal.fingerprints)).await?;
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let certificate = certificate.map(|it| Bytes::copy_from_slice(it));
     let shown = Shown { secure: true, certificate };
-    Ok(Line::new(Box::new(ByteWire::new(stream)), limits, shown))
+    Ok(Line::new(Box::new(ByteWire::new(stream)), framing, shown))
 }
 
 async fn connect(goal: &Goal, settings: &MsrpSettings) -> io::Result<TcpStream> {

@@ -246,7 +246,7 @@ mod tests {
     fn stage(refusals: u32) -> Stage {
         let written = Arc::default();
         let wire = Slow { refusals, queued: 0, written: Arc::clone(&written) };
-        let line = Line::new(Box::new(wire), Limits::default(), Shown::default());
+        let line = Line::new(Box::new(wire), &Limits::default().into(), Shown::default());
         let (frames, outgoing) = mpsc::channel(OUTGOING);
         let sessions = Arc::new(Sessions::new(Bounds::default()).0);
         let ends = (frames.downgrade(), outgoing);
@@ -296,7 +296,7 @@ mod tests {
         let (inbox, mut letters) = Inbox::new(1);
         sessions.route_msrp("s", inbox);
         hub.route(frame("s")).await;
-        assert!(matches!(letters.try_recv(), Ok(Letter::Msrp(_))));
+        assert!(matches!(letters.try_recv(), Some(Letter::Msrp(_))));
         assert_eq!(hub.members.len(), 1);
         drop(frames);
     }
@@ -312,7 +312,7 @@ mod tests {
             hub.route(frame("s")).await;
         }
         assert_eq!(began.elapsed(), PATIENCE);
-        assert!(matches!(letters.try_recv(), Ok(Letter::Msrp(_))));
+        assert!(matches!(letters.try_recv(), Some(Letter::Msrp(_))));
         let other = Inbox::new(1);
         sessions.route_msrp("full", other.0.clone());
         other.0.offer(Letter::Stop).ok().unwrap();

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::{Bytes, BytesMut};
 
 use crate::bridge::Shown;
-use crate::msrp::{Frame, Limits, ParseError, Parser};
+use crate::msrp::{Frame, Framing, ParseError, Parser};
 use crate::store::{MsrpConnection, MsrpWire};
 
 /// A connection with its parser.
@@ -23,8 +23,8 @@ pub(super) struct Line {
 
 impl Line {
     /// Takes a connection on which nothing has come yet.
-    pub(super) fn new(wire: Box<dyn MsrpWire>, limits: Limits, shown: Shown) -> Self {
-        let (parser, incoming) = (Parser::new(limits), BytesMut::new());
+    pub(super) fn new(wire: Box<dyn MsrpWire>, framing: &Framing, shown: Shown) -> Self {
+        let (parser, incoming) = (Parser::new(framing.clone()), BytesMut::new());
         Self { wire, parser, incoming, shown, deaf: false }
     }
 
@@ -151,6 +151,7 @@ const HIGH_WATER: usize = 256 * 1024;
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::msrp::Limits;
 
     /// A connection on which one piece of bytes comes, and nothing after it.
     #[derive(Debug)]
@@ -185,7 +186,7 @@ mod tests {
                       -------t$\r\n";
         for (bytes, is_whole) in [(&frame[..], true), (&frame[..20], false)] {
             let wire = Box::new(Once(Some(bytes)));
-            let mut line = Line::new(wire, Limits::default(), Shown::default());
+            let mut line = Line::new(wire, &Limits::default().into(), Shown::default());
             let mut cx = Context::from_waker(Waker::noop());
             assert!(line.poll_transfer(&mut cx).is_ready());
             assert_eq!(line.parsed().is_some(), is_whole);

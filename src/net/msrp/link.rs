@@ -60,7 +60,7 @@ impl From<Result<Frame, ParseError>> for LinkEvent {
 /// The connection of one session, in whatever state it is.
 #[derive(Debug)]
 pub struct MsrpLink {
-    settings: MsrpSettings,
+    settings: Arc<MsrpSettings>,
     sessions: Arc<Sessions>,
     session_id: String,
     state: LinkState,
@@ -88,15 +88,20 @@ struct Shared {
 impl MsrpLink {
     /// Makes a link that has no connection yet, for the session with that session-id.
     #[must_use]
-    pub fn new(settings: MsrpSettings, sessions: Arc<Sessions>, session_id: &str) -> Self {
-        let (session_id, state) = (session_id.to_owned(), LinkState::Absent);
+    pub fn new(
+        settings: impl Into<Arc<MsrpSettings>>,
+        sessions: Arc<Sessions>,
+        session_id: &str,
+    ) -> Self {
+        let (settings, state) = (settings.into(), LinkState::Absent);
+        let session_id = session_id.to_owned();
         Self { settings, sessions, session_id, state, closing: false }
     }
 
     /// Starts to open a connection.
     pub fn connect(&mut self, reach: Reach) {
         self.close();
-        let dialling = tokio::spawn(dial(reach, self.settings.clone()));
+        let dialling = tokio::spawn(dial(reach, Arc::clone(&self.settings)));
         self.state = LinkState::Connecting(dialling);
     }
 

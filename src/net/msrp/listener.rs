@@ -100,7 +100,9 @@ impl MsrpListener {
             let (service, stop) = (self.service, stop.clone());
             tasks.spawn(async move {
                 let _place = place;
-                let welcome = welcome(stream, service, (&settings, &sessions));
+                // In a box: tasks are aligned to the lines of the cache, and where many large ones
+                // come and go between what stays, few allocators fill their places again.
+                let welcome = Box::pin(welcome(stream, service, (&settings, &sessions)));
                 let bound = tokio::select! {
                     () = stop.cancelled() => return,
                     bound = timeout(settings.bind_timeout, welcome) => bound,
@@ -185,37 +187,49 @@ async fn welcome(
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     match service {
-        Service::Tcp | Service::Ws => {
-            let shown = Shown::default();
-            let line = line(stream, service == Service::Ws, (settings, shown)).await?;
+        Service::Tcp => {
+            let wire = Box::new(ByteWire::new(stream));
+            introduce(Line::new(wire, &settings.framing, Shown::default()), sessions).await
+        }
+        // Handshakes need much more room than all that comes after them.
+        Service::Ws => {
+            let line = Box::pin(line(stream, service, (settings, Shown::default()))).await?;
             introduce(line, sessions).await
         }
         Service::Tls | Service::Wss => {
-            let tls = settings.tls.as_ref();
-            let tls = tls.ok_or_else(|| io::Error::other("there is no certificate"))?;
-            let stream = tls.accept(stream).await?;
-            let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let certificate = certificate.map(|it| Bytes::copy_from_slice(it));
-            let shown = Shown { secure: true, certificate };
-            let line = line(stream, service == Service::Wss, (settings, shown)).await?;
+            let line = Box::pin(line_under_tls(stream, service, settings)).await?;
             introduce(line, sessions).await
         }
     }
 }
 
+async fn line_under_tls(
+    stream: TcpStream,
+    service: Service,
+    settings: &MsrpSettings,
+) -> io::Result<Line> {
+    let tls = settings.tls.as_ref();
+    let tls = tls.ok_or_else(|| io::Error::other("there is no certificate"))?;
+    let stream = tls.accept(stream).await?;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let certificate = certificate.map(|it| Bytes::copy_from_slice(it));
+    let shown = Shown { secure: true, certificate };
+    line(stream, service, (settings, shown)).await
+}
+
 async fn line<S>(
     stream: S,
-    is_web: bool,
+    service: Service,
     (settings, shown): (&MsrpSettings, Shown),
 ) -> io::Result<Line>
 where
     S: AsyncRead + AsyncWrite + Debug + Send + Unpin + 'static,
 {
-    let wire: Box<dyn MsrpWire> = match is_web {
-        true => Box::new(web::accept(stream, settings).await?),
-        false => Box::new(ByteWire::new(stream)),
+    let wire: Box<dyn MsrpWire> = match service {
+        Service::Ws | Service::Wss => Box::new(web::accept(stream, settings).await?),
+        Service::Tcp | Service::Tls => Box::new(ByteWire::new(stream)),
     };
-    Ok(Line::new(wire, settings.limits, shown))
+    Ok(Line::new(wire, &settings.framing, shown))
 }
 
 /// Reads the first frame and hands the connection to the session that its To-Path names.

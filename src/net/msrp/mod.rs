@@ -21,7 +21,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::msrp::Limits;
+use crate::msrp::{Framing, Limits};
 
 pub use link::{LinkEvent, MsrpLink, Reach};
 pub use listener::{MsrpListener, Service};
@@ -31,7 +31,7 @@ pub use secure::MsrpTls;
 #[derive(Debug, Clone)]
 pub struct MsrpSettings {
     /// What a frame may be like.
-    pub limits: Limits,
+    pub framing: Framing,
     /// How many accepted connections may wait for their first frame.
     pub unbound: usize,
     /// How many of them may come from one address; of IPv6, from one network of 64 bits.
@@ -54,7 +54,7 @@ pub struct MsrpSettings {
 impl Default for MsrpSettings {
     fn default() -> Self {
         Self {
-            limits: Limits::default(),
+            framing: Limits::default().into(),
             unbound: 256,
             unbound_per_source: 64,
             bind_timeout: Duration::from_secs(10),

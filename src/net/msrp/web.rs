@@ -42,7 +42,7 @@ pub(super) async fn accept<S>(stream: S, settings: &MsrpSettings) -> io::Result<
 where
     S: AsyncRead + AsyncWrite + Debug + Send + Unpin,
 {
-    let limits = settings.limits;
+    let limits = settings.framing.limits();
     let most = limits.max_chunk_in.saturating_add(limits.max_header_bytes).min(MOST);
     let config = WebSocketConfig::default()
         .max_message_size(Some(most))

@@ -15,6 +15,8 @@ use crate::store::MsrpWire;
 #[derive(Debug)]
 pub(super) struct ByteWire<S> {
     stream: S,
+    /// How much is read next, in bytes.
+    room: usize,
     outgoing: Outgoing,
     /// TLS may still hold what it has taken.
     is_held: bool,
@@ -22,14 +24,16 @@ pub(super) struct ByteWire<S> {
 
 impl<S> ByteWire<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, outgoing: Outgoing::default(), is_held: false }
+        Self { stream, room: LEAST_READ, outgoing: Outgoing::default(), is_held: false }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> MsrpWire for ByteWire<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
-        into.reserve(READ_SIZE);
-        pin!(self.stream.read_buf(into)).poll(cx)
+        into.reserve(self.room);
+        let read = ready!(pin!(self.stream.read_buf(into)).poll(cx))?;
+        self.room = next_room(self.room, read);
+        Poll::Ready(Ok(read))
     }
 
     fn push(&mut self, frame: Bytes) {
@@ -60,8 +64,23 @@ impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> MsrpWire for ByteWire<S> 
     }
 }
 
-/// How much is read at once, in bytes.
-const READ_SIZE: usize = 64 * 1024;
+/// Tells how much to read after a read of so many bytes: small messages need no large buffer, and
+/// what comes in large pieces is read in large pieces.
+fn next_room(room: usize, read: usize) -> usize {
+    if read >= room {
+        MOST_READ.min(4 * room)
+    } else if read < room / 8 {
+        LEAST_READ.max(room / 2)
+    } else {
+        room
+    }
+}
+
+/// How much is read at once at least, in bytes.
+const LEAST_READ: usize = 4 * 1024;
+/// How much is read at once at most, in bytes: a little less than what an allocator takes for an
+/// occasion to tidy up when it is given back.
+const MOST_READ: usize = 60 * 1024;
 /// How many parts leave at once.
 const SLICES: usize = 16;
 
@@ -128,6 +147,20 @@ const STEP: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_are_as_large_as_what_comes() {
+        let mut room = LEAST_READ;
+        for read in [LEAST_READ, 4 * LEAST_READ, MOST_READ, MOST_READ] {
+            room = next_room(room, read);
+        }
+        assert_eq!(room, MOST_READ);
+        assert_eq!(next_room(room, room / 4), room, "what comes varies");
+        for _ in 0..8 {
+            room = next_room(room, 500);
+        }
+        assert_eq!(room, LEAST_READ);
+    }
 
     #[test]
     fn what_leaves_keeps_its_order_however_it_is_cut() {

@@ -1,5 +1,6 @@
 //! How the bridge and the IM server of the world behave.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chatbridge::bridge::delivery::SuccessOn;
@@ -29,7 +30,7 @@ pub(super) fn of_bridge() -> Settings {
         msrp_bearers: Bearers::default(),
         msrp_relay: None,
         msrp_rules: MsrpRules::default(),
-        msrp_limits: msrp::Limits::default(),
+        msrp_limits: Arc::default(),
         invitation_timeout: Duration::from_secs(180),
         msrp_connect_timeout: Duration::from_secs(10),
         msrp_grace: Duration::from_secs(5),
