@@ -41,7 +41,7 @@ use crate::chat::{
     Party, Receipts, Refusal, SessionKind,
 };
 use crate::clock::Anchor;
-use crate::ids::{Random, SessionId};
+use crate::ids::{ParticipantId, Random, SessionId};
 use crate::msrp;
 use crate::payload::resource_list::{Entry, ResourceList};
 use crate::sip::{Errand, Leg, LegInput, NameAddr, Reference, Uri, UsageInput};
@@ -358,14 +358,11 @@ impl Group {
                 for newcomer in &newcomers {
                     self.settings.realm.target(&newcomer.party.address)?;
                 }
-                let (step, named) = {
+                let step = {
                     let own = own_test(&self.user, &self.access, &self.settings);
                     self.chat.join(newcomers, &own)?
                 };
-                match step {
-                    GroupStep::Invite(new) => Ok(self.invite_more(now, new, named)),
-                    step => Ok(self.take(now, step)),
-                }
+                Ok(self.take(now, step))
             }
             Command::Describe => Ok(self.chat.describe()?.map_or(Answer::Apart, Answer::Group)),
             Command::ShowParticipant(id) => {
@@ -389,11 +386,20 @@ impl Group {
             GroupStep::End => self.begin_leaving(now, GroupEnd::EndedByOriginator),
             GroupStep::Forget => self.forget(),
             GroupStep::Rejoin => return self.join_again(now),
-            GroupStep::Invite(new) => return self.invite_more(now, new.clone(), new),
+            GroupStep::Invite { new, named } => return self.invite_more(now, new, named),
             GroupStep::Remove(id) => return self.remove(now, id),
-            GroupStep::Nothing => return Answer::Participants(self.chat.participants().present()),
+            GroupStep::Present(named) => return self.show_present(&named),
         }
         Answer::Done
+    }
+
+    /// Shows who is in or invited: the one who is named, or all.
+    fn show_present(&self, named: &[ParticipantId]) -> Answer {
+        let participants = self.chat.participants();
+        match named {
+            [one] => participants.get(one).cloned().map_or(Answer::UnderWay, Answer::Participant),
+            [] | [_, ..] => Answer::Participants(participants.present()),
+        }
     }
 
     fn timeout(&mut self, now: Instant) {

@@ -101,12 +101,17 @@ pub enum GroupStep {
     Forget,
     /// Ask the focus to let the user in again.
     Rejoin,
-    /// Ask the focus to invite these.
-    Invite(Vec<ParticipantId>),
+    /// Ask the focus to invite those who are new among all who are named.
+    Invite {
+        /// Who is new.
+        new: Vec<ParticipantId>,
+        /// All who are named.
+        named: Vec<ParticipantId>,
+    },
     /// Ask the focus to part with this one.
     Remove(ParticipantId),
-    /// There is nothing to do: all who are named are in, or invited.
-    Nothing,
+    /// There is nothing to do: these, or the user itself where there are none, are in or invited.
+    Present(Vec<ParticipantId>),
 }
 
 /// What the rules go by beside the state.
@@ -142,10 +147,8 @@ impl GroupSession {
         let GroupInvitation { subject, originator, others, client_correlator, .. } = invitation;
         let mut participants = Participants::new(rules.participants, random);
         let own = participants.enter(originator.clone());
-        let partner = invitation
-            .extends
-            .iter()
-            .map(|extended| Newcomer { party: extended.partner.clone(), client_correlator: None });
+        let partner =
+            invitation.extends.iter().map(|extended| Newcomer::of(extended.partner.clone()));
         for newcomer in partner.chain(others.iter().cloned()) {
             let entered = participants.enter(newcomer);
             entered.ok_or(Refusal::TooMany { limit: rules.participants })?;
@@ -177,13 +180,12 @@ impl GroupSession {
         (rules, random): (GroupRules, Random),
     ) -> Self {
         let mut participants = Participants::new(rules.participants, random);
-        let named = |party| Newcomer { party, client_correlator: None };
         let mut originator = None;
         for party in others {
-            let id = participants.enter(named(party));
+            let id = participants.enter(Newcomer::of(party));
             originator = originator.or(id);
         }
-        let own = participants.enter(named(own));
+        let own = participants.enter(Newcomer::of(own));
         if let Some(originator) = &originator {
             participants.mark_originator(originator);
         }
@@ -300,7 +302,7 @@ impl GroupSession {
     }
 
     /// Takes POST on the participants: others are added by the originator, oneself joins again (TS
-    /// Chat 6.9.5). `is_own` tells the user's addresses. Also gives the entries of all who are named.
+    /// Chat 6.9.5). `is_own` tells the user's addresses.
     ///
     /// # Errors
     /// The role or the state does not permit it, or there is no room.
@@ -308,11 +310,11 @@ impl GroupSession {
         &mut self,
         newcomers: Vec<Newcomer>,
         is_own: &dyn Fn(&Address) -> bool,
-    ) -> Result<(GroupStep, Vec<ParticipantId>), Refusal> {
+    ) -> Result<GroupStep, Refusal> {
         let (own, others): (Vec<_>, Vec<_>) =
             newcomers.into_iter().partition(|newcomer| is_own(&newcomer.party.address));
         if others.is_empty() && !own.is_empty() {
-            return self.join_self().map(|step| (step, Vec::new()));
+            return self.join_self();
         }
         const ACT: &str = "adding participants";
         if self.role != Role::Originator {
@@ -332,7 +334,7 @@ impl GroupSession {
                 self.state = GroupState::Rejoining;
                 Ok(GroupStep::Rejoin)
             }
-            GroupState::Connected => Ok(GroupStep::Nothing),
+            GroupState::Connected => Ok(GroupStep::Present(Vec::new())),
             GroupState::Connecting | GroupState::Rejoining => {
                 Err(self.not_now("joining a second time"))
             }
@@ -343,7 +345,7 @@ impl GroupSession {
     fn enter_all(
         &mut self,
         newcomers: Vec<Newcomer>,
-    ) -> Result<(GroupStep, Vec<ParticipantId>), Refusal> {
+    ) -> Result<GroupStep, Refusal> {
         let present: Vec<_> = self.participants.present().into_iter().map(|it| it.id).collect();
         let (mut all, mut new) = (Vec::new(), Vec::new());
         for newcomer in newcomers {
@@ -358,8 +360,10 @@ impl GroupSession {
                 all.push(id);
             }
         }
-        let step = if new.is_empty() { GroupStep::Nothing } else { GroupStep::Invite(new) };
-        Ok((step, all))
+        Ok(match new.is_empty() {
+            true => GroupStep::Present(all),
+            false => GroupStep::Invite { new, named: all },
+        })
     }
 
     /// Permits what needs a running session.
@@ -529,8 +533,7 @@ mod tests {
     }
 
     fn newcomer(text: &str) -> Newcomer {
-        let party = Party { address: address(text), name: None };
-        Newcomer { party, client_correlator: None }
+        Newcomer::of(Party { address: address(text), name: None })
     }
 
     fn invitation(others: &[&str]) -> GroupInvitation {
@@ -619,10 +622,10 @@ mod tests {
     #[test]
     fn the_originator_adds_and_removes_and_nobody_else() {
         let mut session = connected(RULES);
-        let (step, all) =
-            session.join(vec![newcomer("+4"), newcomer("+2")], &is_one).expect("room");
+        let step = session.join(vec![newcomer("+4"), newcomer("+2")], &is_one);
         let (four, two) = (id_of(&session, "+4"), id_of(&session, "+2"));
-        assert_eq!((step, all), (GroupStep::Invite(vec![four.clone()]), vec![four, two.clone()]));
+        let named = vec![four.clone(), two.clone()];
+        assert_eq!(step, Ok(GroupStep::Invite { new: vec![four], named }));
         let full = session.join(vec![newcomer("+5")], &is_one);
         assert_eq!(full, Err(Refusal::TooMany { limit: 4 }));
         assert_eq!(session.part(&two), Ok(GroupStep::Remove(two)));
@@ -641,12 +644,12 @@ mod tests {
         let own = Identity::from(&address("+1"));
         session.participants_mut().note(&own, Standing::Gone(Parting::ForGood), None);
         let again = session.join(vec![newcomer("sip:+1@h;user=phone")], &is_one);
-        assert_eq!(again, Ok((GroupStep::Rejoin, Vec::new())));
+        assert_eq!(again, Ok(GroupStep::Rejoin));
         assert!(session.demand_connected("removing").is_err());
         assert!(session.focus_accepted());
         assert_eq!(session.demand_connected("removing"), Ok(()));
         let twice = session.join(vec![newcomer("+1")], &is_one);
-        assert_eq!(twice, Ok((GroupStep::Nothing, Vec::new())));
+        assert_eq!(twice, Ok(GroupStep::Present(Vec::new())));
     }
 
     #[test]

@@ -32,6 +32,16 @@ pub struct Newcomer {
     pub party: Party,
     /// The client's tag.
     pub client_correlator: Option<String>,
+    /// The id that the participation gets; without one, it is drawn.
+    pub id: Option<ParticipantId>,
+}
+
+impl Newcomer {
+    /// Names somebody, and nothing else.
+    #[must_use]
+    pub fn of(party: Party) -> Self {
+        Self { party, client_correlator: None, id: None }
+    }
 }
 
 /// Who a participant is to the network: by address in any spelling, or, where the network hides it,
@@ -102,22 +112,22 @@ impl Participants {
     /// Enters somebody whom an application or an invitation names as invited; gives the id, and that
     /// of the running participation where there is one. `None` where there is no room.
     pub fn enter(&mut self, newcomer: Newcomer) -> Option<ParticipantId> {
-        let Newcomer { party, client_correlator } = newcomer;
+        let Newcomer { party, client_correlator, id } = newcomer;
         let identity = if party.address == Address::anonymous() {
             // Each is somebody else.
             Identity::Hidden(format!("{}", self.entries.len()))
         } else {
             Identity::from(&party.address)
         };
-        self.enter_as(identity, party, client_correlator)
+        self.enter_as(identity, (party, client_correlator), id)
     }
 
     /// Enters somebody under an identity that the network has given.
-    pub fn enter_as(
+    fn enter_as(
         &mut self,
         identity: Identity,
-        party: Party,
-        client_correlator: Option<String>,
+        (party, client_correlator): (Party, Option<String>),
+        id: Option<ParticipantId>,
     ) -> Option<ParticipantId> {
         if let Some(index) = self.index_of(&identity) {
             let entry = self.entries.get_mut(index)?;
@@ -132,7 +142,7 @@ impl Participants {
             let oldest = self.entries.iter().position(gone)?;
             self.entries.remove(oldest);
         }
-        let id = ParticipantId::new(self.random.token());
+        let id = id.unwrap_or_else(|| ParticipantId::new(self.random.token()));
         let participant = Participant {
             id: id.clone(),
             party,
@@ -213,7 +223,7 @@ impl Participants {
                 (Party { address: Address::anonymous(), name: None }, false, false)
             }
         };
-        let id = self.enter_as(identity.clone(), party, None)?;
+        let id = self.enter_as(identity.clone(), (party, None), None)?;
         let index = self.entries.iter().position(|entry| entry.participant.id == id)?;
         if let Some(entry) = self.entries.get_mut(index) {
             entry.participant.is_originator = is_originator;
@@ -325,7 +335,7 @@ mod tests {
 
     fn newcomer(text: &str) -> Newcomer {
         let address = Address::parse(text).expect("a good address");
-        Newcomer { party: Party { address, name: None }, client_correlator: None }
+        Newcomer::of(Party { address, name: None })
     }
 
     fn table() -> (Participants, ParticipantId, ParticipantId) {

@@ -7,6 +7,7 @@
 mod accounts;
 mod auth;
 mod fault;
+mod group;
 mod reader;
 mod rest;
 mod sections;
@@ -17,6 +18,7 @@ mod values;
 pub use accounts::Account;
 pub use auth::{Auth, AuthFault, AuthMode};
 pub use fault::{Fault, Faults, Place};
+pub use group::Group;
 pub use rest::Rest;
 pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Session, Sip};
 pub use users::{Ue, User};
@@ -54,6 +56,8 @@ pub struct Config {
     pub msrp: Msrp,
     /// Chat sessions.
     pub session: Session,
+    /// Groups.
+    pub group: Group,
     /// Notifications.
     pub notify: Notify,
     /// Bounds against hostile input and overload.
@@ -130,6 +134,7 @@ impl Config {
             im_server: ImServer::read(reader),
             msrp: Msrp::read(reader),
             session: Session::read(reader),
+            group: Group::read(reader),
             notify: Notify::read(reader),
             limits: Limits::read(reader),
             log: Log::read(reader),

@@ -327,7 +327,7 @@ mod tests {
     /// TS Chat Table 2.
     #[test]
     fn what_is_told_of_a_group_links_to_its_participants() {
-        let participant = |id: &str, address: &str, status, your_own| Participant {
+        let participant = |id: &str, address: &str, status, your_own: bool| Participant {
             id: ParticipantId::new(id),
             party: party(address, "A"),
             is_originator: !your_own,

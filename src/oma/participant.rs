@@ -122,7 +122,10 @@ impl ParticipantInformation {
     /// Gives the participant as an order names it.
     #[must_use]
     pub fn newcomer(&self) -> Newcomer {
-        Newcomer { party: self.party(), client_correlator: self.client_correlator.clone() }
+        Newcomer {
+            client_correlator: self.client_correlator.clone(),
+            ..Newcomer::of(self.party())
+        }
     }
 
     /// Gives the participant as the rules of a chat name it.

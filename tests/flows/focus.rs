@@ -35,7 +35,7 @@ pub(crate) struct Room {
 }
 
 pub(crate) fn newcomer(text: &str) -> Newcomer {
-    Newcomer { party: party(text), client_correlator: None }
+    Newcomer::of(party(text))
 }
 
 /// A bridge whose only neighbour is the focus.

@@ -233,7 +233,7 @@ impl Group {
         let known = participants.of(&identity);
         let before = known.map(|known| known.status);
         // Our own dialog knows better whether we are in.
-        if known.is_some_and(|known| known.your_own) && seen.status != None && self.is_in() {
+        if known.is_some_and(|known| known.your_own) && seen.status.is_some() && self.is_in() {
             let name = user.display_text.as_deref();
             let standing = Standing::Connected;
             return self.chat.participants_mut().note(&identity, standing, name);
