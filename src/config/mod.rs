@@ -11,6 +11,7 @@ mod group;
 mod reader;
 mod rest;
 mod sections;
+mod store;
 mod tls;
 mod users;
 mod values;
@@ -21,6 +22,7 @@ pub use fault::{Fault, Faults, Place};
 pub use group::Group;
 pub use rest::Rest;
 pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Session, Sip};
+pub use store::{Store, StoreKind};
 pub use users::{Ue, User};
 pub use values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
@@ -60,6 +62,8 @@ pub struct Config {
     pub group: Group,
     /// Notifications.
     pub notify: Notify,
+    /// What outlives a restart.
+    pub store: Store,
     /// Bounds against hostile input and overload.
     pub limits: Limits,
     /// The log.
@@ -136,6 +140,7 @@ impl Config {
             session: Session::read(reader),
             group: Group::read(reader),
             notify: Notify::read(reader),
+            store: Store::read(reader),
             limits: Limits::read(reader),
             log: Log::read(reader),
         }

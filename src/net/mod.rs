@@ -6,6 +6,7 @@ mod driver;
 mod heartbeat;
 mod im_server_driver;
 mod msrp;
+mod outbox;
 mod registrations;
 mod sip;
 mod sip_outbound;

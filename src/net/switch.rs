@@ -26,8 +26,10 @@ use crate::sip::{
     answer_stateless, route, stray,
 };
 use crate::store::connections::OnFailure;
+use crate::store::durable::Health;
 use crate::store::{
-    Inbox, Letter, Letters, NotTaken, RegistrationLetter, Returned, Start, Subscriptions, Ticket,
+    Inbox, Letter, Letters, NotTaken, Receipt, Receipted, RegistrationLetter, Returned, Start,
+    Subscriptions, Ticket,
 };
 
 /// How long a message from a stream waits for room in a full inbox.
@@ -41,6 +43,8 @@ pub struct Switch {
     pub settings: Arc<Settings>,
     /// Tells which users have a client.
     pub subscriptions: Arc<Subscriptions>,
+    /// Tells whether what an invitation brings could be kept.
+    pub store: Health,
     /// From whom invitations are taken.
     pub neighbours: Neighbours,
     /// How many messages may wait for room in a full inbox, each behind its own connection.
@@ -243,7 +247,7 @@ impl Switch {
             debug!(%source, uri = %invite.uri, "invitation for nobody here");
             return self.send(answer_stateless(&invite, Status::NOT_FOUND), &source);
         };
-        if let Err(refusal) = self.kit.sessions.admit() {
+        if let Err(refusal) = self.demand_store().and_then(|()| self.kit.sessions.admit()) {
             warn!(%source, %refusal, "invitation refused");
             self.send(self.too_busy(&invite, &refusal), &source);
             return;
@@ -261,6 +265,13 @@ impl Switch {
         let (inbox, letters) = Inbox::new(self.kit.sessions.inbox_size());
         self.kit.sessions.route_caller(key.clone(), cseq, inbox.clone());
         self.spawn(conversation, (inbox, letters), Some(key), None);
+    }
+
+    /// Refuses what would have to be told while nothing can be kept.
+    fn demand_store(&self) -> Result<(), Refusal> {
+        let why = "the store cannot be written";
+        let retry_after = Duration::from_secs(1);
+        if self.store.is_good() { Ok(()) } else { Err(Refusal::Unavailable { why, retry_after }) }
     }
 
     /// Finds the access of the user that a request of the core is for; in mode `ue`, nothing where
@@ -284,27 +295,67 @@ impl Switch {
         let Some(reports) = reports else {
             return self.answer_stray(&Message::Request(message), source);
         };
-        let mut answer = accept_stateless(&message, &self.settings.on_the_wire());
-        if answer.status.is_success() && !self.hand_out(&reports) {
-            warn!(%source, user = %reports.user, "reports find a full inbox");
-            answer = answer_stateless(&message, Status::SERVICE_UNAVAILABLE);
-            answer.headers.push("Retry-After", "1");
+        let answer = accept_stateless(&message, &self.settings.on_the_wire());
+        if !answer.status.is_success() {
+            return self.send(answer, source);
         }
-        self.send(answer, source);
+        match self.hand_out(&reports) {
+            Some(receipts) if receipts.is_empty() => self.send(answer, source),
+            Some(receipts) => self.answer_when_safe((message, answer), receipts, source.clone()),
+            None => {
+                warn!(%source, user = %reports.user, "reports find a full inbox");
+                self.send(later(&message), source);
+            }
+        }
     }
 
-    /// Gives reports to every session of the user, of which one may know the messages; tells
-    /// whether there was room.
-    fn hand_out(&self, reports: &Reports) -> bool {
+    /// Gives reports to every session of the user, of which one may know the messages, and the
+    /// receipts to wait for; nothing where there was no room.
+    fn hand_out(&self, reports: &Reports) -> Option<Vec<Receipted>> {
         let inboxes = self.kit.sessions.of_user(&reports.user);
         if inboxes.is_empty() {
             debug!(user = %reports.user, "reports on no message of ours, dropped");
         }
-        let offers = inboxes.iter().map(|inbox| inbox.offer(Letter::Reports(reports.clone())));
-        let is_full = |offer: &Result<(), Returned>| {
-            offer.as_ref().is_err_and(|returned| returned.why == NotTaken::Full)
+        let (mut receipts, mut is_full) = (Vec::new(), false);
+        for inbox in inboxes {
+            let (receipt, receipted) = Receipt::new();
+            match inbox.offer(Letter::Reports(reports.clone(), receipt)) {
+                Ok(()) => receipts.push(receipted),
+                Err(Returned { why: NotTaken::Full, .. }) => is_full = true,
+                Err(Returned { why: NotTaken::Gone, .. }) => {}
+            }
+        }
+        (!is_full).then_some(receipts)
+    }
+
+    /// Answers a request once what it has told is durable; where it is not in time, the sender is
+    /// to try again.
+    fn answer_when_safe(
+        &self,
+        (request, accepted): (Request, Response),
+        receipts: Vec<Receipted>,
+        source: Hop,
+    ) {
+        let Ok(place) = Arc::clone(&self.patience).try_acquire_owned() else {
+            warn!(%source, "too many messages wait for the store");
+            return self.send(later(&request), &source);
         };
-        offers.filter(is_full).count() == 0
+        let outbound = self.kit.outbound.clone();
+        self.tasks.spawn(async move {
+            let _place = place;
+            let all = async {
+                for mut receipted in receipts {
+                    if !receipted.wait().await {
+                        return false;
+                    }
+                }
+                true
+            };
+            let is_safe = timeout(PATIENCE, all).await.unwrap_or(false);
+            let answer = if is_safe { accepted } else { later(&request) };
+            let (bytes, hop) = stateless(answer, &source);
+            outbound.send(bytes, &hop, OnFailure::ignore());
+        });
     }
 
     fn spawn(
@@ -368,6 +419,13 @@ impl Switch {
             next_hops,
         }
     }
+}
+
+/// Asks the sender of a request to come back.
+fn later(request: &Request) -> Response {
+    let mut answer = answer_stateless(request, Status::SERVICE_UNAVAILABLE);
+    answer.headers.push("Retry-After", "1");
+    answer
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! 1-1 chat sessions: `…/sessions` and `…/sessions/{sessionId}` (TS Chat 6.3 and 6.4).
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -9,11 +11,12 @@ use super::body::{negotiate, respond};
 use super::fault::Fault;
 use super::path::{SessionPath, UserPath};
 use super::posted::Posted;
-use super::repeat::{Created, Made, Sameness, once};
+use super::repeat::{Plan, Sameness, once};
 use crate::address::Address;
 use crate::chat::{Answer, Command, ParticipantStatus};
 use crate::ids::SessionId;
 use crate::oma::ChatSessionInformation;
+use crate::store::durable::{Change, Created, SessionRecord};
 
 /// Opens a session: invites the terminating participant (TS Chat 6.3.5).
 pub(super) async fn create(
@@ -27,8 +30,7 @@ pub(super) async fn create(
     let correlator = wanted.client_correlator.as_deref();
     let same = Sameness::of(&request, (&path.user, "sessions"), correlator, &wanted.write())?;
 
-    let work = invite(face.clone(), path, wanted);
-    let made = once(&face, same, |_| true, work).await?;
+    let made = once(&face, same, |_| true, |face| invite(face, path, wanted)).await?;
 
     Ok(made.answer(face.settings.created, posted.formats.response))
 }
@@ -93,26 +95,25 @@ fn demand_two_parties(user: &Address, wanted: &ChatSessionInformation) -> Result
     Ok(())
 }
 
-/// Sends the invitation on its way and shows the session that comes of it.
-async fn invite(
-    face: web::Data<Face>,
-    path: UserPath,
-    wanted: ChatSessionInformation,
-) -> Result<Made, Fault> {
-    demand_room(&face, &path.user)?;
+/// Plans to send the invitation on its way, and shows the session that comes of it.
+fn invite(face: &Face, path: UserPath, wanted: ChatSessionInformation) -> Result<Plan, Fault> {
+    demand_room(face, &path.user)?;
+    let (id, user) = (SessionId::new(face.draw()), path.user.clone());
     let shown = wanted.clone();
-    let invitation = wanted.into_invitation(SessionId::new(face.draw()), path.user.clone());
-
-    let ticket = face.sessions.start(invitation).await?;
-
-    let location = SessionPath { of: path, id: ticket.value }.url();
+    let invitation = wanted.into_invitation(id.clone(), user.clone());
+    let location = SessionPath { of: path, id: id.clone() }.url();
     let document = ChatSessionInformation {
         status: Some(ParticipantStatus::Invited),
         resource_url: Some(location.clone()),
         ..shown
     };
-    let created = Created { location, document: document.write() };
-    Ok(Made { created, flushed: Some(ticket.flushed) })
+    let sessions = Arc::clone(&face.sessions);
+    Ok(Plan {
+        created: Created { location, document: document.write() },
+        changes: vec![Change::PutSession(SessionRecord { id: id.clone(), user })],
+        act: Box::pin(async move { Ok(Some(sessions.start(invitation).await?.flushed)) }),
+        undo: Box::new(|_| vec![Change::EndSession(id)]),
+    })
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use crate::address::Address;
 use crate::chat::{Answer, Command, Party, Refusal, Role, Session};
 use crate::ids::{Random, SessionId};
 use crate::store::{
-    Bounds, ChannelSettings, Channels, CorrelatorLimits, Correlators, Inbox, Letter, Sessions,
-    Start, SubscriptionLimits, Subscriptions, Ticket,
+    Bounds, ChannelSettings, Channels, CorrelatorLimits, Correlators, Inbox, Keeper, Letter,
+    Sessions, Start, SubscriptionLimits, Subscriptions, Ticket,
 };
 
 /// The user in whose name the tests act, as a path.
@@ -69,13 +69,17 @@ impl Stage {
         (settings, limits): (Settings, SubscriptionLimits),
         (door, readiness): (Door, Readiness),
     ) -> Self {
+        let keeper = Keeper::in_memory(std::time::Instant::now());
+        let channels = Channels::new(ChannelSettings::default(), Random::seeded(2), keeper.clone());
+        let correlators = Correlators::new(CorrelatorLimits::default(), keeper.clone());
         let bounds = Bounds { answer_wait: Duration::from_millis(200), ..Bounds::default() };
         let (sessions, starts) = Sessions::new(bounds);
         let face = web::Data::new(Face {
             sessions: Arc::new(sessions),
             subscriptions: Arc::new(Subscriptions::new(limits)),
-            channels: Arc::new(Channels::new(ChannelSettings::default(), Random::seeded(2))),
-            correlators: Arc::new(Correlators::new(CorrelatorLimits::default())),
+            channels: Arc::new(channels),
+            correlators: Arc::new(correlators),
+            keeper,
             callback_policy: Arc::new(AnyCallback),
             random: Mutex::new(Random::seeded(1)),
             door,

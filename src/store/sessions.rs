@@ -7,6 +7,7 @@ use dashmap::DashMap;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::notices::Receipt;
 use super::wires::MsrpArrival;
 use crate::address::Address;
 use crate::bridge::Reports;
@@ -60,8 +61,9 @@ pub enum Letter {
         /// Where it was to go.
         hop: Hop,
     },
-    /// Reports on messages of the user that came outside of any session.
-    Reports(Reports),
+    /// Reports on messages of the user that came outside of any session, and whom to tell when what
+    /// they say is safe.
+    Reports(Reports, Receipt),
     /// The peer has opened the MSRP connection.
     Msrp(Box<MsrpArrival>),
     /// The server stops: say goodbye.

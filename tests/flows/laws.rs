@@ -10,6 +10,7 @@ use chatbridge::chat::{
     ReceivedStatus, ReportRequest,
 };
 use chatbridge::ids::{MessageId, Random, SessionId};
+use chatbridge::msrp;
 
 use crate::lines;
 use crate::world::{ALICE, BOB, Weather, World, party};

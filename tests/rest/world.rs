@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chatbridge::app::Running;
-use chatbridge::config::Config;
+use chatbridge::config::{Config, StoreKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, RequestBuilder};
 use tokio::time::timeout;
@@ -49,6 +49,7 @@ impl World {
         config.msrp.ports = 1;
         // Most tests leave something unread: they need not wait until the server has seen that.
         config.notify.farewell = Duration::ZERO;
+        config.store.kind = StoreKind::Memory;
         set(&mut config);
         let running = within("start", Running::start(&config)).await.unwrap();
         let root = format!("http://{}{}", running.rest(), config.rest.base_path);

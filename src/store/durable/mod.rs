@@ -87,6 +87,9 @@ pub enum StoreError {
     /// Too many batches wait.
     #[error("the store is too slow: its queue is full")]
     Full,
+    /// A commit has not come to an end in time.
+    #[error("the store is too slow: a commit has not ended in time")]
+    Slow,
     /// It was closed.
     #[error("the store is closed")]
     Closed,
@@ -214,6 +217,14 @@ pub struct Created {
     pub location: String,
     /// The copy of the resource.
     pub document: Element,
+}
+
+impl Created {
+    /// Estimates how much memory it takes, in bytes: a tree is a few times as large as its text.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        512 + self.location.len() + 2 * self.document.weight()
+    }
 }
 
 /// A session that is up: whose subscriptions are to be told when it has ended unseen.

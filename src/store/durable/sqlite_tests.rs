@@ -58,7 +58,7 @@ impl SqliteBench {
 
     fn refuses_path(path: &Path, why: &str) {
         let settings = SqliteSettings { path: path.to_owned(), queue: 1, max_size: 1 << 30 };
-        let error = Sqlite::open(&settings).err().expect("a store that cannot be used");
+        let error = Sqlite::open(&settings).expect_err("a store that cannot be used");
         let text = error.to_string();
         assert!(text.contains(&*path.to_string_lossy()) && text.contains(why), "{text}");
     }
