@@ -35,8 +35,9 @@ use super::sip_outcomes::{self, LegEnd};
 use super::{description, invite};
 use crate::address::Address;
 use crate::chat::{
-    Answer, AnswerId, Command, ComposingWatch, Ending, EventType, Invitation, MessageBook, Notice,
-    NoticeKind, OutgoingMessage, Refusal, Role, Session, SessionKind, State, Step,
+    Answer, AnswerId, Command, ComposingWatch, Ending, EventType, Extension, Invitation,
+    MessageBook, Notice, NoticeKind, OutgoingMessage, Refusal, Role, Session, SessionKind, State,
+    Step,
 };
 use crate::clock::Anchor;
 use crate::digest::Fingerprint;
@@ -109,15 +110,6 @@ pub enum Input {
     Timeout,
     /// The server stops.
     Stop,
-}
-
-/// What has become of a group to which a 1-1 session is extended (TS Chat 6.6.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extension {
-    /// There is no such group: the 1-1 session goes on.
-    Failed,
-    /// The other side has joined the group, declined, or not reacted: the 1-1 session is over.
-    Settled,
 }
 
 /// What a conversation wants done.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::access::Access;
-use super::conversation::{Arrival, ConversationKit, Extension, Input, Output};
+use super::conversation::{Arrival, ConversationKit, Input, Output};
 use super::group_outcomes::{Asking, GroupEnd};
 use super::group_settings::{ExtendMode, InviteMode};
 use super::identity::Signature;
@@ -36,9 +36,9 @@ use super::line::Line;
 use super::settings::Settings;
 use crate::address::Address;
 use crate::chat::{
-    Answer, AnswerId, Command, Extended, GroupInvitation, GroupSession, GroupState, GroupStep,
-    Identity, MessageBook, Notice, NoticeKind, OutgoingMessage, Participant, ParticipantStatus,
-    Party, Receipts, Refusal, SessionKind,
+    Answer, AnswerId, Command, Extended, Extension, GroupInvitation, GroupSession, GroupState,
+    GroupStep, Identity, MessageBook, Notice, NoticeKind, OutgoingMessage, Participant,
+    ParticipantStatus, Party, Receipts, Refusal, SessionKind,
 };
 use crate::clock::Anchor;
 use crate::ids::{ParticipantId, Random, SessionId};
@@ -231,6 +231,15 @@ impl Group {
         self.outputs.pop_front()
     }
 
+    /// Gives back the room that is not needed until something happens: for an owner that is going
+    /// to wait, after [`poll`](Self::poll) has given nothing.
+    pub fn rest(&mut self) {
+        if self.outputs.is_empty() {
+            self.outputs = VecDeque::new();
+        }
+        self.line.msrp.rest();
+    }
+
     /// Gives the instant by which [`Input::Timeout`] is due.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
@@ -362,7 +371,10 @@ impl Group {
                     let own = own_test(&self.user, &self.access, &self.settings);
                     self.chat.join(newcomers, &own)?
                 };
-                Ok(self.take(now, step))
+                let accepts = step == GroupStep::AcceptInvitation;
+                let answer = self.take(now, step);
+                // Who joins by accepting its invitation is shown whom it meets.
+                Ok(if accepts { self.show_present(&[]) } else { answer })
             }
             Command::Describe => Ok(self.chat.describe()?.map_or(Answer::Apart, Answer::Group)),
             Command::ShowParticipant(id) => {

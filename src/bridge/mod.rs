@@ -30,7 +30,7 @@ mod talk;
 
 pub use access::{Access, RegisteredContact, Subscriber, Terms, may_be_forgotten};
 pub use bearer::{Bearer, Bearers, Shown};
-pub use conversation::{Arrival, Conversation, ConversationKit, Extension, Input, Output};
+pub use conversation::{Arrival, Conversation, ConversationKit, Input, Output};
 pub use group::Group;
 pub use group_settings::{ExtendMode, GroupReports, GroupSettings, InviteMode, ReferMode};
 pub use identity::{Naming, Realm, Standing, TargetUri};

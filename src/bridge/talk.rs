@@ -76,6 +76,11 @@ impl Talk {
         of_either!(self, talk => talk.poll())
     }
 
+    /// Gives back the room that is not needed until something happens.
+    pub fn rest(&mut self) {
+        of_either!(self, talk => talk.rest());
+    }
+
     /// Gives the instant by which [`Input::Timeout`] is due.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {

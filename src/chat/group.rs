@@ -54,6 +54,15 @@ pub struct Extended {
     pub contribution: Option<String>,
 }
 
+/// What has become of a group to which a 1-1 session is extended (TS Chat 6.6.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extension {
+    /// There is no such group: the 1-1 session goes on.
+    Failed,
+    /// The other side has joined the group, declined, or not reacted: the 1-1 session is over.
+    Settled,
+}
+
 /// A group session as GET shows it (TS Chat 5.2.2.14).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupInfo {
@@ -342,10 +351,7 @@ impl GroupSession {
         }
     }
 
-    fn enter_all(
-        &mut self,
-        newcomers: Vec<Newcomer>,
-    ) -> Result<GroupStep, Refusal> {
+    fn enter_all(&mut self, newcomers: Vec<Newcomer>) -> Result<GroupStep, Refusal> {
         let present: Vec<_> = self.participants.present().into_iter().map(|it| it.id).collect();
         let (mut all, mut new) = (Vec::new(), Vec::new());
         for newcomer in newcomers {

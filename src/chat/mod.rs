@@ -14,7 +14,8 @@ mod session;
 pub use command::{Answer, AnswerId, Command, Invitation, OutgoingMessage, Refusal};
 pub use composing::{Composing, ComposingState, ComposingWatch};
 pub use group::{
-    Extended, GroupInfo, GroupInvitation, GroupRules, GroupSession, GroupState, GroupStep,
+    Extended, Extension, GroupInfo, GroupInvitation, GroupRules, GroupSession, GroupState,
+    GroupStep,
 };
 pub use message::{
     DeliveryReport, IncomingMessage, MessageBook, MessageStatus, ReceivedStatus, ReportRequest,

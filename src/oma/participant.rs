@@ -122,10 +122,7 @@ impl ParticipantInformation {
     /// Gives the participant as an order names it.
     #[must_use]
     pub fn newcomer(&self) -> Newcomer {
-        Newcomer {
-            client_correlator: self.client_correlator.clone(),
-            ..Newcomer::of(self.party())
-        }
+        Newcomer { client_correlator: self.client_correlator.clone(), ..Newcomer::of(self.party()) }
     }
 
     /// Gives the participant as the rules of a chat name it.

@@ -312,9 +312,8 @@ impl From<Refusal> for Fault {
                 Self::NotFound
             }
             Refusal::WrongState { .. } | Refusal::NotNow { .. } => Self::Conflict { state: text },
-            Refusal::WrongRole { .. } | Refusal::Denied { .. } | Refusal::TooMany { .. } => {
-                Self::Forbidden { reason: text }
-            }
+            Refusal::WrongRole { .. } | Refusal::Denied { .. } => Self::Forbidden { reason: text },
+            Refusal::TooMany { limit } => Self::TooManyAddresses { part: "participant", limit },
             Refusal::Full { retry_after, .. } | Refusal::Unavailable { retry_after, .. } => {
                 Self::Unavailable { why: text, retry_after }
             }

@@ -11,9 +11,8 @@
 use std::time::Instant;
 
 use super::Conversation;
-use crate::bridge::Extension;
 use crate::bridge::sip_outcomes::{self, LegEnd};
-use crate::chat::{Answer, Extended, Refusal, State};
+use crate::chat::{Answer, Extended, Extension, Refusal, State};
 use crate::ids::SessionId;
 use crate::sip::Reason;
 

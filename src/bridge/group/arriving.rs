@@ -132,6 +132,7 @@ impl Group {
     pub(super) fn come_in(&mut self, now: Instant) {
         let own = self.identity_of(&self.user.clone());
         self.chat.participants_mut().note(&own, Standing::Connected, None);
+        self.answer_rejoin();
         self.tell_participants(now);
         self.subscribe(now);
     }

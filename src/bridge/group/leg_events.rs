@@ -116,7 +116,6 @@ impl Group {
         self.come_in(now);
         self.refer_others(now);
         self.extend_for_a_while(now);
-        self.answer_rejoin();
         self.send_waiting(now);
     }
 

@@ -9,13 +9,12 @@
 use std::time::Instant;
 
 use super::{Group, Timers};
-use crate::bridge::Extension;
 use crate::bridge::conversation::Output;
 use crate::bridge::description;
 use crate::bridge::group_outcomes::{self, GroupEnd, Left};
 use crate::bridge::sip_outcomes::{self, LegEnd};
 use crate::chat::{
-    Answer, Ending, EventType, GroupState, ParticipantStatus, Parting, Refusal, Standing,
+    Answer, Ending, EventType, Extension, GroupState, ParticipantStatus, Parting, Refusal, Standing,
 };
 use crate::sip::{Reason, Status};
 

@@ -16,7 +16,7 @@ use super::{
 use crate::address::Address;
 use crate::chat::{
     Composing, ComposingState, EventType, MessageStatus, Notice, NoticeKind, NotificationFormat,
-    Participant, ParticipantStatus, Party, ReportRequest,
+    Participant, ParticipantStatus, Party, ReportRequest, SessionKind,
 };
 use crate::ids::{ChannelId, MessageId, NotificationId, ParticipantId, SessionId, SubscriptionId};
 use crate::oma::{Element, Leaf, Namespace};
@@ -219,7 +219,7 @@ fn everything() -> Contents {
     let full = subscription("full", Some("tel:+19585550100"));
     let notice = |kind| {
         let (user, session) = (address("tel:+19585550100"), SessionId::new("s"));
-        let of = crate::chat::SessionKind::Pair;
+        let of = SessionKind::Pair;
         Arc::new(Notice { user, session, of, at: at(1), kind })
     };
     let mut contents: Vec<Content> = kinds().into_iter().map(notice).map(Content::Notice).collect();
@@ -239,7 +239,7 @@ fn everything() -> Contents {
             })
             .collect(),
         answers: vec![answer("first"), answer("second")],
-        sessions: vec![session("s"), session("t")],
+        sessions: vec![session("s"), session("g")],
     }
 }
 
@@ -371,7 +371,8 @@ fn answer(correlator: &str) -> AnswerRecord {
 }
 
 fn session(id: &str) -> SessionRecord {
-    SessionRecord { id: SessionId::new(id), user: address("tel:+19585550100") }
+    let kind = if id.starts_with('g') { SessionKind::Group } else { SessionKind::Pair };
+    SessionRecord { id: SessionId::new(id), user: address("tel:+19585550100"), kind }
 }
 
 fn at(seconds: i64) -> OffsetDateTime {
