@@ -1,14 +1,15 @@
-//! The command line of chatbridge: `serve`, `check`, `outcomes`.
+//! The command line of chatbridge: `serve`, `check`, `outcomes`, `password`, `replay`.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chatbridge::app;
 use chatbridge::bridge::{delivery, sip_outcomes};
 use chatbridge::config::{Config, CoreMode, Faults};
-use clap::{Parser, Subcommand};
+use chatbridge::replay::{self, Form, Level, Outcome, Picture};
+use clap::{Args, Parser, Subcommand};
 
 /// `EX_USAGE` of sysexits.h: the configuration is bad, and nothing was started.
 const BAD_CONFIGURATION: u8 = 64;
@@ -31,9 +32,55 @@ enum Word {
     Check(ConfigFile),
     /// Print what SIP and MSRP answers mean to an application, and why
     Outcomes,
+    /// Hash the password in the first line of standard input, for [auth] users
+    Password,
+    /// Look at recorded traffic: captures, and the logs of sngrep, HOMER, sipdump and SIPp
+    #[command(subcommand)]
+    Replay(Replay),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Subcommand)]
+#[command(after_long_help = REPLAY_GUIDE)]
+enum Replay {
+    /// Tell the dialogs, the MSRP sessions and the REST calls in a trace
+    Info {
+        #[command(flatten)]
+        trace: Trace,
+    },
+    /// Draw SIP, MSRP and REST of a trace in one picture
+    Ladder {
+        #[command(flatten)]
+        trace: Trace,
+        /// How to draw it
+        #[arg(long, value_enum, default_value_t = Picture::Txt)]
+        format: Picture,
+    },
+    /// Compare two traces, dialog by dialog
+    Diff {
+        /// The one trace
+        left: PathBuf,
+        /// The other trace
+        right: PathBuf,
+        /// How closely to compare
+        #[arg(long, value_enum, default_value_t = Level::Flow)]
+        level: Level,
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Trace {
+    /// The file, known by its content, gzip or not; `-` is standard input
+    #[arg(value_name = "TRACE")]
+    path: PathBuf,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct ConfigFile {
     /// The configuration file; without one, the built-in defaults hold
     #[arg(long, value_name = "FILE")]
@@ -50,6 +97,7 @@ Examples:
                                         one key from the environment: [rest] listen
   chatbridge check --config chatbridge.toml
   chatbridge outcomes | less -S
+  chatbridge replay ladder chat.pcapng.gz
 
 Configuration:
   One TOML file; config/chatbridge.example.toml shows every key with its default. The environment
@@ -58,12 +106,29 @@ Configuration:
 
 Exit status:
   0   stopped in good order; check: no fault
-  1   check: there are faults; serve: something failed, such as a port in use
+  1   check: there are faults; serve: something failed, such as a port in use; replay: the traces
+      differ
   2   a command line that is not understood
+  3   replay: the trace cannot be read, or holds no SIP and no MSRP
   64  serve: the configuration has faults, all of them told on standard error
 
 The README has a tour with curl (Quick start), every key (Configuration), and the tables (What the
 network's answers mean).";
+
+const REPLAY_GUIDE: &str = "\
+Examples:
+  chatbridge replay info chat.pcap
+  tcpdump -w - port 5060 or port 2855 | chatbridge replay ladder -
+  chatbridge replay ladder --format html chat.pcapng > chat.html
+  chatbridge replay diff --level headers before.pcap after.pcap
+
+Exit status:
+  0   as expected
+  1   diff: the traces differ
+  2   a command line that is not understood
+  3   the trace cannot be read, or holds no SIP and no MSRP
+
+What cannot be read of a trace is told on standard error, with the number of the packet.";
 
 fn main() -> ExitCode {
     let line = CommandLine::parse();
@@ -71,6 +136,25 @@ fn main() -> ExitCode {
         Word::Serve(file) => serve(file),
         Word::Check(file) => check(file),
         Word::Outcomes => outcomes(),
+        Word::Password => password(),
+        Word::Replay(word) => replay(word),
+    }
+}
+
+fn replay(word: Replay) -> ExitCode {
+    let form = |json| if json { Form::Json } else { Form::Text };
+    let Outcome { text, warnings, exit } = match word {
+        Replay::Info { trace } => replay::info(&trace.path, form(trace.json)),
+        Replay::Ladder { trace, format } => replay::ladder(&trace.path, format, form(trace.json)),
+        Replay::Diff { left, right, level, json } => replay::diff(&left, &right, level, form(json)),
+    };
+    for warning in warnings {
+        // Where standard error is closed, only the exit status is left to tell.
+        let _ = writeln!(io::stderr(), "chatbridge: {warning}");
+    }
+    match say(&text) {
+        Ok(()) => ExitCode::from(exit.code()),
+        Err(error) => done(Err(error)),
     }
 }
 
@@ -99,6 +183,16 @@ fn outcomes() -> ExitCode {
         Ok(text) => done(say(&text)),
         Err(error) => done(Err(io::Error::other(error))),
     }
+}
+
+fn password() -> ExitCode {
+    let mut line = String::new();
+    done(io::stdin().lock().read_line(&mut line).and_then(|_| {
+        match line.trim_end_matches(['\r', '\n']) {
+            "" => Err(io::Error::new(io::ErrorKind::InvalidInput, "a password is wanted")),
+            password => say(&format!("{}\n", app::hash_password(password))),
+        }
+    }))
 }
 
 fn tables() -> Result<String, std::fmt::Error> {

@@ -5,16 +5,26 @@
 //! `config/chatbridge.example.toml` shows every key with its default.
 
 mod accounts;
+mod auth;
 mod fault;
+mod focus;
+mod group;
 mod reader;
+mod rest;
 mod sections;
+mod store;
 mod tls;
 mod users;
 mod values;
 
 pub use accounts::Account;
+pub use auth::{Auth, AuthFault, AuthMode};
 pub use fault::{Fault, Faults, Place};
-pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Rest, Session, Sip};
+pub use focus::Focus;
+pub use group::Group;
+pub use rest::Rest;
+pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Session, Sip};
+pub use store::{Store, StoreKind};
 pub use users::{Ue, User};
 pub use values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
@@ -34,6 +44,8 @@ use reader::{Choice, FILE_VARIABLE, Reader};
 pub struct Config {
     /// The face towards applications.
     pub rest: Rest,
+    /// Who may use it.
+    pub auth: Auth,
     /// SIP as this process speaks it.
     pub sip: Sip,
     /// How names are turned into addresses.
@@ -48,8 +60,12 @@ pub struct Config {
     pub msrp: Msrp,
     /// Chat sessions.
     pub session: Session,
+    /// Groups.
+    pub group: Group,
     /// Notifications.
     pub notify: Notify,
+    /// What outlives a restart.
+    pub store: Store,
     /// Bounds against hostile input and overload.
     pub limits: Limits,
     /// The log.
@@ -116,6 +132,7 @@ impl Config {
     fn assemble(reader: &mut Reader<'_>) -> Self {
         Self {
             rest: Rest::read(reader),
+            auth: Auth::read(reader),
             sip: Sip::read(reader),
             dns: Dns::read(reader),
             core: Core::read(reader),
@@ -123,7 +140,9 @@ impl Config {
             im_server: ImServer::read(reader),
             msrp: Msrp::read(reader),
             session: Session::read(reader),
+            group: Group::read(reader),
             notify: Notify::read(reader),
+            store: Store::read(reader),
             limits: Limits::read(reader),
             log: Log::read(reader),
         }
@@ -141,14 +160,8 @@ impl Config {
             let what = format!("is wanted beside [core] {}", given.1);
             reader.discord(wanted, given, what);
         }
-        if !self.rest.listen.ip().is_loopback() && !self.rest.allow_remote {
-            let what = format!(
-                "{} is reachable from other hosts, but nobody is asked for credentials; \
-                 set [rest] allow_remote = true if the network is trusted",
-                self.rest.listen
-            );
-            reader.discord(("rest", "listen"), ("rest", "allow_remote"), what);
-        }
+        self.check_rest(reader);
+        self.check_auth(reader);
         let last = u32::from(self.msrp.listen.port()) + u32::from(self.msrp.ports) - 1;
         if last > u32::from(u16::MAX) {
             let what =

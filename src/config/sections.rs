@@ -7,59 +7,17 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use super::accounts::{Account, accounts, accounts_file};
+use super::focus::Focus;
 use super::reader::{Reader, Value};
 use super::values::{
-    CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
-    base_path, header_text, host, relays, server_root, socket,
+    CoreMode, CoreTransport, HostPort, LogFormat, Profile, Secret, TargetUri, header_text, host,
+    relays, socket,
 };
 use crate::address::Address;
 use crate::bridge::delivery::SuccessOn;
 use crate::bridge::{Bearer, Contradiction};
 use crate::msrp::{Matching, Path};
 use crate::sip::Algorithm;
-
-/// `[rest]`: the face towards applications.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rest {
-    /// Where HTTP is listened for.
-    pub listen: SocketAddr,
-    /// Whether to listen on other addresses than loopback, though nobody is authenticated.
-    pub allow_remote: bool,
-    /// The beginning of every URL handed out; without one, the `Host` header decides.
-    pub server_root: Option<String>,
-    /// What stands before `/1/chat` in the path.
-    pub base_path: String,
-    /// What a `201` carries.
-    pub answer: CreateAnswer,
-    /// The largest request body, in bytes.
-    pub max_body: usize,
-    /// The longest text of a message, in bytes.
-    pub max_text: usize,
-    /// How long a request body may take to come in.
-    pub body_timeout: Duration,
-    /// How many clientCorrelators are remembered.
-    pub correlators: usize,
-    /// How long a clientCorrelator is remembered.
-    pub correlator_age: Duration,
-}
-
-impl Rest {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        let mut keys = reader.section("rest");
-        Self {
-            listen: keys.socket("listen", ("127.0.0.1", 8080)),
-            allow_remote: keys.flag("allow_remote", false),
-            server_root: keys.optional("server_root", server_root),
-            base_path: keys.text("base_path", "", base_path),
-            answer: keys.choice("answer"),
-            max_body: keys.count("max_body", 262_144, 1024..=16_777_216),
-            max_text: keys.count("max_text", 65_536, 160..=4_194_304),
-            body_timeout: keys.seconds("body_timeout_s", 30, 1..=600),
-            correlators: keys.count("correlators", 10_000, 1..=10_000_000),
-            correlator_age: keys.seconds("correlator_age_s", 86_400, 1..=2_592_000),
-        }
-    }
-}
 
 /// `[sip]`: SIP as this process speaks it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -250,6 +208,8 @@ pub struct ImServer {
     pub max_expires: Duration,
     /// How many requests may be under way or lately answered at a time.
     pub transactions: usize,
+    /// The conference focus.
+    pub focus: Focus,
 }
 
 impl ImServer {
@@ -277,6 +237,7 @@ impl ImServer {
             min_expires: keys.seconds("min_expires_s", 60, 1..=3600),
             max_expires: keys.seconds("max_expires_s", 86_400, 60..=2_592_000),
             transactions: keys.count("transactions", 10_000, 16..=10_000_000),
+            focus: Focus::read(&mut keys),
         }
     }
 }
@@ -493,6 +454,20 @@ pub struct Limits {
     pub subscriptions: usize,
     /// How many channels there may be in total.
     pub channels: usize,
+    /// How many HTTP connections there may be.
+    pub rest_connections: usize,
+    /// How many of them may come from one address, or network of 64 bits in IPv6.
+    pub rest_per_source: usize,
+    /// How many requests may be worked on at once; long polls are not among them.
+    pub rest_in_flight: usize,
+    /// How many long polls may be held at once.
+    pub polls: usize,
+    /// How many requests a second one user's resources take; 0 is any.
+    pub rest_rate: u32,
+    /// How many of them at once.
+    pub rest_burst: u32,
+    /// How many sessions a user may have.
+    pub sessions_per_user: usize,
     /// How long running sessions may take to end when the process is stopped.
     pub drain: Duration,
 }
@@ -510,6 +485,13 @@ impl Limits {
             connections: keys.count("connections", 1024, 1..=1_000_000),
             subscriptions: keys.count("subscriptions", 100_000, 1..=10_000_000),
             channels: keys.count("channels", 100_000, 1..=10_000_000),
+            rest_connections: keys.count("rest_connections", 20_000, 1..=1_000_000),
+            rest_per_source: keys.count("rest_per_source", 4096, 1..=1_000_000),
+            rest_in_flight: keys.count("rest_in_flight", 1024, 1..=1_000_000),
+            polls: keys.count("polls", 20_000, 1..=1_000_000),
+            rest_rate: keys.number("rest_rate", 0, 0..=1_000_000),
+            rest_burst: keys.number("rest_burst", 100, 1..=1_000_000),
+            sessions_per_user: keys.count("sessions_per_user", 1000, 1..=1_000_000),
             drain: keys.seconds("drain_s", 5, 0..=600),
         }
     }
@@ -598,7 +580,7 @@ fn name_servers(value: &Value) -> Result<Vec<SocketAddr>, String> {
     value.texts()?.into_iter().map(parse).collect()
 }
 
-fn decline(value: &Value) -> Result<u16, String> {
+pub(super) fn decline(value: &Value) -> Result<u16, String> {
     let code = value.integer()?;
     let found = [480, 486, 603].into_iter().find(|known| i64::from(*known) == code);
     found.ok_or_else(|| format!("{code} is none of 480, 486, 603"))

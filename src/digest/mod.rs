@@ -198,6 +198,12 @@ fn hash_with<D: Digest>(parts: &[&[u8]]) -> String {
     hexadecimal(&hasher.finalize())
 }
 
+/// Gives the SHA-256 of some octets (FIPS 180-4) in lower-case hexadecimal.
+#[must_use]
+pub fn sha256(octets: &[u8]) -> String {
+    Algorithm::Sha256.hash(&[octets])
+}
+
 /// Writes bytes in lower-case hexadecimal.
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {

@@ -90,6 +90,10 @@ pub enum Output {
     },
     /// Write one frame.
     Write(Bytes),
+    /// Write one frame, whose parts belong behind one another with nothing between: all before its
+    /// body, the body, and all behind it. Only where the owner has asked for it by
+    /// [`Session::share_bodies`](super::Session::share_bodies).
+    WriteParts([Bytes; 3]),
     /// Close the connection after all that was written.
     Close,
     /// Tell the owner.

@@ -3,7 +3,7 @@
 //! Exact header case and one space after the colon; To-Path and From-Path first, Content-Type last
 //! (RFC 4975 sections 7.1 and 9).
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::frame::{Frame, Kind, comment};
 use super::text::Text;
@@ -21,6 +21,23 @@ impl Frame {
             out.put_slice(body);
             out.put_slice(b"\r\n");
         }
+        self.write_end(out);
+    }
+
+    /// Writes the frame in three parts, of which the body is not copied; `room` is where the others
+    /// are written. The same holds of the transaction identifier.
+    pub(super) fn write_parts(&self, body: &Bytes, room: &mut BytesMut) -> [Bytes; 3] {
+        room.reserve(ROOM_FOR_HEAD);
+        self.write_start_line(room);
+        self.write_headers(room);
+        room.put_slice(b"\r\n");
+        let head = room.split().freeze();
+        room.put_slice(b"\r\n");
+        self.write_end(room);
+        [head, body.clone(), room.split().freeze()]
+    }
+
+    fn write_end(&self, out: &mut BytesMut) {
         out.put_slice(b"-------");
         out.put_slice(self.tid.as_bytes());
         out.put_u8(self.flag.octet());
@@ -137,7 +154,6 @@ const ROOM_FOR_ANSWER: usize = 96;
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use bytes::Bytes;
 
     use super::super::frame::{ByteRange, Continuation, FailureReport, Header, Method};
     use super::super::frame::{Status, TransactionId};

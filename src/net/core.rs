@@ -91,6 +91,13 @@ impl Core {
             .map_err(|retry_after| Refusal::Unavailable { why, retry_after })
     }
 
+    /// Tells why no session could go to the core now, where none could.
+    #[must_use]
+    pub fn refusal(&self, now: Instant) -> Option<Refusal> {
+        // Which hop would be drawn makes no difference.
+        self.hops(now, &mut Random::new([0; 32])).err()
+    }
+
     /// Keeps a hop from new sessions for a while.
     pub(super) fn spare(&self, now: Instant, hop: Hop, wait: Duration) {
         warn!(%hop, ?wait, "overloaded: 503 with Retry-After");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -58,6 +58,12 @@ impl TlsSettings {
     #[must_use]
     pub fn faults(&self) -> Vec<TlsFault> {
         if self.names_files() { Material::read(self).err().unwrap_or_default() } else { Vec::new() }
+    }
+
+    /// Finds every fault of the certificate and its key; reads both.
+    #[must_use]
+    pub fn identity_faults(&self) -> Vec<TlsFault> {
+        server_only(self).err().unwrap_or_default()
     }
 
     fn names_files(&self) -> bool {
@@ -191,7 +197,7 @@ impl Tls {
 
 impl Material {
     fn read(settings: &TlsSettings) -> Result<Self, Vec<TlsFault>> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(crypto::ring::default_provider());
         let mut faults = Vec::new();
         let mut note = |fault| faults.push(fault);
         let identity = identity(settings, &mut note);
@@ -248,6 +254,21 @@ pub(super) fn identity_and_roots(
     }
 }
 
+/// Makes what those who connect are met with, for others than SIP.
+///
+/// # Errors
+/// Gives every fault of the files.
+pub(super) fn server_only(settings: &TlsSettings) -> Result<ServerConfig, Vec<TlsFault>> {
+    let mut faults = Vec::new();
+    match identity(settings, &mut |fault| faults.push(fault)) {
+        Some(identity) => server(identity, None, &Arc::new(crypto::ring::default_provider())),
+        None if faults.is_empty() => {
+            Err(vec![TlsFault { key: CERTIFICATE, what: "is wanted".to_owned() }])
+        }
+        None => Err(faults),
+    }
+}
+
 fn identity(settings: &TlsSettings, note: &mut impl FnMut(TlsFault)) -> Option<Identity> {
     let chain = settings.certificate.as_deref();
     let chain = chain.and_then(|file| noted(certificates(CERTIFICATE, file), note));
@@ -255,9 +276,9 @@ fn identity(settings: &TlsSettings, note: &mut impl FnMut(TlsFault)) -> Option<I
     let (chain, key) = (chain?, key?);
     let fault = |what: rustls::Error| {
         let file = settings.certificate.as_deref();
-        TlsFault::new(CERTIFICATE, file, format!("does not go with [sip] private_key: {what}"))
+        TlsFault::new(CERTIFICATE, file, format!("does not go with private_key: {what}"))
     };
-    let signer = ring::sign::any_supported_type(&key).map_err(|what| {
+    let signer = crypto::ring::sign::any_supported_type(&key).map_err(|what| {
         TlsFault::new(PRIVATE_KEY, settings.private_key.as_deref(), format!("is no use: {what}"))
     });
     let signer = noted(signer, note)?;
@@ -352,7 +373,7 @@ fn read(key: &'static str, file: &Path) -> Result<Vec<u8>, TlsFault> {
 }
 
 /// Sums up what the files hold: times of change are too coarse to show every change.
-fn sums(settings: &TlsSettings) -> Vec<Option<u64>> {
+pub(super) fn sums(settings: &TlsSettings) -> Vec<Option<u64>> {
     let sum = |file: &Path| {
         let mut hasher = DefaultHasher::new();
         hasher.write(&fs::read(file).ok()?);

@@ -2,6 +2,7 @@
 
 use super::element::{Element, Namespace};
 use super::field::{self, DocumentError};
+use super::outline::{self, Kind, Outline, Part};
 
 /// The one type of channel that is offered.
 pub const LONG_POLLING: &str = "LongPolling";
@@ -34,7 +35,48 @@ pub struct ChannelData {
     pub max_notifications: Option<u32>,
 }
 
+impl ChannelData {
+    /// What stands in the element.
+    pub const OUTLINE: Outline = Outline {
+        name: "LongPollingData",
+        root: None,
+        parts: &[
+            Part::new("type", Kind::OneOf(&[DATA_TYPE])).maybe().attribute(),
+            Part::new("channelURL", Kind::Url).maybe().by_server(),
+            MAX_NOTIFICATIONS,
+        ],
+    };
+}
+
 impl NotificationChannel {
+    /// What stands in the document.
+    pub const OUTLINE: Outline = Outline {
+        name: "NotificationChannel",
+        root: Some((Namespace::Channel, "notificationChannel")),
+        parts: &[
+            outline::CLIENT_CORRELATOR,
+            APPLICATION_TAG,
+            CHANNEL_TYPE,
+            Part::new("channelData", Kind::Group(&ChannelData::OUTLINE)).maybe(),
+            LIFETIME.maybe(),
+            Part::new("callbackURL", Kind::Url).maybe().by_server(),
+            outline::RESOURCE_URL,
+        ],
+    };
+
+    /// What stands in the form: the channel's data stand flat.
+    pub const FORM: Outline = Outline {
+        name: "NotificationChannelForm",
+        root: None,
+        parts: &[
+            outline::CLIENT_CORRELATOR,
+            APPLICATION_TAG,
+            CHANNEL_TYPE,
+            MAX_NOTIFICATIONS,
+            LIFETIME.maybe(),
+        ],
+    };
+
     /// Reads the document as a client sends it; in a form the channel's data stand flat.
     ///
     /// # Errors
@@ -64,7 +106,7 @@ impl NotificationChannel {
     #[must_use]
     pub fn write(&self) -> Element {
         let data = Element::group("channelData")
-            .attribute("xsi:type", "nc:LongPollingData")
+            .attribute("xsi:type", DATA_TYPE)
             .maybe_text("channelURL", self.channel_data.channel_url.as_deref())
             .maybe_number("maxNotifications", self.channel_data.max_notifications);
         Element::root(Namespace::Channel, "notificationChannel")
@@ -88,6 +130,16 @@ pub struct NotificationChannelList {
 }
 
 impl NotificationChannelList {
+    /// What stands in the document.
+    pub const OUTLINE: Outline = Outline {
+        name: "NotificationChannelList",
+        root: Some((Namespace::Channel, "notificationChannelList")),
+        parts: &[
+            Part::new("notificationChannel", Kind::Group(&NotificationChannel::OUTLINE)).list(0),
+            outline::RESOURCE_URL,
+        ],
+    };
+
     /// Reads the document.
     ///
     /// # Errors
@@ -118,6 +170,13 @@ pub struct NotificationChannelLifetime {
 }
 
 impl NotificationChannelLifetime {
+    /// What stands in the document.
+    pub const OUTLINE: Outline = Outline {
+        name: "NotificationChannelLifetime",
+        root: Some((Namespace::Channel, "notificationChannelLifetime")),
+        parts: &[LIFETIME, outline::RESOURCE_URL],
+    };
+
     /// Reads the document.
     ///
     /// # Errors
@@ -137,6 +196,17 @@ impl NotificationChannelLifetime {
             .maybe_text("resourceURL", self.resource_url.as_deref())
     }
 }
+
+const DATA_TYPE: &str = "nc:LongPollingData";
+
+const APPLICATION_TAG: Part = Part::new("applicationTag", Kind::Line(field::MAX_NAME)).maybe();
+
+/// Given back in the client's spelling.
+const CHANNEL_TYPE: Part = Part::new("channelType", Kind::AnyCase(LONG_POLLING));
+
+const MAX_NOTIFICATIONS: Part = Part::new("maxNotifications", Kind::Number(0)).maybe();
+
+const LIFETIME: Part = Part::new("channelLifetime", Kind::Number(0));
 
 #[cfg(test)]
 mod tests {

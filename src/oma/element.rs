@@ -150,6 +150,15 @@ impl Element {
         }
     }
 
+    /// Adds a truth value where there is one.
+    #[must_use]
+    pub fn maybe_flag(self, name: &'static str, value: Option<bool>) -> Self {
+        match value {
+            Some(value) => self.with(Self::leaf(name, Leaf::Flag(value))),
+            None => self,
+        }
+    }
+
     /// Adds a text that only JSON shows.
     #[must_use]
     pub(super) fn json_text(self, name: &'static str, value: impl Into<String>) -> Self {
@@ -214,6 +223,19 @@ impl Element {
             Content::Leaf(leaf) => Some(leaf.as_text()),
             Content::Children(_) | Content::Documents(_) => None,
         }
+    }
+
+    /// Estimates how long the document is, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(name, value)| name.len() + value.len());
+        let content = match &self.content {
+            Content::Leaf(leaf) => leaf.as_text().len(),
+            Content::Children(children) | Content::Documents(children) => {
+                children.iter().map(Self::weight).sum()
+            }
+        };
+        2 * self.name.len() + 8 + attributes.sum::<usize>() + content
     }
 
     /// Writes the document.

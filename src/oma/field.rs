@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use super::element::{Content, Element};
+use super::element::{Content, Element, Leaf};
 use crate::address::Address;
 
 /// Why a tree is not the document that it should be.
@@ -143,14 +143,30 @@ pub(super) fn optional_line(
 
 /// Reads an address (TS Chat section 6).
 pub(super) fn address(within: &Element, part: &'static str) -> Result<Address, DocumentError> {
-    let field = required(within, part)?;
+    address_of(required(within, part)?, part)
+}
+
+/// Reads the address in a field.
+pub(super) fn address_of(field: &Element, part: &'static str) -> Result<Address, DocumentError> {
     let value = field.value().ok_or_else(|| invalid(part, "it must be a plain value"))?;
     Address::parse(&value).map_err(|error| invalid(part, error.to_string()))
 }
 
 /// Reads an absolute `http` or `https` URL.
 pub(super) fn url(within: &Element, part: &'static str) -> Result<String, DocumentError> {
-    let value = line(required(within, part)?, part, MAX_URL)?;
+    url_of(required(within, part)?, part)
+}
+
+/// Reads an optional absolute `http` or `https` URL.
+pub(super) fn optional_url(
+    within: &Element,
+    part: &'static str,
+) -> Result<Option<String>, DocumentError> {
+    optional(within, part)?.map(|field| url_of(field, part)).transpose()
+}
+
+fn url_of(field: &Element, part: &'static str) -> Result<String, DocumentError> {
+    let value = line(field, part, MAX_URL)?;
     let value = value.trim_matches(' ');
     let (scheme, rest) = value.split_once("://").unwrap_or_default();
     let known = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
@@ -171,6 +187,26 @@ pub(super) fn number(within: &Element, part: &'static str) -> Result<Option<u32>
     }
 }
 
+/// Reads an optional truth value (`xsd:boolean`).
+pub(super) fn flag(within: &Element, part: &'static str) -> Result<Option<bool>, DocumentError> {
+    let Some(field) = optional(within, part)? else { return Ok(None) };
+    match field.value().unwrap_or_default().trim_ascii() {
+        "true" | "1" => Ok(Some(true)),
+        "false" | "0" => Ok(Some(false)),
+        _ => Err(DocumentError::NotAllowed { part, allowed: &["true", "false"] }),
+    }
+}
+
+/// Gives an attribute; JSON has it as a member.
+pub(super) fn attribute(element: &Element, name: &'static str) -> Result<String, DocumentError> {
+    let found = element.attributes.iter().find(|(attribute, _)| attribute == name);
+    let field = match found {
+        Some((_, value)) => Element::leaf(name, Leaf::Text(value.clone())),
+        None => required(element, name)?.clone(),
+    };
+    line(&field, name, MAX_URL)
+}
+
 /// Reads one value of an enumeration.
 pub(super) fn choice<T: Copy>(
     field: &Element,
@@ -184,6 +220,15 @@ pub(super) fn choice<T: Copy>(
         .and_then(|place| choices.values.get(place))
         .copied()
         .ok_or(DocumentError::NotAllowed { part, allowed: choices.names })
+}
+
+/// Reads an optional value of an enumeration.
+pub(super) fn optional_choice<T: Copy>(
+    within: &Element,
+    part: &'static str,
+    choices: &Choices<T>,
+) -> Result<Option<T>, DocumentError> {
+    optional(within, part)?.map(|field| choice(field, part, choices)).transpose()
 }
 
 /// The values of an enumeration, and the name of each.

@@ -293,6 +293,11 @@ mod tests {
             read(r#"{"subject":"x\u0000"}"#),
             Err(ReadError::ControlCharacter { part: "subject".into() })
         );
+        // The fault names the member, and must not carry on what was refused.
+        assert_eq!(
+            read(r#"{"\u001fx":"\u0000"}"#),
+            Err(ReadError::ControlCharacter { part: "\u{fffd}x".into() })
+        );
         assert_eq!(
             read(&format!("{{\"a\":[{}1]}}", "1,".repeat(100_000))),
             Err(ReadError::TooMany)

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use super::element::{Element, Leaf, Namespace};
 use super::field::{self, Choices, DocumentError};
 use super::moment;
+use super::outline::{self, Kind, Outline, Part};
 use crate::address::Address;
 use crate::chat::{Composing, ComposingState, MessageStatus, ReceivedStatus, ReportRequest};
 
@@ -48,6 +49,17 @@ pub struct ChatMessage {
 }
 
 impl ChatMessage {
+    /// What stands in the document; the form of TS Chat C.7 has the same.
+    pub const OUTLINE: Outline = Outline {
+        name: "ChatMessage",
+        root: Some((Namespace::Chat, "chatMessage")),
+        parts: &[
+            Part::new("text", Kind::Text(None)),
+            Part::new("reportRequest", Kind::OneOf(STATUSES.names)).list(0),
+            outline::RESOURCE_URL,
+        ],
+    };
+
     /// Reads the document as a client sends it (also TS Chat C.7).
     ///
     /// # Errors
@@ -69,6 +81,11 @@ impl ChatMessage {
     /// Writes the document.
     #[must_use]
     pub fn write(&self) -> Element {
+        self.clone().into_document()
+    }
+
+    /// Writes the document without a copy of the text.
+    pub(super) fn into_document(self) -> Element {
         let wanted = self.report_request;
         let requests = [
             (wanted.delivered, MessageStatus::Delivered),
@@ -79,7 +96,7 @@ impl ChatMessage {
             Element::leaf("reportRequest", Leaf::Text(status.as_str().to_owned()))
         };
         Element::root(Namespace::Chat, "chatMessage")
-            .text("text", &self.text)
+            .text("text", self.text)
             .items(requests.into_iter().filter(|(is, _)| *is).map(|(_, status)| request(status)))
             .maybe_text("resourceURL", self.resource_url.as_deref())
     }
@@ -90,6 +107,18 @@ impl ChatMessage {
 pub struct IsComposing(pub Composing);
 
 impl IsComposing {
+    /// What stands in the document.
+    pub const OUTLINE: Outline = Outline {
+        name: "IsComposing",
+        root: Some((Namespace::Chat, IS_COMPOSING)),
+        parts: &[
+            Part::new("state", Kind::OneOf(STATES.names)),
+            Part::new("lastactive", Kind::Moment).maybe(),
+            Part::new("contenttype", Kind::MediaType).maybe(),
+            Part::new("refresh", Kind::Number(1)).maybe(),
+        ],
+    };
+
     /// Reads the document; the names of RFC 3994 are taken in camel case too.
     ///
     /// # Errors
@@ -126,6 +155,16 @@ pub struct MessageDeliveryStatus {
 }
 
 impl MessageDeliveryStatus {
+    /// What stands in the document; the form of TS Chat C.8 has the same.
+    ///
+    /// The enumeration is narrower than its type: `Failed` is not for clients to say
+    /// (TS Chat 5.2.3.3), and the server repeats only what a client has said.
+    pub const OUTLINE: Outline = Outline {
+        name: "MessageDeliveryStatus",
+        root: Some((Namespace::Chat, "messageDeliveryStatus")),
+        parts: &[Part::new("status", Kind::OneOf(RECEIVED.names)), outline::address("userId")],
+    };
+
     /// Reads the document as a client sends it (also TS Chat C.8).
     ///
     /// # Errors
@@ -187,7 +226,8 @@ const IS_COMPOSING: &str = "isComposing";
 const STATES: Choices<ComposingState> =
     Choices { names: &["idle", "active"], values: &[ComposingState::Idle, ComposingState::Active] };
 
-const STATUSES: Choices<MessageStatus> = Choices {
+/// The values of TS Chat 5.2.3.3.
+pub(super) const STATUSES: Choices<MessageStatus> = Choices {
     names: &["Delivered", "Displayed", "Failed"],
     values: &[MessageStatus::Delivered, MessageStatus::Displayed, MessageStatus::Failed],
 };

@@ -10,12 +10,18 @@
 
 mod channel;
 mod element;
+mod example;
 mod field;
 mod form;
+mod group;
 mod json;
 mod message;
 mod moment;
+mod notice;
 mod notification;
+mod outline;
+mod packed;
+mod participant;
 mod reference;
 mod session;
 mod subscription;
@@ -30,9 +36,16 @@ pub use channel::{
     NotificationChannelList,
 };
 pub use element::{Element, Leaf, Namespace};
+pub use example::Speaker;
 pub use field::DocumentError;
+pub use group::GroupChatSessionInformation;
 pub use message::{ChatMessage, IsComposing, MessageBody, MessageDeliveryStatus};
-pub use notification::{NotificationList, Recipient, document};
+pub use notice::{Recipient, document};
+pub use notification::{Notification, NotificationList, Told};
+pub use outline::{Kind, Occurs, Outline, Part, Place};
+pub use participant::{
+    Extension, NewParticipants, ParticipantInformation, ParticipantList, ParticipantStatusEntry,
+};
 pub use reference::{CallbackReference, Exception, Link, RequestError, ResourceReference};
 pub use session::{ChatSessionInformation, ParticipantSessionStatus};
 pub use subscription::{ChatNotificationSubscription, ChatSubscriptionList};
@@ -187,9 +200,11 @@ fn admitted(part: &str, text: String) -> Result<String, ReadError> {
     Err(ReadError::ControlCharacter { part: shortened(part) })
 }
 
-/// Cuts a name of the body to a length that is fit for an error text.
+/// Makes a name of the body fit for an error text: it is cut, and what no document may carry is
+/// replaced.
 fn shortened(name: &str) -> String {
-    name.chars().take(64).collect()
+    let admitted = |c| if is_admitted(c) { c } else { char::REPLACEMENT_CHARACTER };
+    name.chars().take(64).map(admitted).collect()
 }
 
 #[cfg(test)]

@@ -1,23 +1,54 @@
 //! What all the RESTful network APIs share: links, references and the error document.
 
+use std::borrow::Cow;
+
 use super::Format;
 use super::element::{Element, Leaf, Namespace};
 use super::field::{self, Choices, DocumentError};
+use super::outline::{Kind, Outline, Part};
 
 /// A link to a related resource: the type `Link` of the Common schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// What kind of resource it points to (TS Chat 5.2.4).
-    pub rel: &'static str,
+    pub rel: Cow<'static, str>,
     /// Its URL.
     pub href: String,
 }
 
 impl Link {
+    /// What stands in the element.
+    pub const OUTLINE: Outline = Outline {
+        name: "Link",
+        root: None,
+        parts: &[
+            Part::new("rel", Kind::Line(field::MAX_NAME)).attribute(),
+            Part::new("href", Kind::Url).attribute(),
+        ],
+    };
+
+    /// The links of a document.
+    pub(super) const PART: Part = Part::new("link", Kind::Group(&Self::OUTLINE)).list(0);
+
+    /// Makes a link.
+    #[must_use]
+    pub fn new(rel: &'static str, href: impl Into<String>) -> Self {
+        Self { rel: rel.into(), href: href.into() }
+    }
+
+    /// Reads all links of a document.
+    pub(super) fn read_all(within: &Element) -> Result<Vec<Self>, DocumentError> {
+        let links = within.all("link").map(|link| {
+            let rel = field::attribute(link, "rel")?.into();
+            Ok(Self { rel, href: field::attribute(link, "href")? })
+        });
+        links.collect()
+    }
+
     /// Writes the link.
     #[must_use]
     pub fn write(&self) -> Element {
-        Element::group("link").attribute("rel", self.rel).attribute("href", &self.href)
+        Element::group("link").attribute("rel", self.rel.as_ref()).attribute("href", &self.href)
     }
 }
 
@@ -33,6 +64,24 @@ pub struct CallbackReference {
 }
 
 impl CallbackReference {
+    /// What stands in the element.
+    pub const OUTLINE: Outline = Outline {
+        name: "CallbackReference",
+        root: None,
+        parts: &[Self::NOTIFY_URL, Self::CALLBACK_DATA, Self::NOTIFICATION_FORMAT],
+    };
+
+    /// The notification URL.
+    pub(super) const NOTIFY_URL: Part = Part::new("notifyURL", Kind::Url);
+
+    /// What comes back in each notification.
+    pub(super) const CALLBACK_DATA: Part =
+        Part::new("callbackData", Kind::Text(Some(field::MAX_CALLBACK_DATA))).maybe();
+
+    /// The format of the notifications.
+    pub(super) const NOTIFICATION_FORMAT: Part =
+        Part::new("notificationFormat", Kind::OneOf(FORMATS.names)).maybe();
+
     /// Reads the element itself, or the fields of a form that stand for it (TS Chat C.1).
     ///
     /// # Errors
@@ -69,6 +118,13 @@ pub struct ResourceReference {
 }
 
 impl ResourceReference {
+    /// What stands in the document.
+    pub const OUTLINE: Outline = Outline {
+        name: "ResourceReference",
+        root: Some((Namespace::Common, "resourceReference")),
+        parts: &[Part::new("resourceURL", Kind::Url)],
+    };
+
     /// Reads the document.
     ///
     /// # Errors
@@ -101,6 +157,17 @@ pub struct RequestError {
     pub variables: Vec<String>,
 }
 
+const SERVICE_EXCEPTION: Outline =
+    Outline { name: "ServiceException", root: None, parts: EXCEPTION };
+
+const POLICY_EXCEPTION: Outline = Outline { name: "PolicyException", root: None, parts: EXCEPTION };
+
+const EXCEPTION: &[Part] = &[
+    Part::new("messageId", Kind::Text(None)),
+    Part::new("text", Kind::Text(None)),
+    Part::new("variables", Kind::Text(None)).list(0),
+];
+
 /// The two kinds of a [`RequestError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exception {
@@ -111,6 +178,30 @@ pub enum Exception {
 }
 
 impl RequestError {
+    /// What stands in the document.
+    pub const OUTLINE: Outline = Outline {
+        name: "RequestError",
+        root: Some((Namespace::Common, "requestError")),
+        parts: &[
+            Link::PART,
+            Part::new("serviceException", Kind::Group(&SERVICE_EXCEPTION)).either(),
+            Part::new("policyException", Kind::Group(&POLICY_EXCEPTION)).either(),
+        ],
+    };
+
+    /// What stands in the error as RFC 9457 has it; JSON only.
+    pub const PROBLEM: Outline = Outline {
+        name: "Problem",
+        root: None,
+        parts: &[
+            Part::new("type", Kind::Text(None)),
+            Part::new("title", Kind::Text(None)),
+            Part::new("status", Kind::Number(400)),
+            Part::new("detail", Kind::Text(None)),
+            Part::new("code", Kind::Text(None)),
+        ],
+    };
+
     /// Makes a `serviceException`.
     #[must_use]
     pub fn service(id: &'static str, text: impl Into<String>, variables: Vec<String>) -> Self {
@@ -229,7 +320,7 @@ mod tests {
 
     #[test]
     fn variables_are_a_list_even_when_there_are_none() {
-        let link = Link { rel: "help", href: "http://example.com/".into() };
+        let link = Link::new("help", "http://example.com/");
         let error = RequestError::policy("POL0001", "No", Vec::new()).with_link(link);
         assert_eq!(
             String::from_utf8(error.write().render(Format::Json)).unwrap(),

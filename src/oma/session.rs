@@ -2,9 +2,10 @@
 
 use super::element::{Element, Namespace};
 use super::field::{self, Choices, DocumentError};
+use super::outline::{self, Kind, Outline, Part};
 use crate::address::Address;
 use crate::chat::{Command, Invitation, ParticipantStatus, Party, SessionInfo};
-use crate::ids::SessionId;
+use crate::ids::{ParticipantId, SessionId};
 
 /// A 1-1 session: the root `chatSessionInformation` (TS Chat 5.2.2.13).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,22 @@ pub struct ChatSessionInformation {
 }
 
 impl ChatSessionInformation {
+    /// What stands in the document; the form of TS Chat C.2 has the same.
+    pub const OUTLINE: Outline = Outline {
+        name: "ChatSessionInformation",
+        root: Some((Namespace::Chat, "chatSessionInformation")),
+        parts: &[
+            outline::SUBJECT,
+            outline::address("originatorAddress"),
+            outline::name("originatorName"),
+            outline::address("tParticipantAddress"),
+            outline::name("tParticipantName"),
+            Part::new("status", Kind::OneOf(STATUSES.names)).maybe().by_server(),
+            outline::CLIENT_CORRELATOR,
+            outline::RESOURCE_URL,
+        ],
+    };
+
     /// Shows a session.
     #[must_use]
     pub fn of(info: SessionInfo, resource_url: String) -> Self {
@@ -96,6 +113,20 @@ pub struct ParticipantSessionStatus {
 }
 
 impl ParticipantSessionStatus {
+    /// What stands in the document.
+    pub const OUTLINE: Outline = Outline {
+        name: "ParticipantSessionStatus",
+        root: Some((Namespace::Chat, "participantSessionStatus")),
+        parts: &[Part::new("status", Kind::OneOf(STATUSES.names))],
+    };
+
+    /// What stands in a request, as a document or as the form of TS Chat C.3.
+    pub const REQUEST: Outline = Outline {
+        name: "ParticipantSessionStatusRequest",
+        parts: &[Part::new("status", Kind::OneOf(ANSWERS.names))],
+        ..Self::OUTLINE
+    };
+
     /// Reads the document as a client sends it to accept or decline (also TS Chat C.3).
     ///
     /// # Errors
@@ -113,6 +144,20 @@ impl ParticipantSessionStatus {
             .text("status", self.status.as_str())
     }
 
+    /// Makes it the order that it stands for in the name of a participant of a group.
+    ///
+    /// # Errors
+    /// `Invited` is the server's to say.
+    pub fn command_for(&self, participant: ParticipantId) -> Result<Command, DocumentError> {
+        match self.status {
+            ParticipantStatus::Connected => Ok(Command::AcceptAs(participant)),
+            ParticipantStatus::Disconnected => Ok(Command::DeclineAs(participant)),
+            ParticipantStatus::Invited => {
+                Err(DocumentError::NotAllowed { part: "status", allowed: ANSWERS.names })
+            }
+        }
+    }
+
     /// Makes it the order that it stands for.
     ///
     /// # Errors
@@ -127,6 +172,16 @@ impl ParticipantSessionStatus {
         }
     }
 }
+
+/// The values of TS Chat 5.2.3.1.
+pub(super) const STATUSES: Choices<ParticipantStatus> = Choices {
+    names: &["Invited", "Connected", "Disconnected"],
+    values: &[
+        ParticipantStatus::Invited,
+        ParticipantStatus::Connected,
+        ParticipantStatus::Disconnected,
+    ],
+};
 
 /// What a client may say of itself.
 const ANSWERS: Choices<ParticipantStatus> = Choices {

@@ -2,6 +2,7 @@
 
 use super::element::{Element, Namespace};
 use super::field::{self, DocumentError};
+use super::outline::{self, Kind, Outline, Part};
 use super::reference::CallbackReference;
 
 /// A subscription to notifications: the root `chatNotificationSubscription` (TS Chat 5.2.2.2).
@@ -18,6 +19,31 @@ pub struct ChatNotificationSubscription {
 }
 
 impl ChatNotificationSubscription {
+    /// What stands in the document.
+    pub const OUTLINE: Outline = Outline {
+        name: "ChatNotificationSubscription",
+        root: Some((Namespace::Chat, "chatNotificationSubscription")),
+        parts: &[
+            Part::new("callbackReference", Kind::Group(&CallbackReference::OUTLINE)),
+            outline::CLIENT_CORRELATOR,
+            DURATION,
+            outline::RESOURCE_URL,
+        ],
+    };
+
+    /// What stands in the form (TS Chat C.1).
+    pub const FORM: Outline = Outline {
+        name: "ChatNotificationSubscriptionForm",
+        root: None,
+        parts: &[
+            CallbackReference::NOTIFY_URL,
+            CallbackReference::CALLBACK_DATA,
+            CallbackReference::NOTIFICATION_FORMAT,
+            outline::CLIENT_CORRELATOR,
+            DURATION,
+        ],
+    };
+
     /// Reads the document as a client sends it (also TS Chat C.1, where the fields of the callback
     /// reference stand flat).
     ///
@@ -59,6 +85,20 @@ pub struct ChatSubscriptionList {
 }
 
 impl ChatSubscriptionList {
+    /// What stands in the document.
+    pub const OUTLINE: Outline = Outline {
+        name: "ChatSubscriptionList",
+        root: Some((Namespace::Chat, "chatSubscriptionList")),
+        parts: &[
+            Part::new(
+                "chatNotificationSubscription",
+                Kind::Group(&ChatNotificationSubscription::OUTLINE),
+            )
+            .list(0),
+            outline::RESOURCE_URL,
+        ],
+    };
+
     /// Reads the document.
     ///
     /// # Errors
@@ -81,6 +121,9 @@ impl ChatSubscriptionList {
             .maybe_text("resourceURL", self.resource_url.as_deref())
     }
 }
+
+/// For how many seconds a subscription holds; ours, the draft has nothing like it.
+const DURATION: Part = Part::new("duration", Kind::Number(0)).maybe();
 
 #[cfg(test)]
 mod tests {

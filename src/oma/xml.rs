@@ -9,8 +9,8 @@ use quick_xml::reader::NsReader;
 use super::element::{Content, Element, Leaf, Shape};
 use super::{MAX_DEPTH, MAX_NODES, ReadError, admitted, is_admitted, shortened};
 
-/// Reads an XML text. Any prefix will do; elements of a namespace other than the root's are passed
-/// over.
+/// Reads an XML text. Any prefix will do; elements of a namespace that is neither the root's nor one
+/// of these APIs are passed over.
 pub(super) fn read(text: &str) -> Result<Element, ReadError> {
     let mut reader = NsReader::from_str(text);
     let mut builder = Builder::default();
@@ -72,7 +72,8 @@ impl Builder {
             self.root_namespace = accepted_namespace(namespace)?;
             false
         } else {
-            namespace.is_some() && namespace != self.root_namespace.as_deref()
+            namespace.is_some_and(|name| !name.starts_with(FAMILY))
+                && namespace != self.root_namespace.as_deref()
         };
         let attributes = self.attributes(start)?;
         self.open.push(Open {

@@ -3,8 +3,6 @@
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::base64;
-
 /// The largest number of header fields in a block.
 pub(super) const MAX_HEADERS: usize = 64;
 /// The largest block of header fields, in bytes.
@@ -291,7 +289,7 @@ fn field(line: &str) -> Result<Field, MimeError> {
 fn decode(encoding: &str, body: Bytes) -> Result<Bytes, MimeError> {
     match encoding.to_ascii_lowercase().as_str() {
         "7bit" | "8bit" | "binary" | "" => Ok(body),
-        "base64" => base64::decode(&body).map(Bytes::from).ok_or(MimeError::BadEncoding),
+        "base64" => super::base64::decode(&body).map(Bytes::from).ok_or(MimeError::BadEncoding),
         "quoted-printable" => {
             quoted_printable(&body).map(Bytes::from).ok_or(MimeError::BadEncoding)
         }

@@ -1,7 +1,7 @@
-//! A small, bounded tree of an XML body: what IMDN and isComposing have in common.
+//! A small, bounded tree of an XML body: what the documents of chats have in common.
 
 use quick_xml::NsReader;
-use quick_xml::escape::resolve_xml_entity;
+use quick_xml::escape::{resolve_xml_entity, unescape};
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use thiserror::Error;
@@ -10,8 +10,10 @@ use thiserror::Error;
 const MAX_BYTES: usize = 64 * 1024;
 /// The deepest nesting that is read.
 const MAX_DEPTH: usize = 64;
-/// The largest number of elements that is read.
+/// The largest number of elements that is read, but of lists.
 const MAX_ELEMENTS: usize = 1024;
+/// The largest number of elements of a document that lists people.
+const MAX_LISTED: usize = 8192;
 /// The largest number of attributes of an element.
 const MAX_ATTRIBUTES: usize = 64;
 
@@ -27,8 +29,8 @@ pub enum XmlError {
     /// Deeper than 64 elements.
     #[error("the document nests deeper than {MAX_DEPTH} elements")]
     TooDeep,
-    /// More than 1,024 elements.
-    #[error("the document has more than {MAX_ELEMENTS} elements")]
+    /// More than 1,024 elements, or 8,192 where people are listed.
+    #[error("the document has too many elements")]
     TooManyElements,
     /// More than 64 attributes on an element.
     #[error("an element has more than {MAX_ATTRIBUTES} attributes")]
@@ -44,7 +46,7 @@ pub enum XmlError {
     NotWellFormed,
 }
 
-/// An element: its text and its children, attributes left out.
+/// An element: its attributes, its text and its children.
 #[derive(Debug, Default)]
 pub(super) struct Element {
     /// The name without its prefix.
@@ -53,12 +55,23 @@ pub(super) struct Element {
     namespace: Option<String>,
     /// The text directly within the element.
     text: String,
+    /// The attributes, their names without prefix; declarations of namespaces are left out.
+    attributes: Vec<(String, String)>,
     children: Vec<Self>,
 }
 
 impl Element {
     /// Reads a document and gives its root.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, XmlError> {
+        Self::read_within(bytes, MAX_ELEMENTS)
+    }
+
+    /// Reads a document that lists people, of which there may be many.
+    pub(super) fn read_list(bytes: &[u8]) -> Result<Self, XmlError> {
+        Self::read_within(bytes, MAX_LISTED)
+    }
+
+    fn read_within(bytes: &[u8], max_elements: usize) -> Result<Self, XmlError> {
         if bytes.len() > MAX_BYTES {
             return Err(XmlError::TooLong);
         }
@@ -67,7 +80,13 @@ impl Element {
         if text.contains('\0') {
             return Err(XmlError::NotWellFormed);
         }
-        Builder::default().read(text)
+        Builder { max_elements, ..Builder::default() }.read(text)
+    }
+
+    /// Gives the value of an attribute, whatever its namespace; trimmed.
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        let found = self.attributes.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.trim())
     }
 
     /// Tells whether the element is of a vocabulary: in its namespace, or in none at all.
@@ -98,6 +117,7 @@ struct Builder {
     open: Vec<Element>,
     root: Option<Element>,
     elements: usize,
+    max_elements: usize,
 }
 
 impl Builder {
@@ -135,23 +155,19 @@ impl Builder {
         if self.open.len() == MAX_DEPTH {
             return Err(XmlError::TooDeep);
         }
-        if self.elements > MAX_ELEMENTS {
+        if self.elements > self.max_elements {
             return Err(XmlError::TooManyElements);
         }
-        let mut attributes = start.attributes();
-        let well_formed = attributes.by_ref().take(MAX_ATTRIBUTES).all(|one| one.is_ok());
-        if !well_formed || (self.open.is_empty() && self.root.is_some()) {
+        if self.open.is_empty() && self.root.is_some() {
             return Err(XmlError::NotWellFormed);
         }
-        if attributes.next().is_some() {
-            return Err(XmlError::TooManyAttributes);
-        }
+        let attributes = attributes_of(start)?;
         let namespace = match namespace {
             ResolveResult::Bound(namespace) => Some(namespace.0.to_owned()),
             ResolveResult::Unbound | ResolveResult::Unknown(_) => None,
         };
         let name = start.local_name().as_ref().to_owned();
-        self.open.push(Element { name, namespace, ..Element::default() });
+        self.open.push(Element { name, namespace, attributes, ..Element::default() });
         Ok(())
     }
 
@@ -177,6 +193,27 @@ impl Builder {
     }
 }
 
+/// Reads the attributes of an element.
+fn attributes_of(start: &BytesStart<'_>) -> Result<Vec<(String, String)>, XmlError> {
+    let mut attributes = Vec::new();
+    for (at, one) in start.attributes().enumerate() {
+        let one = one.map_err(|_| XmlError::NotWellFormed)?;
+        if at == MAX_ATTRIBUTES {
+            return Err(XmlError::TooManyAttributes);
+        }
+        let key = one.key.as_ref();
+        if key == "xmlns" || key.starts_with("xmlns:") {
+            continue;
+        }
+        let value = unescape(&one.value).map_err(|_| XmlError::UnknownEntity)?;
+        if !value.chars().all(is_xml_char) {
+            return Err(XmlError::NotWellFormed);
+        }
+        attributes.push((one.key.local_name().as_ref().to_owned(), value.into_owned()));
+    }
+    Ok(attributes)
+}
+
 fn resolve(reference: &BytesRef<'_>) -> Result<String, XmlError> {
     if reference.is_char_ref() {
         let c = reference.resolve_char_ref().ok().flatten().ok_or(XmlError::UnknownEntity)?;
@@ -187,11 +224,27 @@ fn resolve(reference: &BytesRef<'_>) -> Result<String, XmlError> {
 
 /// Writes an element that holds text; what XML cannot hold becomes a space.
 pub(super) fn write_text(out: &mut String, name: &str, text: &str) {
-    let legal: String = text.chars().map(|c| if is_xml_char(c) { c } else { ' ' }).collect();
-    let escaped = quick_xml::escape::escape(legal);
-    for part in ["<", name, ">", &escaped, "</", name, ">\r\n"] {
+    write_leaf(out, name, text);
+    out.push_str("\r\n");
+}
+
+/// Writes an element that holds text, with nothing behind it.
+pub(super) fn write_leaf(out: &mut String, name: &str, text: &str) {
+    for part in ["<", name, ">", &escaped(text), "</", name, ">"] {
         out.push_str(part);
     }
+}
+
+/// Writes an attribute, with a space before it.
+pub(super) fn write_attribute(out: &mut String, name: &str, value: &str) {
+    for part in [" ", name, "=\"", &escaped(value), "\""] {
+        out.push_str(part);
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let legal: String = text.chars().map(|c| if is_xml_char(c) { c } else { ' ' }).collect();
+    quick_xml::escape::escape(legal).into_owned()
 }
 
 /// The `Char` production of XML 1.0.

@@ -13,6 +13,7 @@ use actix_web::{HttpMessage, HttpResponse, ResponseError};
 use thiserror::Error;
 
 use super::body::{self, Negotiated};
+use super::intake::Refused;
 use crate::chat::Refusal;
 use crate::oma::{DocumentError, Format, ReadError, RequestError};
 
@@ -47,6 +48,12 @@ pub enum Fault {
         /// The challenge for `WWW-Authenticate` (RFC 9110 section 11.6.1).
         challenge: String,
     },
+    /// The credentials are good, but not for this API.
+    #[error("the credential is not for this API")]
+    InsufficientScope {
+        /// The challenge that names the scope (RFC 6750 section 3.1).
+        challenge: String,
+    },
     /// A rule forbids it.
     #[error("forbidden: {reason}")]
     Forbidden {
@@ -68,7 +75,7 @@ pub enum Fault {
     #[error("the methods here are {allow}")]
     MethodNotAllowed {
         /// The methods that it has, for `Allow`.
-        allow: &'static str,
+        allow: String,
     },
     /// The client accepts none of our formats.
     #[error("responses are in application/xml or application/json")]
@@ -94,6 +101,12 @@ pub enum Fault {
     /// The headers are too large.
     #[error("the headers are too large")]
     HeadersTooLarge,
+    /// The request-target is too long.
+    #[error("the request-target is too long")]
+    UriTooLong,
+    /// The request did not come in time.
+    #[error("the request did not arrive in time")]
+    TooSlow,
     /// The client has used up what it may use.
     #[error("too many requests: {what}")]
     TooManyRequests {
@@ -147,13 +160,17 @@ impl Fault {
             | Self::Invalid { .. }
             | Self::NotAllowed { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
-            Self::Forbidden { .. } | Self::TooManyAddresses { .. } => StatusCode::FORBIDDEN,
+            Self::Forbidden { .. }
+            | Self::InsufficientScope { .. }
+            | Self::TooManyAddresses { .. } => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Conflict { .. } | Self::CorrelatorReused { .. } => StatusCode::CONFLICT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -174,7 +191,10 @@ impl Fault {
             Self::TooLarge => invalid("body", self),
             Self::UnsupportedMediaType => invalid("Content-Type", self),
             Self::HeadersTooLarge => invalid("headers", self),
+            Self::UriTooLong => invalid("Request-URI", self),
+            Self::TooSlow => invalid("request", self),
             Self::Unauthorized { .. } => service(SVC2003, &[]),
+            Self::InsufficientScope { .. } => policy(POL0001, &[&self.to_string()]),
             Self::Forbidden { reason } => policy(POL0001, &[reason]),
             Self::TooManyAddresses { part, limit } => policy(POL0003, &[part, &limit.to_string()]),
             Self::NotFound => service(SVC0004, &["Request-URI"]),
@@ -210,8 +230,10 @@ impl Fault {
     /// Gives the header that belongs to the status.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         let (name, value) = match self {
-            Self::MethodNotAllowed { allow } => (header::ALLOW, (*allow).to_owned()),
-            Self::Unauthorized { challenge } => (header::WWW_AUTHENTICATE, challenge.clone()),
+            Self::MethodNotAllowed { allow } => (header::ALLOW, allow.clone()),
+            Self::Unauthorized { challenge } | Self::InsufficientScope { challenge } => {
+                (header::WWW_AUTHENTICATE, challenge.clone())
+            }
             // RFC 9110 section 15.5.16.
             Self::UnsupportedMediaType => (header::ACCEPT, body::READABLE.to_owned()),
             Self::TooManyRequests { retry_after, .. } | Self::Unavailable { retry_after, .. } => {
@@ -229,6 +251,8 @@ impl Fault {
             | Self::CorrelatorReused { .. }
             | Self::TooLarge
             | Self::HeadersTooLarge
+            | Self::UriTooLong
+            | Self::TooSlow
             | Self::Internal { .. } => return None,
         };
         Some((name, HeaderValue::from_str(&value).ok()?))
@@ -266,13 +290,30 @@ impl ResponseError for Fault {
     }
 }
 
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Malformed => {
+                let right = "it must be one well-formed request of HTTP/1.1".to_owned();
+                Self::Invalid { part: "request", right }
+            }
+            Refused::Slow => Self::TooSlow,
+            Refused::LongUri => Self::UriTooLong,
+            Refused::LargeHead => Self::HeadersTooLarge,
+        }
+    }
+}
+
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         let text = refusal.to_string();
         match refusal {
-            Refusal::NoSession | Refusal::NoUser | Refusal::NoMessage => Self::NotFound,
-            Refusal::WrongState { .. } => Self::Conflict { state: text },
-            Refusal::WrongRole { .. } => Self::Forbidden { reason: text },
+            Refusal::NoSession | Refusal::NoUser | Refusal::NoMessage | Refusal::NoParticipant => {
+                Self::NotFound
+            }
+            Refusal::WrongState { .. } | Refusal::NotNow { .. } => Self::Conflict { state: text },
+            Refusal::WrongRole { .. } | Refusal::Denied { .. } => Self::Forbidden { reason: text },
+            Refusal::TooMany { limit } => Self::TooManyAddresses { part: "participant", limit },
             Refusal::Full { retry_after, .. } | Refusal::Unavailable { retry_after, .. } => {
                 Self::Unavailable { why: text, retry_after }
             }
@@ -446,6 +487,15 @@ mod tests {
             ),
             (busy(soon), 429, "POL3002", vec!["polls"], Some(("retry-after", "2"))),
             (Fault::HeadersTooLarge, 431, "SVC0002", vec!["headers"], None),
+            (Fault::UriTooLong, 414, "SVC0002", vec!["Request-URI"], None),
+            (Fault::TooSlow, 408, "SVC0002", vec!["request"], None),
+            (
+                Fault::InsufficientScope { challenge: "Bearer".into() },
+                403,
+                "POL0001",
+                vec!["the credential is not for this API"],
+                Some(("www-authenticate", "Bearer")),
+            ),
             (Fault::Internal { code: "7".into() }, 500, "SVC0001", vec!["7"], None),
             (draining(), 503, "SVC2001", vec!["draining"], Some(("retry-after", "1"))),
         ];
@@ -571,7 +621,7 @@ mod tests {
     }
 
     fn method() -> Fault {
-        Fault::MethodNotAllowed { allow: "GET, POST" }
+        Fault::MethodNotAllowed { allow: "GET, POST".into() }
     }
 
     fn reused(correlator: &str) -> Fault {

@@ -6,14 +6,25 @@
 mod answer;
 pub mod body;
 mod channels;
+mod docs;
+mod door;
+mod doorway;
+mod extend;
 pub mod fault;
+mod group_sessions;
+mod health;
+mod intake;
 mod message_status;
 mod messages;
 mod notify_url;
 mod observe;
+mod openapi;
+mod participant_status;
+mod participants;
 mod path;
 mod posted;
 mod repeat;
+mod resource;
 mod routes;
 mod session_status;
 mod sessions;
@@ -27,13 +38,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
+use tokio::sync::Semaphore;
 
 use crate::ids::Random;
-use crate::store::{Channels, Correlators, Sessions, Subscriptions};
+use crate::store::durable::{Change, Created, StoreError};
+use crate::store::{Channels, Correlators, Keeper, Sessions, Subscriptions};
 
+pub use door::{Door, DoorSettings};
+pub use doorway::{Doorway, Patience};
 pub use fault::Fault;
+pub use health::{Readiness, Reason};
+pub use intake::{HeadLimits, Refused};
 pub use notify_url::{AnyCallback, CallbackDenied, CallbackPolicy, NotifyUrl, NotifyUrlError};
-pub use repeat::Created;
 pub use routes::configure;
 
 /// What all resources share: the directories behind them and how they are set.
@@ -46,10 +62,18 @@ pub struct Face {
     pub channels: Arc<Channels>,
     /// What was answered to requests that may be repeated.
     pub correlators: Arc<Correlators<Created>>,
+    /// Where resources are kept over a restart.
+    pub keeper: Keeper,
     /// Which callback URLs may be named.
     pub callback_policy: Arc<dyn CallbackPolicy>,
     /// The source of new identifiers.
     pub random: Mutex<Random>,
+    /// Who may come in.
+    pub door: Door,
+    /// Whether this process is of use.
+    pub readiness: Readiness,
+    /// The long polls that may still be held.
+    pub polls: Semaphore,
     /// How the face is set.
     pub settings: Settings,
 }
@@ -58,6 +82,30 @@ impl Face {
     /// Finds what [`configure`] has given to every request.
     fn of(request: &HttpRequest) -> Result<&web::Data<Self>, Fault> {
         request.app_data().ok_or_else(|| Fault::internal("the face was not wired"))
+    }
+
+    /// Waits until changes are durable, so that they can be told.
+    async fn keep(&self, changes: Vec<Change>) -> Result<(), Fault> {
+        self.keeper.keep(changes).await.map_err(|error| self.unkept(&error))
+    }
+
+    /// Refuses what would have to be kept while nothing can be.
+    fn demand_store(&self) -> Result<(), Fault> {
+        match self.keeper.health().fault() {
+            None => Ok(()),
+            Some(why) => Err(self.unkept(&StoreError::Unwritable(why))),
+        }
+    }
+
+    fn unkept(&self, error: &StoreError) -> Fault {
+        tracing::warn!(%error, "a request was not kept");
+        let why = match error {
+            StoreError::Full | StoreError::Slow => "the store is too slow",
+            StoreError::Unusable { .. } | StoreError::Unwritable(_) | StoreError::Closed => {
+                "the store cannot be written"
+            }
+        };
+        Fault::Unavailable { why: why.to_owned(), retry_after: self.settings.retry_after }
     }
 
     /// Draws the text of a new identifier.
@@ -77,6 +125,12 @@ impl fmt::Debug for Face {
 pub struct Settings {
     /// `{serverRoot}` with scheme and base path, for emitted URLs; `None` takes the request's host.
     pub server_root: Option<String>,
+    /// Whether clients come over TLS.
+    pub secure: bool,
+    /// The host and port of this server, for clients that name none (HTTP/1.0).
+    pub host: String,
+    /// The scheme of the credentials that callers are asked for (RFC 9110 section 11.1), if any.
+    pub scheme: Option<&'static str>,
     /// The path in front of `/{apiVersion}`, empty or like `/exampleAPI`.
     pub base_path: String,
     /// The longest body that is read, in bytes.
@@ -87,6 +141,8 @@ pub struct Settings {
     pub max_text: usize,
     /// The longest life time of a subscription that is granted, in seconds; `None` is no limit.
     pub max_duration: Option<u32>,
+    /// How many sessions a user may have.
+    pub sessions_per_user: usize,
     /// When a client that met a limit should try again.
     pub retry_after: Duration,
     /// What a create answers with.
@@ -107,11 +163,15 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             server_root: None,
+            secure: false,
+            host: "localhost".to_owned(),
+            scheme: None,
             base_path: String::new(),
             max_body: 256 * 1024,
             body_wait: Duration::from_secs(30),
             max_text: 64 * 1024,
             max_duration: None,
+            sessions_per_user: 1000,
             retry_after: Duration::from_secs(2),
             created: CreatedBody::Copy,
         }

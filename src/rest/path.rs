@@ -11,7 +11,8 @@ use percent_encoding::percent_decode_str;
 use super::Face;
 use super::fault::Fault;
 use crate::address::Address;
-use crate::ids::{MessageId, SessionId, SubscriptionId};
+use crate::chat::SessionKind;
+use crate::ids::{MessageId, ParticipantId, SessionId, SubscriptionId};
 
 /// The version of the API that its URLs name (TS Chat 5.1).
 pub(super) const API_VERSION: &str = "1";
@@ -46,6 +47,8 @@ pub(super) struct SubscriptionPath {
 pub(super) struct SessionPath {
     /// Whose.
     pub(super) of: UserPath,
+    /// Which kind of session.
+    pub(super) kind: SessionKind,
     /// `{sessionId}`.
     pub(super) id: SessionId,
 }
@@ -53,8 +56,30 @@ pub(super) struct SessionPath {
 impl SessionPath {
     /// Gives the URL of the session.
     pub(super) fn url(&self) -> String {
-        format!("{}/sessions/{}", self.of.base(), self.id)
+        format!("{}/{}/{}", self.of.base(), self.collection(), self.id)
     }
+
+    /// Names the collection that the session stands in.
+    pub(super) fn collection(&self) -> &'static str {
+        match self.kind {
+            SessionKind::Pair => "sessions",
+            SessionKind::Group => "groupSessions",
+        }
+    }
+
+    /// Names the session to the directory.
+    pub(super) fn session(&self) -> (SessionKind, &SessionId) {
+        (self.kind, &self.id)
+    }
+}
+
+/// A participant of a group session.
+#[derive(Debug)]
+pub(super) struct ParticipantPath {
+    /// In which session.
+    pub(super) session: SessionPath,
+    /// `{participantId}`.
+    pub(super) id: ParticipantId,
 }
 
 /// A message of a session.
@@ -83,9 +108,11 @@ extract!(UserPath, request => user_path(request));
 extract!(SubscriptionPath, request => subscription_path(request));
 extract!(SessionPath, request => session_path(request));
 extract!(MessagePath, request => message_path(request));
+extract!(ParticipantPath, request => participant_path(request));
 
 fn user_path(request: &HttpRequest) -> Result<UserPath, Fault> {
-    let user = parse_user(request.match_info().get("userId").unwrap_or_default())?;
+    let named = parse_user(request.match_info().get("userId").unwrap_or_default())?;
+    let user = Face::of(request)?.door.user(request, named)?;
     let server_root = server_root(request)?;
     Ok(UserPath { user, server_root })
 }
@@ -97,7 +124,18 @@ fn subscription_path(request: &HttpRequest) -> Result<SubscriptionPath, Fault> {
 
 fn session_path(request: &HttpRequest) -> Result<SessionPath, Fault> {
     let id = SessionId::new(variable(request, "sessionId")?);
-    Ok(SessionPath { of: user_path(request)?, id })
+    // The path as it is routed, in which no user can stand for a collection.
+    let pattern = request.match_pattern().unwrap_or_default();
+    let kind = match pattern.contains("/groupSessions/") {
+        true => SessionKind::Group,
+        false => SessionKind::Pair,
+    };
+    Ok(SessionPath { of: user_path(request)?, kind, id })
+}
+
+fn participant_path(request: &HttpRequest) -> Result<ParticipantPath, Fault> {
+    let id = ParticipantId::new(variable(request, "participantId")?);
+    Ok(ParticipantPath { session: session_path(request)?, id })
 }
 
 fn message_path(request: &HttpRequest) -> Result<MessagePath, Fault> {
@@ -149,17 +187,18 @@ pub(super) fn server_root(request: &HttpRequest) -> Result<String, Fault> {
     if let Some(root) = &settings.server_root {
         return Ok(root.trim_end_matches('/').to_owned());
     }
-    let scheme = if request.app_config().secure() { "https" } else { "http" };
-    Ok(format!("{scheme}://{}{}", host(request)?, settings.base()))
+    let scheme = if settings.secure { "https" } else { "http" };
+    Ok(format!("{scheme}://{}{}", host(request, &settings.host)?, settings.base()))
 }
 
-/// Reads the host and port that the request is meant for (RFC 9112 section 3.2).
-fn host(request: &HttpRequest) -> Result<&str, Fault> {
+/// Reads the host and port that the request is meant for (RFC 9112 section 3.2); `own` is meant by
+/// clients that need not say so.
+fn host<'a>(request: &'a HttpRequest, own: &'a str) -> Result<&'a str, Fault> {
     let bad = || Fault::Invalid { part: "Host", right: "it must be a host and a port".into() };
     let authority = match (request.uri().authority(), request.headers().get(HOST)) {
         (Some(authority), _) => authority.as_str(),
         (None, Some(header)) => header.to_str().map_err(|_| bad())?,
-        (None, None) => request.app_config().host(),
+        (None, None) => own,
     };
     let is_host =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
@@ -225,7 +264,7 @@ mod tests {
     fn the_host_is_where_the_client_has_sent_the_request_unless_it_lies() {
         let host = |name: &str| {
             let request = TestRequest::default().insert_header((HOST, name)).to_http_request();
-            host(&request).map(str::to_owned).ok()
+            host(&request, "own").map(str::to_owned).ok()
         };
         assert_eq!(host("example.com:8080").as_deref(), Some("example.com:8080"));
         assert_eq!(host("[2001:db8::1]").as_deref(), Some("[2001:db8::1]"));
@@ -233,6 +272,8 @@ mod tests {
             assert_eq!(host(name), None, "{name}");
         }
         let absolute = TestRequest::with_uri("http://example.com/1").insert_header((HOST, "other"));
-        assert_eq!(super::host(&absolute.to_http_request()).ok(), Some("example.com"));
+        assert_eq!(super::host(&absolute.to_http_request(), "own").ok(), Some("example.com"));
+        let silent = TestRequest::default().to_http_request();
+        assert_eq!(super::host(&silent, "own").ok(), Some("own"));
     }
 }

@@ -29,6 +29,9 @@ pub struct MessageMedia {
     /// The fingerprints of which the certificate has to have one (RFC 8122 section 5); those of the
     /// media count, or else those of the session.
     pub fingerprints: Vec<Fingerprint>,
+    /// What a chat room, or a participant that knows of them, can do: `nickname`,
+    /// `private-messages` (RFC 7701 section 8); absent where nothing is said of chat rooms.
+    pub chatroom: Option<Vec<String>>,
 }
 
 /// The transport of an MSRP media line (RFC 4975 section 8.1).
@@ -112,6 +115,7 @@ impl MessageMedia {
             max_size: line.attribute("max-size").and_then(|size| size.trim().parse().ok()),
             cema: line.attribute("msrp-cema").is_some(),
             fingerprints: fingerprints(line, sdp),
+            chatroom: line.attribute("chatroom").map(|tokens| words(Some(tokens))),
             path,
         }
     }
@@ -120,6 +124,13 @@ impl MessageMedia {
     #[must_use]
     pub fn accepts(&self, content_type: &str) -> bool {
         accepted_by(&self.accept_types, content_type)
+    }
+
+    /// Tells whether the describing end says that it can do this in a chat room (RFC 7701 section
+    /// 8).
+    #[must_use]
+    pub fn can_in_chatrooms(&self, token: &str) -> bool {
+        self.chatroom.iter().flatten().any(|known| known.eq_ignore_ascii_case(token))
     }
 
     /// Tells whether a message of this type may be sent inside a container.

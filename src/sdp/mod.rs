@@ -458,6 +458,7 @@ mod tests {
                 max_size: None,
                 cema: false,
                 fingerprints: Vec::new(),
+                chatroom: None,
             },
         }
     }
@@ -494,6 +495,7 @@ mod tests {
                     max_size,
                     cema,
                     fingerprints: tls.then(|| Fingerprint::of(b"x")).into_iter().collect(),
+                    chatroom: cema.then(|| vec!["nickname".to_owned()]),
                 };
                 Local { session_id, version, host: host.to_owned(), media }
             })

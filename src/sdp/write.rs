@@ -68,6 +68,11 @@ fn message(out: &mut String, media: &MessageMedia) {
     if let Some(setup) = media.setup {
         line(out, "a=setup:", &[setup.as_str()]);
     }
+    match media.chatroom.as_deref() {
+        Some([]) => line(out, "a=chatroom", &[]),
+        Some(tokens) => list(out, "a=chatroom:", tokens),
+        None => {}
+    }
     line(out, "a=", &[media.direction.as_str()]);
     if let Some(max_size) = media.max_size {
         line(out, "a=max-size:", &[&max_size.to_string()]);

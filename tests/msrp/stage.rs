@@ -106,6 +106,7 @@ impl End {
         while let Some(output) = self.session.poll() {
             match output {
                 Output::Write(bytes) => self.written.push(bytes),
+                Output::WriteParts(parts) => self.written.push(parts.concat().into()),
                 Output::Event(event) => self.told.push(event),
                 Output::Close => self.is_open = false,
                 Output::Connect { .. } => {}

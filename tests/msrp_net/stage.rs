@@ -217,6 +217,7 @@ impl Sitter {
                     self.link.connect(Reach { host, port, secure, fingerprints });
                 }
                 Output::Write(bytes) => self.link.write(bytes),
+                Output::WriteParts(parts) => self.link.write(parts.concat().into()),
                 Output::Close => self.link.close_when_flushed(),
                 Output::Event(event) => {
                     let _gone = self.told.send(event);

@@ -133,7 +133,7 @@ fn read_xml(body: &str) -> Node {
                 open.last_mut().unwrap().text.push(character);
             }
             Event::Eof => break,
-            Event::Decl(_) => {}
+            Event::Decl(_) | Event::Comment(_) => {}
             other => panic!("unexpected {other:?} in {body}"),
         }
     }

@@ -199,7 +199,11 @@ impl Application {
     }
 
     pub(crate) async fn next(&mut self) -> Post {
-        within("a callback", self.posts.recv()).await.expect("the application runs")
+        let post = within("a callback", self.posts.recv()).await.expect("the application runs");
+        if post.header("content-type") == "application/xml" {
+            super::schema::note(&post.body);
+        }
+        post
     }
 }
 

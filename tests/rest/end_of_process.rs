@@ -34,7 +34,7 @@ async fn an_invitation_that_waits_ends_on_both_sides() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_far_end_gets_a_bye_and_new_requests_are_sent_away() {
+async fn f07_the_far_end_gets_a_bye_and_new_requests_are_sent_away() {
     let mut peer = Peer::start().await;
     let world = World::with(|config| {
         take_leave(config);
@@ -56,6 +56,11 @@ async fn the_far_end_gets_a_bye_and_new_requests_are_sent_away() {
         let seen = alice.post(&alice.url("/sessions"), "chatSessionInformation", &fields).await;
         seen.fails(503, "SVC2001", "");
         assert_ne!(seen.header("retry-after"), "");
+        let ready = alice.get(&format!("{}/readyz", alice.root)).await;
+        assert!(ready.shows(503).body.contains("\"code\":\"draining\""), "{}", ready.body);
+        assert_ne!(ready.header("retry-after"), "");
+        alice.get(&format!("{}/livez", alice.root)).await.shows(200);
+        alice.get(&alice.url("/subscriptions")).await.shows(200);
         alice.say(&session, "too late", &[]).await.fails(409, "POL3001", "Ended");
         alice.get(&session).await.fails(404, "SVC0004", "Request-URI");
         peer.answer(&bye, "200 OK", "").await;

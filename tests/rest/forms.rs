@@ -1,10 +1,68 @@
-//! The form bodies of TS Chat Appendix C, as they are printed.
+//! The form bodies of TS Chat Appendix C, as they are printed, and the answer that each gets.
+
+use std::collections::BTreeSet;
+
+use chatbridge::oma::{
+    BodyKind, Element, Extension, GroupChatSessionInformation, NewParticipants,
+    ParticipantInformation, read,
+};
 
 use super::document::Format;
 use super::ears::{Application, Way};
 use super::world::{User, World};
 
 const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The forms of a chat of two, which are posted.
+const POSTED: [&str; 5] = [
+    "50-form-subscription",
+    "51-form-1to1-create",
+    "52-form-accept",
+    "57-form-message",
+    "58-form-status-report",
+];
+
+/// The forms of a chat of many, which are read.
+const READ: [&str; 4] =
+    ["53-form-extend", "54-form-group-create", "55-form-add-one", "56-form-add-many"];
+
+/// Gives the body of that name, as the appendix prints it.
+fn form(name: &str) -> &'static str {
+    let lines = include_str!("forms.tsv").lines().map(|line| line.split('\t'));
+    let mut found = lines.filter_map(|mut line| (line.next() == Some(name)).then_some(line));
+    let mut line = found.next().unwrap_or_else(|| panic!("no form {name}"));
+    line.nth(1).unwrap()
+}
+
+#[test]
+fn every_form_of_the_appendix_is_tried() {
+    let lines = include_str!("forms.tsv").lines().filter(|line| !line.starts_with('#'));
+    let names: BTreeSet<&str> = lines.map(|line| line.split('\t').next().unwrap()).collect();
+    assert_eq!(names, POSTED.into_iter().chain(READ).collect());
+}
+
+#[test]
+fn the_forms_of_a_chat_of_many_are_read() {
+    let tree = |name: &str| -> Element { read(BodyKind::Form, form(name).as_bytes()).unwrap() };
+    let told = |all: &[ParticipantInformation]| -> Vec<String> {
+        let one = |one: &ParticipantInformation| {
+            let (name, tag) = (one.name.as_deref(), one.client_correlator.as_deref());
+            format!("{} {} {}", one.address, name.unwrap(), tag.unwrap_or("-"))
+        };
+        all.iter().map(one).collect()
+    };
+    let all = ["tel:+19585550151 Alice -", "tel:+19585550152 Bob -", "tel:+19585550153 Ted -"];
+    let extension = Extension::read(&tree("53-form-extend")).unwrap();
+    assert_eq!(told(&extension.0), all);
+    let session = GroupChatSessionInformation::read(&tree("54-form-group-create")).unwrap();
+    assert_eq!(told(&session.participants), all);
+    assert_eq!(session.subject, "Hello friends");
+    assert_eq!(session.client_correlator.as_deref(), Some("12345"));
+    let one = NewParticipants::read(&tree("55-form-add-one")).unwrap();
+    assert_eq!(told(&one.0), ["tel:+19585550154 John 12345"]);
+    let many = NewParticipants::read(&tree("56-form-add-many")).unwrap();
+    assert_eq!(told(&many.0), ["tel:+19585550154 John 12345", "tel:+19585550155 Peter 67890"]);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_in_forms() {
@@ -16,10 +74,7 @@ async fn a_chat_in_forms() {
         let mut bob_hears = bob.listen(Way::Poll, "Bob").await;
 
         // C.2
-        let body = "subject=Hello%20friends&originatorAddress=tel%3A%2B19585550151&\
-                    originatorName=Alice&tParticipantAddress=tel%3A%2B19585550152&\
-                    tParticipantName=Bob&clientCorrelator=12345";
-        let body = body.replace("12345", format.name());
+        let body = form("51-form-1to1-create").replace("12345", format.name());
         let seen = alice.post_raw(&alice.url("/sessions"), FORM, &body).await;
         let shown = seen.shows(201).document();
         let session = seen.header("location").to_owned();
@@ -42,13 +97,13 @@ async fn a_chat_in_forms() {
 
         // C.3
         let status = told.link("ParticipantSessionStatus");
-        let seen = bob.post_raw(status, FORM, "status=Connected").await;
+        let seen = bob.post_raw(status, FORM, form("52-form-accept")).await;
         assert_eq!(seen.shows(200).document().text("status"), "Connected");
         alice_hears.event("Accepted").await;
 
         // C.7
-        let body = "text=How%20are%20you%3F&reportRequest=Displayed";
-        let seen = alice.post_raw(&format!("{session}/messages"), FORM, body).await;
+        let messages = format!("{session}/messages");
+        let seen = alice.post_raw(&messages, FORM, form("57-form-message")).await;
         let message = seen.shows(201).header("location").to_owned();
         let shown = seen.document();
         assert_eq!((&*shown.name, shown.text("text")), ("chatMessage", "How are you?"));
@@ -58,7 +113,7 @@ async fn a_chat_in_forms() {
         let told = bob_hears.message("How are you?").await;
 
         // C.8
-        let body = "status=Displayed&userId=tel%3A%2B19585550152";
+        let body = form("58-form-status-report");
         let seen = bob.post_raw(told.link("MessageDeliveryStatus"), FORM, body).await;
         let shown = seen.shows(200).document();
         assert_eq!((&*shown.name, shown.text("status")), ("messageDeliveryStatus", "Displayed"));
@@ -81,10 +136,10 @@ async fn a_subscription_in_a_form() {
     let alice = world.user("tel:+19585550151", Format::Xml);
     let mut application = Application::start().await;
     // C.1, with a target that is there.
-    let body = format!(
-        "notifyURL={}&callbackData=abcd&notificationFormat=XML&clientCorrelator=12345",
-        super::world::escaped(&application.url)
-    );
+    let printed = "http%3A%2F%2Fapplication.example.com%2Fchat%2Fnotifications%2F77777";
+    let body = form("50-form-subscription");
+    assert!(body.contains(printed), "{body}");
+    let body = body.replace(printed, &super::world::escaped(&application.url));
     let shown = subscribe(&alice, &body).await.document();
     assert_eq!(shown.name, "chatNotificationSubscription");
     assert_eq!(shown.text("callbackReference/notifyURL"), application.url);

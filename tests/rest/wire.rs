@@ -6,11 +6,12 @@ use super::peer::{Peer, read_until};
 use super::world::{ALICE, BOB, User, World};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn line_breaks_reach_no_header() {
+async fn h04_line_breaks_reach_no_header() {
     let mut peer = Peer::start().await;
     let world = World::with(|config| peer.carry(config)).await;
     let alice = world.user(ALICE, Format::Json);
-    let breaks = ["\r\n", "\n", "\r", "\u{0}", "\u{b}", "\u{85}", "\u{2028}", "\u{2029}"];
+    let breaks =
+        ["\r\n", "\n", "\r", "\u{0}", "\u{b}", "\u{85}", "\u{2028}", "\u{2029}", "\u{202e}"];
     for part in ["subject", "originatorName", "tParticipantName", "tParticipantAddress"] {
         for line_break in breaks {
             let evil = match part {
@@ -57,7 +58,7 @@ async fn line_breaks_reach_no_header() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_text_stays_within_its_message() {
+async fn h04_a_text_stays_within_its_message() {
     let mut peer = Peer::start().await;
     let world = World::with(|config| peer.carry(config)).await;
     let alice = world.user(ALICE, Format::Json);
@@ -102,7 +103,7 @@ async fn a_text_stays_within_its_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_request_makes_one_invite() {
+async fn h07_a_repeated_request_makes_one_invite() {
     let mut peer = Peer::start().await;
     let world = World::with(|config| peer.carry(config)).await;
     let alice = world.user(ALICE, Format::Xml);

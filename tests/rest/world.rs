@@ -1,15 +1,19 @@
 //! A running server, the users of its API, and how long a test waits at most.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chatbridge::app::Running;
-use chatbridge::config::Config;
+use chatbridge::config::{Config, StoreKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, RequestBuilder};
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
+use super::contract::Contract;
 use super::document::{Format, Node, write};
 use super::ears::{Ears, Way};
+use super::schema;
 
 /// The longest that a test waits for anything.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -27,6 +31,7 @@ pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
 pub(crate) struct World {
     running: Running,
     http: Client,
+    contract: Arc<OnceCell<Contract>>,
     pub(crate) root: String,
 }
 
@@ -46,12 +51,16 @@ impl World {
         config.msrp.ports = 1;
         // Most tests leave something unread: they need not wait until the server has seen that.
         config.notify.farewell = Duration::ZERO;
+        config.store.kind = StoreKind::Memory;
         set(&mut config);
         let running = within("start", Running::start(&config)).await.unwrap();
-        let root = format!("http://{}{}", running.rest(), config.rest.base_path);
+        let scheme = if config.rest.certificate.is_some() { "https" } else { "http" };
+        let root = format!("{scheme}://{}{}", running.rest(), config.rest.base_path);
         let redirect = reqwest::redirect::Policy::none();
-        let http = Client::builder().no_proxy().redirect(redirect).build().unwrap();
-        Self { running, http, root }
+        let http = Client::builder().no_proxy().redirect(redirect);
+        // Who is shown a certificate that nobody knows has a test of its own.
+        let http = http.tls_danger_accept_invalid_certs(true).build().unwrap();
+        Self { running, http, contract: Arc::default(), root }
     }
 
     pub(crate) fn running(&self) -> &Running {
@@ -60,7 +69,8 @@ impl World {
 
     pub(crate) fn user(&self, address: &str, format: Format) -> User {
         let (http, root) = (self.http.clone(), self.root.clone());
-        User { http, root, address: address.to_owned(), format }
+        let (contract, address) = (Arc::clone(&self.contract), address.to_owned());
+        User { http, contract, root, address, format }
     }
 
     /// Says goodbye to all sessions and closes all sockets.
@@ -71,6 +81,7 @@ impl World {
     /// Stops, and waits no longer than `drain` for the sessions.
     pub(crate) async fn stop_after(self, drain: Duration) {
         within("stop", self.running.stop(drain)).await;
+        schema::judge();
     }
 }
 
@@ -78,6 +89,7 @@ impl World {
 #[derive(Clone)]
 pub(crate) struct User {
     http: Client,
+    contract: Arc<OnceCell<Contract>>,
     pub(crate) root: String,
     pub(crate) address: String,
     pub(crate) format: Format,
@@ -116,17 +128,36 @@ impl User {
         self.http.request(method, url).header("accept", self.format.media_type())
     }
 
+    /// Sends a request; the answer must be one that the description of the API has.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Seen {
         let request = request.build().unwrap();
-        let what = format!("{} {}", request.method(), request.url());
-        within(&what, async {
+        let (method, url) = (request.method().clone(), request.url().to_string());
+        let what = format!("{method} {url}");
+        let seen = within(&what, async {
             let response = self.http.execute(request).await;
             let response = response.unwrap_or_else(|error| panic!("{what}: {error:?}"));
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
             let body = response.text().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
             Seen { what: what.clone(), status, headers, body }
         })
-        .await
+        .await;
+        if let Some(path) = url.strip_prefix(&self.root) {
+            self.contract.get_or_init(|| self.fetch_contract()).await.hold(&method, path, &seen);
+        }
+        if seen.header("content-type") == "application/xml" && !seen.body.is_empty() {
+            schema::note(&seen.body);
+        }
+        seen
+    }
+
+    /// Fetches the description of the API, on a connection that is no longer there afterwards.
+    async fn fetch_contract(&self) -> Contract {
+        let request = self.http.get(format!("{}/openapi.json", self.root));
+        let text = within("the description", async {
+            let response = request.header("connection", "close").send().await.unwrap();
+            response.text().await.unwrap()
+        });
+        Contract::read(&text.await)
     }
 
     /// Subscribes to everything; what comes is in the user's format and carries `data`.
@@ -248,7 +279,8 @@ impl Seen {
         assert_eq!(exception.text("messageId"), id, "{}: {}", self.what, self.body);
         assert!(!exception.text("text").is_empty(), "{}", self.body);
         let variables = exception.all("variables");
-        let named = variables.iter().any(|variable| variable.text.contains(part));
+        let named =
+            part.is_empty() || variables.iter().any(|variable| variable.text.contains(part));
         assert!(named, "{}: no {part} in {}", self.what, self.body);
         self
     }

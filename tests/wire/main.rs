@@ -5,4 +5,6 @@ mod corpus;
 mod msrp;
 mod mutations;
 mod payload;
+mod replay;
 mod torture;
+mod traces;

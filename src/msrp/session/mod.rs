@@ -54,8 +54,10 @@ pub struct Session {
     accept_types: Option<Vec<String>>,
     /// Where to connect instead of where the path says.
     anchor: Option<(String, u16)>,
-    /// Whether nicknames are granted here.
+    /// Whether nicknames are granted here, and messages judged before they are answered.
     is_focus: bool,
+    /// Whether bodies are written without a copy.
+    shares_bodies: bool,
     state: State,
     /// Who connects, and connects again.
     setup: Option<Setup>,
@@ -116,6 +118,7 @@ impl Session {
             accept_types: None,
             anchor: None,
             is_focus: false,
+            shares_bodies: false,
             state: State::Idle,
             setup: None,
             lost: None,
@@ -153,9 +156,18 @@ impl Session {
         self.anchor = Some((host.to_owned(), port));
     }
 
-    /// Says that this end grants nicknames (RFC 7701); until then it does not know NICKNAME.
+    /// Says that this end is a chat room (RFC 7701): it grants nicknames, which are not known until
+    /// then, and a message is answered only when its owner has seen it, so that [`Self::refuse`]
+    /// makes its answer a bad one (section 6.3).
     pub fn set_focus(&mut self) {
         self.is_focus = true;
+    }
+
+    /// Says that the body of a message that goes to many is to be written as it is, without a copy
+    /// for this one ([`Output::WriteParts`]). Short ones are still copied: that costs less than to
+    /// keep three parts together.
+    pub fn share_bodies(&mut self) {
+        self.shares_bodies = true;
     }
 
     /// Asks relays to act for this session, before it is opened; [`Event::Path`] tells when they do
@@ -538,7 +550,7 @@ impl Session {
             if let Some(id) = chunk.begins {
                 self.reports.expect(&id, chunk.size);
             }
-            self.write(&chunk.frame);
+            self.write_chunk(&chunk.frame);
             self.settle(chunk.settled);
         }
     }
@@ -588,6 +600,17 @@ impl Session {
         }
     }
 
+    /// Writes a chunk of a message, the body of a large one as it is where that is wanted.
+    fn write_chunk(&mut self, frame: &Frame) {
+        match &frame.body {
+            Some(body) if self.shares_bodies && body.len() > SHARED => {
+                let parts = frame.write_parts(body, &mut self.room);
+                self.outputs.push_back(Output::WriteParts(parts));
+            }
+            Some(_) | None => self.write(frame),
+        }
+    }
+
     fn write(&mut self, frame: &Frame) {
         frame.write(&mut self.room);
         self.leave();
@@ -606,6 +629,9 @@ impl Session {
 
 /// How many bytes a frame may have whose room is used again.
 const KEPT_ROOM: usize = 1024;
+
+/// From how many bytes on a body is worth two more parts.
+const SHARED: usize = 512;
 
 /// How long the next attempt to replace a lost connection waits after one that has failed.
 const PAUSE: Duration = Duration::from_millis(500);

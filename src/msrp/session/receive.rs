@@ -23,11 +23,14 @@ pub(super) struct Arrival {
     size: u64,
     success_report: bool,
     failure_report: FailureReport,
+    /// The last chunk, where it is not answered yet.
+    unanswered: Option<Box<Frame>>,
 }
 
 impl Arrival {
     fn of(last: &mut Frame, message: &Incoming) -> Self {
         Self {
+            unanswered: None,
             message_id: last.message_id.take(),
             from_path: last.from_path.clone(),
             size: message.body.len() as u64,
@@ -125,6 +128,13 @@ impl Session {
             return;
         }
         match self.assembly.take(now, frame, &message_id) {
+            Ok(Taken::Whole(message)) if self.is_focus => {
+                self.report_arrival(None);
+                frame.body = None;
+                let unanswered = Some(Box::new(frame.clone()));
+                self.arrival = Some(Arrival { unanswered, ..Arrival::of(frame, &message) });
+                self.outputs.push_back(Output::Event(Event::Message(message)));
+            }
             Ok(taken) => {
                 self.answer(frame, 200);
                 self.report_arrival(None);
@@ -186,18 +196,20 @@ impl Session {
     }
 
     /// Reports the whole message that came last, at once (RFC 4975 section 7.1.3), unless its owner
-    /// has no use for it.
+    /// has no use for it. A chat room answers it first: whoever is told so by the answer needs no
+    /// report.
     pub(super) fn report_arrival(&mut self, refusal: Option<u16>) {
-        let Some(Arrival { message_id, from_path, size, success_report, failure_report }) =
-            self.arrival.take()
-        else {
-            return;
-        };
+        let Some(arrival) = self.arrival.take() else { return };
+        let is_answered = arrival.unanswered.is_none();
+        if let Some(frame) = &arrival.unanswered {
+            self.answer(frame, refusal.unwrap_or(200));
+        }
+        let Arrival { message_id, from_path, size, success_report, failure_report, .. } = arrival;
         let (wanted, code) = match refusal {
             None => (success_report, 200),
             Some(code) => {
                 self.assembly.forget_last();
-                (failure_report != FailureReport::No, code)
+                (is_answered && failure_report != FailureReport::No, code)
             }
         };
         if let (true, Some(message_id)) = (wanted, message_id) {

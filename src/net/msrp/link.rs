@@ -161,6 +161,16 @@ impl MsrpLink {
         }
     }
 
+    /// Queues one frame in parts, of which none is copied where the connection is the session's own.
+    pub fn write_parts(&mut self, parts: [Bytes; 3]) {
+        match &mut self.state {
+            LinkState::Open(line) => parts.into_iter().for_each(|part| line.push(part)),
+            // Frames of others go between those that are handed to a hub.
+            LinkState::Shared(shared) => shared.push(parts.concat().into()),
+            LinkState::Absent | LinkState::Connecting(_) => {}
+        }
+    }
+
     /// Closes the connection once what waits has left.
     pub fn close_when_flushed(&mut self) {
         let is_done = match &mut self.state {

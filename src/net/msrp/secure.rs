@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+    self, CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -50,7 +50,7 @@ impl MsrpTls {
     /// # Errors
     /// Gives every fault of the files.
     pub fn read(settings: &TlsSettings) -> Result<Self, Vec<TlsFault>> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(crypto::ring::default_provider());
         let (identity, roots) = tls::identity_and_roots(settings)?;
         let algorithms = provider.signature_verification_algorithms;
         let fault = |what: Error| vec![TlsFault { key: "certificate", what: what.to_string() }];

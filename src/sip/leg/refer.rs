@@ -2,11 +2,13 @@
 //! (RFC 3515, RFC 6665 section 4.5.2).
 //!
 //! Each subscription is known by the number of its REFER, for all share the dialog. It lives no
-//! longer than the session: a leg that hangs up tells no more, and only a last word is still taken.
+//! longer than the session: whatever ends that, the peer is told a last word, and only a last word
+//! is still taken.
 
 use std::time::{Duration, Instant};
 
-use super::desk::{Inbound, Purpose, Report};
+use super::desk::{Desk, Inbound, Purpose, Report};
+use super::session::Session;
 use super::{Leg, LegEvent, NoAnswer, State};
 use crate::sip::fate::Fate;
 use crate::sip::refer::{Report as Told, status_body};
@@ -83,6 +85,29 @@ impl Refers {
             Some(id) => *id == sent.number.to_string(),
             None => true,
         })
+    }
+}
+
+impl Taken {
+    /// Sends the NOTIFY with the status as it is.
+    fn tell(&mut self, now: Instant, session: &mut Session, desk: &mut Desk) {
+        self.is_owed = false;
+        let rest = self.until.map_or(0, |at| at.saturating_duration_since(now).as_secs());
+        let state = match &self.ending {
+            Some(reason) => SubscriptionState::Terminated(Ending::because(reason.clone())),
+            None => SubscriptionState::Active { expires: u32::try_from(rest).ok() },
+        };
+        let hop = session.dialog.next_hop().unwrap_or_else(|| session.fallback.clone());
+        let mut request = session.dialog.request(Method::Notify);
+        request.headers.push_front("Via", &desk.via(hop.transport));
+        request.headers.push("Contact", &desk.contact);
+        desk.push_abilities(&mut request.headers);
+        request.headers.push("User-Agent", &desk.kit.local.user_agent);
+        request.headers.push("Event", &self.event.to_string());
+        request.headers.push("Subscription-State", &state.to_string());
+        status_body(self.status).put(&mut request);
+        desk.authorize(&mut request);
+        desk.request(now, &request, hop, Purpose::Notify(self.id));
     }
 }
 
@@ -306,26 +331,21 @@ impl Leg {
     pub(super) fn tell_referrers(&mut self, now: Instant) {
         let State::Talking(session) = &mut self.state else { return };
         for taken in self.refers.taken.iter_mut().filter(|taken| taken.is_owed) {
-            if self.desk.has(Purpose::Notify(taken.id)) {
-                continue;
+            if !self.desk.has(Purpose::Notify(taken.id)) {
+                taken.tell(now, session, &mut self.desk);
             }
-            taken.is_owed = false;
-            let rest = taken.until.map_or(0, |at| at.saturating_duration_since(now).as_secs());
-            let state = match &taken.ending {
-                Some(reason) => SubscriptionState::Terminated(Ending::because(reason.clone())),
-                None => SubscriptionState::Active { expires: u32::try_from(rest).ok() },
-            };
-            let hop = session.dialog.next_hop().unwrap_or_else(|| session.fallback.clone());
-            let mut request = session.dialog.request(Method::Notify);
-            request.headers.push_front("Via", &self.desk.via(hop.transport));
-            request.headers.push("Contact", &self.desk.contact);
-            self.desk.push_abilities(&mut request.headers);
-            request.headers.push("User-Agent", &self.desk.kit.local.user_agent);
-            request.headers.push("Event", &taken.event.to_string());
-            request.headers.push("Subscription-State", &state.to_string());
-            status_body(taken.status).put(&mut request);
-            self.desk.authorize(&mut request);
-            self.desk.request(now, &request, hop, Purpose::Notify(taken.id));
+        }
+    }
+
+    /// Tells all that wait to hear more that there is no more to hear, before the session ends
+    /// (RFC 3515 section 2.4.7). The dialog ends with the session, and so nothing can be told later.
+    pub(super) fn part_from_referrers(&mut self, now: Instant, session: &mut Session) {
+        for taken in self.refers.taken.iter_mut().filter(|taken| taken.inbound.is_none()) {
+            let is_told = taken.ending.is_some() && !taken.is_owed;
+            if !is_told {
+                taken.ending.get_or_insert(EndReason::NoResource);
+                taken.tell(now, session, &mut self.desk);
+            }
         }
     }
 

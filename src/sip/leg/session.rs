@@ -496,6 +496,7 @@ impl Leg {
         if let Some(offer) = session.offer.take() {
             self.refuse(now, &offer.inbound, Status::REQUEST_TERMINATED);
         }
+        self.part_from_referrers(now, &mut session);
         self.stop_renewal(now, &session.renewal);
         Some(*session)
     }

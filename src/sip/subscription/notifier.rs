@@ -136,6 +136,8 @@ struct Watch {
     standing: Standing,
     /// The whole state, as it was published last.
     whole: Option<Body>,
+    /// Whether the whole state is made when it is wanted, and not kept.
+    on_demand: bool,
     /// Whether the whole state, or the farewell, must go out as soon as it may.
     is_owed: bool,
     /// Whether the peer has not taken a change, so that the next one alone would tell it nothing.
@@ -309,6 +311,41 @@ impl Notifier {
         self.settle(now);
     }
 
+    /// Keeps no whole state from now on: the owner makes one whenever [`Notifier::wants_whole`]
+    /// says so. For states that are large, and seldom wanted whole.
+    pub fn keep_nothing(&mut self) {
+        if let State::Standing(watch) = &mut self.state {
+            watch.whole = None;
+            watch.on_demand = true;
+        }
+    }
+
+    /// Tells the peer of a change, if it can be told now, and says so; else the whole state will be
+    /// wanted.
+    pub fn tell_change(&mut self, now: Instant, change: impl FnOnce() -> Body) -> bool {
+        let State::Standing(watch) = &mut self.state else { return false };
+        if watch.has_missed || watch.is_owed || self.desk.is_asking(Aim) {
+            watch.is_owed = true;
+            return false;
+        }
+        self.notify(now, Some(change()));
+        true
+    }
+
+    /// Tells whether the peer is to be told the whole state now.
+    #[must_use]
+    pub fn wants_whole(&self) -> bool {
+        let State::Standing(watch) = &self.state else { return false };
+        watch.on_demand && watch.is_owed && !self.desk.is_asking(Aim)
+    }
+
+    /// Tells the whole state that is wanted.
+    pub fn tell_whole(&mut self, now: Instant, whole: Body) {
+        if self.wants_whole() {
+            self.notify(now, Some(whole));
+        }
+    }
+
     /// Permits the subscription that was pending, and tells the peer.
     pub fn permit(&mut self, now: Instant) {
         if let State::Standing(watch) = &mut self.state
@@ -400,6 +437,9 @@ impl Notifier {
         if let State::Standing(watch) = &mut self.state
             && watch.is_owed
         {
+            if watch.on_demand {
+                return;
+            }
             let whole = watch.whole.clone();
             self.notify(now, whole);
         } else if let State::Parting(watch, farewell) = &mut self.state
@@ -591,6 +631,7 @@ impl Notifier {
             source: inbound.source.clone(),
             standing: Standing::Pending,
             whole: None,
+            on_demand: false,
             is_owed: false,
             has_missed: false,
         })

@@ -115,6 +115,7 @@ fn settle(session: &mut Session) -> (usize, usize) {
                 answers += usize::from(matches!(frame.kind, Kind::Response { .. }));
             }
             Output::Event(Event::Sent { .. } | Event::Failed { .. }) => ends += 1,
+            Output::WriteParts(parts) => panic!("nobody has asked for {parts:?}"),
             Output::Event(_) | Output::Connect { .. } | Output::Close => {}
         }
     }

@@ -208,6 +208,7 @@ fn shown(output: &Output) -> String {
             format!("connect {host} {port} {}", if *secure { "tls" } else { "plain" })
         }
         Output::Write(bytes) => shown_frame(&parsed(bytes)),
+        Output::WriteParts(parts) => format!("parts: {}", shown_frame(&parsed(&parts.concat()))),
         Output::Close => "close".to_owned(),
         Output::Event(Event::Bound) => "bound".to_owned(),
         Output::Event(Event::Interrupted) => "interrupted".to_owned(),

@@ -107,7 +107,11 @@ fn m07_header_fields_of_others_reach_the_owner() {
     talk.session.handle(talk.now, Input::Frame(parsed(send.as_bytes())));
     let message = std::iter::from_fn(|| talk.session.poll()).find_map(|output| match output {
         Output::Event(Event::Message(message)) => Some(message),
-        Output::Connect { .. } | Output::Write(_) | Output::Close | Output::Event(_) => None,
+        Output::Connect { .. }
+        | Output::Write(_)
+        | Output::WriteParts(_)
+        | Output::Close
+        | Output::Event(_) => None,
     });
     let expected = [("content-disposition", "render"), ("Content-ID", "<1@x>"), ("X-Y", "z")];
     let headers = message.unwrap().headers;

@@ -109,3 +109,49 @@ fn an_answer_goes_back_through_all_relays() {
 fn nickname(field: &str) -> String {
     request("NICKNAME", &format!("{field}\r\n"))
 }
+
+#[test]
+fn a_focus_judges_a_message_before_it_is_answered() {
+    let mut talk = Talk::bound();
+    talk.session.set_focus();
+    let sends = [text("a", "1-5/5", "hello"), text("b", "1-5/5", "hello")];
+    let reporting = |send: &String| send.replace("Message-ID", "Success-Report: yes\r\nMessage-ID");
+    let [good, bad] = sends.each_ref().map(reporting);
+    let told = ["message a text/plain hello", "200 tid1", "REPORT a 1-5/5 000 200 $"];
+    assert_eq!(talk.receive(&good), told);
+    for code in [403, 404, 428] {
+        talk.session.handle(talk.now, Input::Frame(parsed(bad.as_bytes())));
+        assert!(matches!(talk.session.poll(), Some(Output::Event(Event::Message(_)))));
+        talk.session.refuse(talk.now, code);
+        assert_eq!(talk.drain(), [format!("{code} tid1")], "the answer says it all");
+    }
+    // Who wants to hear nothing of failure hears nothing.
+    let quiet = bad.replace("Message-ID", "Failure-Report: no\r\nMessage-ID");
+    talk.session.handle(talk.now, Input::Frame(parsed(quiet.as_bytes())));
+    talk.session.poll();
+    talk.session.refuse(talk.now, 403);
+    assert_eq!(talk.drain(), [""; 0]);
+}
+
+#[test]
+fn the_parts_of_a_message_are_answered_as_they_come() {
+    let mut talk = Talk::bound();
+    talk.session.set_focus();
+    let first = text("a", "1-3/5", "hel").replace("tid1$", "tid1+");
+    assert_eq!(talk.receive(&first), ["200 tid1"]);
+    assert_eq!(talk.receive(&text("a", "4-5/5", "lo")), ["message a text/plain hello", "200 tid1"]);
+}
+
+#[test]
+fn a_large_body_is_written_as_it_is() {
+    let mut talk = Talk::bound();
+    talk.session.share_bodies();
+    let large = outgoing("large", &"x".repeat(513));
+    let place = large.body.as_ptr();
+    talk.session.send(talk.now, large).unwrap();
+    let Some(Output::WriteParts(parts)) = talk.session.poll() else { panic!("one frame") };
+    assert_eq!(parts[1].as_ptr(), place, "no copy was made");
+    assert_eq!(parsed(&parts.concat()).body.unwrap().len(), 513);
+    talk.session.send(talk.now, outgoing("small", "x")).unwrap();
+    assert_eq!(talk.drain(), ["SEND small 1-1/1 $ x"]);
+}

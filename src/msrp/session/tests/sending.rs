@@ -244,7 +244,10 @@ fn two_sessions_bring_every_message_through() {
                     Output::Write(bytes) => {
                         to.session.handle(to.now, Input::Frame(parsed(&bytes)));
                     }
-                    Output::Connect { .. } | Output::Close | Output::Event(_) => {
+                    Output::WriteParts(_)
+                    | Output::Connect { .. }
+                    | Output::Close
+                    | Output::Event(_) => {
                         told.push(shown(&output));
                     }
                 }

@@ -261,3 +261,41 @@ fn whoever_is_told_may_go_on_or_stop_and_nobody_is_told_for_ever() {
     assert_eq!(stage.ask("SUBSCRIBE", 6, &stop).len(), 2);
     assert_eq!(states(&stage)[4], "refer;id=5 terminated;reason=timeout SIP/2.0 100 Trying");
 }
+
+#[test]
+fn whoever_waits_to_hear_more_hears_the_end_when_the_session_ends() {
+    let carol = [("Refer-To", "<sip:carol@c.example>")];
+    // We hang up.
+    let mut stage = willing();
+    let (id, _) = refer_us(&mut stage, 2, &carol);
+    stage.leg.answer_refer(stage.now, id, Ok(()));
+    stage.drain();
+    stage.reply("NOTIFY", 200, "a", &[]);
+    stage.leg.bye(stage.now, None);
+    let lines = ["NOTIFY 2 > udp:p2.example:5060", "BYE 3 > udp:p2.example:5060"];
+    assert_eq!(stage.drain(), lines);
+    assert_eq!(states(&stage)[1], "refer terminated;reason=noresource SIP/2.0 100 Trying");
+    stage.reply("NOTIFY", 200, "a", &[]);
+    assert_eq!(stage.reply("BYE", 200, "a", &[]), ["ByeDone"]);
+    stage.assert_fades();
+    // The peer hangs up, while the first NOTIFY is under way; who was told the end is not told it
+    // again.
+    let mut stage = willing();
+    let (id, _) = refer_us(&mut stage, 2, &carol);
+    stage.leg.answer_refer(stage.now, id, Ok(()));
+    stage.drain();
+    let (done, _) = refer_us(&mut stage, 3, &carol);
+    stage.leg.answer_refer(stage.now, done, Ok(()));
+    stage.leg.report_refer(stage.now, done, Status::OK);
+    stage.drain();
+    stage.reply("NOTIFY", 200, "a", &[]);
+    stage.drain();
+    let lines = stage.ask("BYE", 4, &[]);
+    assert_eq!(lines.iter().filter(|line| line.starts_with("NOTIFY")).count(), 1, "{lines:?}");
+    assert_eq!(
+        states(&stage).last().unwrap(),
+        "refer terminated;reason=noresource SIP/2.0 100 Trying"
+    );
+    stage.leg.report_refer(stage.now, id, Status::OK);
+    assert_eq!(stage.drain(), [""; 0]);
+}

@@ -1,0 +1,71 @@
+//! When two messages are the same: by what they are, by some fields, by body, by everything.
+
+use clap::ValueEnum;
+
+use super::book::Step;
+use super::mask;
+
+/// How closely messages are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Level {
+    /// Methods and codes in their order within each dialog.
+    Flow,
+    /// And the fields that say what a message means.
+    Headers,
+    /// And bodies, without what is drawn anew.
+    Body,
+    /// And all fields, without what is drawn anew.
+    Strict,
+}
+
+/// Where two messages differ, in words for either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Difference {
+    pub(super) left: String,
+    pub(super) right: String,
+}
+
+/// Gives the first difference between two messages at a level, if there is one.
+pub(super) fn difference(left: &Step, right: &Step, level: Level) -> Option<Difference> {
+    if signature(left) != signature(right) {
+        return Some(Difference { left: signature(left), right: signature(right) });
+    }
+    if level == Level::Flow {
+        return None;
+    }
+    let fields = if level == Level::Strict { mask::all_fields } else { mask::named_fields };
+    let of = |step: &Step| {
+        let fields = fields(&step.bytes).into_iter();
+        let mut lines: Vec<String> =
+            fields.map(|(name, value)| format!("{name}: {value}")).collect();
+        if level >= Level::Body {
+            lines.extend(mask::body_lines(&step.bytes));
+        }
+        lines
+    };
+    first_difference(&of(left), &of(right))
+}
+
+/// Says what a message is: its direction, and its method or code.
+pub(super) fn signature(step: &Step) -> String {
+    let arrow = if step.forward { "->" } else { "<-" };
+    // Of an answer the method that it answers counts, and not its phrase.
+    let kind = match step.label.split_once(' ') {
+        Some((code, _)) if code.starts_with(|c: char| c.is_ascii_digit()) => code,
+        Some(_) | None => &step.label,
+    };
+    match &step.about {
+        Some(method) => format!("{arrow} {} {kind} ({method})", step.protocol),
+        None => format!("{arrow} {} {kind}", step.protocol),
+    }
+}
+
+fn first_difference(left: &[String], right: &[String]) -> Option<Difference> {
+    let longest = left.len().max(right.len());
+    let nothing = String::new();
+    (0..longest).find_map(|index| {
+        let (left, right) =
+            (left.get(index).unwrap_or(&nothing), right.get(index).unwrap_or(&nothing));
+        (left != right).then(|| Difference { left: left.clone(), right: right.clone() })
+    })
+}

@@ -1,0 +1,94 @@
+//! Recorded chats, looked at: what is in a trace, drawn as a ladder, or set beside another one.
+//!
+//! [`crate::trace`] gives the messages. `source` reads a file in pieces and hands them on, `head`
+//! and `said` understand what each one says, as far as it can be understood: a recording holds
+//! what peers really sent, so nothing here is refused. `book` keeps the accounts: dialogs with
+//! their forks, MSRP sessions bound to the dialog whose description offers their path, REST calls,
+//! and retransmissions folded into what they repeat. Upon it stand `info`, `ladder` and `diff`;
+//! `compare` and `mask` say when two messages are the same.
+
+mod book;
+mod compare;
+mod content;
+mod diff;
+mod head;
+mod info;
+mod json;
+mod ladder;
+mod mask;
+mod said;
+mod source;
+
+use std::path::Path;
+
+pub use compare::Level;
+pub use diff::diff;
+pub use info::info;
+pub use ladder::{Picture, ladder};
+
+/// What a command gives to its caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// For standard output.
+    pub text: String,
+    /// For standard error, a line each.
+    pub warnings: Vec<String>,
+    /// For the status of the process.
+    pub exit: Exit,
+}
+
+/// How a command ends; the numbers are documented and stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// All is as expected.
+    Good,
+    /// Something differs from what was expected.
+    Differs,
+    /// The input cannot be read, or holds no SIP and no MSRP.
+    NoTrace,
+}
+
+impl Exit {
+    /// Gives the status of the process.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Good => 0,
+            Self::Differs => 1,
+            Self::NoTrace => 3,
+        }
+    }
+}
+
+/// Whether the output is for people or for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Text.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Reads a trace into a book; the outcome of the failure where that leads nowhere.
+fn open(trace: &Path, keep: book::Keep) -> Result<source::Trace, Outcome> {
+    let read = source::read(trace, keep);
+    let failure = match read {
+        Ok(trace) if trace.book.totals.sip + trace.book.totals.msrp > 0 => return Ok(trace),
+        Ok(trace) => {
+            let mut warnings = trace.warnings;
+            warnings.push(format!("{}: no SIP and no MSRP in it", trace.name));
+            warnings
+        }
+        Err(error) => vec![format!("{}: {error}", trace.display())],
+    };
+    Err(Outcome { text: String::new(), warnings: failure, exit: Exit::NoTrace })
+}
+
+/// Gives a text as a terminal may show it: what peers sent must not move its cursor.
+fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests;

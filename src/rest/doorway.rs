@@ -1,0 +1,364 @@
+//! A connection as the HTTP library sees it: nothing of it that the [`Intake`] has not let pass, and
+//! nobody who is too slow.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::intake::{Awaited, HeadLimits, Intake, Refused, Step};
+
+/// How long a client may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For the head of a request; for the first one, from the moment that it has connected.
+    pub head: Duration,
+    /// For the body of a request.
+    pub body: Duration,
+    /// For reading anything of what is written to it.
+    pub write: Duration,
+}
+
+/// A connection behind its [`Intake`].
+pub struct Doorway<T> {
+    io: T,
+    intake: Intake,
+    patience: Patience,
+    /// What has come in and was not handed on.
+    held: BytesMut,
+    /// How much of that may be.
+    ready: usize,
+    /// How much was thrown away since a request was refused, if one was.
+    refused: Option<usize>,
+    /// What is awaited, if anything is.
+    awaited: Option<Deadline>,
+    /// When a client that does not read is given up.
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// What lasts as long as the connection.
+    _kept: Option<Box<dyn Any>>,
+}
+
+/// The moment at which something is too late.
+struct Deadline {
+    what: Awaited,
+    /// For which request of the connection.
+    request: u64,
+    late: Pin<Box<Sleep>>,
+}
+
+impl<T> Doorway<T> {
+    /// Opens the doorway to a new connection.
+    #[must_use]
+    pub fn new(io: T, limits: HeadLimits, patience: Patience) -> Self {
+        Self {
+            io,
+            intake: Intake::new(limits),
+            patience,
+            held: BytesMut::new(),
+            ready: 0,
+            refused: None,
+            awaited: None,
+            stalled: None,
+            _kept: None,
+        }
+    }
+
+    /// Keeps something until the connection is gone.
+    #[must_use]
+    pub fn keeping(self, kept: impl Any) -> Self {
+        Self { _kept: Some(Box::new(kept)), ..self }
+    }
+
+    /// Judges what has come in.
+    fn judge(&mut self) {
+        loop {
+            let rest = &self.held[self.ready..];
+            match self.intake.step(rest) {
+                Step::Pass(count) => self.ready += count,
+                Step::More => return,
+                Step::Refuse(why) => return self.refuse(why),
+                // No body goes on like this, wherever it was: the library gives up on it.
+                Step::Break => return self.replace(b"\r!"),
+            }
+        }
+    }
+
+    fn refuse(&mut self, why: Refused) {
+        let substitute = why.substitute(&self.held[self.ready..]);
+        self.replace(&substitute);
+    }
+
+    /// Puts something in the place of what may not pass, and of all that might follow.
+    fn replace(&mut self, bytes: &[u8]) {
+        self.held.truncate(self.ready);
+        self.held.extend_from_slice(bytes);
+        self.ready = self.held.len();
+        self.refused = Some(0);
+        self.awaited = None;
+    }
+
+    /// Hands on what may pass.
+    fn hand_on(&mut self, out: &mut ReadBuf<'_>) {
+        let count = self.ready.min(out.remaining());
+        out.put_slice(&self.held[..count]);
+        self.held.advance(count);
+        self.ready -= count;
+        if self.held.is_empty() {
+            // An idle connection holds no memory.
+            self.held = BytesMut::new();
+        }
+    }
+
+    /// Tells what is overdue, if anything is.
+    fn overdue(&mut self, cx: &mut Context<'_>) -> Option<Awaited> {
+        let (what, request) = self.intake.awaited(self.held.len() - self.ready);
+        let wait = match what {
+            // Idle connections are the library's business.
+            Awaited::Next => {
+                self.awaited = None;
+                return None;
+            }
+            Awaited::First | Awaited::Head => self.patience.head,
+            Awaited::Body => self.patience.body,
+        };
+        let fresh = || {
+            let late = Box::pin(sleep_until(Instant::now() + wait));
+            Deadline { what, request, late }
+        };
+        let known = self.awaited.get_or_insert_with(fresh);
+        // The first head may take no longer because some of it has come.
+        let is_same = known.what == what || (known.what, what) == (Awaited::First, Awaited::Head);
+        if !is_same || known.request != request {
+            *known = fresh();
+        }
+        known.what = what;
+        known.late.as_mut().poll(cx).is_ready().then_some(what)
+    }
+}
+
+impl<T: AsyncRead + Unpin> Doorway<T> {
+    /// Reads once; gives how many bytes have come.
+    fn read_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [const { MaybeUninit::uninit() }; PORTION];
+        let mut space = ReadBuf::uninit(&mut space);
+        match Pin::new(&mut self.io).poll_read(cx, &mut space) {
+            Poll::Ready(Ok(())) => {
+                if self.refused.is_none() {
+                    self.held.extend_from_slice(space.filled());
+                }
+                Poll::Ready(Ok(space.filled().len()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Reads on, so that the answer to what was refused is not lost over what was not read
+    /// (RFC 9112 section 9.6), but not without end.
+    fn throw_away(&mut self, cx: &mut Context<'_>) {
+        while let Some(thrown) = self.refused.filter(|thrown| *thrown < MOST_THROWN_AWAY) {
+            match self.read_once(cx) {
+                Poll::Ready(Ok(count @ 1..)) => self.refused = Some(thrown + count),
+                Poll::Ready(Ok(_) | Err(_)) => self.refused = Some(MOST_THROWN_AWAY),
+                Poll::Pending => return,
+            }
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Doorway<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if this.ready > 0 {
+                this.hand_on(out);
+                return Poll::Ready(Ok(()));
+            }
+            if this.refused.is_some() {
+                this.throw_away(cx);
+                return Poll::Pending;
+            }
+            match this.read_once(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(_)) => this.judge(),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => match this.overdue(cx) {
+                    None => return Poll::Pending,
+                    Some(Awaited::Head) => this.refuse(Refused::Slow),
+                    // Who has said nothing is told nothing; who is in the middle of a body was
+                    // told before, or is told that it is not whole.
+                    Some(Awaited::First | Awaited::Next | Awaited::Body) => {
+                        return Poll::Ready(Ok(()));
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Doorway<T> {
+    /// Gives a client up that reads nothing for too long.
+    fn watched<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut T>, &mut Context<'_>) -> Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        let done = poll(Pin::new(&mut self.io), cx);
+        if done.is_ready() {
+            self.stalled = None;
+            return done;
+        }
+        let late = Instant::now() + self.patience.write;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(late)));
+        match stalled.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Doorway<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().watched(cx, |io, cx| io.poll_write(cx, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().watched(cx, |io, cx| io.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().watched(cx, |io, cx| io.poll_shutdown(cx))
+    }
+}
+
+impl<T> fmt::Debug for Doorway<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Doorway").field("intake", &self.intake).finish_non_exhaustive()
+    }
+}
+
+/// How much is read at once, in bytes.
+const PORTION: usize = 8 * 1024;
+
+/// How much is read behind a refused request, in bytes.
+const MOST_THROWN_AWAY: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_passes_as_a_whole_and_a_body_as_it_comes() {
+        let (mut client, mut doorway) = pair();
+        client.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n").await.unwrap();
+        let mut seen = [0; 1024];
+        assert!(timeout(SECOND, doorway.read(&mut seen)).await.is_err(), "half a head");
+        client.write_all(b"\r\nab").await.unwrap();
+        let count = doorway.read(&mut seen).await.unwrap();
+        assert!(seen[..count].ends_with(b"\r\n\r\nab"));
+        client.write_all(b"cdGET").await.unwrap();
+        assert_eq!(doorway.read(&mut seen).await.unwrap(), 2);
+        drop(client);
+        assert_eq!(doorway.read(&mut seen).await.unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_passes_behind_a_refused_request() {
+        let (mut client, mut doorway) = pair();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbad\r\n\r\nGET /").await.unwrap();
+        let mut seen = vec![0; 1024];
+        let count = doorway.read(&mut seen).await.unwrap();
+        let text = String::from_utf8(seen[..count].to_vec()).unwrap();
+        assert!(
+            text.starts_with("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /-/refused/400 HTTP/1.1\r\n")
+        );
+        assert_eq!(text.matches("GET").count(), 2, "{text}");
+        client.write_all(b" HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        client.shutdown().await.unwrap();
+        assert!(timeout(100 * SECOND, doorway.read(&mut seen)).await.is_err());
+        doorway.write_all(b"answer").await.unwrap();
+        assert_eq!(client.read(&mut seen).await.unwrap(), 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_slow_is_cut_off_and_who_is_idle_is_not() {
+        let slow_start = pair();
+        let mut seen = [0; 1024];
+        let (client, mut doorway) = slow_start;
+        assert_eq!(doorway.read(&mut seen).await.unwrap(), 0, "silence");
+        drop(client);
+
+        let (mut client, mut doorway) = pair();
+        let drip = tokio::spawn(async move {
+            for byte in b"GET / HTTP/1.1\r\nHost: a\r\n" {
+                tokio::time::sleep(SECOND).await;
+                if client.write_all(&[*byte]).await.is_err() {
+                    break;
+                }
+            }
+            client
+        });
+        let began = Instant::now();
+        let count = doorway.read(&mut seen).await.unwrap();
+        assert_eq!(began.elapsed(), 5 * SECOND);
+        assert!(seen[..count].starts_with(b"GET /-/refused/408 HTTP/1.1\r\n"));
+        drip.abort();
+
+        let (mut client, mut doorway) = pair();
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n";
+        client.write_all(head).await.unwrap();
+        assert_eq!(doorway.read(&mut seen).await.unwrap(), head.len());
+        let began = Instant::now();
+        assert_eq!(doorway.read(&mut seen).await.unwrap(), 0, "a body that never comes");
+        assert_eq!(began.elapsed(), 30 * SECOND);
+
+        let (mut client, mut doorway) = pair();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        assert!(doorway.read(&mut seen).await.unwrap() > 0);
+        assert!(timeout(3600 * SECOND, doorway.read(&mut seen)).await.is_err(), "idle");
+        client.write_all(b"GET").await.unwrap();
+        let began = Instant::now();
+        let count = doorway.read(&mut seen).await.unwrap();
+        assert!(seen[..count].starts_with(b"GET /-/refused/408"), "the second head");
+        assert_eq!(began.elapsed(), 5 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_is_given_up() {
+        let (client, mut doorway) = pair();
+        let began = Instant::now();
+        let written = doorway.write_all(&[0; 100_000]).await;
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed(), 20 * SECOND);
+        drop(client);
+    }
+
+    fn pair() -> (DuplexStream, Doorway<DuplexStream>) {
+        let (client, server) = duplex(4096);
+        let limits = HeadLimits { uri: 100, bytes: 1000, fields: 10 };
+        let patience = Patience { head: 5 * SECOND, body: 30 * SECOND, write: 20 * SECOND };
+        (client, Doorway::new(server, limits, patience))
+    }
+}

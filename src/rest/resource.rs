@@ -1,0 +1,265 @@
+//! Resources and what can be done with them, as the router serves it and the description tells it.
+
+use std::future::ready;
+
+use actix_web::dev::HttpServiceFactory;
+use actix_web::guard::fn_guard;
+use actix_web::http::Method;
+use actix_web::http::header::ALLOW;
+use actix_web::middleware::{Condition, from_fn};
+use actix_web::web;
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route};
+
+use super::door::enter;
+use super::fault::Fault;
+use super::intake::Refused;
+use crate::oma::Outline;
+
+/// A resource, or a family of them.
+pub(super) struct Resource {
+    /// Its path below the base path, with variables in braces.
+    pub(super) path: &'static str,
+    /// Under which heading the description has it.
+    pub(super) heading: &'static str,
+    /// What can be done with it; nothing where its URL only correlates.
+    pub(super) operations: Vec<Operation>,
+    /// Whether callers are asked who they are, as they are unless it is said otherwise.
+    pub(super) guarded: bool,
+}
+
+/// Something that can be done with a resource.
+pub(super) struct Operation {
+    /// Which requests ask for it.
+    pub(super) verb: Verb,
+    /// The name of it, unique in the API.
+    pub(super) id: &'static str,
+    /// What it does.
+    pub(super) summary: &'static str,
+    /// What the body of the request holds.
+    pub(super) takes: Option<Takes>,
+    /// The answers to requests that are served.
+    pub(super) gives: Vec<Gives>,
+    /// The statuses of refusals, besides those that any request can meet.
+    pub(super) refusals: &'static [u16],
+    /// Query parameters, besides that for the format.
+    pub(super) query: &'static [Query],
+    route: Route,
+}
+
+/// What a resource can be asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// GET; HEAD comes with it.
+    Get,
+    Post,
+    /// POST, and PUT from clients that take the status for a thing to be replaced.
+    PostOrPut,
+    Put,
+    Delete,
+}
+
+/// The body of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Takes {
+    /// The documents, one of which it holds.
+    pub(super) documents: &'static [Outline],
+    /// The fields, where forms are taken.
+    pub(super) form: Option<&'static Outline>,
+}
+
+/// An answer to a request that is served.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gives {
+    pub(super) status: u16,
+    /// When it is given.
+    pub(super) when: &'static str,
+    pub(super) body: Body,
+}
+
+/// The body of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Body {
+    /// There is none.
+    Nothing,
+    /// A document.
+    Document(&'static Outline),
+    /// A new resource, with its URL in `Location`: a copy of it, or a reference to it.
+    Created(&'static Outline),
+    /// A `notificationList`.
+    Notifications,
+    /// Something that is no document of the API, in that media type.
+    Other(&'static str),
+}
+
+/// A query parameter.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Query {
+    pub(super) name: &'static str,
+    pub(super) what: &'static str,
+    /// Its values, where only these are taken.
+    pub(super) values: &'static [&'static str],
+}
+
+/// A resource with its operations.
+pub(super) fn at<const N: usize>(
+    path: &'static str,
+    heading: &'static str,
+    operations: [Operation; N],
+) -> Resource {
+    Resource { path, heading, operations: operations.into(), guarded: true }
+}
+
+/// An operation: its verb, its name and what it does.
+pub(super) fn on<F, Args>(
+    verb: Verb,
+    (id, summary): (&'static str, &'static str),
+    handler: F,
+) -> Operation
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    Operation {
+        verb,
+        id,
+        summary,
+        takes: None,
+        gives: Vec::new(),
+        refusals: &[],
+        query: &[],
+        route: web::to(handler),
+    }
+}
+
+impl Operation {
+    /// Takes one of these documents.
+    pub(super) fn takes(self, documents: &'static [Outline]) -> Self {
+        Self { takes: Some(Takes { documents, form: None }), ..self }
+    }
+
+    /// Takes a form, too.
+    pub(super) fn or_form(self, form: &'static Outline) -> Self {
+        let takes = self.takes.map(|takes| Takes { form: Some(form), ..takes });
+        Self { takes, ..self }
+    }
+
+    /// Answers 200 with a document.
+    pub(super) fn shows(self, document: &'static Outline) -> Self {
+        self.gives(200, "Done.", Body::Document(document))
+    }
+
+    /// Answers 201 with a new resource.
+    pub(super) fn creates(self, document: &'static Outline) -> Self {
+        self.gives(
+            201,
+            "Created; the answer to a repeated request is the same.",
+            Body::Created(document),
+        )
+    }
+
+    /// Answers 204.
+    pub(super) fn silently(self, when: &'static str) -> Self {
+        self.gives(204, when, Body::Nothing)
+    }
+
+    /// Answers with that status.
+    pub(super) fn gives(mut self, status: u16, when: &'static str, body: Body) -> Self {
+        self.gives.push(Gives { status, when, body });
+        self
+    }
+
+    /// Can be refused with these statuses.
+    pub(super) fn refuses(self, refusals: &'static [u16]) -> Self {
+        Self { refusals, ..self }
+    }
+
+    /// Looks at these query parameters.
+    pub(super) fn asks(self, query: &'static [Query]) -> Self {
+        Self { query, ..self }
+    }
+
+    /// Tells whether an answer is in a format that the client chooses.
+    pub(super) fn negotiates(&self) -> bool {
+        self.gives.iter().any(|gives| match gives.body {
+            Body::Document(_) | Body::Created(_) | Body::Notifications => true,
+            Body::Nothing | Body::Other(_) => false,
+        })
+    }
+}
+
+impl Resource {
+    /// Asks nobody who it is.
+    pub(super) fn for_everybody(self) -> Self {
+        Self { guarded: false, ..self }
+    }
+
+    /// Gives the methods for `Allow`; PUT where it stands for POST is not among them (TS Chat 6.5.4).
+    pub(super) fn allow(&self) -> String {
+        let names: Vec<&str> =
+            self.operations.iter().map(|operation| operation.verb.methods()[0]).collect();
+        names.join(", ")
+    }
+
+    /// Puts the operations at the path, with or without a trailing slash; another method is told
+    /// what is allowed. Who may not come in is told nothing else.
+    pub(super) fn route(self) -> impl HttpServiceFactory + 'static {
+        let guard = Condition::new(self.guarded, from_fn(enter));
+        self.open_route().wrap(guard)
+    }
+
+    fn open_route(self) -> actix_web::Resource {
+        let allow = self.allow();
+        let path = self.path;
+        let resource = web::resource([path.to_owned(), format!("{path}/")]);
+        if self.operations.is_empty() {
+            return resource.to(nowhere);
+        }
+        let resource = resource.default_service(web::to(move |request: HttpRequest| {
+            ready(other_method(&request, allow.clone()))
+        }));
+        self.operations.into_iter().fold(resource, |resource, operation| {
+            let verb = operation.verb;
+            let guard = fn_guard(move |at| verb.takes(&at.head().method));
+            resource.route(operation.route.guard(guard))
+        })
+    }
+}
+
+impl Verb {
+    /// Gives the methods that the description names, the one for `Allow` first.
+    pub(super) fn methods(self) -> &'static [&'static str] {
+        match self {
+            Self::Get => &["GET"],
+            Self::Post => &["POST"],
+            Self::PostOrPut => &["POST", "PUT"],
+            Self::Put => &["PUT"],
+            Self::Delete => &["DELETE"],
+        }
+    }
+
+    /// Tells whether a request with `method` is meant for it.
+    fn takes(self, method: &Method) -> bool {
+        let is_head_of_get = self == Self::Get && *method == Method::HEAD;
+        is_head_of_get || self.methods().contains(&method.as_str())
+    }
+}
+
+/// Answers a method that the resource does not have; OPTIONS asks for just that.
+fn other_method(request: &HttpRequest, allow: String) -> Result<HttpResponse, Fault> {
+    if request.method() == Method::OPTIONS {
+        return Ok(HttpResponse::NoContent().insert_header((ALLOW, allow)).finish());
+    }
+    Err(Fault::MethodNotAllowed { allow })
+}
+
+/// Answers for a URL behind which there is nothing.
+pub(super) async fn nowhere() -> Result<HttpResponse, Fault> {
+    Err(Fault::NotFound)
+}
+
+/// Tells why a request was refused that this one stands in for.
+pub(super) async fn refused(request: HttpRequest) -> Result<HttpResponse, Fault> {
+    let status = request.match_info().get("status").unwrap_or_default();
+    Err(Refused::of(status).map_or(Fault::NotFound, Fault::from))
+}

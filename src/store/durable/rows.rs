@@ -1,0 +1,290 @@
+//! Records as rows of SQLite tables.
+
+use std::sync::Arc;
+
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, Row, params};
+
+use super::content::{self, moment, nanoseconds};
+use super::{
+    AnswerRecord, Change, ChannelRecord, Contents, Created, NotificationRecord, SessionRecord,
+    SubscriptionRecord,
+};
+use crate::address::Address;
+use crate::chat::{NotificationFormat, SessionKind};
+use crate::ids::{ChannelId, NotificationId, SessionId, SubscriptionId};
+use crate::oma::Element;
+use crate::store::correlators::Correlation;
+use crate::store::subscriptions::Subscription;
+
+/// The tables of version 1. Times are nanoseconds since 1970 (UTC); addresses are as they were
+/// spelled, and `user_key` is the identity behind the spelling.
+pub(super) const SCHEMA: &str = "
+CREATE TABLE subscriptions (
+    id TEXT NOT NULL PRIMARY KEY, user TEXT NOT NULL, user_base TEXT NOT NULL,
+    resource_url TEXT NOT NULL, notify_url TEXT NOT NULL, callback_data TEXT,
+    format TEXT NOT NULL, client_correlator TEXT, duration INTEGER, expires INTEGER,
+    echo INTEGER NOT NULL
+) STRICT;
+CREATE TABLE channels (
+    id TEXT NOT NULL PRIMARY KEY, user TEXT NOT NULL, channel_type TEXT NOT NULL,
+    application_tag TEXT, client_correlator TEXT, resource_url TEXT NOT NULL,
+    callback_url TEXT NOT NULL, channel_url TEXT NOT NULL, max_notifications INTEGER NOT NULL,
+    expires INTEGER NOT NULL
+) STRICT;
+CREATE TABLE notifications (
+    sequence INTEGER NOT NULL PRIMARY KEY, id TEXT NOT NULL, subscription TEXT NOT NULL,
+    content TEXT NOT NULL
+) STRICT;
+CREATE INDEX notifications_of_subscription ON notifications (subscription);
+CREATE TABLE answers (
+    user_key TEXT NOT NULL, user TEXT NOT NULL, collection TEXT NOT NULL,
+    correlator TEXT NOT NULL, content TEXT NOT NULL, at INTEGER NOT NULL, location TEXT NOT NULL,
+    document BLOB NOT NULL,
+    PRIMARY KEY (user_key, collection, correlator)
+) STRICT;
+CREATE TABLE sessions (id TEXT NOT NULL PRIMARY KEY, user TEXT NOT NULL,
+    is_group INTEGER NOT NULL) STRICT;
+CREATE TABLE probe (room BLOB NOT NULL) STRICT;
+";
+
+/// Makes one change, within a transaction.
+pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
+    let run = |sql: &str, values: &[&dyn ToSql]| {
+        connection.prepare_cached(sql)?.execute(values).map(|_count| ())
+    };
+    match change {
+        Change::PutSubscription(record) => put_subscription(connection, record),
+        Change::EndSubscription(id) => {
+            run("DELETE FROM notifications WHERE subscription = ?1", params![id.as_str()])?;
+            run("DELETE FROM subscriptions WHERE id = ?1", params![id.as_str()])
+        }
+        Change::PutChannel(record) => put_channel(connection, record),
+        Change::RenewChannel(id, expires) => run(
+            "UPDATE channels SET expires = ?2 WHERE id = ?1",
+            params![id.as_str(), nanoseconds(*expires)],
+        ),
+        Change::EndChannel(id) => run("DELETE FROM channels WHERE id = ?1", params![id.as_str()]),
+        Change::PutNotification(NotificationRecord { sequence, id, subscription, content }) => {
+            let sql = "REPLACE INTO notifications VALUES (?1, ?2, ?3, ?4)";
+            let (id, subscription) = (id.as_str(), subscription.as_str());
+            run(sql, params![key(*sequence), id, subscription, content::write(content)])
+        }
+        Change::EndNotification(sequence) => {
+            run("DELETE FROM notifications WHERE sequence = ?1", params![key(*sequence)])
+        }
+        Change::PutAnswer(record) => put_answer(connection, record),
+        Change::ForgetAnswer(Correlation { user, collection, correlator }) => run(
+            "DELETE FROM answers WHERE user_key = ?1 AND collection = ?2 AND correlator = ?3",
+            params![user.key(), collection, correlator],
+        ),
+        Change::PutSession(SessionRecord { id, user, kind }) => {
+            let is_group = *kind == SessionKind::Group;
+            let values = params![id.as_str(), user.spelling(), is_group];
+            run("REPLACE INTO sessions VALUES (?1, ?2, ?3)", values)
+        }
+        Change::EndSession(id) => run("DELETE FROM sessions WHERE id = ?1", params![id.as_str()]),
+    }
+}
+
+/// Writes something and takes it back: tells whether there is room.
+pub(super) fn probe(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("INSERT INTO probe VALUES (zeroblob(16384))", [])?;
+    connection.execute("DELETE FROM probe", []).map(|_count| ())
+}
+
+fn put_subscription(
+    connection: &Connection,
+    SubscriptionRecord { subscription, expires }: &SubscriptionRecord,
+) -> rusqlite::Result<()> {
+    let format = match subscription.format {
+        NotificationFormat::Xml => "XML",
+        NotificationFormat::Json => "JSON",
+    };
+    let sql = "REPLACE INTO subscriptions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    connection
+        .prepare_cached(sql)?
+        .execute(params![
+            subscription.id.as_str(),
+            subscription.user.spelling(),
+            subscription.user_base,
+            subscription.resource_url,
+            subscription.notify_url,
+            subscription.callback_data,
+            format,
+            subscription.client_correlator,
+            subscription.duration,
+            expires.map(nanoseconds),
+            subscription.echo,
+        ])
+        .map(|_count| ())
+}
+
+fn put_channel(connection: &Connection, record: &ChannelRecord) -> rusqlite::Result<()> {
+    let sql = "REPLACE INTO channels VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    connection
+        .prepare_cached(sql)?
+        .execute(params![
+            record.id.as_str(),
+            record.user.spelling(),
+            record.channel_type,
+            record.application_tag,
+            record.client_correlator,
+            record.resource_url,
+            record.callback_url,
+            record.channel_url,
+            record.max_notifications,
+            nanoseconds(record.expires),
+        ])
+        .map(|_count| ())
+}
+
+fn put_answer(connection: &Connection, record: &AnswerRecord) -> rusqlite::Result<()> {
+    let AnswerRecord { correlation, content, at, created } = record;
+    let sql = "REPLACE INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    connection
+        .prepare_cached(sql)?
+        .execute(params![
+            correlation.user.key(),
+            correlation.user.spelling(),
+            correlation.collection,
+            correlation.correlator,
+            content,
+            nanoseconds(*at),
+            created.location,
+            created.document.pack(),
+        ])
+        .map(|_count| ())
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// Says which row cannot be read, and why.
+pub(super) fn load(connection: &Connection) -> Result<Contents, String> {
+    Ok(Contents {
+        subscriptions: all(connection, "subscriptions", "rowid", subscription)?,
+        channels: all(connection, "channels", "rowid", channel)?,
+        notifications: all(connection, "notifications", "sequence", notification)?,
+        answers: all(connection, "answers", "at, rowid", answer)?,
+        sessions: all(connection, "sessions", "rowid", session)?,
+    })
+}
+
+fn all<R>(
+    connection: &Connection,
+    table: &str,
+    order: &str,
+    read: impl Fn(&Row<'_>) -> Result<R, Unreadable>,
+) -> Result<Vec<R>, String> {
+    let failed = |error: rusqlite::Error| format!("table {table}: {error}");
+    let sql = format!("SELECT * FROM {table} ORDER BY {order}");
+    let mut statement = connection.prepare(&sql).map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let number = records.len() + 1;
+        let record =
+            read(row).map_err(|Unreadable(why)| format!("table {table}, row {number}: {why}"));
+        records.push(record?);
+    }
+    Ok(records)
+}
+
+/// What is wrong with a row.
+struct Unreadable(String);
+
+impl From<rusqlite::Error> for Unreadable {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn bad(what: &str) -> Unreadable {
+    Unreadable(format!("{what} is missing or wrong"))
+}
+
+fn subscription(row: &Row<'_>) -> Result<SubscriptionRecord, Unreadable> {
+    let subscription = Subscription {
+        id: SubscriptionId::new(text(row, "id")?),
+        user: address(row)?,
+        user_base: row.get("user_base")?,
+        resource_url: row.get("resource_url")?,
+        notify_url: row.get("notify_url")?,
+        callback_data: row.get("callback_data")?,
+        format: match text(row, "format")?.as_str() {
+            "XML" => NotificationFormat::Xml,
+            "JSON" => NotificationFormat::Json,
+            _ => return Err(bad("format")),
+        },
+        client_correlator: row.get("client_correlator")?,
+        duration: row.get("duration")?,
+        expires: None,
+        echo: row.get("echo")?,
+    };
+    let expires: Option<i64> = row.get("expires")?;
+    Ok(SubscriptionRecord { subscription: Arc::new(subscription), expires: expires.map(moment) })
+}
+
+fn channel(row: &Row<'_>) -> Result<ChannelRecord, Unreadable> {
+    Ok(ChannelRecord {
+        id: ChannelId::new(text(row, "id")?),
+        user: address(row)?,
+        channel_type: row.get("channel_type")?,
+        application_tag: row.get("application_tag")?,
+        client_correlator: row.get("client_correlator")?,
+        resource_url: row.get("resource_url")?,
+        callback_url: row.get("callback_url")?,
+        channel_url: row.get("channel_url")?,
+        max_notifications: row.get("max_notifications")?,
+        expires: moment(row.get("expires")?),
+    })
+}
+
+fn notification(row: &Row<'_>) -> Result<NotificationRecord, Unreadable> {
+    let sequence: i64 = row.get("sequence")?;
+    Ok(NotificationRecord {
+        sequence: u64::try_from(sequence).map_err(|_| bad("sequence"))?,
+        id: NotificationId::new(text(row, "id")?),
+        subscription: SubscriptionId::new(text(row, "subscription")?),
+        content: content::read(&text(row, "content")?).map_err(bad)?,
+    })
+}
+
+fn answer(row: &Row<'_>) -> Result<AnswerRecord, Unreadable> {
+    let document: Vec<u8> = row.get("document")?;
+    Ok(AnswerRecord {
+        correlation: Correlation {
+            user: address(row)?,
+            collection: text(row, "collection")?.into(),
+            correlator: text(row, "correlator")?.into(),
+        },
+        content: row.get("content")?,
+        at: moment(row.get("at")?),
+        created: Created {
+            location: row.get("location")?,
+            document: Element::unpack(&document).ok_or_else(|| bad("document"))?,
+        },
+    })
+}
+
+fn session(row: &Row<'_>) -> Result<SessionRecord, Unreadable> {
+    let kind = match row.get("is_group")? {
+        true => SessionKind::Group,
+        false => SessionKind::Pair,
+    };
+    Ok(SessionRecord { id: SessionId::new(text(row, "id")?), user: address(row)?, kind })
+}
+
+fn text(row: &Row<'_>, column: &str) -> Result<String, Unreadable> {
+    Ok(row.get(column)?)
+}
+
+fn address(row: &Row<'_>) -> Result<Address, Unreadable> {
+    Address::parse(&text(row, "user")?).map_err(|_| bad("user"))
+}
+
+/// Gives a sequence number as SQLite counts; no process lives to draw one beyond its range.
+fn key(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}

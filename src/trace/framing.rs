@@ -1,0 +1,448 @@
+//! Where a message begins and ends in recorded bytes.
+//!
+//! This is framing and no more: a recording holds what peers really said, and what breaks the
+//! rules of a language is what its reader wants to see. SIP and HTTP end by `Content-Length`
+//! (RFC 3261 section 18.3), MSRP by its end-line (RFC 4975 section 7.1).
+
+use memchr::{memchr, memchr2, memmem};
+
+use super::Protocol;
+
+/// What stands at the beginning of a stream's bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// Not enough to tell.
+    Need,
+    /// So many bytes that are no message: keep-alives, or what is left of a lost one.
+    Noise(usize),
+    /// A message of so many bytes.
+    Message(Protocol, usize),
+    /// The beginning of a message beyond the limit; so many bytes of it are there.
+    TooLong(usize),
+}
+
+/// Finds messages on one direction of a stream.
+#[derive(Debug)]
+pub(super) struct Framer {
+    limit: usize,
+    /// Bytes of the message under way in which its end is known not to be.
+    searched: usize,
+    /// Whether the next message must be looked for at the beginnings of lines.
+    lost: bool,
+}
+
+impl Framer {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, searched: 0, lost: false }
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Tells that bytes are missing: what comes next begins anywhere.
+    pub(super) fn lose(&mut self) {
+        (self.searched, self.lost) = (0, true);
+    }
+
+    /// Tells whether it waits for the rest of a message.
+    pub(super) fn is_within(&self) -> bool {
+        !self.lost
+    }
+
+    /// Looks at the bytes that were not cut off yet.
+    pub(super) fn next(&mut self, bytes: &[u8]) -> Cut {
+        let cut = self.look(bytes);
+        match &cut {
+            Cut::Need => {}
+            Cut::Noise(_) | Cut::Message(..) => self.searched = 0,
+            Cut::TooLong(_) => self.lose(),
+        }
+        cut
+    }
+
+    fn look(&mut self, bytes: &[u8]) -> Cut {
+        if self.lost {
+            return self.find(bytes);
+        }
+        match blank(bytes) {
+            0 => {}
+            length => return Cut::Noise(length),
+        }
+        let length = match start(bytes) {
+            Start::Unknown => return Cut::Need,
+            Start::None => {
+                self.lose();
+                return self.find(bytes);
+            }
+            Start::Of(Protocol::Msrp) => msrp_length(bytes, &mut self.searched),
+            Start::Of(Protocol::Sip | Protocol::Http) => {
+                by_content_length(bytes, &mut self.searched, self.limit)
+            }
+        };
+        let Start::Of(protocol) = start(bytes) else { return Cut::Need };
+        match length {
+            Some(length) if length <= bytes.len() && length <= self.limit => {
+                Cut::Message(protocol, length)
+            }
+            Some(length) if length > self.limit => Cut::TooLong(bytes.len().min(length)),
+            None if bytes.len() > self.limit => Cut::TooLong(bytes.len()),
+            Some(_) | None => Cut::Need,
+        }
+    }
+
+    /// Looks for a message at the beginning of a line.
+    fn find(&mut self, bytes: &[u8]) -> Cut {
+        let mut at = 0;
+        while at < bytes.len() {
+            match start(&bytes[at..]) {
+                Start::Of(_) => {
+                    self.lost = false;
+                    return if at == 0 { self.look(bytes) } else { Cut::Noise(at) };
+                }
+                Start::Unknown => break,
+                Start::None => {}
+            }
+            at = match memchr(b'\n', &bytes[at..]) {
+                Some(length) => at + length + 1,
+                None => bytes.len(),
+            };
+        }
+        if at == 0 { Cut::Need } else { Cut::Noise(at) }
+    }
+}
+
+/// The message in a datagram: where it begins, how long it is, and how long it says to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct InDatagram {
+    pub(super) protocol: Protocol,
+    pub(super) begin: usize,
+    pub(super) length: usize,
+    /// Whether it is shorter than it says.
+    pub(super) short: bool,
+}
+
+/// Finds the message in a datagram; bytes behind its body are no part of it (RFC 3261 section
+/// 18.3), and without `Content-Length` the body is all there is.
+pub(super) fn in_datagram(bytes: &[u8]) -> Option<InDatagram> {
+    let begin = blank(bytes);
+    let bytes = bytes.get(begin..)?;
+    let Start::Of(protocol @ Protocol::Sip) = start(bytes) else { return None };
+    let Some(head) = head_length(bytes, 0) else {
+        return Some(InDatagram { protocol, begin, length: bytes.len(), short: true });
+    };
+    let claimed = match body_length(&bytes[..head]) {
+        Some(body) => head.saturating_add(body),
+        None => bytes.len(),
+    };
+    let length = claimed.min(bytes.len());
+    Some(InDatagram { protocol, begin, length, short: claimed > bytes.len() })
+}
+
+/// A message in a log, as far as it tells its length itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InLog {
+    pub(super) protocol: Protocol,
+    /// Bytes that must be there before the length is known.
+    pub(super) head: usize,
+    pub(super) length: usize,
+}
+
+/// Looks at the beginning of a log's bytes: `None` where no message begins there, and a language
+/// alone where the message does not tell its length yet.
+pub(super) fn in_log(bytes: &[u8]) -> Option<(Protocol, Option<InLog>)> {
+    let Start::Of(protocol) = start(bytes) else { return None };
+    let told = match protocol {
+        Protocol::Msrp => {
+            let length = msrp_length(bytes, &mut 0);
+            length.map(|length| InLog { protocol, head: length, length })
+        }
+        Protocol::Sip | Protocol::Http => head_length(bytes, 0).map(|head| {
+            let body = body_length(&bytes[..head]).unwrap_or_default();
+            InLog { protocol, head, length: head.saturating_add(body) }
+        }),
+    };
+    Some((protocol, told))
+}
+
+/// Counts the line breaks, spaces and zeros that keep a flow alive between messages.
+fn blank(bytes: &[u8]) -> usize {
+    let is_blank = |byte: &&u8| matches!(byte, b'\r' | b'\n' | b' ' | b'\t' | 0);
+    bytes.iter().take_while(is_blank).count()
+}
+
+enum Start {
+    Of(Protocol),
+    None,
+    /// The line is not whole yet.
+    Unknown,
+}
+
+/// Tells by the first line whether a message begins here.
+fn start(bytes: &[u8]) -> Start {
+    let window = &bytes[..bytes.len().min(MAX_START_LINE)];
+    if !window.first().is_some_and(|byte| is_token(*byte)) {
+        return if window.is_empty() { Start::Unknown } else { Start::None };
+    }
+    let word = match window.iter().position(|byte| !is_token(*byte)) {
+        Some(end) => end,
+        None if window.len() <= MAX_METHOD => return Start::Unknown,
+        None => return Start::None,
+    };
+    // A status line begins with its version, which has a slash in it.
+    let begins_well = match (window[word], &window[..word]) {
+        (b' ', _) => word <= MAX_METHOD,
+        (b'/', b"SIP" | b"HTTP") => true,
+        _ => false,
+    };
+    if !begins_well {
+        return Start::None;
+    }
+    match memchr(b'\n', window) {
+        Some(end) => whole_line(window[..end].trim_ascii_end()),
+        None if window.len() == MAX_START_LINE => Start::None,
+        // Random bytes are no line that is under way.
+        None if window.iter().any(|byte| *byte < b' ' && *byte != b'\r') => Start::None,
+        None => Start::Unknown,
+    }
+}
+
+fn whole_line(line: &[u8]) -> Start {
+    let ends_with_version = |name: &[u8]| {
+        line.len() > name.len() + 4
+            && line[..line.len() - 3].ends_with(name)
+            && matches!(line[line.len() - 3..], [b'0'..=b'9', b'.', b'0'..=b'9'])
+    };
+    let status = |name: &[u8]| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| matches!(rest, [_, b'.', _, b' ', b'0'..=b'9', ..]))
+    };
+    if line.starts_with(b"MSRP ") {
+        return if end_line_of(line).is_some() { Start::Of(Protocol::Msrp) } else { Start::None };
+    }
+    if status(b"SIP/") || ends_with_version(b" SIP/") {
+        return Start::Of(Protocol::Sip);
+    }
+    if status(b"HTTP/") || ends_with_version(b" HTTP/") {
+        return Start::Of(Protocol::Http);
+    }
+    Start::None
+}
+
+/// Gives the length of a frame, once its end-line is there: seven hyphens, the transaction id of
+/// its first line, a flag and a line break.
+fn msrp_length(bytes: &[u8], searched: &mut usize) -> Option<usize> {
+    let first = memchr(b'\n', bytes)?;
+    let end_line = end_line_of(&bytes[..first])?;
+    let mut at = (*searched).max(first);
+    while let Some(found) = memmem::find(bytes.get(at..)?, &end_line) {
+        let begin = at + found;
+        let end = begin + end_line.len();
+        match (bytes.get(end), bytes.get(end + 1), bytes.get(end + 2)) {
+            (Some(b'$' | b'+' | b'#'), Some(b'\r'), Some(b'\n')) => return Some(end + 3),
+            (Some(b'$' | b'+' | b'#'), Some(b'\n'), _) => return Some(end + 2),
+            (None, ..) | (Some(b'$' | b'+' | b'#'), None, _) | (_, Some(b'\r'), None) => {
+                *searched = begin;
+                return None;
+            }
+            (Some(_), ..) => at = begin + 1,
+        }
+    }
+    *searched = bytes.len().saturating_sub(end_line.len()).max(first);
+    None
+}
+
+/// Gives the end-line of the frame with this first line, without its flag.
+fn end_line_of(line: &[u8]) -> Option<Vec<u8>> {
+    let rest = line.strip_prefix(b"MSRP ")?;
+    let tid = &rest[..memchr2(b' ', b'\r', rest)?];
+    let fits = (1..=MAX_TRANSACTION_ID).contains(&tid.len());
+    fits.then(|| [b"-------", tid].concat())
+}
+
+/// Gives the length of a message, once its head is there.
+fn by_content_length(bytes: &[u8], searched: &mut usize, limit: usize) -> Option<usize> {
+    let Some(head) = head_length(bytes, *searched) else {
+        *searched = bytes.len().saturating_sub(3);
+        // A head without end is as good as a message without end.
+        return (bytes.len() > MAX_HEAD).then_some(limit.saturating_add(1));
+    };
+    let block = &bytes[..head];
+    if is_chunked(block) {
+        return chunked_length(bytes, head);
+    }
+    Some(head.saturating_add(body_length(block).unwrap_or_default()))
+}
+
+/// Gives the length of a head with the empty line behind it; lines may end with a bare LF.
+fn head_length(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += memchr(b'\n', bytes.get(at..)?)? + 1;
+        match bytes.get(at..)? {
+            [b'\n', ..] => return Some(at + 1),
+            [b'\r', b'\n', ..] => return Some(at + 2),
+            _ => {}
+        }
+    }
+}
+
+/// Reads `Content-Length`, or `l` for short.
+fn body_length(head: &[u8]) -> Option<usize> {
+    let value = field(head, b"content-length").or_else(|| field(head, b"l"))?;
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&value[..digits]).ok()?.parse().ok()
+}
+
+fn is_chunked(head: &[u8]) -> bool {
+    let coding = field(head, b"transfer-encoding");
+    coding.is_some_and(|value| value.to_ascii_lowercase().ends_with(b"chunked"))
+}
+
+/// Gives the value of the first field of that name (in lower case).
+fn field<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    head.split(|byte| *byte == b'\n').skip(1).find_map(|line| {
+        let (found, value) = line.split_at_checked(name.len())?;
+        let value = value.trim_ascii_start().strip_prefix(b":")?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+    })
+}
+
+/// Walks over the chunks of RFC 9112 section 7.1 to the empty line behind the last one.
+fn chunked_length(bytes: &[u8], head: usize) -> Option<usize> {
+    let mut at = head;
+    loop {
+        let line = memchr(b'\n', bytes.get(at..)?)?;
+        let text = std::str::from_utf8(&bytes[at..at + line]).unwrap_or_default();
+        let digits = text.split(';').next().unwrap_or_default().trim();
+        // What is no chunk ends the message here: the next one is looked for.
+        let Ok(size) = usize::from_str_radix(digits, 16) else { return Some(at) };
+        at += line + 1;
+        if size == 0 {
+            loop {
+                let trailer = memchr(b'\n', bytes.get(at..)?)?;
+                let is_last = bytes[at..at + trailer].trim_ascii().is_empty();
+                at += trailer + 1;
+                if is_last {
+                    return Some(at);
+                }
+            }
+        }
+        at = at.checked_add(size)?.checked_add(2)?;
+    }
+}
+
+/// RFC 3261 section 25.1 and RFC 9110 section 5.6.2 agree.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+}
+
+const MAX_START_LINE: usize = 8 * 1024;
+const MAX_METHOD: usize = 64;
+const MAX_HEAD: usize = 128 * 1024;
+/// RFC 4975 section 9 has 32; some exceed it.
+const MAX_TRANSACTION_ID: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SEND: &str = "MSRP tx1 SEND\r\nTo-Path: msrp://a:1/b;tcp\r\nFrom-Path: msrp://c:1/d;tcp\r\n\
+                        Content-Type: text/plain\r\n\r\n-------tx2$\r\n-------tx1 x\r\n-------tx1$\r\n";
+    const INVITE: &str = "INVITE sip:b@c SIP/2.0\r\nl : 4\r\n\r\nv=0\n";
+    const OK: &str = "SIP/2.0 200 OK\nContent-Length: 0\n\n";
+    const POST: &str = "POST /chat HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\
+                        3;x=y\r\nabc\r\n0\r\nt: u\r\n\r\n";
+
+    #[test]
+    fn messages_of_three_languages_are_cut_out_of_one_stream() {
+        let stream = [SEND, "\r\n\r\n", INVITE, OK, INVITE, INVITE, POST, SEND].concat();
+        assert_eq!(
+            cuts(stream.as_bytes(), stream.len()),
+            [SEND, INVITE, OK, INVITE, INVITE, POST, SEND]
+        );
+    }
+
+    #[test]
+    fn behind_a_gap_the_next_beginning_of_a_line_is_taken() {
+        let stream =
+            ["est of something\r\nINVITE but no more\r\n", SEND, "garbage\r\n", OK].concat();
+        let mut framer = Framer::new(4096);
+        framer.lose();
+        assert_eq!(drain(&mut framer, stream.as_bytes(), 7), [SEND, OK]);
+    }
+
+    #[test]
+    fn what_is_too_long_is_told_and_passed_over() {
+        let long = SEND.replace(" x\r", &"x".repeat(5000));
+        let stream = [&long, OK].concat();
+        let mut framer = Framer::new(1000);
+        assert!(matches!(framer.next(stream.as_bytes()), Cut::TooLong(_)));
+        let claims = INVITE.replace(": 4", ": 99999999999999999999");
+        assert_eq!(
+            Framer::new(1000).next(claims.as_bytes()),
+            Cut::Message(Protocol::Sip, claims.len() - 4)
+        );
+        let claims = INVITE.replace(": 4", ": 18446744073709551615");
+        assert!(matches!(Framer::new(1000).next(claims.as_bytes()), Cut::TooLong(_)));
+    }
+
+    #[test]
+    fn a_datagram_ends_with_its_body() {
+        let more = format!("\r\n{INVITE}more");
+        let found =
+            InDatagram { protocol: Protocol::Sip, begin: 2, length: INVITE.len(), short: false };
+        assert_eq!(in_datagram(more.as_bytes()), Some(found));
+        let cut = in_datagram(&INVITE.as_bytes()[..INVITE.len() - 1]);
+        assert!(cut.is_some_and(|found| found.short));
+        assert_eq!(in_datagram(b"\x80\x00 media SIP/2.0\r\n"), None);
+        assert_eq!(in_datagram(b"\r\n\r\n\0\0"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_says_the_same_however_it_is_cut(
+            stream in proptest::collection::vec(
+                proptest::sample::select(vec![SEND, INVITE, OK, POST, "\r\n", "x y\r\n", "MSRP "]), 0..9),
+            step in 1_usize..40,
+        ) {
+            let stream = stream.concat();
+            prop_assert_eq!(cuts(stream.as_bytes(), step), cuts(stream.as_bytes(), stream.len().max(1)));
+        }
+
+        #[test]
+        fn no_bytes_make_it_stand_still(bytes: Vec<u8>, text in "(MSRP |a |-------a|\\$|\r\n|SIP/2.0|\n|:|l|[0-9]){0,40}") {
+            for stream in [&bytes[..], text.as_bytes()] {
+                let _ = cuts(stream, 3);
+                let _ = in_datagram(stream);
+            }
+        }
+    }
+
+    fn cuts(stream: &[u8], step: usize) -> Vec<String> {
+        drain(&mut Framer::new(4096), stream, step)
+    }
+
+    fn drain(framer: &mut Framer, stream: &[u8], step: usize) -> Vec<String> {
+        let (mut buffer, mut found) = (Vec::new(), Vec::new());
+        for piece in stream.chunks(step) {
+            buffer.extend_from_slice(piece);
+            loop {
+                match framer.next(&buffer) {
+                    Cut::Need => break,
+                    Cut::Noise(length) | Cut::TooLong(length) => {
+                        assert!(length > 0);
+                        drop(buffer.drain(..length));
+                    }
+                    Cut::Message(_, length) => {
+                        found.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+                        drop(buffer.drain(..length));
+                    }
+                }
+            }
+        }
+        found
+    }
+}
