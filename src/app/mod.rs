@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! rest ──Command──▶ driver (one per conversation) ──Notice──▶ notify ──▶ callbacks, channels
-//!   └──Start──▶ switch ──spawns──▶ driver                        rest ◀── long polls ──┘
+//!   ├──Start──▶ switch ──spawns──▶ driver ◀──Receipt──┤          rest ◀── long polls ──┘
+//!   └──Batch──▶ store (one thread) ◀──────Batch───────┘
 //! sip sockets ──Inbound──▶ switch ──Letter──▶ driver ──▶ sip sockets
 //!                            └──Letter──▶ keeper of the registrations ──▶ sip sockets
 //! msrp listener ──Letter──▶ driver ◀──bytes──▶ its MSRP connection
@@ -13,6 +14,7 @@ mod banner;
 mod doors;
 mod gatekeeper;
 mod http;
+mod kept;
 mod registry;
 mod settings;
 
@@ -43,7 +45,11 @@ use crate::net::{
 };
 use crate::notify::{self, Outlets};
 use crate::rest::{Door, Face, Readiness, Reason};
-use crate::store::{Channels, Correlators, Letter, Sessions, Subscriptions};
+use crate::store::durable::{Contents, Health};
+use crate::store::{
+    Channels, Correlators, Directories, Keeper, Letter, Notices, Sessions, Subscriptions, restore,
+};
+pub use gatekeeper::hash_password;
 use registry::Registry;
 use settings::{Callbacks, Places};
 
@@ -74,6 +80,7 @@ pub struct Running {
     rest: SocketAddr,
     http: ServerHandle,
     sessions: Arc<Sessions>,
+    keeper: Keeper,
     registry: Registry,
     /// Stops the notifications.
     stop_notify: CancellationToken,
@@ -94,6 +101,7 @@ struct Ground {
     core: Core,
     registry: Registry,
     settings: Arc<bridge::Settings>,
+    kept: (Keeper, Contents),
 }
 
 impl Running {
@@ -104,6 +112,7 @@ impl Running {
     pub async fn start(config: &Config) -> io::Result<Self> {
         // A second server in the same process finds the provider there.
         let _installed = rustls::crypto::ring::default_provider().install_default();
+        let kept = kept::open(config).await?;
         let mut random = Random::new(seed());
         let (stop_net, tasks) = (CancellationToken::new(), TaskTracker::new());
         let bind = |what: &'static str, listen, settings| {
@@ -132,31 +141,43 @@ impl Running {
         let credentials = settings::credentials(config, &mut random);
         if let Some(sockets) = im_server {
             let home = (places.sip, credentials.clone());
-            let settings = settings::im_server(config, sockets.local, home);
+            let rooms = doors::bind_rooms(config).await?;
+            let msrp = rooms.as_ref().map(|rooms| rooms.listener.local_addr()).transpose()?;
+            let settings = settings::im_server(config, sockets.local, home, msrp);
             let server = ImServer::new(Instant::now().into_std(), settings, random.fork());
-            tasks.spawn(run_im_server(server, sockets, stop_net.clone()));
+            let ending = (stop_net.clone(), tasks.clone());
+            tasks.spawn(run_im_server(server, sockets, rooms, ending));
         }
         let fingerprint = msrp.settings.tls.as_ref().map(|tls| tls.fingerprint().clone());
         let settings = settings::bridge(config, places, (credentials, fingerprint));
         let outside = (sip.outbound.clone(), core.clone(), stop_net.clone());
         let registry = Registry::start(config, Arc::clone(&settings), outside, &mut random);
-        let ground = Ground { sip, msrp, places, core, registry, settings };
+        let ground = Ground { sip, msrp, places, core, registry, settings, kept };
         Self::start_bridge(config, ground, random, (stop_net, tasks))
     }
 
     fn start_bridge(
         config: &Config,
-        Ground { sip, msrp, places, core, registry, settings }: Ground,
+        Ground { sip, msrp, places, core, registry, settings, kept: (keeper, contents) }: Ground,
         mut random: Random,
         (stop_net, tasks): (CancellationToken, TaskTracker),
     ) -> io::Result<Self> {
         let (sessions, starts) = Sessions::new(settings::sessions(config));
         let sessions = Arc::new(sessions);
         let subscriptions = Arc::new(Subscriptions::new(settings::subscriptions(config)));
-        let channels = Arc::new(Channels::new(settings::channels(config), random.fork()));
-        let (notices, waiting) = mpsc::channel(config.limits.notices);
+        let channels = settings::channels(config);
+        let channels = Arc::new(Channels::new(channels, random.fork(), keeper.clone()));
+        let correlators = Correlators::new(settings::correlators(config), keeper.clone());
+        let directories = Directories {
+            subscriptions: &subscriptions,
+            channels: &channels,
+            correlators: &correlators,
+        };
+        let remembered = restore(contents, &keeper, directories);
+        let (sender, waiting) = mpsc::channel(config.limits.notices);
+        let notices = Notices { sender, patience: keeper.patience() };
         let conversations = TaskTracker::new();
-        let readiness = readiness(&sessions, &core, &registry);
+        let readiness = readiness((&sessions, keeper.health()), &core, &registry);
         let switch = Switch {
             neighbours: settings::neighbours(config, places, &core),
             kit: DriverKit {
@@ -169,6 +190,7 @@ impl Running {
             },
             settings,
             subscriptions: Arc::clone(&subscriptions),
+            store: keeper.health(),
             patience: Arc::new(Semaphore::new(config.limits.connections)),
             anchor: Anchor::new(Instant::now().into_std(), OffsetDateTime::now_utc()),
             random: random.fork(),
@@ -186,7 +208,8 @@ impl Running {
             Arc::clone(&channels),
             notify_settings,
             random.fork(),
-        );
+        )
+        .keeping(keeper.clone(), remembered);
         notifier.spawn(notify::run(waiting, outlets, stop_notify.clone()));
         let secret = seed();
         let listening = http::bind(&config.rest)?;
@@ -195,7 +218,8 @@ impl Running {
             sessions: Arc::clone(&sessions),
             subscriptions,
             channels,
-            correlators: Arc::new(Correlators::new(settings::correlators(config))),
+            correlators: Arc::new(correlators),
+            keeper: keeper.clone(),
             callback_policy: Arc::new(Callbacks(policy)),
             door: Door::new(gatekeeper::gate(config, &secret)?, settings::door(config)),
             readiness,
@@ -212,6 +236,7 @@ impl Running {
             rest,
             http,
             sessions,
+            keeper,
             registry,
             stop_notify,
             stop_net,
@@ -276,6 +301,12 @@ impl Running {
         self.sessions.count()
     }
 
+    /// Shows the state of the store, now and later.
+    #[must_use]
+    pub fn store(&self) -> Health {
+        self.keeper.health()
+    }
+
     /// Tells how many users are registered at the core.
     #[must_use]
     pub fn registered(&self) -> usize {
@@ -307,6 +338,9 @@ impl Running {
             warn!("not all notifications left in time");
         }
         self.http.stop(true).await;
+        if let Err(error) = self.keeper.close().await {
+            warn!(%error, "not everything was kept");
+        }
         self.stop_net.cancel();
         self.tasks.close();
         if timeout(Duration::from_secs(2), self.tasks.wait()).await.is_err() {
@@ -335,8 +369,16 @@ async fn find_core(
 }
 
 /// Makes the list of what has to hold for the bridge to be of use.
-fn readiness(sessions: &Arc<Sessions>, core: &Core, registry: &Registry) -> Readiness {
+fn readiness(
+    (sessions, store): (&Arc<Sessions>, Health),
+    core: &Core,
+    registry: &Registry,
+) -> Readiness {
     let mut readiness = Readiness::default();
+    readiness.add(move || {
+        let text = store.fault().map(|_| "the store cannot be written: see the log".to_owned())?;
+        Some(Reason { code: "store", text })
+    });
     let sessions = Arc::clone(sessions);
     readiness.add(move || {
         let text = "the process is being stopped".to_owned();

@@ -7,9 +7,12 @@
 mod accounts;
 mod auth;
 mod fault;
+mod focus;
+mod group;
 mod reader;
 mod rest;
 mod sections;
+mod store;
 mod tls;
 mod users;
 mod values;
@@ -17,8 +20,11 @@ mod values;
 pub use accounts::Account;
 pub use auth::{Auth, AuthFault, AuthMode};
 pub use fault::{Fault, Faults, Place};
+pub use focus::Focus;
+pub use group::Group;
 pub use rest::Rest;
 pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Session, Sip};
+pub use store::{Store, StoreKind};
 pub use users::{Ue, User};
 pub use values::{
     CoreMode, CoreTransport, CreateAnswer, HostPort, LogFormat, Profile, Secret, TargetUri,
@@ -54,8 +60,12 @@ pub struct Config {
     pub msrp: Msrp,
     /// Chat sessions.
     pub session: Session,
+    /// Groups.
+    pub group: Group,
     /// Notifications.
     pub notify: Notify,
+    /// What outlives a restart.
+    pub store: Store,
     /// Bounds against hostile input and overload.
     pub limits: Limits,
     /// The log.
@@ -130,7 +140,9 @@ impl Config {
             im_server: ImServer::read(reader),
             msrp: Msrp::read(reader),
             session: Session::read(reader),
+            group: Group::read(reader),
             notify: Notify::read(reader),
+            store: Store::read(reader),
             limits: Limits::read(reader),
             log: Log::read(reader),
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use super::accounts::{Account, accounts, accounts_file};
+use super::focus::Focus;
 use super::reader::{Reader, Value};
 use super::values::{
     CoreMode, CoreTransport, HostPort, LogFormat, Profile, Secret, TargetUri, header_text, host,
@@ -207,6 +208,8 @@ pub struct ImServer {
     pub max_expires: Duration,
     /// How many requests may be under way or lately answered at a time.
     pub transactions: usize,
+    /// The conference focus.
+    pub focus: Focus,
 }
 
 impl ImServer {
@@ -234,6 +237,7 @@ impl ImServer {
             min_expires: keys.seconds("min_expires_s", 60, 1..=3600),
             max_expires: keys.seconds("max_expires_s", 86_400, 60..=2_592_000),
             transactions: keys.count("transactions", 10_000, 16..=10_000_000),
+            focus: Focus::read(&mut keys),
         }
     }
 }
@@ -576,7 +580,7 @@ fn name_servers(value: &Value) -> Result<Vec<SocketAddr>, String> {
     value.texts()?.into_iter().map(parse).collect()
 }
 
-fn decline(value: &Value) -> Result<u16, String> {
+pub(super) fn decline(value: &Value) -> Result<u16, String> {
     let code = value.integer()?;
     let found = [480, 486, 603].into_iter().find(|known| i64::from(*known) == code);
     found.ok_or_else(|| format!("{code} is none of 480, 486, 603"))

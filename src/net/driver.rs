@@ -1,23 +1,25 @@
 //! One task per conversation: wait, feed one input, carry out its outputs.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot};
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
 use tokio::time::{Instant as Tick, sleep_until};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::core::Core;
 use super::msrp::{LinkEvent, MsrpLink, MsrpSettings, Reach};
+use super::outbox::{Outbox, Released};
 use super::sip_outbound::SipOutbound;
-use crate::bridge::{Conversation, Input, Output, may_be_forgotten};
-use crate::chat::{Answer, Notice, NoticeKind, Refusal};
+use crate::bridge::{Input, Output, Talk, may_be_forgotten};
+use crate::chat::{Answer, AnswerId, Notice, NoticeKind, Refusal};
 use crate::ids::MessageId;
 use crate::sip::{DialogKey, Message};
 use crate::store::connections::OnFailure;
-use crate::store::{Inbox, Letter, Letters, MsrpArrival, Registrations, Sessions, Ticket};
+use crate::store::{Inbox, Letter, Letters, MsrpArrival, Notices, Registrations, Sessions, Ticket};
 
 /// What every driver works with.
 #[derive(Clone)]
@@ -31,13 +33,10 @@ pub struct DriverKit {
     /// The way to the core.
     pub core: Core,
     /// The way to the applications.
-    pub notices: mpsc::Sender<Notice>,
+    pub notices: Notices,
     /// The MSRP sockets.
     pub msrp: Arc<MsrpSettings>,
 }
-
-/// How long notices wait for the answer that creates what they name.
-const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
 /// How many frames are taken before letters and timers have their turn.
 const BATCH: usize = 256;
@@ -47,13 +46,18 @@ pub(super) fn now() -> Instant {
     Tick::now().into_std()
 }
 
+/// The reply that an order waits for.
+type AnswerReply = oneshot::Sender<Ticket<Result<Answer, Refusal>>>;
+
 /// The reply that a request waits for.
 pub(super) type StartReply = oneshot::Sender<Ticket<Result<(), Refusal>>>;
 
 /// A conversation with all that it needs to live.
 pub(super) struct Driver {
     kit: DriverKit,
-    conversation: Conversation,
+    conversation: Talk,
+    /// The MSRP session-id that is routed here.
+    msrp_id: String,
     inbox: Inbox,
     letters: Letters,
     link: MsrpLink,
@@ -61,14 +65,20 @@ pub(super) struct Driver {
     caller: Option<DialogKey>,
     over: bool,
     answer: Option<Result<Answer, Refusal>>,
-    outbox: VecDeque<Pending>,
+    /// Who waits for an answer that comes later.
+    late: BTreeMap<AnswerId, AnswerReply>,
+    outbox: Outbox,
+    /// What the peer is to read of this turn, where the turn may tell the applications something
+    /// that has to be durable before.
+    turn: Option<Turn>,
 }
 
-/// What waits for its turn to go to the applications.
-enum Pending {
-    /// Nothing behind this leaves before the answer has, or the time is up.
-    Hold(oneshot::Receiver<()>, Instant),
-    Notice(Notice),
+/// What came together from the peer, and what follows from it.
+#[derive(Default)]
+struct Turn {
+    wire: Vec<Output>,
+    /// Whether the applications are told something.
+    tells: bool,
 }
 
 /// What woke the driver.
@@ -76,7 +86,7 @@ enum Woken {
     Letter(Option<Letter>),
     Link(LinkEvent),
     Timeout,
-    Released,
+    Released(Released),
 }
 
 impl Driver {
@@ -85,12 +95,13 @@ impl Driver {
     /// In a box, because a task would have room twice for what it is given to keep.
     pub(super) fn new(
         kit: DriverKit,
-        conversation: Conversation,
+        conversation: Talk,
         (inbox, letters): (Inbox, Letters),
         caller: Option<DialogKey>,
     ) -> Box<Self> {
         let id = conversation.id().clone();
-        kit.sessions.enter(id, conversation.user().clone(), inbox.clone());
+        let owner = (conversation.kind(), conversation.user().clone());
+        kit.sessions.enter(id, owner, inbox.clone());
         // Through a relay we connect, and nobody connects to us.
         if !conversation.is_relayed() {
             kit.sessions.route_msrp(conversation.msrp_session_id(), inbox.clone());
@@ -101,7 +112,9 @@ impl Driver {
                 Arc::clone(&kit.sessions),
                 conversation.msrp_session_id(),
             ),
+            outbox: Outbox::new(kit.notices.clone()),
             kit,
+            msrp_id: conversation.msrp_session_id().to_owned(),
             conversation,
             inbox,
             letters,
@@ -109,7 +122,8 @@ impl Driver {
             caller,
             over: false,
             answer: None,
-            outbox: VecDeque::new(),
+            late: BTreeMap::new(),
+            turn: None,
         })
     }
 
@@ -117,7 +131,7 @@ impl Driver {
     pub(super) async fn run(mut self: Box<Self>, started: Option<StartReply>) {
         if let Some(reply) = started {
             let (ticket, released) = Ticket::new(Ok(()));
-            self.hold(released);
+            self.outbox.hold(released);
             self.carry_out();
             // A client that has gone away gets no answer, but its session stands.
             drop(reply.send(ticket));
@@ -128,14 +142,17 @@ impl Driver {
         }
         loop {
             self.carry_out();
-            self.release().await;
+            while let Some(released) = self.outbox.next().now_or_never() {
+                self.release(released);
+            }
             self.unroute_when_over();
             if self.outbox.is_empty() && self.conversation.is_finished() {
                 break;
             }
             match self.wait().await {
                 Woken::Letter(Some(letter)) => self.read(letter),
-                Woken::Letter(None) | Woken::Released => {}
+                Woken::Letter(None) => {}
+                Woken::Released(released) => self.release(released),
                 Woken::Link(event) => self.feed_link_all(event),
                 Woken::Timeout => self.conversation.handle(now(), Input::Timeout),
             }
@@ -152,30 +169,14 @@ impl Driver {
                 None => pending().await,
             }
         };
-        let release = async {
-            match self.outbox.front_mut() {
-                Some(Pending::Hold(released, until)) => {
-                    tokio::select! {
-                        _ = released => {}
-                        () = sleep_until(Tick::from_std(*until)) => {}
-                    }
-                }
-                Some(Pending::Notice(_)) => {}
-                None => pending().await,
-            }
-        };
-        let woken = tokio::select! {
-            letter = self.letters.recv() => Woken::Letter(letter),
-            event = self.link.next() => Woken::Link(event),
+        // Who cannot get rid of what he has decided takes nothing more in.
+        let is_full = self.outbox.is_full();
+        tokio::select! {
+            letter = self.letters.recv(), if !is_full => Woken::Letter(letter),
+            event = self.link.next(), if !is_full => Woken::Link(event),
             () = timer => Woken::Timeout,
-            () = release => Woken::Released,
-        };
-        if matches!(woken, Woken::Released)
-            && matches!(self.outbox.front(), Some(Pending::Hold(..)))
-        {
-            self.outbox.pop_front();
+            released = self.outbox.next() => Woken::Released(released),
         }
-        woken
     }
 
     fn read(&mut self, letter: Letter) {
@@ -185,10 +186,10 @@ impl Driver {
             Letter::Command { command, reply } => {
                 self.conversation.handle(now(), Input::Command(command));
                 self.carry_out_until_answer();
-                let answer = self.answer.take().unwrap_or(Err(Refusal::NoSession));
-                let (ticket, released) = Ticket::new(answer);
-                self.hold(released);
-                drop(reply.send(ticket));
+                match self.answer.take().unwrap_or(Err(Refusal::NoSession)) {
+                    Ok(Answer::Later(id)) => drop(self.late.insert(id, reply)),
+                    answer => self.answer(answer, reply),
+                }
             }
             Letter::Sip { message, source } => {
                 if matches!(&message, Message::Response(response) if may_be_forgotten(response)) {
@@ -200,10 +201,34 @@ impl Driver {
                 self.doubt();
                 self.conversation.handle(now(), Input::SipFailed { hop });
             }
-            Letter::Reports(reports) => self.conversation.handle(now(), Input::Reports(reports)),
+            Letter::Reports(reports, receipt) => {
+                self.conversation.handle(now(), Input::Reports(reports));
+                self.carry_out();
+                self.outbox.receipt(receipt);
+            }
             Letter::Msrp(arrival) => self.adopt(*arrival),
+            Letter::Extension(news) => self.conversation.handle(now(), Input::Extension(news)),
             Letter::Stop => self.conversation.handle(now(), Input::Stop),
         }
+    }
+
+    /// Gives an answer, and lets what follows wait until it has left.
+    fn answer(&mut self, answer: Result<Answer, Refusal>, reply: AnswerReply) {
+        let (ticket, released) = Ticket::new(answer);
+        self.outbox.hold(released);
+        drop(reply.send(ticket));
+    }
+
+    /// Has another MSRP session-id routed here, on a connection of its own.
+    fn reroute_msrp(&mut self, session_id: String) {
+        let sessions = &self.kit.sessions;
+        sessions.forget_msrp(&self.msrp_id);
+        if !self.conversation.is_relayed() {
+            sessions.route_msrp(&session_id, self.inbox.clone());
+        }
+        self.outbox.forget_wire();
+        self.link = MsrpLink::new(self.kit.msrp.clone(), Arc::clone(sessions), &session_id);
+        self.msrp_id = session_id;
     }
 
     /// Has it checked whether the core still knows the user, and can still be reached.
@@ -217,6 +242,8 @@ impl Driver {
         let shown = arrival.shown.clone();
         match self.link.adopt(arrival) {
             Some(first) => {
+                // What was for the connection before is for nobody.
+                self.outbox.forget_wire();
                 self.conversation.handle(now(), Input::MsrpAccepted(shown));
                 self.carry_out();
                 // Who is not the peer has been closed.
@@ -232,11 +259,21 @@ impl Driver {
     fn feed_link_all(&mut self, event: LinkEvent) {
         // What has come together has come at one time.
         let now = now();
+        self.turn = self.kit.notices.patience.map(|_patience| Turn::default());
         self.feed_link(now, event);
         for _ in 0..BATCH {
-            let Some(event) = self.link.buffered() else { return };
+            let Some(event) = self.link.buffered() else { break };
             self.carry_out();
             self.feed_link(now, event);
+        }
+        self.carry_out();
+        if let Some(Turn { wire, tells }) = self.turn.take().filter(|turn| !turn.wire.is_empty()) {
+            // What the peer reads as delivered must be so even if we die at once.
+            if tells || self.outbox.holds_wire() {
+                self.outbox.wire(wire);
+            } else {
+                self.write(wire);
+            }
         }
     }
 
@@ -245,13 +282,12 @@ impl Driver {
             LinkEvent::Connected => Input::MsrpConnected,
             LinkEvent::Frame(frame) => Input::MsrpFrame(frame),
             LinkEvent::Malformed(why) => Input::MsrpMalformed(why),
-            LinkEvent::Closed => Input::MsrpClosed,
+            LinkEvent::Closed => {
+                self.outbox.forget_wire();
+                Input::MsrpClosed
+            }
         };
         self.conversation.handle(now, input);
-    }
-
-    fn hold(&mut self, released: oneshot::Receiver<()>) {
-        self.outbox.push_back(Pending::Hold(released, now() + FLUSH_WAIT));
     }
 
     /// Carries out what comes before the answer, and leaves the rest behind the answer's hold.
@@ -286,22 +322,58 @@ impl Driver {
             Output::MsrpConnect { host, port, secure, fingerprints } => {
                 self.link.connect(Reach { host, port, secure, fingerprints });
             }
-            Output::MsrpWrite(bytes) => self.link.write(bytes),
-            Output::MsrpClose => self.link.close_when_flushed(),
+            output @ (Output::MsrpWrite(_) | Output::MsrpClose) => match &mut self.turn {
+                Some(turn) => turn.wire.push(output),
+                None if self.outbox.holds_wire() => self.outbox.wire(vec![output]),
+                None => self.write(vec![output]),
+            },
             Output::Notice(notice) => {
                 log(&notice);
-                self.outbox.push_back(Pending::Notice(notice));
+                if let Some(turn) = &mut self.turn {
+                    turn.tells = true;
+                }
+                self.outbox.notice(notice);
             }
             Output::Answer(answer) => self.answer = Some(answer),
+            Output::LateAnswer(id, answer) => {
+                if let Some(reply) = self.late.remove(&id) {
+                    self.answer(answer, reply);
+                }
+            }
+            Output::MsrpRoute(session_id) => self.reroute_msrp(session_id),
+            Output::Extension { of, news } => self.kit.sessions.tell_extension(&of, news),
         }
     }
 
-    /// Hands on the notices that no answer holds back.
-    async fn release(&mut self) {
-        while let Some(Pending::Notice(_)) = self.outbox.front() {
-            if let Some(Pending::Notice(notice)) = self.outbox.pop_front() {
-                // Nobody listens any more only when the whole server goes down.
-                drop(self.kit.notices.send(notice).await);
+    /// Does what has waited until the notices before it were durable.
+    fn release(&mut self, released: Released) {
+        match released {
+            Released::Wire(outputs) => self.write(outputs),
+            Released::Late => {
+                warn!(session = %self.conversation.id(), "the store is too slow for the peer");
+                // A peer that gets no answer knows that it has to send again.
+                self.link.close();
+                self.conversation.handle(now(), Input::MsrpClosed);
+            }
+            Released::Drained => {}
+        }
+    }
+
+    /// Writes to the MSRP connection, and closes it.
+    fn write(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::MsrpWrite(bytes) => self.link.write(bytes),
+                Output::MsrpClose => self.link.close_when_flushed(),
+                Output::Sip { .. }
+                | Output::Spare { .. }
+                | Output::Route(_)
+                | Output::MsrpConnect { .. }
+                | Output::Notice(_)
+                | Output::Answer(_)
+                | Output::LateAnswer(..)
+                | Output::MsrpRoute(_)
+                | Output::Extension { .. } => {}
             }
         }
     }
@@ -309,7 +381,7 @@ impl Driver {
     /// An ended session is no address for new connections, and its caller may call anew.
     fn unroute_when_over(&mut self) {
         if self.conversation.is_over() && !std::mem::replace(&mut self.over, true) {
-            self.kit.sessions.forget_msrp(self.conversation.msrp_session_id());
+            self.kit.sessions.forget_msrp(&self.msrp_id);
             if let Some(key) = &self.caller {
                 self.kit.sessions.end_caller(key);
             }
@@ -322,7 +394,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let sessions = &self.kit.sessions;
         sessions.leave(self.conversation.id());
-        sessions.forget_msrp(self.conversation.msrp_session_id());
+        sessions.forget_msrp(&self.msrp_id);
         for key in self.dialogs.drain(..) {
             sessions.forget_dialog(&key);
         }
@@ -352,6 +424,15 @@ fn log(notice: &Notice) {
         }
         NoticeKind::Message { id, echo, .. } => debug!(%session, %user, %id, echo, "message"),
         NoticeKind::Composing { echo, .. } => debug!(%session, %user, echo, "composing"),
+        NoticeKind::GroupInvited { participants, .. } => {
+            info!(%session, %user, participants = participants.len(), "group invitation");
+        }
+        NoticeKind::ParticipantStatus { participants } => {
+            for participant in participants {
+                let (who, status) = (&participant.party.address, participant.status.as_str());
+                info!(%session, %user, participant = %who, status, "participant");
+            }
+        }
     }
 }
 
@@ -359,11 +440,15 @@ fn log(notice: &Notice) {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::time::Duration;
+
     use time::OffsetDateTime;
+    use tokio::sync::mpsc;
     use tokio::time::timeout;
     use tokio_util::sync::CancellationToken;
     use tokio_util::task::TaskTracker;
 
+    use super::super::outbox::FLUSH_WAIT;
     use super::*;
     use crate::address::Address;
     use crate::bridge::delivery::SuccessOn;
@@ -375,7 +460,7 @@ mod tests {
     use crate::ids::{Random, SessionId};
     use crate::net::{CoreSettings, SipSettings, bind_sip};
     use crate::sip::{DATAGRAM, Hop, Status, Timers, Transport};
-    use crate::store::Bounds;
+    use crate::store::{Bounds, Told};
 
     #[tokio::test(start_paused = true)]
     async fn notices_wait_until_the_answer_before_them_has_left() {
@@ -386,7 +471,7 @@ mod tests {
         assert!(timeout(almost, notices.recv()).await.is_err(), "the answer has not left");
         let released = Tick::now();
         drop(flushed);
-        assert!(matches!(notices.recv().await.unwrap().kind, NoticeKind::Message { .. }));
+        assert!(matches!(notices.recv().await.unwrap().notice.kind, NoticeKind::Message { .. }));
         assert_eq!(Tick::now(), released);
     }
 
@@ -395,7 +480,7 @@ mod tests {
         let (inbox, mut notices) = start().await;
         let asked = Tick::now();
         let _unread = say(&inbox, "one").await;
-        assert!(notices.recv().await.unwrap().kind.is_echo());
+        assert!(notices.recv().await.unwrap().notice.kind.is_echo());
         assert!(Tick::now() - asked >= FLUSH_WAIT);
     }
 
@@ -409,13 +494,14 @@ mod tests {
     }
 
     /// Starts a conversation that invites somebody behind a port where nobody listens.
-    async fn start() -> (Inbox, mpsc::Receiver<Notice>) {
+    async fn start() -> (Inbox, mpsc::Receiver<Told>) {
         let listen = "127.0.0.1:0".parse().unwrap();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let sockets = bind_sip(listen, SipSettings::default(), stop, tasks).await.unwrap();
         let (sessions, _) = Sessions::new(Bounds::default());
         sessions.admit().unwrap();
-        let (notices, told) = mpsc::channel(8);
+        let (sender, told) = mpsc::channel(8);
+        let notices = Notices { sender, patience: None };
         let kit = DriverKit {
             sessions: Arc::new(sessions),
             registrations: None,
@@ -424,7 +510,7 @@ mod tests {
             notices,
             msrp: Arc::default(),
         };
-        let conversation = Conversation::originate(now(), conversation_kit(), invitation());
+        let conversation = Talk::originate(now(), conversation_kit(), invitation());
         let (inbox, letters) = Inbox::new(8);
         let driver = Driver::new(kit, conversation.unwrap(), (inbox.clone(), letters), None);
         tokio::spawn(driver.run(None));
@@ -478,6 +564,7 @@ mod tests {
             echo: true,
             tracked_messages: 8,
             redirects: 0,
+            group: crate::bridge::GroupSettings::default(),
         };
         let anchor = Anchor::new(now(), OffsetDateTime::UNIX_EPOCH);
         let (settings, access) = (Arc::new(settings), Arc::default());

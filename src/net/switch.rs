@@ -15,10 +15,8 @@ use super::core::Core;
 use super::driver::{Driver, DriverKit, StartReply, now};
 use super::sip_outbound::{Inbound, stateless};
 use crate::address::Address;
-use crate::bridge::{
-    Access, Arrival, Conversation, ConversationKit, Reports, Settings, reports_in,
-};
-use crate::chat::{Invitation, Refusal};
+use crate::bridge::{Access, Arrival, ConversationKit, Reports, Settings, Talk, reports_in};
+use crate::chat::Refusal;
 use crate::clock::Anchor;
 use crate::ids::{Random, SessionId};
 use crate::sip::{
@@ -26,8 +24,10 @@ use crate::sip::{
     answer_stateless, route, stray,
 };
 use crate::store::connections::OnFailure;
+use crate::store::durable::Health;
 use crate::store::{
-    Inbox, Letter, Letters, NotTaken, RegistrationLetter, Returned, Start, Subscriptions, Ticket,
+    Inbox, Letter, Letters, NotTaken, Opening, Receipt, Receipted, RegistrationLetter, Returned,
+    Start, Subscriptions, Ticket,
 };
 
 /// How long a message from a stream waits for room in a full inbox.
@@ -41,6 +41,8 @@ pub struct Switch {
     pub settings: Arc<Settings>,
     /// Tells which users have a client.
     pub subscriptions: Arc<Subscriptions>,
+    /// Tells whether what an invitation brings could be kept.
+    pub store: Health,
     /// From whom invitations are taken.
     pub neighbours: Neighbours,
     /// How many messages may wait for room in a full inbox, each behind its own connection.
@@ -104,19 +106,19 @@ pub async fn run(
         tokio::select! {
             () = stop.cancelled() => return,
             Some(Inbound { message, source }) = inbound.recv() => switch.route(message, source),
-            Some(Start { invitation, reply }) = starts.recv() => switch.start(invitation, reply),
+            Some(Start { opening, reply }) = starts.recv() => switch.start(opening, reply),
             else => return,
         }
     }
 }
 
 impl Switch {
-    fn start(&mut self, invitation: Invitation, reply: StartReply) {
+    fn start(&mut self, opening: Opening, reply: StartReply) {
         // Who has stopped waiting was told of a failure: no INVITE may follow it.
         if reply.is_closed() {
             return;
         }
-        let access = self.access_of(&invitation.user);
+        let access = self.access_of(opening.user());
         let way = access.and_then(|access| {
             let hops = self.kit.core.hops(now(), &mut self.random)?;
             Ok((Arc::clone(&access), access.order(hops)))
@@ -128,15 +130,15 @@ impl Switch {
                 return;
             }
         };
-        match Conversation::originate(now(), self.conversation_kit(way), invitation) {
-            Ok(conversation) => {
-                info!(session = %conversation.id(), user = %conversation.user(), "session opened");
-                self.spawn(
-                    conversation,
-                    Inbox::new(self.kit.sessions.inbox_size()),
-                    None,
-                    Some(reply),
-                );
+        let kit = self.conversation_kit(way);
+        let talk = match opening {
+            Opening::Pair(invitation) => Talk::originate(now(), kit, *invitation),
+            Opening::Group(invitation) => Talk::originate_group(now(), kit, *invitation),
+        };
+        match talk {
+            Ok(talk) => {
+                info!(session = %talk.id(), user = %talk.user(), "session opened");
+                self.spawn(talk, Inbox::new(self.kit.sessions.inbox_size()), None, Some(reply));
             }
             Err(refusal) => {
                 self.kit.sessions.dismiss();
@@ -243,7 +245,7 @@ impl Switch {
             debug!(%source, uri = %invite.uri, "invitation for nobody here");
             return self.send(answer_stateless(&invite, Status::NOT_FOUND), &source);
         };
-        if let Err(refusal) = self.kit.sessions.admit() {
+        if let Err(refusal) = self.demand_store().and_then(|()| self.kit.sessions.admit()) {
             warn!(%source, %refusal, "invitation refused");
             self.send(self.too_busy(&invite, &refusal), &source);
             return;
@@ -257,10 +259,17 @@ impl Switch {
         // Whoever is invited may report on what he read when the session is over.
         let hops = self.kit.core.hops(now(), &mut self.random).unwrap_or_default();
         let kit = self.conversation_kit((access, hops));
-        let conversation = Conversation::incoming(now(), kit, arrival, &has_client);
+        let talk = Talk::incoming(now(), kit, arrival, &has_client);
         let (inbox, letters) = Inbox::new(self.kit.sessions.inbox_size());
         self.kit.sessions.route_caller(key.clone(), cseq, inbox.clone());
-        self.spawn(conversation, (inbox, letters), Some(key), None);
+        self.spawn(talk, (inbox, letters), Some(key), None);
+    }
+
+    /// Refuses what would have to be told while nothing can be kept.
+    fn demand_store(&self) -> Result<(), Refusal> {
+        let why = "the store cannot be written";
+        let retry_after = Duration::from_secs(1);
+        if self.store.is_good() { Ok(()) } else { Err(Refusal::Unavailable { why, retry_after }) }
     }
 
     /// Finds the access of the user that a request of the core is for; in mode `ue`, nothing where
@@ -284,37 +293,77 @@ impl Switch {
         let Some(reports) = reports else {
             return self.answer_stray(&Message::Request(message), source);
         };
-        let mut answer = accept_stateless(&message, &self.settings.on_the_wire());
-        if answer.status.is_success() && !self.hand_out(&reports) {
-            warn!(%source, user = %reports.user, "reports find a full inbox");
-            answer = answer_stateless(&message, Status::SERVICE_UNAVAILABLE);
-            answer.headers.push("Retry-After", "1");
+        let answer = accept_stateless(&message, &self.settings.on_the_wire());
+        if !answer.status.is_success() {
+            return self.send(answer, source);
         }
-        self.send(answer, source);
+        match self.hand_out(&reports) {
+            Some(receipts) if receipts.is_empty() => self.send(answer, source),
+            Some(receipts) => self.answer_when_safe((message, answer), receipts, source.clone()),
+            None => {
+                warn!(%source, user = %reports.user, "reports find a full inbox");
+                self.send(later(&message), source);
+            }
+        }
     }
 
-    /// Gives reports to every session of the user, of which one may know the messages; tells
-    /// whether there was room.
-    fn hand_out(&self, reports: &Reports) -> bool {
+    /// Gives reports to every session of the user, of which one may know the messages, and the
+    /// receipts to wait for; nothing where there was no room.
+    fn hand_out(&self, reports: &Reports) -> Option<Vec<Receipted>> {
         let inboxes = self.kit.sessions.of_user(&reports.user);
         if inboxes.is_empty() {
             debug!(user = %reports.user, "reports on no message of ours, dropped");
         }
-        let offers = inboxes.iter().map(|inbox| inbox.offer(Letter::Reports(reports.clone())));
-        let is_full = |offer: &Result<(), Returned>| {
-            offer.as_ref().is_err_and(|returned| returned.why == NotTaken::Full)
+        let (mut receipts, mut is_full) = (Vec::new(), false);
+        for inbox in inboxes {
+            let (receipt, receipted) = Receipt::new();
+            match inbox.offer(Letter::Reports(reports.clone(), receipt)) {
+                Ok(()) => receipts.push(receipted),
+                Err(Returned { why: NotTaken::Full, .. }) => is_full = true,
+                Err(Returned { why: NotTaken::Gone, .. }) => {}
+            }
+        }
+        (!is_full).then_some(receipts)
+    }
+
+    /// Answers a request once what it has told is durable; where it is not in time, the sender is
+    /// to try again.
+    fn answer_when_safe(
+        &self,
+        (request, accepted): (Request, Response),
+        receipts: Vec<Receipted>,
+        source: Hop,
+    ) {
+        let Ok(place) = Arc::clone(&self.patience).try_acquire_owned() else {
+            warn!(%source, "too many messages wait for the store");
+            return self.send(later(&request), &source);
         };
-        offers.filter(is_full).count() == 0
+        let outbound = self.kit.outbound.clone();
+        self.tasks.spawn(async move {
+            let _place = place;
+            let all = async {
+                for mut receipted in receipts {
+                    if !receipted.wait().await {
+                        return false;
+                    }
+                }
+                true
+            };
+            let is_safe = timeout(PATIENCE, all).await.unwrap_or(false);
+            let answer = if is_safe { accepted } else { later(&request) };
+            let (bytes, hop) = stateless(answer, &source);
+            outbound.send(bytes, &hop, OnFailure::ignore());
+        });
     }
 
     fn spawn(
         &self,
-        conversation: Conversation,
+        talk: Talk,
         inbox: (Inbox, Letters),
         caller: Option<DialogKey>,
         started: Option<StartReply>,
     ) {
-        let driver = Driver::new(self.kit.clone(), conversation, inbox, caller);
+        let driver = Driver::new(self.kit.clone(), talk, inbox, caller);
         self.tasks.spawn(driver.run(started));
     }
 
@@ -338,6 +387,10 @@ impl Switch {
             Refusal::NoSession
             | Refusal::NoUser
             | Refusal::NoMessage
+            | Refusal::NoParticipant
+            | Refusal::NotNow { .. }
+            | Refusal::Denied { .. }
+            | Refusal::TooMany { .. }
             | Refusal::WrongState { .. }
             | Refusal::WrongRole { .. }
             | Refusal::BadAddress { .. } => 1,
@@ -364,6 +417,13 @@ impl Switch {
             next_hops,
         }
     }
+}
+
+/// Asks the sender of a request to come back.
+fn later(request: &Request) -> Response {
+    let mut answer = answer_stateless(request, Status::SERVICE_UNAVAILABLE);
+    answer.headers.push("Retry-After", "1");
+    answer
 }
 
 #[cfg(test)]

@@ -19,13 +19,15 @@ use super::post::{Poster, Verdict};
 use super::retry::Retry;
 use super::{Count, Counters, document};
 use crate::ids::Random;
-use crate::store::{Backlog, Queued, Subscription, Subscriptions};
+use crate::store::durable::Change;
+use crate::store::{Backlog, Keeper, Queued, Subscription, Subscriptions};
 
 /// The callback of one subscription.
 #[derive(Debug)]
 pub(super) struct Callback {
     subscription: Arc<Subscription>,
     state: Mutex<State>,
+    keeper: Keeper,
     ended: CancellationToken,
 }
 
@@ -41,10 +43,11 @@ impl Callback {
     pub(super) fn new(
         subscription: Arc<Subscription>,
         capacity: usize,
+        keeper: Keeper,
         ended: CancellationToken,
     ) -> Self {
         let state = State { backlog: Backlog::new(capacity, 0), is_posting: false };
-        Self { subscription, state: Mutex::new(state), ended }
+        Self { subscription, state: Mutex::new(state), keeper, ended }
     }
 
     /// Queues a notification.
@@ -53,7 +56,13 @@ impl Callback {
         let lost = state.backlog.push(queued);
         let needs_task = !state.is_posting;
         state.is_posting = true;
+        self.write_behind(state);
         Pushed { lost, needs_task }
+    }
+
+    /// Tells the store what the backlog has let go of, in its order.
+    fn write_behind(&self, mut state: MutexGuard<'_, State>) {
+        self.keeper.write_behind(state.backlog.take_changes());
     }
 
     /// Tells whether nothing waits and nobody is at work.
@@ -105,6 +114,8 @@ pub(super) struct Courier {
     pub(super) retry: Retry,
     /// Where a subscription whose application is gone is ended.
     pub(super) subscriptions: Arc<Subscriptions>,
+    /// Where that is written.
+    pub(super) keeper: Keeper,
     /// What is counted.
     pub(super) counters: Arc<Counters>,
     /// The source of jitter.
@@ -175,7 +186,9 @@ impl Courier {
     }
 
     fn settle(&self, queued: &Queued) {
-        self.callback.state().backlog.written(&queued.id);
+        let mut state = self.callback.state();
+        state.backlog.written(&queued.id);
+        self.callback.write_behind(state);
     }
 
     /// Lets a notification go that the application refuses: to tell it of the loss would be to
@@ -193,7 +206,9 @@ impl Courier {
         let Some(limit) = now.checked_sub(self.retry.window) else {
             return;
         };
-        let lost = self.callback.state().backlog.give_up_older(now, limit);
+        let mut state = self.callback.state();
+        let lost = state.backlog.give_up_older(now, limit);
+        self.callback.write_behind(state);
         if lost > 0 {
             let subscription = &self.callback.subscription.id;
             tracing::warn!(%subscription, lost, "notifications could not be delivered in time");
@@ -205,6 +220,7 @@ impl Courier {
         let subscription = &self.callback.subscription;
         tracing::info!(subscription = %subscription.id, %status, "the application is gone");
         self.subscriptions.remove(&subscription.user, &subscription.id);
+        self.keeper.write_behind(vec![Change::EndSubscription(subscription.id.clone())]);
         let mut state = self.callback.state();
         state.backlog.clear();
         state.is_posting = false;

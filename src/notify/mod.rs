@@ -1,14 +1,16 @@
 //! Notices on their way to applications: which subscriptions, and which way out.
 //!
 //! ```text
-//!   driver ──Notice──▶ run ──┬──▶ queue of a callback ──▶ task ──▶ HTTP POST
-//!                            └──▶ queue of a channel  ◀── long poll
+//!   driver ──Notice──▶ run ──▶ ledger ──┬──▶ queue of a callback ──▶ task ──▶ HTTP POST
+//!          ◀─Receipt──────────────┘     └──▶ queue of a channel  ◀── long poll
 //! ```
 //! The loop of [`run`] only queues: it never awaits the network, so a slow application holds up
-//! neither a chat nor another application. Each subscription has one queue, and so one order.
+//! neither a chat nor another application. Each subscription has one queue, and so one order. What
+//! is queued is durable before, and its queue tells the store when it has left.
 
 mod callback;
 mod document;
+mod ledger;
 mod long_poll;
 mod post;
 mod retry;
@@ -22,16 +24,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::chat::Notice;
+use crate::chat::{EventType, Notice, NoticeKind, ParticipantStatus};
 use crate::ids::{NotificationId, Random, SubscriptionId};
-use crate::store::{Channels, Content, Queued, Subscriptions};
+use crate::store::durable::{Change, SessionRecord};
+use crate::store::{Channels, Content, Keeper, Queued, Receipt, Remembered, Subscriptions, Told};
 
 use callback::{Callback, Courier};
+use ledger::{Ledger, Page};
 use post::Poster;
 
 pub use long_poll::{Batch, poll};
@@ -94,6 +99,10 @@ pub struct Outlets {
     pub random: Random,
     /// What is counted on the way.
     pub counters: Arc<Counters>,
+    /// Where notifications are kept until they are delivered.
+    pub keeper: Keeper,
+    /// What is left from before a restart.
+    pub remembered: Remembered,
 }
 
 impl Outlets {
@@ -105,7 +114,15 @@ impl Outlets {
         settings: Settings,
         random: Random,
     ) -> Self {
-        Self { subscriptions, channels, settings, random, counters: Arc::default() }
+        let (counters, remembered) = (Arc::default(), Remembered::default());
+        let keeper = Keeper::in_memory(now());
+        Self { subscriptions, channels, settings, random, counters, keeper, remembered }
+    }
+
+    /// Has the notifications kept by `keeper`, and those that it has kept delivered.
+    #[must_use]
+    pub fn keeping(self, keeper: Keeper, remembered: Remembered) -> Self {
+        Self { keeper, remembered, ..self }
     }
 }
 
@@ -156,7 +173,7 @@ impl Counters {
 ///
 /// What is in the inbox then is still delivered, or fetched, within [`Settings::farewell`]; then
 /// polls that wait are answered.
-pub async fn run(mut inbox: mpsc::Receiver<Notice>, outlets: Outlets, stop: CancellationToken) {
+pub async fn run(mut inbox: mpsc::Receiver<Told>, outlets: Outlets, stop: CancellationToken) {
     let mut desk = match Desk::open(outlets) {
         Ok(desk) => desk,
         Err(error) => {
@@ -164,25 +181,32 @@ pub async fn run(mut inbox: mpsc::Receiver<Notice>, outlets: Outlets, stop: Canc
             return;
         }
     };
+    desk.remember();
     let mut sweep = interval(desk.outlets.settings.sweep);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = Vec::new();
     loop {
+        let room = desk.ledger.room();
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             _ = sweep.tick() => desk.sweep(now()),
-            notice = inbox.recv() => match notice {
-                Some(notice) => desk.deliver(now(), notice),
-                None => break,
+            page = desk.ledger.settled() => desk.publish(page),
+            count = inbox.recv_many(&mut told, room), if room > 0 => match count {
+                0 => break,
+                _ => desk.enter(now(), told.drain(..)),
             },
         }
     }
     inbox.close();
-    while let Ok(notice) = inbox.try_recv() {
-        desk.deliver(now(), notice);
+    while inbox.recv_many(&mut told, PAGE).await > 0 {
+        desk.enter(now(), told.drain(..));
     }
     desk.close().await;
 }
+
+/// How many notices are written together, at most.
+const PAGE: usize = 256;
 
 /// The queues of all callbacks, and the tasks that work on them.
 #[derive(Debug)]
@@ -190,6 +214,8 @@ struct Desk {
     outlets: Outlets,
     poster: Poster,
     callbacks: BTreeMap<SubscriptionId, Arc<Callback>>,
+    ledger: Ledger,
+    next_sequence: u64,
     tasks: TaskTracker,
     ended: CancellationToken,
 }
@@ -198,20 +224,56 @@ impl Desk {
     fn open(outlets: Outlets) -> Result<Self, reqwest::Error> {
         let poster = Poster::new(&outlets.settings)?;
         let (tasks, ended) = (TaskTracker::new(), CancellationToken::new());
-        Ok(Self { outlets, poster, callbacks: BTreeMap::new(), tasks, ended })
+        let ledger = Ledger::new(outlets.keeper.clone());
+        let next_sequence = outlets.remembered.next_sequence;
+        let callbacks = BTreeMap::new();
+        Ok(Self { outlets, poster, callbacks, ledger, next_sequence, tasks, ended })
     }
 
-    /// Queues a notice for every subscription of its user.
-    fn deliver(&mut self, now: Instant, notice: Notice) {
-        let notice = Arc::new(notice);
-        for subscription in self.outlets.subscriptions.of(&notice.user) {
-            if notice.kind.is_echo() && !subscription.echo {
-                continue;
-            }
-            let id = NotificationId::new(self.outlets.random.token());
-            let content = Content::Notice(Arc::clone(&notice));
-            self.queue(Queued { id, subscription, since: now, content });
+    /// Takes up what is left from before a restart: what waits goes on waiting, and what was up has
+    /// ended.
+    fn remember(&mut self) {
+        let Remembered { waiting, ended, .. } = std::mem::take(&mut self.outlets.remembered);
+        if !(waiting.is_empty() && ended.is_empty()) {
+            let (waiting, sessions) = (waiting.len(), ended.len());
+            tracing::info!(waiting, sessions, "notifications and sessions from before the restart");
         }
+        waiting.into_iter().for_each(|queued| self.queue(queued));
+        let at = self.outlets.keeper.wall(now());
+        let told = ended.into_iter().map(|session| end_of(session, at));
+        self.enter(now(), told.map(|notice| Told { notice, receipt: None }));
+    }
+
+    /// Enters notices in the ledger, for every subscription of their users.
+    fn enter(&mut self, now: Instant, told: impl IntoIterator<Item = Told>) {
+        let mut page = Page::default();
+        for Told { notice, receipt } in told {
+            page.changes.extend(session_change(&notice));
+            page.receipts.extend(receipt);
+            let notice = Arc::new(notice);
+            for subscription in self.outlets.subscriptions.of(&notice.user) {
+                if notice.kind.is_echo() && !subscription.echo {
+                    continue;
+                }
+                let id = NotificationId::new(self.outlets.random.token());
+                let sequence = is_kept(&notice.kind).then_some(self.next_sequence);
+                self.next_sequence += 1;
+                let content = Content::Notice(Arc::clone(&notice));
+                let queued = Queued { id, sequence, subscription, since: now, content };
+                page.changes.extend(queued.put());
+                page.queued.push(queued);
+            }
+        }
+        self.ledger.enter(page);
+        while let Some(page) = self.ledger.settled_now() {
+            self.publish(page);
+        }
+    }
+
+    /// Queues what is durable, and tells who waits for that.
+    fn publish(&mut self, page: Page) {
+        page.queued.into_iter().for_each(|queued| self.queue(queued));
+        page.receipts.into_iter().for_each(Receipt::give);
     }
 
     fn queue(&mut self, queued: Queued) {
@@ -232,7 +294,9 @@ impl Desk {
             Entry::Vacant(entry) => {
                 let capacity = self.outlets.settings.queue;
                 let ended = self.ended.child_token();
-                let callback = Callback::new(Arc::clone(&queued.subscription), capacity, ended);
+                let keeper = self.outlets.keeper.clone();
+                let subscription = Arc::clone(&queued.subscription);
+                let callback = Callback::new(subscription, capacity, keeper, ended);
                 Arc::clone(entry.insert(Arc::new(callback)))
             }
         };
@@ -243,6 +307,7 @@ impl Desk {
                 poster: self.poster.clone(),
                 retry: self.outlets.settings.retry.clone(),
                 subscriptions: Arc::clone(&self.outlets.subscriptions),
+                keeper: self.outlets.keeper.clone(),
                 counters: Arc::clone(&self.outlets.counters),
                 random: self.outlets.random.fork(),
             };
@@ -253,12 +318,15 @@ impl Desk {
 
     /// Ends what has run out, and lets go of callbacks that have nothing to do.
     fn sweep(&mut self, now: Instant) {
-        let Outlets { subscriptions, channels, .. } = &self.outlets;
+        let Outlets { subscriptions, channels, keeper, .. } = &self.outlets;
         for channel in channels.expire(now) {
-            let ended = subscriptions.remove_url(&channel.callback_url).len();
-            tracing::debug!(channel = %channel.id, ended, "a channel has run out");
+            let ended = subscriptions.remove_url(&channel.callback_url);
+            tracing::debug!(channel = %channel.id, ended = ended.len(), "a channel has run out");
+            let ends = ended.iter().map(|ended| Change::EndSubscription(ended.id.clone()));
+            keeper.write_behind(ends.chain([Change::EndChannel(channel.id.clone())]).collect());
         }
         for subscription in subscriptions.sweep(now) {
+            keeper.write_behind(vec![Change::EndSubscription(subscription.id.clone())]);
             // The queue of a callback goes with its task, below.
             if let Some(channel) = channels.by_callback_url(&subscription.notify_url) {
                 channel.forget(&subscription);
@@ -276,23 +344,87 @@ impl Desk {
     /// Gives callbacks that are under way, and clients that poll, a little time; then answers the
     /// polls that have nothing to wait for any more.
     async fn close(mut self) {
+        let farewell = self.outlets.settings.farewell;
+        let settled = async {
+            while !self.ledger.is_empty() {
+                let page = self.ledger.settled().await;
+                self.publish(page);
+            }
+        };
+        // What the store does not take goes out all the same, but nobody is told that it was kept.
+        if timeout(farewell, settled).await.is_err() {
+            for page in self.ledger.give_up() {
+                page.queued.into_iter().for_each(|queued| self.queue(queued));
+            }
+        }
         // Nobody waits for callbacks whose subscription has ended since the last sweep.
         self.sweep(now());
         self.tasks.close();
-        let Outlets { channels, settings: Settings { farewell, .. }, .. } = &self.outlets;
+        let channels = &self.outlets.channels;
         let fetched = async {
             for channel in channels.unread() {
-                long_poll::fetched(&channel, *farewell).await;
+                long_poll::fetched(&channel, farewell).await;
             }
         };
         let last = async { tokio::join!(self.tasks.wait(), fetched) };
-        if timeout(*farewell, last).await.is_err() {
+        if timeout(farewell, last).await.is_err() {
             let (callbacks, channels) = (self.tasks.len(), channels.unread().len());
             tracing::warn!(callbacks, channels, "notifications were left undone");
             self.ended.cancel();
         }
         channels.close();
     }
+}
+
+/// Gives what a notice changes in the records of the sessions that are up.
+fn session_change(notice: &Notice) -> Option<Change> {
+    let Notice { user, session, of, kind, .. } = notice;
+    if kind.is_terminal() {
+        return Some(Change::EndSession(session.clone()));
+    }
+    let put = || {
+        let (id, user) = (session.clone(), user.clone());
+        Change::PutSession(SessionRecord { id, user, kind: *of })
+    };
+    match kind {
+        NoticeKind::Invited { .. } | NoticeKind::GroupInvited { .. } => Some(put()),
+        // Who has left a group of itself has no end to be told, until it joins again.
+        NoticeKind::ParticipantStatus { participants } => {
+            let own = participants.iter().find(|participant| participant.your_own)?;
+            Some(match own.status {
+                ParticipantStatus::Invited | ParticipantStatus::Connected => put(),
+                ParticipantStatus::Disconnected => Change::EndSession(session.clone()),
+            })
+        }
+        NoticeKind::Event { .. }
+        | NoticeKind::Message { .. }
+        | NoticeKind::Composing { .. }
+        | NoticeKind::Delivery { .. } => None,
+    }
+}
+
+/// Tells whether a notice is worth keeping: that somebody was typing before a restart is not.
+fn is_kept(kind: &NoticeKind) -> bool {
+    match kind {
+        NoticeKind::Composing { .. } => false,
+        NoticeKind::Invited { .. }
+        | NoticeKind::Event { .. }
+        | NoticeKind::Message { .. }
+        | NoticeKind::Delivery { .. }
+        | NoticeKind::GroupInvited { .. }
+        | NoticeKind::ParticipantStatus { .. } => true,
+    }
+}
+
+/// Tells the end of a session that a restart has ended.
+fn end_of(record: SessionRecord, at: OffsetDateTime) -> Notice {
+    let SessionRecord { id, user, kind: of } = record;
+    let kind = NoticeKind::Event {
+        event: EventType::SessionEnded,
+        description: Some("bridge restarted".to_owned()),
+        message: None,
+    };
+    Notice { user, session: id, of, at, kind }
 }
 
 /// Reads the clock that tests can pause.

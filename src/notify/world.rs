@@ -13,12 +13,13 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Counters, Outlets, Settings, run};
+use super::{Counters, Outlets, Settings, now, run};
 use crate::address::Address;
 use crate::chat::{EventType, Notice, NoticeKind, NotificationFormat, Party, ReportRequest};
 use crate::ids::{MessageId, Random, SessionId, SubscriptionId};
 use crate::store::{
-    Channel, ChannelSettings, Channels, NewChannel, Subscription, SubscriptionLimits, Subscriptions,
+    Channel, ChannelSettings, Channels, Keeper, NewChannel, Subscription, SubscriptionLimits,
+    Subscriptions, Told,
 };
 
 /// A running desk.
@@ -27,7 +28,7 @@ pub(super) struct World {
     pub(super) channels: Arc<Channels>,
     pub(super) counters: Arc<Counters>,
     pub(super) stop: CancellationToken,
-    notices: mpsc::Sender<Notice>,
+    notices: mpsc::Sender<Told>,
     desk: JoinHandle<()>,
 }
 
@@ -38,7 +39,8 @@ impl World {
 
     pub(super) fn with(settings: Settings, channel: ChannelSettings) -> Self {
         let subscriptions = Arc::new(Subscriptions::new(SubscriptionLimits::default()));
-        let channels = Arc::new(Channels::new(channel, Random::seeded(1)));
+        let channels =
+            Arc::new(Channels::new(channel, Random::seeded(1), Keeper::in_memory(now())));
         let (notices, inbox) = mpsc::channel(100);
         let (stop, random) = (CancellationToken::new(), Random::seeded(2));
         let outlets =
@@ -72,7 +74,7 @@ impl World {
     /// Sends a notice to Alice for each text, and lets the desk queue them.
     pub(super) async fn tell<const N: usize>(&self, texts: [&str; N]) {
         for text in texts {
-            self.notices.send(notice(alice(), text)).await.unwrap();
+            self.notices.send(told(notice(alice(), text))).await.unwrap();
         }
         while self.notices.capacity() < self.notices.max_capacity() {
             tokio::task::yield_now().await;
@@ -80,7 +82,7 @@ impl World {
     }
 
     pub(super) async fn send(&self, notice: Notice) {
-        self.notices.send(notice).await.unwrap();
+        self.notices.send(told(notice)).await.unwrap();
     }
 
     /// Stops the desk and waits for its end.
@@ -90,6 +92,10 @@ impl World {
     }
 }
 
+fn told(notice: Notice) -> Told {
+    Told { notice, receipt: None }
+}
+
 pub(super) fn alice() -> Address {
     Address::parse("sip:alice@example.com").unwrap()
 }
@@ -97,7 +103,13 @@ pub(super) fn alice() -> Address {
 pub(super) fn notice(user: Address, text: &str) -> Notice {
     let event = EventType::Accepted;
     let kind = NoticeKind::Event { event, description: Some(text.into()), message: None };
-    Notice { user, session: SessionId::new("s1"), at: OffsetDateTime::UNIX_EPOCH, kind }
+    Notice {
+        user,
+        session: SessionId::new("s1"),
+        of: crate::chat::SessionKind::Pair,
+        at: OffsetDateTime::UNIX_EPOCH,
+        kind,
+    }
 }
 
 /// What Alice sees of what she did with another client.

@@ -225,6 +225,19 @@ impl Element {
         }
     }
 
+    /// Estimates how long the document is, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(name, value)| name.len() + value.len());
+        let content = match &self.content {
+            Content::Leaf(leaf) => leaf.as_text().len(),
+            Content::Children(children) | Content::Documents(children) => {
+                children.iter().map(Self::weight).sum()
+            }
+        };
+        2 * self.name.len() + 8 + attributes.sum::<usize>() + content
+    }
+
     /// Writes the document.
     #[must_use]
     pub fn render(&self, format: Format) -> Vec<u8> {

@@ -10,7 +10,7 @@ use super::body::{negotiate, respond};
 use super::fault::Fault;
 use super::path::{API_VERSION, UserPath};
 use super::posted::Posted;
-use super::repeat::{Created, Made, Sameness, once};
+use super::repeat::{Plan, Sameness, once};
 use super::written::when_written;
 use crate::address::Address;
 use crate::ids::{ChannelId, NotificationId};
@@ -19,6 +19,7 @@ use crate::oma::{
     ChannelData, NotificationChannel, NotificationChannelLifetime, NotificationChannelList,
     NotificationList,
 };
+use crate::store::durable::{Change, Created};
 use crate::store::{Channel, ChannelsFull, NewChannel};
 
 /// Lists the user's channels.
@@ -49,11 +50,8 @@ pub(super) async fn create(
     let same = Sameness::of(&request, (&path.user, "channels"), correlator, &wanted.write())?;
 
     let user = path.user.clone();
-    let work = {
-        let face = face.clone();
-        async move { open(&face, path, wanted) }
-    };
-    let made = once(&face, same, |made| is_open(&face, &user, made), work).await?;
+    let plan = |face: &Face| open(face, path, wanted);
+    let made = once(&face, same, |made| is_open(&face, &user, made), plan).await?;
 
     Ok(made.answer(face.settings.created, posted.formats.response))
 }
@@ -79,7 +77,11 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, Fault> {
     let id = channel_id(&request);
 
-    let channel = face.channels.remove(&path.user, &id).ok_or(Fault::NotFound)?;
+    let channel = face.channels.get(&path.user, &id).ok_or(Fault::NotFound)?;
+    let using = face.subscriptions.of_url(&channel.callback_url);
+    let ends = using.iter().map(|subscription| Change::EndSubscription(subscription.id.clone()));
+    face.keep(ends.chain([Change::EndChannel(id.clone())]).collect()).await?;
+    face.channels.remove(&path.user, &id).ok_or(Fault::NotFound)?;
     face.subscriptions.remove_url(&channel.callback_url);
 
     Ok(HttpResponse::NoContent().finish())
@@ -108,7 +110,8 @@ pub(super) async fn renew(
     let wanted = posted.read(NotificationChannelLifetime::read)?;
     let channel = face.channels.get(&path.user, &channel_id(&request)).ok_or(Fault::NotFound)?;
 
-    face.channels.renew(now(), &channel, Some(wanted.channel_lifetime));
+    let renewed = face.channels.renew(now(), &channel, Some(wanted.channel_lifetime)).await;
+    renewed.map_err(|error| face.unkept(&error))?;
 
     Ok(respond(StatusCode::OK, &lifetime(&channel).write(), posted.formats.response))
 }
@@ -139,8 +142,8 @@ pub(super) async fn poll(
     Ok(when_written(response, || batch.written()))
 }
 
-/// Enters the channel.
-fn open(face: &Face, path: UserPath, wanted: NotificationChannel) -> Result<Made, Fault> {
+/// Enters the channel, to stay once it is kept.
+fn open(face: &Face, path: UserPath, wanted: NotificationChannel) -> Result<Plan, Fault> {
     let base_url = base(&path);
     let wish = NewChannel {
         user: path.user,
@@ -160,9 +163,18 @@ fn open(face: &Face, path: UserPath, wanted: NotificationChannel) -> Result<Made
         ChannelsFull::ForAll => Fault::Unavailable { why: full.to_string(), retry_after },
     })?;
 
-    let created =
-        Created { location: channel.resource_url.clone(), document: document(&channel).write() };
-    Ok(Made { created, flushed: None })
+    Ok(Plan {
+        created: Created {
+            location: channel.resource_url.clone(),
+            document: document(&channel).write(),
+        },
+        changes: vec![Change::PutChannel(channel.record())],
+        act: Box::pin(async { Ok(None) }),
+        undo: Box::new(move |face| {
+            face.channels.remove(&channel.user, &channel.id);
+            vec![Change::EndChannel(channel.id.clone())]
+        }),
+    })
 }
 
 /// Tells whether a channel that was opened once is still there; where not, its
@@ -394,10 +406,12 @@ mod tests {
         let notice = Notice {
             user: channel.user.clone(),
             session: SessionId::new("s1"),
+            of: crate::chat::SessionKind::Pair,
             at: OffsetDateTime::UNIX_EPOCH,
             kind: NoticeKind::Event { event, description, message: None },
         };
         channel.push(Queued {
+            sequence: None,
             id: NotificationId::new(id),
             subscription: Arc::new(subscription(channel)),
             since: now(),

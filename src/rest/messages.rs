@@ -1,5 +1,7 @@
 //! What a user says in a session: `…/sessions/{sessionId}/messages` (TS Chat 6.12).
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::Face;
@@ -7,10 +9,11 @@ use super::answer::holding;
 use super::fault::Fault;
 use super::path::SessionPath;
 use super::posted::Posted;
-use super::repeat::{Created, Made, Sameness, once};
+use super::repeat::{Plan, Sameness, once};
 use crate::chat::{Command, Composing, OutgoingMessage};
 use crate::ids::MessageId;
 use crate::oma::{ChatMessage, MessageBody};
+use crate::store::durable::Created;
 
 /// Sends a chat message, or tells that the user is composing one (TS Chat 6.12.5 and 5.2.2.17).
 pub(super) async fn create(
@@ -35,30 +38,31 @@ async fn send(
     if message.text.len() > limit {
         return Err(Fault::TooLarge);
     }
-    let collection = format!("sessions/{}/messages", path.id);
+    let collection = format!("{}/{}/messages", path.collection(), path.id);
     let same = Sameness::of(request, (&path.of.user, &collection), None, &message.write())?;
 
-    let work = hand_over(face.clone(), path, message);
-    let made = once(&face, same, |_| true, work).await?;
+    let made = once(&face, same, |_| true, |face| Ok(hand_over(face, path, message))).await?;
 
     Ok(made.answer(face.settings.created, posted.formats.response))
 }
 
-/// Gives the message to its session and shows it as the resource that it now is.
-async fn hand_over(
-    face: web::Data<Face>,
-    path: SessionPath,
-    message: ChatMessage,
-) -> Result<Made, Fault> {
+/// Plans to give the message to its session, and shows it as the resource that it then is.
+fn hand_over(face: &Face, path: SessionPath, message: ChatMessage) -> Plan {
     let id = MessageId::new(face.draw());
     let location = format!("{}/messages/{id}", path.url());
     let outgoing =
         OutgoingMessage { id, text: message.text.clone(), reports: message.report_request };
-
-    let ticket = face.sessions.command(&path.of.user, &path.id, Command::Send(outgoing)).await?;
-
     let document = ChatMessage { resource_url: Some(location.clone()), ..message }.write();
-    Ok(Made { created: Created { location, document }, flushed: Some(ticket.flushed) })
+    let sessions = Arc::clone(&face.sessions);
+    Plan {
+        created: Created { location, document },
+        changes: Vec::new(),
+        act: Box::pin(async move {
+            let command = Command::Send(outgoing);
+            Ok(Some(sessions.command(&path.of.user, path.session(), command).await?.flushed))
+        }),
+        undo: Box::new(|_| Vec::new()),
+    }
 }
 
 async fn compose(
@@ -67,7 +71,7 @@ async fn compose(
     face: web::Data<Face>,
 ) -> Result<HttpResponse, Fault> {
     let command = Command::Compose(composing);
-    let ticket = face.sessions.command(&path.of.user, &path.id, command).await?;
+    let ticket = face.sessions.command(&path.of.user, path.session(), command).await?;
     Ok(holding(HttpResponse::NoContent().finish(), ticket.flushed))
 }
 

@@ -9,7 +9,9 @@ mod channels;
 mod docs;
 mod door;
 mod doorway;
+mod extend;
 pub mod fault;
+mod group_sessions;
 mod health;
 mod intake;
 mod message_status;
@@ -17,6 +19,8 @@ mod messages;
 mod notify_url;
 mod observe;
 mod openapi;
+mod participant_status;
+mod participants;
 mod path;
 mod posted;
 mod repeat;
@@ -37,7 +41,8 @@ use actix_web::{HttpRequest, web};
 use tokio::sync::Semaphore;
 
 use crate::ids::Random;
-use crate::store::{Channels, Correlators, Sessions, Subscriptions};
+use crate::store::durable::{Change, Created, StoreError};
+use crate::store::{Channels, Correlators, Keeper, Sessions, Subscriptions};
 
 pub use door::{Door, DoorSettings};
 pub use doorway::{Doorway, Patience};
@@ -45,7 +50,6 @@ pub use fault::Fault;
 pub use health::{Readiness, Reason};
 pub use intake::{HeadLimits, Refused};
 pub use notify_url::{AnyCallback, CallbackDenied, CallbackPolicy, NotifyUrl, NotifyUrlError};
-pub use repeat::Created;
 pub use routes::configure;
 
 /// What all resources share: the directories behind them and how they are set.
@@ -58,6 +62,8 @@ pub struct Face {
     pub channels: Arc<Channels>,
     /// What was answered to requests that may be repeated.
     pub correlators: Arc<Correlators<Created>>,
+    /// Where resources are kept over a restart.
+    pub keeper: Keeper,
     /// Which callback URLs may be named.
     pub callback_policy: Arc<dyn CallbackPolicy>,
     /// The source of new identifiers.
@@ -76,6 +82,30 @@ impl Face {
     /// Finds what [`configure`] has given to every request.
     fn of(request: &HttpRequest) -> Result<&web::Data<Self>, Fault> {
         request.app_data().ok_or_else(|| Fault::internal("the face was not wired"))
+    }
+
+    /// Waits until changes are durable, so that they can be told.
+    async fn keep(&self, changes: Vec<Change>) -> Result<(), Fault> {
+        self.keeper.keep(changes).await.map_err(|error| self.unkept(&error))
+    }
+
+    /// Refuses what would have to be kept while nothing can be.
+    fn demand_store(&self) -> Result<(), Fault> {
+        match self.keeper.health().fault() {
+            None => Ok(()),
+            Some(why) => Err(self.unkept(&StoreError::Unwritable(why))),
+        }
+    }
+
+    fn unkept(&self, error: &StoreError) -> Fault {
+        tracing::warn!(%error, "a request was not kept");
+        let why = match error {
+            StoreError::Full | StoreError::Slow => "the store is too slow",
+            StoreError::Unusable { .. } | StoreError::Unwritable(_) | StoreError::Closed => {
+                "the store cannot be written"
+            }
+        };
+        Fault::Unavailable { why: why.to_owned(), retry_after: self.settings.retry_after }
     }
 
     /// Draws the text of a new identifier.

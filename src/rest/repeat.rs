@@ -1,8 +1,8 @@
 //! A POST that creates: done once, however often the client repeats it.
 
-use std::future::Future;
+use std::pin::Pin;
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::time::Instant;
 
 use super::answer::holding;
@@ -11,16 +11,27 @@ use super::fault::Fault;
 use super::{CreatedBody, Face};
 use crate::address::Address;
 use crate::oma::{Element, Format, ResourceReference};
-use crate::store::{Claim, Correlation, Flushed};
+use crate::store::durable::{AnswerRecord, Change, Created};
+use crate::store::{Claim, Correlation, Flushed, Pending};
 
-/// A resource as the answer to its creation shows it, also to those who repeat the request.
-#[derive(Debug, Clone)]
-pub struct Created {
-    /// The URL of the resource.
-    pub location: String,
-    /// The copy of the resource.
-    pub document: Element,
+/// What a POST is about to do: it is kept before it is done, so that a restart in between leaves
+/// neither a resource that nobody knows nor an answer that is forgotten.
+pub(super) struct Plan {
+    /// The resource that comes of it.
+    pub(super) created: Created,
+    /// What has to be durable before.
+    pub(super) changes: Vec<Change>,
+    /// Does it.
+    pub(super) act: Act,
+    /// Takes the plan back; what it gives takes the changes back.
+    pub(super) undo: Undo,
 }
+
+/// The undoing of a [`Plan`].
+pub(super) type Undo = Box<dyn FnOnce(&Face) -> Vec<Change> + Send>;
+
+/// The doing of a [`Plan`], which may hold back the notices that follow.
+pub(super) type Act = Pin<Box<dyn Future<Output = Result<Option<Flushed>, Fault>> + Send>>;
 
 /// A created resource, and the hold that its answer has on the notices that follow.
 pub(super) struct Made {
@@ -74,32 +85,69 @@ impl Sameness {
     }
 }
 
-/// Does `work`, unless the same was done before and its resource `still_stands`.
+/// Does what `plan` says, unless the same was done before and its resource `still_stands`.
 ///
-/// Work that can be repeated runs on when its client goes away, so that the repetition finds its
-/// outcome; a fault is not an outcome, and the repetition tries again.
+/// What is kept, or can be repeated, runs on when its client goes away, so that the repetition
+/// finds its outcome; a fault is not an outcome, and the repetition tries again.
 pub(super) async fn once(
-    face: &Face,
+    face: &web::Data<Face>,
     same: Option<Sameness>,
     still_stands: impl Fn(&Created) -> bool,
-    work: impl Future<Output = Result<Made, Fault>> + Send + 'static,
+    plan: impl FnOnce(&Face) -> Result<Plan, Fault>,
 ) -> Result<Made, Fault> {
-    let Some(Sameness { correlation, content }) = same else {
-        return work.await;
+    let pending = match same {
+        None => None,
+        Some(Sameness { correlation, content }) => {
+            let claim = face.correlators.claim(now(), (&correlation, &content), still_stands).await;
+            match claim.map_err(|_| reused(correlation.correlator))? {
+                Claim::Repeat(created) => return Ok(Made { created, flushed: None }),
+                Claim::First(pending) => Some(pending),
+            }
+        }
     };
-    let now = Instant::now().into_std();
-    let claim = face.correlators.claim(now, (&correlation, &content), still_stands).await;
-    let pending = match claim.map_err(|_| reused(correlation.correlator))? {
-        Claim::Repeat(created) => return Ok(Made { created, flushed: None }),
-        Claim::First(pending) => pending,
-    };
-    let done = tokio::spawn(async move {
-        let made = work.await?;
-        // The tree of a document is a few times as large as what was asked for.
-        pending.settle(made.created.clone(), 512 + 2 * content.len());
-        Ok(made)
-    });
+    face.demand_store()?;
+    let plan = plan(face)?;
+    if pending.is_none() && plan.changes.is_empty() {
+        let flushed = plan.act.await?;
+        return Ok(Made { created: plan.created, flushed });
+    }
+    let done = tokio::spawn(carry_out(face.clone(), plan, pending));
     done.await.map_err(Fault::internal)?
+}
+
+async fn carry_out(
+    face: web::Data<Face>,
+    Plan { created, mut changes, act, undo }: Plan,
+    mut pending: Option<Pending<Created>>,
+) -> Result<Made, Fault> {
+    if let Some(pending) = &mut pending {
+        let (correlation, content) = pending.keep();
+        let (at, created) = (face.keeper.wall(now()), created.clone());
+        changes.push(Change::PutAnswer(AnswerRecord { correlation, content, at, created }));
+    }
+    let done = match face.keep(changes).await {
+        Ok(()) => act.await,
+        Err(fault) => Err(fault),
+    };
+    match done {
+        Ok(flushed) => {
+            if let Some(pending) = pending {
+                let weight = created.weight();
+                pending.settle(created.clone(), weight);
+            }
+            Ok(Made { created, flushed })
+        }
+        Err(fault) => {
+            // A commit that was too late may still come about; this comes behind it.
+            face.keeper.write_behind(undo(&face));
+            Err(fault)
+        }
+    }
+}
+
+/// Reads the clock that tests can pause.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
 }
 
 fn reused(correlator: Box<str>) -> Fault {

@@ -1,6 +1,8 @@
 //! 1-1 chat sessions: `…/sessions` and `…/sessions/{sessionId}` (TS Chat 6.3 and 6.4).
 
-use actix_web::http::StatusCode;
+use std::sync::Arc;
+
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::Face;
@@ -9,11 +11,12 @@ use super::body::{negotiate, respond};
 use super::fault::Fault;
 use super::path::{SessionPath, UserPath};
 use super::posted::Posted;
-use super::repeat::{Created, Made, Sameness, once};
+use super::repeat::{Plan, Sameness, once};
 use crate::address::Address;
-use crate::chat::{Answer, Command, ParticipantStatus};
+use crate::chat::{Answer, Command, ParticipantStatus, SessionKind};
 use crate::ids::SessionId;
-use crate::oma::ChatSessionInformation;
+use crate::oma::{ChatSessionInformation, Format, ResourceReference};
+use crate::store::durable::{Change, Created, SessionRecord};
 
 /// Opens a session: invites the terminating participant (TS Chat 6.3.5).
 pub(super) async fn create(
@@ -27,8 +30,7 @@ pub(super) async fn create(
     let correlator = wanted.client_correlator.as_deref();
     let same = Sameness::of(&request, (&path.user, "sessions"), correlator, &wanted.write())?;
 
-    let work = invite(face.clone(), path, wanted);
-    let made = once(&face, same, |_| true, work).await?;
+    let made = once(&face, same, |_| true, |face| invite(face, path, wanted)).await?;
 
     Ok(made.answer(face.settings.created, posted.formats.response))
 }
@@ -41,7 +43,7 @@ pub(super) async fn read(
 ) -> Result<HttpResponse, Fault> {
     let format = negotiate(&request, &[])?.response;
 
-    let ticket = face.sessions.command(&path.of.user, &path.id, Command::Describe).await?;
+    let ticket = face.sessions.command(&path.of.user, path.session(), Command::Describe).await?;
 
     match ticket.value {
         Answer::Session(info) => {
@@ -49,7 +51,18 @@ pub(super) async fn read(
             let response = respond(StatusCode::OK, &document.write(), format);
             Ok(holding(response, ticket.flushed))
         }
-        Answer::Done => Err(Fault::internal("a session did not describe itself")),
+        Answer::MovedTo(id) => {
+            let group = SessionPath { kind: SessionKind::Group, id, ..path };
+            Ok(holding(see_other(&group.url(), format), ticket.flushed))
+        }
+        Answer::Done
+        | Answer::Group(_)
+        | Answer::Apart
+        | Answer::Participants(_)
+        | Answer::Participant(_)
+        | Answer::UnderWay
+        | Answer::Later(_)
+        | Answer::Extending(_) => Err(Fault::internal("a session did not describe itself")),
     }
 }
 
@@ -58,12 +71,22 @@ pub(super) async fn delete(
     path: SessionPath,
     face: web::Data<Face>,
 ) -> Result<HttpResponse, Fault> {
-    let ticket = face.sessions.command(&path.of.user, &path.id, Command::End).await?;
+    let ticket = face.sessions.command(&path.of.user, path.session(), Command::End).await?;
     Ok(holding(HttpResponse::NoContent().finish(), ticket.flushed))
 }
 
+/// Answers 303: the resource is another one now.
+pub(super) fn see_other(location: &str, format: Format) -> HttpResponse {
+    let reference = ResourceReference { resource_url: location.to_owned() };
+    HttpResponse::SeeOther()
+        .content_type(format.media_type())
+        .insert_header((header::VARY, "Accept"))
+        .insert_header((header::LOCATION, location))
+        .body(reference.write().render(format))
+}
+
 /// Demands that the user has not got too many sessions.
-fn demand_room(face: &Face, user: &Address) -> Result<(), Fault> {
+pub(super) fn demand_room(face: &Face, user: &Address) -> Result<(), Fault> {
     if face.sessions.count_of(user) < face.settings.sessions_per_user {
         return Ok(());
     }
@@ -85,26 +108,26 @@ fn demand_two_parties(user: &Address, wanted: &ChatSessionInformation) -> Result
     Ok(())
 }
 
-/// Sends the invitation on its way and shows the session that comes of it.
-async fn invite(
-    face: web::Data<Face>,
-    path: UserPath,
-    wanted: ChatSessionInformation,
-) -> Result<Made, Fault> {
-    demand_room(&face, &path.user)?;
+/// Plans to send the invitation on its way, and shows the session that comes of it.
+fn invite(face: &Face, path: UserPath, wanted: ChatSessionInformation) -> Result<Plan, Fault> {
+    demand_room(face, &path.user)?;
+    let (id, user) = (SessionId::new(face.draw()), path.user.clone());
     let shown = wanted.clone();
-    let invitation = wanted.into_invitation(SessionId::new(face.draw()), path.user.clone());
-
-    let ticket = face.sessions.start(invitation).await?;
-
-    let location = SessionPath { of: path, id: ticket.value }.url();
+    let invitation = wanted.into_invitation(id.clone(), user.clone());
+    let kind = SessionKind::Pair;
+    let location = SessionPath { of: path, kind, id: id.clone() }.url();
     let document = ChatSessionInformation {
         status: Some(ParticipantStatus::Invited),
         resource_url: Some(location.clone()),
         ..shown
     };
-    let created = Created { location, document: document.write() };
-    Ok(Made { created, flushed: Some(ticket.flushed) })
+    let sessions = Arc::clone(&face.sessions);
+    Ok(Plan {
+        created: Created { location, document: document.write() },
+        changes: vec![Change::PutSession(SessionRecord { id: id.clone(), user, kind })],
+        act: Box::pin(async move { Ok(Some(sessions.start(invitation).await?.flushed)) }),
+        undo: Box::new(|_| vec![Change::EndSession(id)]),
+    })
 }
 
 #[cfg(test)]

@@ -12,10 +12,11 @@ use super::fault::Fault;
 use super::notify_url::NotifyUrl;
 use super::path::{API_VERSION, SubscriptionPath, UserPath};
 use super::posted::Posted;
-use super::repeat::{Created, Made, Sameness, once};
+use super::repeat::{Plan, Sameness, once};
 use crate::address::Address;
 use crate::ids::SubscriptionId;
 use crate::oma::{CallbackReference, ChatNotificationSubscription, ChatSubscriptionList, Format};
+use crate::store::durable::{Change, Created};
 use crate::store::{Subscription, SubscriptionsFull};
 
 /// Lists the user's subscriptions (TS Chat 6.1.3).
@@ -47,9 +48,9 @@ pub(super) async fn create(
     let correlator = wanted.client_correlator.as_deref();
     let same = Sameness::of(&request, (&path.user, "subscriptions"), correlator, &content)?;
 
-    let (user, shared) = (path.user.clone(), face.clone());
-    let work = async move { subscribe(&shared, path, wanted, echo) };
-    let made = once(&face, same, |made| is_alive(&face, &user, made), work).await?;
+    let user = path.user.clone();
+    let plan = |face: &Face| subscribe(face, path, wanted, echo);
+    let made = once(&face, same, |made| is_alive(&face, &user, made), plan).await?;
 
     Ok(made.answer(face.settings.created, posted.formats.response))
 }
@@ -72,6 +73,11 @@ pub(super) async fn delete(
     path: SubscriptionPath,
     face: web::Data<Face>,
 ) -> Result<HttpResponse, Fault> {
+    if face.subscriptions.get(&path.of.user, &path.id).is_none() {
+        return Err(Fault::NotFound);
+    }
+
+    face.keep(vec![Change::EndSubscription(path.id.clone())]).await?;
     let ended = face.subscriptions.remove(&path.of.user, &path.id).ok_or(Fault::NotFound)?;
     if let Some(channel) = face.channels.by_callback_url(&ended.notify_url) {
         channel.forget(&ended);
@@ -106,13 +112,13 @@ fn wants_echo(request: &HttpRequest) -> Result<bool, Fault> {
     }
 }
 
-/// Enters the subscription.
+/// Enters the subscription, to stay once it is kept.
 fn subscribe(
     face: &Face,
     path: UserPath,
     wanted: ChatNotificationSubscription,
     echo: bool,
-) -> Result<Made, Fault> {
+) -> Result<Plan, Fault> {
     let id = SubscriptionId::new(face.draw());
     let duration = granted(wanted.duration, face.settings.max_duration);
     let now = Instant::now().into_std();
@@ -138,9 +144,18 @@ fn subscribe(
         SubscriptionsFull::ForAll => Fault::Unavailable { why: full.to_string(), retry_after },
     })?;
 
-    let created =
-        Created { location: entered.resource_url.clone(), document: document(&entered).write() };
-    Ok(Made { created, flushed: None })
+    Ok(Plan {
+        created: Created {
+            location: entered.resource_url.clone(),
+            document: document(&entered).write(),
+        },
+        changes: vec![Change::PutSubscription(face.keeper.subscription(&entered))],
+        act: Box::pin(async { Ok(None) }),
+        undo: Box::new(move |face| {
+            face.subscriptions.remove(&entered.user, &entered.id);
+            vec![Change::EndSubscription(entered.id.clone())]
+        }),
+    })
 }
 
 /// Tells whether a subscription that was created once is still there; where not, its

@@ -8,11 +8,17 @@
 //! When the queue is full the oldest waiting notice is given up: a [`Loss`] takes its place and
 //! counts for its subscription what follows. Losses take no room: there is at most one waiting for
 //! each subscription. What is handed out is not given up until it is released.
+//!
+//! What that means for the store is noted as changes, for the owner to take and write behind: what
+//! has left the queue ends, and a [`Loss`] is put in the place of the first that it stands for.
+//! Written notifications end once the reader has acknowledged them; a restart hands out the others
+//! again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::durable::{Change, NotificationRecord};
 use super::subscriptions::Subscription;
 use crate::chat::Notice;
 use crate::ids::NotificationId;
@@ -22,6 +28,8 @@ use crate::ids::NotificationId;
 pub struct Queued {
     /// Its id, the same on every attempt.
     pub id: NotificationId,
+    /// Its number in the store, where it is kept there.
+    pub sequence: Option<u64>,
     /// Whom it is for.
     pub subscription: Arc<Subscription>,
     /// When it was queued.
@@ -56,6 +64,25 @@ impl Queued {
         }
     }
 
+    /// Gives the change that keeps it in the store, where it is kept there.
+    #[must_use]
+    pub fn put(&self) -> Option<Change> {
+        Some(Change::PutNotification(NotificationRecord {
+            sequence: self.sequence?,
+            id: self.id.clone(),
+            subscription: self.subscription.id.clone(),
+            content: self.content.clone(),
+        }))
+    }
+
+    fn end(&self) -> Option<Change> {
+        self.sequence.map(Change::EndNotification)
+    }
+
+    fn is_loss_of(&self, subscription: &Subscription) -> bool {
+        !self.is_notice() && self.subscription.id == subscription.id
+    }
+
     /// Gives the loss where this is one for `subscription`.
     fn loss_of(&mut self, subscription: &Subscription) -> Option<&mut Loss> {
         match &mut self.content {
@@ -73,6 +100,9 @@ pub struct Backlog {
     history: VecDeque<Queued>,
     pending: VecDeque<Queued>,
     handed: usize,
+    /// How many of the history, the last ones, the reader has not acknowledged.
+    unacknowledged: usize,
+    changes: Vec<Change>,
 }
 
 impl Backlog {
@@ -81,7 +111,15 @@ impl Backlog {
     #[must_use]
     pub fn new(capacity: usize, reread: usize) -> Self {
         let capacity = capacity.max(2);
-        Self { capacity, reread, history: VecDeque::new(), pending: VecDeque::new(), handed: 0 }
+        Self {
+            capacity,
+            reread,
+            history: VecDeque::new(),
+            pending: VecDeque::new(),
+            handed: 0,
+            unacknowledged: 0,
+            changes: Vec::new(),
+        }
     }
 
     /// Queues a notification and tells how many others it cost.
@@ -109,8 +147,26 @@ impl Backlog {
         };
         self.handed = self.handed.saturating_sub(place + 1);
         self.history.extend(self.pending.drain(..=place));
+        self.unacknowledged += place + 1;
         let surplus = self.history.len().saturating_sub(self.reread);
-        self.history.drain(..surplus);
+        for queued in self.history.drain(..surplus) {
+            self.changes.extend(queued.end());
+        }
+    }
+
+    /// Takes what was written as read.
+    pub fn acknowledge(&mut self) {
+        for queued in self.history.iter_mut().rev().take(self.unacknowledged) {
+            self.changes.extend(queued.end());
+            queued.sequence = None;
+        }
+        self.unacknowledged = 0;
+    }
+
+    /// Takes what has changed for the store since the last call.
+    #[must_use]
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
     }
 
     /// Takes back what was handed out and could not be written.
@@ -129,6 +185,7 @@ impl Backlog {
         }
         let known = self.history.iter().position(|queued| queued.id == *since);
         let again = self.history.split_off(known.map_or(0, |place| place + 1));
+        self.unacknowledged = self.unacknowledged.saturating_sub(again.len());
         for queued in again.into_iter().rev() {
             self.pending.push_front(queued);
         }
@@ -189,25 +246,32 @@ impl Backlog {
     /// Takes the notification at `place` out, and a [`Loss`] in for it where it is a notice; tells
     /// whether it was one.
     fn give_up(&mut self, place: usize, now: Instant) -> bool {
-        let Some(Queued { id, subscription, content, .. }) = self.pending.remove(place) else {
+        let Some(gone) = self.pending.remove(place) else {
             return false;
         };
+        self.changes.extend(gone.end());
+        let Queued { id, sequence, subscription, content, .. } = gone;
         let Content::Notice(notice) = content else {
             return false;
         };
         // What a loss says changes as it grows, and its id with it: readers skip ids they know.
         let id = NotificationId::new(format!("{id}-lost"));
         let mut waiting = self.pending.iter_mut().enumerate().skip(self.handed);
-        let earlier = waiting.find_map(|(i, q)| q.loss_of(&subscription).map(|l| (i, l.clone())));
-        let (place, loss) = match earlier {
-            Some((place, Loss { count, oldest })) => {
+        let earlier = waiting.find_map(|(i, q)| {
+            let number = q.sequence;
+            q.loss_of(&subscription).map(|loss| (i, number, loss.clone()))
+        });
+        let (place, sequence, loss) = match earlier {
+            Some((place, number, Loss { count, oldest })) => {
                 self.pending.remove(place);
-                (place, Loss { count: count + 1, oldest })
+                (place, number.or(sequence), Loss { count: count + 1, oldest })
             }
-            None => (place, Loss { count: 1, oldest: notice }),
+            None => (place, sequence, Loss { count: 1, oldest: notice }),
         };
         let content = Content::Lost(loss);
-        self.pending.insert(place, Queued { id, subscription, since: now, content });
+        let lost = Queued { id, sequence, subscription, since: now, content };
+        self.changes.extend(lost.put());
+        self.pending.insert(place, lost);
         true
     }
 
@@ -224,9 +288,15 @@ impl Backlog {
             };
             let (subscription, loss) = (Arc::clone(subscription), loss.clone());
             let mut later = self.pending.iter_mut().skip(place + 1);
-            if let Some(united) = later.find_map(|queued| queued.loss_of(&subscription)) {
+            let Some(other) = later.find(|queued| queued.is_loss_of(&subscription)) else {
+                continue;
+            };
+            if let Some(united) = other.loss_of(&subscription) {
                 *united = Loss { count: loss.count + united.count, oldest: loss.oldest };
-                self.pending.remove(place);
+            }
+            self.changes.extend(other.put());
+            if let Some(gone) = self.pending.remove(place) {
+                self.changes.extend(gone.end());
             }
         }
     }
@@ -234,6 +304,10 @@ impl Backlog {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::wildcard_enum_match_arm)]
+
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -352,13 +426,17 @@ mod tests {
 
     proptest! {
         /// Every notice is read once, in order, or counted in one loss that is read before any
-        /// later notice.
+        /// later notice. The store holds what waits, in the same order.
         #[test]
         fn nothing_is_lost_in_silence(capacity in 2..6_usize, acts in prop::collection::vec(act(), 0..60)) {
             let mut backlog = Backlog::new(capacity, 0);
+            let kept = RefCell::new(Kept::default());
             let (mut pushed, mut accounted) = (0_u64, 0_u64);
             let mut push = |backlog: &mut Backlog| {
-                backlog.push(notice(&pushed.to_string(), "s"));
+                let queued = notice(&pushed.to_string(), "s");
+                kept.borrow_mut().apply(queued.put());
+                backlog.push(queued);
+                kept.borrow_mut().apply(backlog.take_changes());
                 pushed += 1;
                 assert!(backlog.len() <= 2 * capacity);
             };
@@ -375,10 +453,71 @@ mod tests {
                         accounted = write(&mut backlog, max, accounted, overflow);
                     }
                 }
+                kept.borrow_mut().apply(backlog.take_changes());
+                assert_eq!(kept.borrow().ids(), ids(&backlog.pending));
             }
             prop_assert!(backlog.is_empty());
             prop_assert_eq!(accounted, pushed);
         }
+    }
+
+    #[test]
+    fn what_was_written_is_kept_until_it_is_acknowledged() {
+        let mut backlog = Backlog::new(10, 2);
+        let mut kept = Kept::default();
+        for id in ["1", "2", "3", "4"] {
+            let queued = notice(id, "s");
+            kept.apply(queued.put());
+            backlog.push(queued);
+        }
+        backlog.written(&NotificationId::new("3"));
+        kept.apply(backlog.take_changes());
+        assert_eq!(kept.ids(), ["2", "3", "4"], "what cannot be read again has ended");
+        backlog.rewind(&NotificationId::new("2"));
+        backlog.acknowledge();
+        kept.apply(backlog.take_changes());
+        assert_eq!(kept.ids(), ["3", "4"]);
+        backlog.written(&NotificationId::new("4"));
+        backlog.acknowledge();
+        kept.apply(backlog.take_changes());
+        assert_eq!(kept.ids(), [""; 0]);
+        backlog.acknowledge();
+        assert!(backlog.take_changes().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_kept_leaves_no_trace() {
+        let mut backlog = Backlog::new(2, 1);
+        for id in ["a", "b", "c", "d"] {
+            backlog.push(notice(id, "s"));
+        }
+        backlog.written(&NotificationId::new("d"));
+        backlog.acknowledge();
+        assert!(backlog.take_changes().is_empty());
+    }
+
+    /// What a store makes of the changes.
+    #[derive(Default)]
+    struct Kept(BTreeMap<u64, NotificationId>);
+
+    impl Kept {
+        fn apply(&mut self, changes: impl IntoIterator<Item = Change>) {
+            for change in changes {
+                match change {
+                    Change::PutNotification(record) => self.0.insert(record.sequence, record.id),
+                    Change::EndNotification(sequence) => self.0.remove(&sequence),
+                    other => panic!("{other:?}"),
+                };
+            }
+        }
+
+        fn ids(&self) -> Vec<&str> {
+            self.0.values().map(NotificationId::as_str).collect()
+        }
+    }
+
+    fn ids(queue: &VecDeque<Queued>) -> Vec<&str> {
+        queue.iter().map(|queued| queued.id.as_str()).collect()
     }
 
     /// Writes what is handed out, with something happening `meanwhile`; gives the number of the
@@ -416,9 +555,16 @@ mod tests {
         let kind = NoticeKind::Event { event, description: None, message: None };
         let user = subscription(to).user;
         let session = SessionId::new(format!("session of {id}"));
-        let notice = Notice { user, session, at: OffsetDateTime::UNIX_EPOCH, kind };
+        let notice = Notice {
+            user,
+            session,
+            of: crate::chat::SessionKind::Pair,
+            at: OffsetDateTime::UNIX_EPOCH,
+            kind,
+        };
         Queued {
             id: NotificationId::new(id),
+            sequence: id.parse().ok(),
             subscription: Arc::new(subscription(to)),
             since: Instant::now(),
             content: Content::Notice(Arc::new(notice)),

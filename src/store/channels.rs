@@ -8,6 +8,8 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use super::backlog::{Backlog, Queued};
+use super::durable::{Change, ChannelRecord, StoreError};
+use super::keeper::Keeper;
 use super::subscriptions::Subscription;
 use crate::address::Address;
 use crate::ids::{ChannelId, NotificationId, Random};
@@ -80,6 +82,7 @@ pub enum ChannelsFull {
 pub struct Channels {
     settings: ChannelSettings,
     random: Mutex<Random>,
+    keeper: Keeper,
     directory: RwLock<Directory>,
 }
 
@@ -94,10 +97,33 @@ struct Directory {
 }
 
 impl Channels {
-    /// Opens an empty directory that draws ids and secrets from `random`.
+    /// Opens an empty directory that draws ids and secrets from `random`; what its channels have
+    /// let go of is told to `keeper`.
     #[must_use]
-    pub fn new(settings: ChannelSettings, random: Random) -> Self {
-        Self { settings, random: Mutex::new(random), directory: RwLock::default() }
+    pub fn new(settings: ChannelSettings, random: Random, keeper: Keeper) -> Self {
+        Self { settings, random: Mutex::new(random), keeper, directory: RwLock::default() }
+    }
+
+    /// Takes a channel back in that was open before the restart.
+    pub fn restore(&self, record: ChannelRecord) {
+        let expires = self.keeper.instant(record.expires);
+        let secret = record.channel_url.rsplit('/').next().unwrap_or_default().into();
+        let channel = Arc::new(Channel {
+            id: record.id,
+            user: record.user,
+            channel_type: record.channel_type,
+            application_tag: record.application_tag,
+            client_correlator: record.client_correlator,
+            resource_url: record.resource_url,
+            callback_url: record.callback_url,
+            channel_url: record.channel_url,
+            max_notifications: record.max_notifications,
+            secret,
+            state: self.fresh(expires),
+            changed: Notify::new(),
+            keeper: self.keeper.clone(),
+        });
+        self.directory.write().unwrap_or_else(PoisonError::into_inner).insert(&channel);
     }
 
     /// Opens a channel.
@@ -143,11 +169,23 @@ impl Channels {
         over.iter().filter_map(|id| directory.remove(id)).collect()
     }
 
-    /// Gives a channel another life time from `now` on, in seconds, and gives the granted one back.
-    pub fn renew(&self, now: Instant, channel: &Channel, lifetime: Option<u32>) -> u32 {
+    /// Gives a channel another life time from `now` on, in seconds, once that is durable, and gives
+    /// the granted one back.
+    ///
+    /// # Errors
+    /// The store cannot be written; the life time is as before.
+    pub async fn renew(
+        &self,
+        now: Instant,
+        channel: &Channel,
+        lifetime: Option<u32>,
+    ) -> Result<u32, StoreError> {
         let granted = self.grant(lifetime);
-        channel.state().expires = now + Duration::from_secs(granted.into());
-        granted
+        let expires = now + Duration::from_secs(granted.into());
+        let renewal = Change::RenewChannel(channel.id.clone(), self.keeper.wall(expires));
+        self.keeper.keep(vec![renewal]).await?;
+        channel.state().expires = expires;
+        Ok(granted)
     }
 
     /// Answers all polls, and all that follow, at once: the server is shutting down.
@@ -223,17 +261,22 @@ impl Channels {
             application_tag: wish.application_tag,
             client_correlator: wish.client_correlator,
             max_notifications: wanted.min(most),
-            state: Mutex::new(State {
-                backlog: Backlog::new(self.settings.queue, self.settings.reread),
-                expires: now + Duration::from_secs(lifetime.into()),
-                turn: 0,
-                polls: 0,
-                writing: None,
-                last_poll: None,
-                is_closed: false,
-            }),
+            state: self.fresh(now + Duration::from_secs(lifetime.into())),
             changed: Notify::new(),
+            keeper: self.keeper.clone(),
         }
+    }
+
+    fn fresh(&self, expires: Instant) -> Mutex<State> {
+        Mutex::new(State {
+            backlog: Backlog::new(self.settings.queue, self.settings.reread),
+            expires,
+            turn: 0,
+            polls: 0,
+            writing: None,
+            last_poll: None,
+            is_closed: false,
+        })
     }
 
     fn grant(&self, lifetime: Option<u32>) -> u32 {
@@ -297,6 +340,7 @@ pub struct Channel {
     secret: Box<str>,
     state: Mutex<State>,
     changed: Notify,
+    keeper: Keeper,
 }
 
 #[derive(Debug)]
@@ -345,8 +389,9 @@ const WRITING: Duration = Duration::from_secs(1);
 impl Channel {
     /// Queues a notification and tells how many others it cost.
     pub fn push(&self, queued: Queued) -> u64 {
-        let lost = self.state().backlog.push(queued);
-        self.changed.notify_waiters();
+        let mut state = self.state();
+        let lost = state.backlog.push(queued);
+        self.write_behind(state);
         lost
     }
 
@@ -359,9 +404,10 @@ impl Channel {
         if let Some(since) = since {
             state.backlog.rewind(since);
         }
+        // Who polls again has read what was written before.
+        state.backlog.acknowledge();
         let turn = state.turn;
-        drop(state);
-        self.changed.notify_waiters();
+        self.write_behind(state);
         turn
     }
 
@@ -393,7 +439,9 @@ impl Channel {
 
     /// Takes everything up to and including `last` as written.
     pub fn written(&self, last: &NotificationId) {
-        self.state().backlog.written(last);
+        let mut state = self.state();
+        state.backlog.written(last);
+        self.write_behind(state);
     }
 
     /// Ends the poll of this `turn`, and takes back what it could not write.
@@ -405,8 +453,7 @@ impl Channel {
         if state.turn == turn {
             state.backlog.release();
         }
-        drop(state);
-        self.changed.notify_waiters();
+        self.write_behind(state);
     }
 
     /// Tells whether somebody is about to fetch what waits; `absence` is how long a reader is away
@@ -453,6 +500,30 @@ impl Channel {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.state().backlog.len()
+    }
+
+    /// Gives what the store keeps of the channel.
+    #[must_use]
+    pub fn record(&self) -> ChannelRecord {
+        ChannelRecord {
+            id: self.id.clone(),
+            user: self.user.clone(),
+            channel_type: self.channel_type.clone(),
+            application_tag: self.application_tag.clone(),
+            client_correlator: self.client_correlator.clone(),
+            resource_url: self.resource_url.clone(),
+            callback_url: self.callback_url.clone(),
+            channel_url: self.channel_url.clone(),
+            max_notifications: self.max_notifications,
+            expires: self.keeper.wall(self.expires()),
+        }
+    }
+
+    /// Tells the store what the backlog has let go of, in its order, and wakes who waits.
+    fn write_behind(&self, mut state: MutexGuard<'_, State>) {
+        self.keeper.write_behind(state.backlog.take_changes());
+        drop(state);
+        self.changed.notify_waiters();
     }
 
     fn close(&self) {
@@ -515,8 +586,8 @@ mod tests {
         assert_eq!(create("sip:e@f"), Err(ChannelsFull::ForAll));
     }
 
-    #[test]
-    fn the_life_time_is_granted_up_to_the_longest_and_renewed() {
+    #[tokio::test]
+    async fn the_life_time_is_granted_up_to_the_longest_and_renewed() {
         let channels = open(ChannelSettings { max_lifetime: 100, ..ChannelSettings::default() });
         let now = Instant::now();
         for (wanted, granted) in [(None, 100), (Some(0), 100), (Some(7), 7), (Some(1000), 100)] {
@@ -528,13 +599,13 @@ mod tests {
         let [short] = &channels.expire(at(7))[..] else { panic!("one has run out") };
         assert_eq!(short.expires(), at(7));
         let [kept, ..] = &channels.list(&short.user)[..] else { panic!("others have not") };
-        assert_eq!(channels.renew(at(50), kept, Some(80)), 80);
+        assert_eq!(channels.renew(at(50), kept, Some(80)).await, Ok(80));
         assert_eq!(channels.expire(at(129)).len(), 2);
         assert_eq!(channels.expire(at(130)).len(), 1);
     }
 
     fn open(settings: ChannelSettings) -> Channels {
-        Channels::new(settings, Random::seeded(1))
+        Channels::new(settings, Random::seeded(1), Keeper::in_memory(Instant::now()))
     }
 
     fn wish(user: &str) -> NewChannel {

@@ -5,14 +5,16 @@
 //! while it works wait for it.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::sync::watch;
 
+use super::durable::Change;
+use super::keeper::Keeper;
 use crate::address::Address;
+use crate::digest::sha256;
 
 /// What makes two requests the same one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -59,15 +61,24 @@ pub enum Claim<A> {
 /// The answers of requests that may be repeated; `A` is what the face makes of an answer.
 #[derive(Debug)]
 pub struct Correlators<A> {
-    hasher: RandomState,
+    keeper: Keeper,
     book: Arc<Mutex<Book<A>>>,
 }
 
 impl<A: Clone> Correlators<A> {
-    /// Opens an empty memory.
+    /// Opens an empty memory; what it forgets is told to `keeper`.
     #[must_use]
-    pub fn new(limits: CorrelatorLimits) -> Self {
-        Self { hasher: RandomState::new(), book: Arc::new(Mutex::new(Book::new(limits))) }
+    pub fn new(limits: CorrelatorLimits, keeper: Keeper) -> Self {
+        Self { keeper, book: Arc::new(Mutex::new(Book::new(limits))) }
+    }
+
+    /// Takes an answer back in that was given before the restart; the oldest comes first.
+    pub fn restore(&self, at: Instant, same: (Correlation, String), (answer, weight): (A, usize)) {
+        let (correlation, content) = same;
+        let (_settled, answer) = watch::channel(Some(answer));
+        let mut book = lock(&self.book);
+        let number = book.enter(at, correlation.clone(), (content, answer));
+        book.weigh(&correlation, number, weight);
     }
 
     /// Asks whether the request was seen before, and waits where its first copy is at work.
@@ -85,9 +96,9 @@ impl<A: Clone> Correlators<A> {
         still_stands: impl Fn(&A) -> bool,
     ) -> Result<Claim<A>, OtherContent> {
         let (correlation, content) = request;
-        let content = self.hasher.hash_one(content);
+        let content = sha256(content);
         loop {
-            let mut answer = match self.enter(now, correlation, content) {
+            let mut answer = match self.enter(now, correlation, &content) {
                 Place::First(pending) => return Ok(Claim::First(pending)),
                 Place::Taken(record) => {
                     let settled = record.answer.borrow().clone();
@@ -96,7 +107,7 @@ impl<A: Clone> Correlators<A> {
                             lock(&self.book).forget(correlation, record.number);
                             continue;
                         }
-                        _ if record.content != content => return Err(OtherContent),
+                        _ if *record.content != *content => return Err(OtherContent),
                         Some(answer) => return Ok(Claim::Repeat(answer)),
                         None => record.answer,
                     }
@@ -108,17 +119,18 @@ impl<A: Clone> Correlators<A> {
     }
 
     /// Finds the record of the correlation or enters a new one.
-    fn enter(&self, now: Instant, correlation: &Correlation, content: u64) -> Place<A> {
+    fn enter(&self, now: Instant, correlation: &Correlation, content: &str) -> Place<A> {
         let mut book = lock(&self.book);
         book.make_room(now);
+        self.keeper.write_behind(book.forgotten.drain(..).map(Change::ForgetAnswer).collect());
         if let Some(record) = book.records.get(correlation) {
             return Place::Taken(record.clone());
         }
         let (settle, answer) = watch::channel(None);
-        let number = book.enter(now, correlation.clone(), (content, answer));
-        let book = Arc::clone(&self.book);
-        let correlation = correlation.clone();
-        Place::First(Pending { settle, settled: false, number, correlation, book })
+        let number = book.enter(now, correlation.clone(), (content.to_owned(), answer));
+        let same = (correlation.clone(), content.to_owned());
+        let (book, keeper) = (Arc::clone(&self.book), self.keeper.clone());
+        Place::First(Pending { settle, settled: false, kept: false, number, same, book, keeper })
     }
 }
 
@@ -127,9 +139,12 @@ impl<A: Clone> Correlators<A> {
 pub struct Pending<A> {
     settle: watch::Sender<Option<A>>,
     settled: bool,
+    /// Whether the store may have the answer.
+    kept: bool,
     number: u64,
-    correlation: Correlation,
+    same: (Correlation, String),
     book: Arc<Mutex<Book<A>>>,
+    keeper: Keeper,
 }
 
 impl<A> Pending<A> {
@@ -137,14 +152,31 @@ impl<A> Pending<A> {
     pub fn settle(mut self, answer: A, weight: usize) {
         self.settled = true;
         self.settle.send_replace(Some(answer));
-        lock(&self.book).weigh(&self.correlation, self.number, weight);
+        let is_known = lock(&self.book).weigh(&self.same.0, self.number, weight);
+        // So many requests came in the meantime that this one was forgotten.
+        self.kept &= !is_known;
+        self.forget_kept();
+    }
+
+    fn forget_kept(&self) {
+        if self.kept {
+            self.keeper.write_behind(vec![Change::ForgetAnswer(self.same.0.clone())]);
+        }
+    }
+
+    /// Gives the request and the hash of its content, for the store to keep with the answer; where
+    /// the answer is not settled after all, the store forgets it again.
+    pub fn keep(&mut self) -> (Correlation, String) {
+        self.kept = true;
+        self.same.clone()
     }
 }
 
 impl<A> Drop for Pending<A> {
     fn drop(&mut self) {
         if !self.settled {
-            lock(&self.book).forget(&self.correlation, self.number);
+            lock(&self.book).forget(&self.same.0, self.number);
+            self.forget_kept();
         }
     }
 }
@@ -160,14 +192,20 @@ enum Place<A> {
 struct Record<A> {
     /// Tells it from a later record of the same correlation.
     number: u64,
-    content: u64,
+    /// The hash of what was asked for.
+    content: Arc<str>,
     weight: usize,
     answer: watch::Receiver<Option<A>>,
 }
 
 impl<A> Clone for Record<A> {
     fn clone(&self) -> Self {
-        Self { answer: self.answer.clone(), ..*self }
+        Self {
+            number: self.number,
+            content: Arc::clone(&self.content),
+            weight: self.weight,
+            answer: self.answer.clone(),
+        }
     }
 }
 
@@ -179,42 +217,58 @@ struct Book<A> {
     weight: usize,
     records: HashMap<Correlation, Record<A>>,
     in_order: VecDeque<(Instant, u64, Correlation)>,
+    /// The settled ones that had to make room, until the store is told.
+    forgotten: Vec<Correlation>,
 }
 
 impl<A> Book<A> {
     fn new(limits: CorrelatorLimits) -> Self {
-        Self { limits, next: 0, weight: 0, records: HashMap::new(), in_order: VecDeque::new() }
+        Self {
+            limits,
+            next: 0,
+            weight: 0,
+            records: HashMap::new(),
+            in_order: VecDeque::new(),
+            forgotten: Vec::new(),
+        }
     }
 
     fn enter(
         &mut self,
         now: Instant,
         correlation: Correlation,
-        (content, answer): (u64, watch::Receiver<Option<A>>),
+        (content, answer): (String, watch::Receiver<Option<A>>),
     ) -> u64 {
         let number = self.next;
         self.next = self.next.wrapping_add(1);
         self.in_order.push_back((now, number, correlation.clone()));
+        let content = content.into();
         self.records.insert(correlation, Record { number, content, weight: 0, answer });
         number
     }
 
     /// Notes what a settled answer weighs; it may push others out, or even itself.
-    fn weigh(&mut self, correlation: &Correlation, number: u64, weight: usize) {
+    /// Tells whether the request is still known.
+    fn weigh(&mut self, correlation: &Correlation, number: u64, weight: usize) -> bool {
         let record = self.records.get_mut(correlation).filter(|record| record.number == number);
+        let is_known = record.is_some();
         if let Some(record) = record {
             record.weight = weight;
             self.weight = self.weight.saturating_add(weight);
         }
         while self.weight > self.limits.weight && self.drop_oldest() {}
+        is_known
     }
 
-    fn forget(&mut self, correlation: &Correlation, number: u64) {
+    /// Forgets a request; tells whether it was there.
+    fn forget(&mut self, correlation: &Correlation, number: u64) -> bool {
         if self.records.get(correlation).is_some_and(|record| record.number == number)
             && let Some(record) = self.records.remove(correlation)
         {
             self.weight = self.weight.saturating_sub(record.weight);
+            return true;
         }
+        false
     }
 
     /// Lets go of what is too old, and of the oldest where there is no room for one more.
@@ -234,7 +288,9 @@ impl<A> Book<A> {
     /// Lets go of the oldest record or trace of one; `false` where there is none.
     fn drop_oldest(&mut self) -> bool {
         let Some((_, number, correlation)) = self.in_order.pop_front() else { return false };
-        self.forget(&correlation, number);
+        if self.forget(&correlation, number) {
+            self.forgotten.push(correlation);
+        }
         true
     }
 }
@@ -330,6 +386,7 @@ mod tests {
     }
 
     fn memory(capacity: usize) -> Correlators<&'static str> {
-        Correlators::new(CorrelatorLimits { capacity, weight: 100, age: Duration::from_secs(60) })
+        let limits = CorrelatorLimits { capacity, weight: 100, age: Duration::from_secs(60) };
+        Correlators::new(limits, Keeper::in_memory(Instant::now()))
     }
 }

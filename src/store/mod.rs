@@ -6,7 +6,10 @@ mod channels;
 pub mod connections;
 mod correlators;
 pub mod durable;
+mod keeper;
+mod notices;
 mod registrations;
+mod restart;
 mod resting;
 mod sessions;
 mod subscriptions;
@@ -16,10 +19,13 @@ pub use backlog::{Backlog, Content, Loss, Queued};
 pub use channels::{Channel, ChannelSettings, Channels, ChannelsFull, Hand, NewChannel, Reader};
 pub use connections::Connections;
 pub use correlators::{Claim, Correlation, CorrelatorLimits, Correlators, OtherContent, Pending};
+pub use keeper::Keeper;
+pub use notices::{Notices, Receipt, Receipted, Told};
 pub use registrations::{RegistrationLetter, Registrations};
+pub use restart::{Directories, Remembered, restore};
 pub use resting::Resting;
 pub use sessions::{
-    Bounds, Flushed, Inbox, Letter, Letters, NotTaken, Returned, Sessions, Start, Ticket,
+    Bounds, Flushed, Inbox, Letter, Letters, NotTaken, Opening, Returned, Sessions, Start, Ticket,
 };
 pub use subscriptions::{Subscription, SubscriptionLimits, Subscriptions, SubscriptionsFull};
 pub use wires::{MsrpArrival, MsrpConnection, MsrpPort, MsrpWay, MsrpWire};

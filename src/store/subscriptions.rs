@@ -102,15 +102,21 @@ impl Subscriptions {
             return Err(SubscriptionsFull::ForAll);
         }
         let subscription = Arc::new(subscription);
-        if !self.insert_for_user(&subscription) {
+        if !self.insert_for_user(&subscription, self.limits.per_user) {
             self.count.fetch_sub(1, Ordering::AcqRel);
             return Err(SubscriptionsFull::ForUser);
         }
-        self.users_by_notify_url
-            .entry(subscription.notify_url.as_str().into())
-            .or_default()
-            .push(subscription.user.clone());
+        self.insert_for_url(&subscription);
         Ok(subscription)
+    }
+
+    /// Takes a subscription back in that was there before the restart, whatever the limits are now.
+    pub fn restore(&self, subscription: Subscription) -> Arc<Subscription> {
+        let subscription = Arc::new(subscription);
+        self.count.fetch_add(1, Ordering::AcqRel);
+        self.insert_for_user(&subscription, usize::MAX);
+        self.insert_for_url(&subscription);
+        subscription
     }
 
     /// Ends a subscription and gives it back.
@@ -120,14 +126,18 @@ impl Subscriptions {
 
     /// Ends all subscriptions that notify `notify_url`: its channel was closed.
     pub fn remove_url(&self, notify_url: &str) -> Vec<Arc<Subscription>> {
-        let mut users =
-            self.users_by_notify_url.get(notify_url).map(|u| u.clone()).unwrap_or_default();
-        users.sort();
-        users.dedup();
-        users
+        self.users_of_url(notify_url)
             .iter()
             .flat_map(|user| self.remove_where(user, |s| s.notify_url == notify_url))
             .collect()
+    }
+
+    /// Finds the subscriptions that notify `notify_url`.
+    #[must_use]
+    pub fn of_url(&self, notify_url: &str) -> Vec<Arc<Subscription>> {
+        let users = self.users_of_url(notify_url);
+        let own = users.iter().flat_map(|user| self.list(user));
+        own.filter(|subscription| subscription.notify_url == notify_url).collect()
     }
 
     /// Ends the subscriptions whose time is over and gives them back.
@@ -167,9 +177,9 @@ impl Subscriptions {
     }
 
     /// Enters the subscription under its user, unless that user has no room.
-    fn insert_for_user(&self, subscription: &Arc<Subscription>) -> bool {
+    fn insert_for_user(&self, subscription: &Arc<Subscription>, limit: usize) -> bool {
         let mut own = self.by_user.entry(subscription.user.clone()).or_default();
-        let has_room = own.len() < self.limits.per_user;
+        let has_room = own.len() < limit;
         if has_room {
             own.push(Arc::clone(subscription));
         }
@@ -179,6 +189,12 @@ impl Subscriptions {
             self.by_user.remove_if(&subscription.user, |_, own| own.is_empty());
         }
         has_room
+    }
+
+    fn insert_for_url(&self, subscription: &Subscription) {
+        let mut users =
+            self.users_by_notify_url.entry(subscription.notify_url.as_str().into()).or_default();
+        users.push(subscription.user.clone());
     }
 
     /// Takes those of a user's subscriptions out that `is_meant` names, from both maps.
@@ -206,6 +222,14 @@ impl Subscriptions {
             self.forget_url(&subscription.notify_url, user);
         }
         removed
+    }
+
+    fn users_of_url(&self, notify_url: &str) -> Vec<Address> {
+        let users = self.users_by_notify_url.get(notify_url).map(|users| users.clone());
+        let mut users = users.unwrap_or_default();
+        users.sort();
+        users.dedup();
+        users
     }
 
     fn forget_url(&self, notify_url: &str, user: &Address) {

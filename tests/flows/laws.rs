@@ -10,6 +10,7 @@ use chatbridge::chat::{
     ReceivedStatus, ReportRequest,
 };
 use chatbridge::ids::{MessageId, Random, SessionId};
+use chatbridge::msrp;
 
 use crate::lines;
 use crate::world::{ALICE, BOB, Weather, World, party};
@@ -214,7 +215,9 @@ impl Story {
                 NoticeKind::Message { .. }
                 | NoticeKind::Event { .. }
                 | NoticeKind::Composing { .. }
-                | NoticeKind::Delivery { .. } => {}
+                | NoticeKind::Delivery { .. }
+                | NoticeKind::GroupInvited { .. }
+                | NoticeKind::ParticipantStatus { .. } => {}
             }
             self.deeds.push(format!("    {} {}", notice.session, lines::notice(&notice)));
             self.notices.push(notice);
@@ -271,7 +274,9 @@ impl Story {
                 | NoticeKind::Composing { .. }
                 | NoticeKind::Invited { .. }
                 | NoticeKind::Event { .. }
-                | NoticeKind::Delivery { .. } => {}
+                | NoticeKind::Delivery { .. }
+                | NoticeKind::GroupInvited { .. }
+                | NoticeKind::ParticipantStatus { .. } => {}
             }
         }
         assert!(accepted <= 1, "{}", self.tell());
@@ -294,7 +299,9 @@ impl Story {
                 NoticeKind::Event { .. }
                 | NoticeKind::Invited { .. }
                 | NoticeKind::Message { .. }
-                | NoticeKind::Composing { .. } => {}
+                | NoticeKind::Composing { .. }
+                | NoticeKind::GroupInvited { .. }
+                | NoticeKind::ParticipantStatus { .. } => {}
             }
         }
         for (message, statuses) in &statuses {

@@ -38,6 +38,7 @@ impl Server {
             .env("CHATBRIDGE_IM_SERVER_LISTEN", "127.0.0.1:0")
             .env("CHATBRIDGE_MSRP_LISTEN", "127.0.0.1:0")
             .env("CHATBRIDGE_MSRP_PORTS", "1")
+            .env("CHATBRIDGE_STORE_KIND", "memory")
             .env("CHATBRIDGE_LOG_FILTER", "warn")
             .stdout(Stdio::piped())
             .spawn()

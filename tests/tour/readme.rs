@@ -43,7 +43,8 @@ fn the_quick_start_prints_what_the_readme_shows() {
 /// the README says.
 fn against_a_server(steps: &[Step]) -> Vec<String> {
     let file = "[rest]\nlisten = \"127.0.0.1:0\"\n[sip]\nlisten = \"127.0.0.1:0\"\n\
-                [im_server]\nlisten = \"127.0.0.1:0\"\n[msrp]\nlisten = \"127.0.0.1:0\"\nports = 1\n";
+                [im_server]\nlisten = \"127.0.0.1:0\"\n[msrp]\nlisten = \"127.0.0.1:0\"\nports = 1\n\
+                [store]\nkind = \"memory\"\n";
     let config = Config::read(file, []).expect("a good configuration");
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");

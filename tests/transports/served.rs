@@ -15,7 +15,7 @@ async fn the_bridge_and_a_core_meet_under_tls_both_ways() {
     let mut core = Element::secure(authority.mutual(&["localhost"])).await;
     let (certificate, private_key) = authority.issue(&["127.0.0.1"]);
     let text = format!(
-        "[rest]\nlisten = \"127.0.0.1:0\"\n[msrp]\nlisten = \"127.0.0.1:0\"\n\
+        "[store]\nkind = \"memory\"\n[rest]\nlisten = \"127.0.0.1:0\"\n[msrp]\nlisten = \"127.0.0.1:0\"\n\
          [sip]\nlisten = \"127.0.0.1:0\"\ntls_listen = \"127.0.0.1:0\"\n\
          certificate = {certificate:?}\nprivate_key = {private_key:?}\n\
          client_ca = {ca:?}\nca = {ca:?}\n\

@@ -316,5 +316,5 @@ async fn im_server() -> Running {
     Running::start(&Config::read(&text, []).unwrap()).await.unwrap()
 }
 
-const ANYWHERE: &str = "[rest]\nlisten = \"127.0.0.1:0\"\n[msrp]\nlisten = \"127.0.0.1:0\"\n\
+const ANYWHERE: &str = "[store]\nkind = \"memory\"\n[rest]\nlisten = \"127.0.0.1:0\"\n[msrp]\nlisten = \"127.0.0.1:0\"\n\
     [sip]\nlisten = \"127.0.0.1:0\"\n";

@@ -37,6 +37,7 @@ use super::backlog::Content;
 use super::correlators::Correlation;
 use super::subscriptions::Subscription;
 use crate::address::Address;
+use crate::chat::SessionKind;
 use crate::ids::{ChannelId, NotificationId, SessionId, SubscriptionId};
 use crate::oma::Element;
 
@@ -87,6 +88,9 @@ pub enum StoreError {
     /// Too many batches wait.
     #[error("the store is too slow: its queue is full")]
     Full,
+    /// A commit has not come to an end in time.
+    #[error("the store is too slow: a commit has not ended in time")]
+    Slow,
     /// It was closed.
     #[error("the store is closed")]
     Closed,
@@ -216,6 +220,14 @@ pub struct Created {
     pub document: Element,
 }
 
+impl Created {
+    /// Estimates how much memory it takes, in bytes: a tree is a few times as large as its text.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        512 + self.location.len() + 2 * self.document.weight()
+    }
+}
+
 /// A session that is up: whose subscriptions are to be told when it has ended unseen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRecord {
@@ -223,6 +235,8 @@ pub struct SessionRecord {
     pub id: SessionId,
     /// Whose it is.
     pub user: Address,
+    /// Which kind of session it is.
+    pub kind: SessionKind,
 }
 
 /// Everything that a store holds.

@@ -149,15 +149,19 @@ fn connect(settings: &SqliteSettings) -> Result<Connection, String> {
 /// URLs of channels are keys to them. SQLite gives its log the same permissions.
 fn make_private(path: &Path) -> Result<(), String> {
     let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
-    made.map(drop).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            "cannot be made: its directory does not exist; make it, or set [store] path".to_owned()
+    made.map(drop).map_err(|error| {
+        use io::ErrorKind as Kind;
+        let kind = error.kind();
+        if kind == Kind::NotFound {
+            let what = "cannot be made: its directory does not exist; make it, or set [store] path";
+            what.to_owned()
+        } else if kind == Kind::IsADirectory {
+            "is a directory; set [store] path to a file".to_owned()
+        } else if [Kind::PermissionDenied, Kind::ReadOnlyFilesystem].contains(&kind) {
+            unwritable(&error)
+        } else {
+            format!("cannot be opened: {error}")
         }
-        io::ErrorKind::IsADirectory => "is a directory; set [store] path to a file".to_owned(),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            format!("cannot be written ({error}); give this process the right, or set [store] path")
-        }
-        _ => format!("cannot be opened: {error}"),
     })
 }
 
@@ -225,9 +229,7 @@ fn describe(error: &rusqlite::Error) -> String {
             "is in use by another process: each chatbridge needs a [store] path of its own"
                 .to_owned()
         }
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            format!("cannot be written ({error}); give this process the right, or set [store] path")
-        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => unwritable(error),
         Some(ErrorCode::DiskFull) => {
             format!("is full ({error}): make room on the disk, or raise [store] max_mb")
         }
@@ -237,4 +239,11 @@ fn describe(error: &rusqlite::Error) -> String {
 
 fn damaged(how: &str) -> String {
     format!("is damaged ({how}): put a copy in its place, or move it away to begin anew")
+}
+
+fn unwritable(how: &dyn std::error::Error) -> String {
+    format!(
+        "cannot be written ({how}): give this process the right, set [store] path to another file, \
+         or [store] kind to \"memory\" to keep nothing"
+    )
 }

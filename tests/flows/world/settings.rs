@@ -6,7 +6,6 @@ use std::time::Duration;
 use chatbridge::bridge::delivery::SuccessOn;
 use chatbridge::bridge::{Bearers, MsrpRules, PROFILES, Realm, Settings, Standing, TargetUri};
 use chatbridge::im_server;
-use chatbridge::msrp;
 use chatbridge::sip::{Credentials, DATAGRAM, Password, Status, Timers};
 
 use super::{ALICE, BOB, BRIDGE, IM_SERVER, address, hop};
@@ -43,6 +42,7 @@ pub(super) fn of_bridge() -> Settings {
         echo: true,
         tracked_messages: 100,
         redirects: 5,
+        group: chatbridge::bridge::GroupSettings::default(),
     }
 }
 

@@ -1,0 +1,186 @@
+//! What a restart leaves behind, in order and after a kill, and what a store that is full does.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use chatbridge::config::{Config, StoreKind};
+use reqwest::Method;
+
+use super::document::{Format, write};
+use super::ears::subscribe;
+use super::peer::Peer;
+use super::world::{ALICE, BOB, Pair, Seen, User, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_queued_is_fetched_after_a_restart_and_running_sessions_have_ended() {
+    let place = Place::new();
+    let world = place.world(|_| {}).await;
+    let port = world.running().rest().port();
+    let mut pair = Pair::polling(&world).await;
+    let ends = pair.connected("Hello").await;
+    pair.alice.say(&ends.alice, "one", &[]).await.shows(201);
+    let heard = pair.bob_hears.message("one").await;
+    pair.alice.say(&ends.alice, "two", &[]).await.shows(201);
+    for text in ["one", "two"] {
+        pair.alice_hears.message(text).await;
+    }
+    world.stop().await;
+
+    // The same place, the same URLs.
+    let world = place.world(|config| config.rest.listen.set_port(port)).await;
+    // What was answered and not acknowledged by another poll comes again, as it was.
+    let again = pair.bob_hears.message("one").await;
+    assert_eq!(again.text("id"), heard.text("id"));
+    pair.bob_hears.message("two").await;
+    // The end of the sessions was decided before the restart, and is told once.
+    pair.bob_hears.event("SessionEnded").await;
+    let mut told = pair.alice_hears.next().await;
+    while told.name == "messageNotification" {
+        told = pair.alice_hears.next().await;
+    }
+    assert_eq!(told.text("eventType"), "SessionEnded", "{told:?}");
+    pair.bob.get(&ends.bob).await.fails(404, "SVC0004", "Request-URI");
+    pair.connected("Hello again").await;
+    pair.hear_nothing_else(&world).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h11_what_was_answered_and_not_polled_again_comes_again_after_a_restart() {
+    let place = Place::new();
+    let world = place.world(|_| {}).await;
+    let port = world.running().rest().port();
+    let mut pair = Pair::polling(&world).await;
+    let session = pair.alice.invite(BOB, "Hello").await;
+    let first = pair.bob.get(pair.bob_hears.channel()).await;
+    assert!(first.shows(200).body.contains("sessionInvitationNotification"), "{}", first.body);
+    world.stop_after(Duration::ZERO).await;
+
+    let world = place.world(|config| config.rest.listen.set_port(port)).await;
+    let again = pair.bob.get(pair.bob_hears.channel()).await.shows(200).body.clone();
+    let shown = first.body.trim_end_matches("]}");
+    assert!(again.starts_with(shown), "{again} does not repeat {shown}");
+    let mut ended = again.contains("SessionEnded");
+    while !ended {
+        let next = pair.bob.get(pair.bob_hears.channel()).await;
+        ended = next.shows(200).body.contains("SessionEnded");
+    }
+    let told = pair.alice_hears.event("SessionEnded").await;
+    assert_eq!(told.link("ChatSessionInformation"), session);
+    pair.hear_nothing_else(&world).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h7_a_repeated_request_is_answered_as_before_the_restart() {
+    let place = Place::new();
+    let peer = Peer::start().await;
+    let world = place.world(|config| peer.carry(config)).await;
+    let port = world.running().rest().port();
+    let alice = world.user(ALICE, Format::Json);
+    let fields = [
+        ("subject", "Hello"),
+        ("originatorAddress", ALICE),
+        ("tParticipantAddress", BOB),
+        ("clientCorrelator", "c1"),
+    ];
+    let invite = async || {
+        let seen = alice.post(&alice.url("/sessions"), "chatSessionInformation", &fields).await;
+        (seen.shows(201).header("location").to_owned(), seen.body)
+    };
+    let keyed = async |path: &str| {
+        let fields = [("callbackReference/notifyURL", &*format!("http://127.0.0.1:9/{path}"))];
+        let body = write(Format::Json, "chatNotificationSubscription", &fields);
+        let request = alice.request(Method::POST, &alice.url("/subscriptions"));
+        let request = request.header("content-type", "application/json");
+        alice.send(request.header("idempotency-key", "k1").body(body)).await
+    };
+    let (first, subscribed) = (invite().await, keyed("a").await);
+    world.stop_after(Duration::from_millis(10)).await;
+
+    let world = place.world(|config| config.rest.listen.set_port(port)).await;
+    assert_eq!(invite().await, first);
+    let again = keyed("a").await;
+    assert_eq!(again.shows(201).header("location"), subscribed.header("location"));
+    keyed("b").await.fails(409, "SVC0005", "k1");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f2_a_full_store_is_told_with_503_and_recovers() {
+    let place = Place::new();
+    let world = place
+        .world(|config| {
+            (config.store.max_size, config.notify.max_subscriptions) = (0, 10_000);
+        })
+        .await;
+    let alice = world.user(ALICE, Format::Json);
+    let mut kept = Vec::new();
+    let refused = loop {
+        let seen = try_to_subscribe(&alice).await;
+        match seen.status {
+            201 => kept.push(seen.header("location").to_owned()),
+            _ => break seen,
+        }
+    };
+    refused.fails(503, "SVC2001", "store");
+    assert_ne!(refused.header("retry-after"), "");
+    assert!(!world.running().store().is_good());
+    let readyz = format!("{}/readyz", world.root);
+    assert!(alice.get(&readyz).await.shows(503).body.contains("\"store\""));
+    let fields = [("subject", "x"), ("originatorAddress", ALICE), ("tParticipantAddress", BOB)];
+    let seen = alice.post(&alice.url("/sessions"), "chatSessionInformation", &fields).await;
+    seen.fails(503, "SVC2001", "store");
+    let listed = alice.get(&alice.url("/subscriptions")).await.body;
+    assert_eq!(listed.matches("\"resourceURL\"").count(), kept.len() + 1, "{listed}");
+
+    for url in &kept[..4] {
+        alice.delete(url).await.shows(204);
+    }
+    subscribe(&alice, "http://127.0.0.1:9/", "there is room", "").await;
+    assert!(world.running().store().is_good());
+    alice.get(&readyz).await.shows(200);
+    world.stop().await;
+}
+
+async fn try_to_subscribe(user: &User) -> Seen {
+    let fields = [
+        ("callbackReference/notifyURL", "http://127.0.0.1:9/"),
+        ("callbackReference/callbackData", &*"x".repeat(4000)),
+    ];
+    user.post(&user.url("/subscriptions"), "chatNotificationSubscription", &fields).await
+}
+
+/// A folder for one store, which goes with the test.
+pub(crate) struct Place(PathBuf);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("chatbridge-rest-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.0.join("chatbridge.db")
+    }
+
+    async fn world(&self, set: impl FnOnce(&mut Config)) -> World {
+        World::with(|config| {
+            (config.store.kind, config.store.path) = (StoreKind::Sqlite, self.file());
+            set(config);
+        })
+        .await
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
