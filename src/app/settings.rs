@@ -97,7 +97,29 @@ pub(super) fn bridge(
         echo: session.echo,
         tracked_messages: session.tracked_messages,
         redirects: session.redirects,
+        group: group(config),
     })
+}
+
+fn group(config: &Config) -> bridge::GroupSettings {
+    let group = &config.group;
+    bridge::GroupSettings {
+        factory: group.factory.clone(),
+        invite_mode: group.invite_mode,
+        refer_mode: group.refer_mode,
+        refer_many: group.refer_many,
+        bye_form: group.bye_form,
+        extend_mode: group.extend_mode,
+        reports: group.reports,
+        report_failed_invitees: group.report_failed_invitees,
+        ends_with_originator: group.originator_ends,
+        participants: group.max_participants,
+        refer_wait: group.refer_wait,
+        rejoin_window: group.rejoin_window,
+        bye_wait: group.bye_wait,
+        subscribe: group.subscribe,
+        decline_code: status(group.decline_code),
+    }
 }
 
 /// What the bridge proves itself by to its core: to the embedded one by a password that is drawn at

@@ -8,6 +8,7 @@ mod accounts;
 mod auth;
 mod fault;
 mod focus;
+mod group;
 mod reader;
 mod rest;
 mod sections;
@@ -20,6 +21,7 @@ pub use accounts::Account;
 pub use auth::{Auth, AuthFault, AuthMode};
 pub use fault::{Fault, Faults, Place};
 pub use focus::Focus;
+pub use group::Group;
 pub use rest::Rest;
 pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Session, Sip};
 pub use store::{Store, StoreKind};
@@ -59,6 +61,8 @@ pub struct Config {
     pub msrp: Msrp,
     /// Chat sessions.
     pub session: Session,
+    /// Groups.
+    pub group: Group,
     /// Notifications.
     pub notify: Notify,
     /// What outlives a restart.
@@ -137,6 +141,7 @@ impl Config {
             im_server: ImServer::read(reader),
             msrp: Msrp::read(reader),
             session: Session::read(reader),
+            group: Group::read(reader),
             notify: Notify::read(reader),
             store: Store::read(reader),
             limits: Limits::read(reader),

@@ -605,7 +605,7 @@ fn name_servers(value: &Value) -> Result<Vec<SocketAddr>, String> {
     value.texts()?.into_iter().map(parse).collect()
 }
 
-fn decline(value: &Value) -> Result<u16, String> {
+pub(super) fn decline(value: &Value) -> Result<u16, String> {
     let code = value.integer()?;
     let found = [480, 486, 603].into_iter().find(|known| i64::from(*known) == code);
     found.ok_or_else(|| format!("{code} is none of 480, 486, 603"))

@@ -235,7 +235,11 @@ mod tests {
         let (id, user) = (SessionId::new(session), Address::parse("tel:+1").unwrap());
         ledger.enter(Page {
             queued: Vec::new(),
-            changes: vec![Change::PutSession(SessionRecord { id, user })],
+            changes: vec![Change::PutSession(SessionRecord {
+                id,
+                user,
+                kind: crate::chat::SessionKind::Pair,
+            })],
             receipts: vec![receipt],
         });
         receipted

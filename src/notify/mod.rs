@@ -33,7 +33,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::chat::{EventType, Notice, NoticeKind};
+use crate::chat::{EventType, Notice, NoticeKind, ParticipantStatus};
 use crate::ids::{NotificationId, Random, SubscriptionId};
 use crate::store::durable::{Change, SessionRecord};
 use crate::store::{Channels, Content, Keeper, Queued, Receipt, Remembered, Subscriptions, Told};
@@ -391,13 +391,23 @@ impl Desk {
 
 /// Gives what a notice changes in the records of the sessions that are up.
 fn session_change(notice: &Notice) -> Option<Change> {
-    let Notice { user, session, kind, .. } = notice;
+    let Notice { user, session, of, kind, .. } = notice;
     if kind.is_terminal() {
         return Some(Change::EndSession(session.clone()));
     }
+    let put = || {
+        let (id, user) = (session.clone(), user.clone());
+        Change::PutSession(SessionRecord { id, user, kind: *of })
+    };
     match kind {
-        NoticeKind::Invited { .. } => {
-            Some(Change::PutSession(SessionRecord { id: session.clone(), user: user.clone() }))
+        NoticeKind::Invited { .. } | NoticeKind::GroupInvited { .. } => Some(put()),
+        // Who has left a group of itself has no end to be told, until it joins again.
+        NoticeKind::ParticipantStatus { participants } => {
+            let own = participants.iter().find(|participant| participant.your_own)?;
+            Some(match own.status {
+                ParticipantStatus::Invited | ParticipantStatus::Connected => put(),
+                ParticipantStatus::Disconnected => Change::EndSession(session.clone()),
+            })
         }
         NoticeKind::Event { .. }
         | NoticeKind::Message { .. }
@@ -413,18 +423,21 @@ fn is_kept(kind: &NoticeKind) -> bool {
         NoticeKind::Invited { .. }
         | NoticeKind::Event { .. }
         | NoticeKind::Message { .. }
-        | NoticeKind::Delivery { .. } => true,
+        | NoticeKind::Delivery { .. }
+        | NoticeKind::GroupInvited { .. }
+        | NoticeKind::ParticipantStatus { .. } => true,
     }
 }
 
 /// Tells the end of a session that a restart has ended.
-fn end_of(SessionRecord { id, user }: SessionRecord, at: OffsetDateTime) -> Notice {
+fn end_of(record: SessionRecord, at: OffsetDateTime) -> Notice {
+    let SessionRecord { id, user, kind: of } = record;
     let kind = NoticeKind::Event {
         event: EventType::SessionEnded,
         description: Some("bridge restarted".to_owned()),
         message: None,
     };
-    Notice { user, session: id, at, kind }
+    Notice { user, session: id, of, at, kind }
 }
 
 /// Reads the clock that tests can pause.

@@ -105,7 +105,13 @@ pub(super) fn alice() -> Address {
 pub(super) fn notice(user: Address, text: &str) -> Notice {
     let event = EventType::Accepted;
     let kind = NoticeKind::Event { event, description: Some(text.into()), message: None };
-    Notice { user, session: SessionId::new("s1"), at: OffsetDateTime::UNIX_EPOCH, kind }
+    Notice {
+        user,
+        session: SessionId::new("s1"),
+        of: crate::chat::SessionKind::Pair,
+        at: OffsetDateTime::UNIX_EPOCH,
+        kind,
+    }
 }
 
 /// What Alice sees of what she did with another client.

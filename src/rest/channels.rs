@@ -503,6 +503,7 @@ mod tests {
         let notice = Notice {
             user: channel.user.clone(),
             session: SessionId::new("s1"),
+            of: crate::chat::SessionKind::Pair,
             at: OffsetDateTime::UNIX_EPOCH,
             kind: NoticeKind::Event { event, description, message: None },
         };

@@ -637,7 +637,13 @@ mod tests {
         let kind = NoticeKind::Event { event, description: None, message: None };
         let user = subscription(to).user;
         let session = SessionId::new(format!("session of {id}"));
-        let notice = Notice { user, session, at: OffsetDateTime::UNIX_EPOCH, kind };
+        let notice = Notice {
+            user,
+            session,
+            of: crate::chat::SessionKind::Pair,
+            at: OffsetDateTime::UNIX_EPOCH,
+            kind,
+        };
         Queued {
             id: NotificationId::new(id),
             sequence: id.parse().ok(),
