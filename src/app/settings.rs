@@ -397,9 +397,10 @@ pub(super) fn channels(config: &Config) -> ChannelSettings {
         max_notifications: config.notify.max_notifications,
         max_lifetime: u32::try_from(lifetime).unwrap_or(u32::MAX),
         poll: config.notify.poll,
+        ping: config.notify.ping,
+        reread: config.notify.reread,
         per_user: config.notify.max_channels,
         total: config.limits.channels,
-        ..ChannelSettings::default()
     }
 }
 
@@ -423,6 +424,12 @@ pub(super) fn notify(config: &Config) -> notify::Settings {
             window: config.notify.retry_window,
             ..Retry::default()
         },
+        keys: [&config.notify.secret, &config.notify.previous_secret]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect(),
+        authorities: config.notify.ca.clone(),
         allow_private: config.notify.allow_private,
         farewell: config.notify.farewell,
         ..notify::Settings::default()

@@ -37,6 +37,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::address::Scheme;
+use crate::notify::read_authorities;
 use reader::{Choice, FILE_VARIABLE, Reader};
 
 /// The whole configuration.
@@ -168,10 +169,7 @@ impl Config {
                 format!("{} ports from {} on end above 65535", self.msrp.ports, self.msrp.listen);
             reader.discord(("msrp", "ports"), ("msrp", "listen"), what);
         }
-        if self.notify.retry_first > self.notify.retry_max {
-            let what = "is longer than [notify] retry_max_s".to_owned();
-            reader.discord(("notify", "retry_first_s"), ("notify", "retry_max_s"), what);
-        }
+        self.check_notify(reader);
         if self.sip.t1 > self.sip.t2 {
             reader.discord(
                 ("sip", "t1_ms"),
@@ -195,6 +193,22 @@ impl Config {
         self.check_tls(reader);
         if self.core.mode == CoreMode::Embedded {
             self.check_embedded(reader);
+        }
+    }
+
+    /// Finds what does not go together in the way of notifications.
+    fn check_notify(&self, reader: &mut Reader<'_>) {
+        let notify = &self.notify;
+        if notify.retry_first > notify.retry_max {
+            let what = "is longer than [notify] retry_max_s".to_owned();
+            reader.discord(("notify", "retry_first_s"), ("notify", "retry_max_s"), what);
+        }
+        if notify.previous_secret.is_some() && notify.secret.is_none() {
+            let what = "is wanted beside [notify] previous_secret".to_owned();
+            reader.discord(("notify", "secret"), ("notify", "previous_secret"), what);
+        }
+        if let Some(Err(what)) = notify.ca.as_deref().map(read_authorities) {
+            reader.discord(("notify", "ca"), ("notify", "ca"), what);
         }
     }
 

@@ -7,7 +7,7 @@ use super::fault::speak;
 use super::intake::REFUSED;
 use super::observe::observe;
 use super::openapi::Description;
-use super::resource::Body::{Document, Nothing, Notifications, Other};
+use super::resource::Body::{Document, Events, Nothing, Notifications, Other};
 use super::resource::Verb::{Delete, Get, Post, PostOrPut, Put};
 use super::resource::{Query, Resource, at, nowhere, on, refused};
 use super::{
@@ -28,10 +28,11 @@ pub fn configure(face: web::Data<Face>) -> impl FnOnce(&mut ServiceConfig) + Clo
     let description = web::Data::new(Description::default());
     move |app| {
         let api = web::scope(&face.settings.base());
-        let api = tree().into_iter().fold(api, |api, resource| api.service(resource.route()));
-        let all = web::scope("")
-            .route("/livez", web::get().to(health::live))
-            .route("/readyz", web::get().to(health::ready))
+        let (apart, below): (Vec<_>, Vec<_>) = tree().into_iter().partition(|it| it.apart);
+        let api = below.into_iter().fold(api, |api, resource| api.service(resource.route()));
+        let all = web::scope("");
+        let all = apart.into_iter().fold(all, |all, resource| all.service(resource.route()));
+        let all = all
             .route(&format!("{REFUSED}{{status}}"), web::get().to(refused))
             .service(api.default_service(web::to(nowhere)))
             .default_service(web::to(nowhere));
@@ -349,10 +350,15 @@ fn channels() -> Vec<Resource> {
             "/1/notificationchannel/{userId}/polls/{secret}",
             heading,
             [
-                on(Get, ("poll", "Wait for notifications"), channels::poll)
-                    .asks(&[SINCE])
-                    .gives(200, WAITED, Notifications)
-                    .refuses(&[404]),
+                on(
+                    Get,
+                    ("poll", "Wait for notifications, or have them told as they happen"),
+                    channels::poll,
+                )
+                .asks(&[SINCE])
+                .gives(200, WAITED, Notifications)
+                .gives(200, STREAMED, Events)
+                .refuses(&[404]),
                 on(Post, ("pollByPost", "Wait for notifications"), channels::poll)
                     .asks(&[SINCE])
                     .gives(200, WAITED, Notifications)
@@ -396,6 +402,26 @@ fn service() -> Vec<Resource> {
                 .refuses(&[404])],
         )
         .for_everybody(),
+        at(
+            "/livez",
+            heading,
+            [on(Get, ("live", "Tell whether the process runs"), health::live).gives(
+                200,
+                "It does.",
+                Other("application/json"),
+            )],
+        )
+        .for_everybody()
+        .apart(),
+        at(
+            "/readyz",
+            heading,
+            [on(Get, ("ready", "Tell whether the process is of use"), health::ready)
+                .gives(200, "It is.", Other("application/json"))
+                .gives(503, "It is not, for these reasons.", Other("application/json"))],
+        )
+        .for_everybody()
+        .apart(),
     ]
 }
 
@@ -416,6 +442,11 @@ const APART: &str = "The user is not in the session, but may join it again.";
 const EXTENDED: &str = "The session was extended to a group.";
 
 const WAITED: &str = "What has waited; an empty list when nothing has come in time.";
+
+const STREAMED: &str = "With `Accept: text/event-stream`, a stream of server-sent events until \
+    another reader comes or the channel ends: in each a notification, the event's id being its own, \
+    in JSON unless resFormat says otherwise; in between comments that show that the stream is there. \
+    Last-Event-ID confirms what has arrived; what nobody has confirmed comes again.";
 
 #[cfg(test)]
 mod tests {
