@@ -4,12 +4,14 @@
 //! Ours is the receiving engine as the product has it: listener, link and session machine in one
 //! thread. The echo finds end-lines with `memmem`, reads nothing else, and writes a 200 of like
 //! size. One client serves both in turns, and the best round of each counts: what else runs on the
-//! machine disturbs all alike. What is allocated is counted by the allocator itself, client included.
+//! machine disturbs all alike. What is allocated is counted by the allocator itself, client included;
+//! the time on a processor is that of the thread that serves, by the count of the kernel.
 #![allow(clippy::print_stdout, missing_docs)]
 
 use std::alloc::System;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,22 +30,21 @@ static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() -> io::Result<()> {
     idle()?;
-    println!("| window | body | ours | raw echo | ours / echo | allocations a message |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "| window | body | ours | raw echo | ours / echo | CPU of ours | of the echo | allocations |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     for (window, body) in [(64, 200), (64, 2048), (1, 200)] {
-        let (mut ours, mut echo) = (Peer::connect(ours(1)?, body)?, Peer::connect(echo()?, body)?);
-        let mut best = [Round { seconds: f64::INFINITY, p50: f64::INFINITY, allocations: 0.0 }; 2];
+        let (mut ours, mut echo) =
+            (Peer::connect(&ours(1)?, body)?, Peer::connect(&echo()?, body)?);
+        let mut best = [Round::WORST; 2];
         for _ in 0..ROUNDS {
             for (peer, best) in [&mut ours, &mut echo].into_iter().zip(&mut best) {
-                let Round { seconds, p50, allocations } = peer.round(window)?;
-                *best = Round {
-                    seconds: best.seconds.min(seconds),
-                    p50: best.p50.min(p50),
-                    allocations,
-                };
+                *best = best.or(peer.round(window)?);
             }
         }
         let [ours, echo] = best;
+        let (busy, allocations) = ([ours.busy, echo.busy].map(|it| it * 1e6), ours.allocations);
         let (figures, ratio) = if window == 1 {
             let [ours, echo] = [ours, echo].map(|round| round.p50 * 1e6);
             (format!("p50 {ours:.1} µs | {echo:.1} µs"), ours / echo)
@@ -51,7 +52,10 @@ fn main() -> io::Result<()> {
             let [ours, echo] = [ours, echo].map(|round| 1e-3 / round.seconds);
             (format!("{ours:.0} k/s | {echo:.0} k/s"), ours / echo)
         };
-        println!("| {window} | {body} | {figures} | {ratio:.2} | {:.2} |", ours.allocations);
+        println!(
+            "| {window} | {body} | {figures} | {ratio:.2} | {:.2} µs | {:.2} µs | {allocations:.2} |",
+            busy[0], busy[1]
+        );
     }
     Ok(())
 }
@@ -61,7 +65,7 @@ fn main() -> io::Result<()> {
 fn idle() -> io::Result<()> {
     // In a process that has not done anything else yet.
     let (before, heap) = (resident()?, HEAP.stats());
-    let (place, mut streams) = (ours(IDLE)?, Vec::with_capacity(IDLE));
+    let (Served { place, .. }, mut streams) = (ours(IDLE)?, Vec::with_capacity(IDLE));
     for at in 0..IDLE {
         let mut stream = TcpStream::connect(place)?;
         stream.write_all(&send(place, at, at, 200))?;
@@ -112,30 +116,74 @@ struct Round {
     seconds: f64,
     /// Half of the waits were shorter, in seconds.
     p50: f64,
+    /// How long the serving thread was on a processor for a message, in seconds.
+    busy: f64,
     /// How often memory was allocated for a message.
     allocations: f64,
+}
+
+impl Round {
+    const WORST: Self = Self {
+        seconds: f64::INFINITY,
+        p50: f64::INFINITY,
+        busy: f64::INFINITY,
+        allocations: f64::INFINITY,
+    };
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            seconds: self.seconds.min(other.seconds),
+            p50: self.p50.min(other.p50),
+            busy: self.busy.min(other.busy),
+            allocations: self.allocations.min(other.allocations),
+        }
+    }
+}
+
+/// Who serves the client.
+struct Served {
+    place: SocketAddr,
+    /// Where the kernel tells how long its thread was on a processor.
+    schedstat: PathBuf,
+}
+
+impl Served {
+    /// To be called by the thread that serves.
+    fn here(place: SocketAddr) -> Self {
+        let thread = std::fs::read_link("/proc/thread-self").unwrap_or_default();
+        Self { place, schedstat: PathBuf::from("/proc").join(thread).join("schedstat") }
+    }
+}
+
+/// Tells how long a thread has been on a processor, in seconds.
+fn busy(schedstat: &PathBuf) -> io::Result<f64> {
+    let stat = std::fs::read_to_string(schedstat)?;
+    let nanoseconds = stat.split(' ').next().and_then(|it| it.parse::<f64>().ok());
+    nanoseconds.map(|it| it * 1e-9).ok_or_else(|| io::Error::other("schedstat is strange"))
 }
 
 /// The client on one connection.
 struct Peer {
     stream: TcpStream,
+    schedstat: PathBuf,
     messages: Vec<Vec<u8>>,
     next: usize,
     end_lines: Finder<'static>,
 }
 
 impl Peer {
-    fn connect(place: SocketAddr, body: usize) -> io::Result<Self> {
+    fn connect(served: &Served, body: usize) -> io::Result<Self> {
+        let (place, schedstat) = (served.place, served.schedstat.clone());
         let stream = TcpStream::connect(place)?;
         stream.set_nodelay(true)?;
         let messages = (0..MESSAGES).map(|at| send(place, 0, at, body)).collect();
-        Ok(Self { stream, messages, next: 0, end_lines: Finder::new(b"\r\n-------") })
+        Ok(Self { stream, schedstat, messages, next: 0, end_lines: Finder::new(b"\r\n-------") })
     }
 
     /// Keeps `window` messages in flight for a while.
     fn round(&mut self, window: usize) -> io::Result<Round> {
         let (begun, mut answered, mut waits) = (Instant::now(), 0_usize, Vec::new());
-        let heap = HEAP.stats();
+        let (heap, busy_before) = (HEAP.stats(), busy(&self.schedstat)?);
         let (mut seen, mut out) = (vec![0; 64 * 1024], Vec::new());
         let (mut kept, mut free) = (0, window);
         while begun.elapsed() < ROUND || free < window {
@@ -165,7 +213,8 @@ impl Peer {
         let seconds = begun.elapsed().as_secs_f64() / answered as f64;
         let Stats { allocations, reallocations, .. } = HEAP.stats() - heap;
         let allocations = (allocations + reallocations) as f64 / answered as f64;
-        Ok(Round { seconds, p50: waits[waits.len() / 2].as_secs_f64(), allocations })
+        let busy = (busy(&self.schedstat)? - busy_before) / answered as f64;
+        Ok(Round { seconds, p50: waits[waits.len() / 2].as_secs_f64(), busy, allocations })
     }
 }
 
@@ -192,10 +241,12 @@ fn send(place: SocketAddr, session: usize, at: usize, body: usize) -> Vec<u8> {
 }
 
 /// Starts the echo.
-fn echo() -> io::Result<SocketAddr> {
+fn echo() -> io::Result<Served> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let place = listener.local_addr()?;
+    let (told, served) = mpsc::channel();
     thread::spawn(move || -> io::Result<()> {
+        told.send(Served::here(place)).map_err(io::Error::other)?;
         let (mut stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
         let end_lines = Finder::new(b"\r\n-------");
@@ -226,7 +277,7 @@ fn echo() -> io::Result<SocketAddr> {
             stream.write_all(&out)?;
         }
     });
-    Ok(place)
+    served.recv().map_err(io::Error::other)
 }
 
 const LIKE_A_RESPONSE: &[u8] =
@@ -234,8 +285,8 @@ const LIKE_A_RESPONSE: &[u8] =
     From-Path: msrp://127.0.0.1:34567/session;tcp\r\n-------";
 
 /// Starts the engine, with so many sessions.
-fn ours(count: usize) -> io::Result<SocketAddr> {
-    let (told, place) = mpsc::channel();
+fn ours(count: usize) -> io::Result<Served> {
+    let (told, served) = mpsc::channel();
     thread::spawn(move || -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -254,12 +305,12 @@ fn ours(count: usize) -> io::Result<SocketAddr> {
                 tokio::spawn(Box::new(Driver { session, link, letters }).run());
             }
             let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-            told.send(place).map_err(io::Error::other)?;
+            told.send(Served::here(place)).map_err(io::Error::other)?;
             listener.run(sessions, stop, tasks).await;
             Ok(())
         })
     });
-    place.recv().map_err(io::Error::other)
+    served.recv().map_err(io::Error::other)
 }
 
 /// Drives a session as the driver of a conversation does it.

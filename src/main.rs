@@ -1,7 +1,7 @@
-//! The command line of chatbridge: `serve`, `check`, `outcomes`, `replay`.
+//! The command line of chatbridge: `serve`, `check`, `outcomes`, `password`, `replay`.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -32,6 +32,8 @@ enum Word {
     Check(ConfigFile),
     /// Print what SIP and MSRP answers mean to an application, and why
     Outcomes,
+    /// Hash the password in the first line of standard input, for [auth] users
+    Password,
     /// Look at recorded traffic: captures, and the logs of sngrep, HOMER, sipdump and SIPp
     #[command(subcommand)]
     Replay(Replay),
@@ -134,6 +136,7 @@ fn main() -> ExitCode {
         Word::Serve(file) => serve(file),
         Word::Check(file) => check(file),
         Word::Outcomes => outcomes(),
+        Word::Password => password(),
         Word::Replay(word) => replay(word),
     }
 }
@@ -180,6 +183,16 @@ fn outcomes() -> ExitCode {
         Ok(text) => done(say(&text)),
         Err(error) => done(Err(io::Error::other(error))),
     }
+}
+
+fn password() -> ExitCode {
+    let mut line = String::new();
+    done(io::stdin().lock().read_line(&mut line).and_then(|_| {
+        match line.trim_end_matches(['\r', '\n']) {
+            "" => Err(io::Error::new(io::ErrorKind::InvalidInput, "a password is wanted")),
+            password => say(&format!("{}\n", app::hash_password(password))),
+        }
+    }))
 }
 
 fn tables() -> Result<String, std::fmt::Error> {

@@ -38,11 +38,6 @@ impl<K: Ord, V> Generations<K, V> {
         self.young.entry(key).or_insert_with(|| known.unwrap_or_else(first))
     }
 
-    pub(super) fn forget(&mut self, key: &K) {
-        self.young.remove(key);
-        self.old.remove(key);
-    }
-
     fn turn(&mut self, now: Instant) {
         let turned = *self.turned.get_or_insert(now);
         let since = now.saturating_duration_since(turned);

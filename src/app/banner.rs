@@ -5,13 +5,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Running;
 use crate::address::Address;
-use crate::config::Config;
+use crate::config::{AuthMode, Config};
 
 /// Writes the addresses and a short tour to standard output.
 pub(super) fn show(running: &Running, config: &Config) -> io::Result<()> {
     let root = match &config.rest.server_root {
         Some(root) => root.clone(),
-        None => format!("http://{}{}", within_reach(running.rest()), config.rest.base_path),
+        None => {
+            let scheme = if config.rest.certificate.is_some() { "https" } else { "http" };
+            format!("{scheme}://{}{}", within_reach(running.rest()), config.rest.base_path)
+        }
     };
     let mut text = format!("chatbridge {} is ready\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&format!("  REST       {root}/1/chat/{{userId}}\n"));
@@ -35,7 +38,9 @@ pub(super) fn show(running: &Running, config: &Config) -> io::Result<()> {
             let users: Vec<&str> =
                 config.im_server.users.iter().map(|user| user.spelling()).collect();
             text.push_str(&format!("  lab users  {}\n", users.join(", ")));
-            if let [alice, bob, ..] = config.im_server.users.as_slice() {
+            // It shows no credentials, and knows of no authority.
+            let is_plain = config.auth.mode == AuthMode::None && config.rest.certificate.is_none();
+            if let ([alice, bob, ..], true) = (config.im_server.users.as_slice(), is_plain) {
                 text.push_str(&tour(&root, alice, bob));
             }
         }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{named, settings};
-use crate::config::Config;
-use crate::net::{MsrpListener, MsrpSettings, MsrpTls, Service};
+use crate::config::{Config, CoreMode};
+use crate::net::{MsrpListener, MsrpSettings, MsrpTls, RoomSockets, Service};
 
 /// Where the bearers of MSRP beside TCP are listened for, as far as they are.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,6 +23,23 @@ pub(super) struct Bound {
     /// Where TCP is listened for.
     pub(super) tcp: SocketAddr,
     pub(super) others: Doors,
+}
+
+/// Binds the listener of the conference focus, if there is to be one.
+///
+/// # Errors
+/// The socket cannot be bound; the error names it.
+pub(super) async fn bind_rooms(config: &Config) -> io::Result<Option<RoomSockets>> {
+    let focus = &config.im_server.focus;
+    if config.core.mode != CoreMode::Embedded || focus.factory.is_empty() {
+        return Ok(None);
+    }
+    let framing = settings::room_limits(config).into();
+    let settings = MsrpSettings { framing, ..settings::msrp(config, None) };
+    let (listen, ports) = (focus.msrp_listen, focus.msrp_ports);
+    let listener = MsrpListener::bind(listen, ports, settings.clone()).await;
+    let listener = named("[im_server] msrp_listen", listen, listener)?;
+    Ok(Some(RoomSockets { listener, settings }))
 }
 
 /// Binds them all.

@@ -5,12 +5,13 @@ use std::hash::{DefaultHasher, Hasher};
 use std::io;
 
 use actix_web::web;
+use rand::Rng;
 use tokio::task::spawn_blocking;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::access::Gate;
+use crate::access::{self, Gate};
 use crate::config::{Auth, AuthMode, Config};
 use crate::rest::Face;
 
@@ -25,6 +26,14 @@ pub(super) fn gate(config: &Config, secret: &[u8; 32]) -> io::Result<Gate> {
     }
     let gate = config.auth.gate(secret);
     gate.map_err(|fault| io::Error::new(io::ErrorKind::InvalidInput, fault.to_string()))
+}
+
+/// Hashes a password as `[auth] users` takes it, with a salt of its own.
+#[must_use]
+pub fn hash_password(password: &str) -> String {
+    let mut salt = [0; 16];
+    rand::rng().fill_bytes(&mut salt);
+    access::hash_password(password, salt)
 }
 
 /// Looks at the files again and again. What they hold now is taken; where that is bad, it is said

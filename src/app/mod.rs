@@ -49,6 +49,7 @@ use crate::store::durable::{Contents, Health};
 use crate::store::{
     Channels, Correlators, Directories, Keeper, Letter, Notices, Sessions, Subscriptions, restore,
 };
+pub use gatekeeper::hash_password;
 use registry::Registry;
 use settings::{Callbacks, Places};
 
@@ -140,9 +141,12 @@ impl Running {
         let credentials = settings::credentials(config, &mut random);
         if let Some(sockets) = im_server {
             let home = (places.sip, credentials.clone());
-            let settings = settings::im_server(config, sockets.local, home);
+            let rooms = doors::bind_rooms(config).await?;
+            let msrp = rooms.as_ref().map(|rooms| rooms.listener.local_addr()).transpose()?;
+            let settings = settings::im_server(config, sockets.local, home, msrp);
             let server = ImServer::new(Instant::now().into_std(), settings, random.fork());
-            tasks.spawn(run_im_server(server, sockets, stop_net.clone()));
+            let ending = (stop_net.clone(), tasks.clone());
+            tasks.spawn(run_im_server(server, sockets, rooms, ending));
         }
         let fingerprint = msrp.settings.tls.as_ref().map(|tls| tls.fingerprint().clone());
         let settings = settings::bridge(config, places, (credentials, fingerprint));

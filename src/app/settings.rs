@@ -252,6 +252,7 @@ pub(super) fn im_server(
     config: &Config,
     local: SocketAddr,
     (home, home_credentials): (SocketAddr, Option<Credentials>),
+    rooms: Option<SocketAddr>,
 ) -> im_server::Settings {
     let server = &config.im_server;
     let account = |account: &config::Account| im_server::Account {
@@ -276,7 +277,49 @@ pub(super) fn im_server(
         min_expires: server.min_expires,
         max_expires: server.max_expires,
         default_expires: server.expires,
+        focus: rooms.map(|msrp| focus(config, msrp)),
         server_name: im_server::Settings::default().server_name,
+    }
+}
+
+/// The conference focus, whose MSRP is listened for at `msrp`.
+fn focus(config: &Config, msrp: SocketAddr) -> im_server::FocusSettings {
+    let focus = &config.im_server.focus;
+    im_server::FocusSettings {
+        domain: config.core.domain.clone(),
+        factory: focus.factory.clone(),
+        rooms: focus.rooms.clone(),
+        max_rooms: focus.max_rooms,
+        max_rooms_per_user: focus.max_rooms_per_user,
+        max_participants: focus.max_participants,
+        min_participants: focus.min_participants,
+        max_invitations: focus.max_invitations,
+        originator_leaves: focus.originator_leaves,
+        idle: focus.idle,
+        invitation_wait: focus.invitation_wait,
+        private_messages: focus.private_messages,
+        nicknames: focus.nicknames,
+        min_expires: focus.watch_min,
+        max_expires: focus.watch_max,
+        remembered: focus.remembered,
+        msrp_host: focus.msrp_advertise.clone().unwrap_or_else(|| msrp.ip().to_string()),
+        msrp_port: msrp.port(),
+        msrp: Arc::new(room_limits(config)),
+        timers: timers(config),
+        datagram: config.sip.mtu_switch,
+        ..im_server::FocusSettings::default()
+    }
+}
+
+/// The bounds of the sessions in rooms.
+pub(super) fn room_limits(config: &Config) -> msrp::Limits {
+    let focus = &config.im_server.focus;
+    msrp::Limits {
+        max_message: focus.max_message,
+        max_chunk_in: focus.max_message,
+        queue: focus.queue,
+        response_wait: focus.stall,
+        ..msrp_limits(config)
     }
 }
 

@@ -252,3 +252,75 @@ fn realm(text: &str) -> Result<String, String> {
 
 /// The scope of this API (TS Chat section 5.1).
 const SCOPE: &str = "oma_rest_chat.all_v1";
+
+#[cfg(test)]
+mod tests {
+    use std::{env, process};
+
+    use super::*;
+    use crate::config::Fault;
+
+    fn faults(text: &str) -> Vec<String> {
+        match Config::read(text, []) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.iter().map(Fault::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn each_mode_wants_its_keys() {
+        for (text, wanted) in [
+            ("mode = \"none\"", vec![]),
+            ("mode = \"basic\"", vec!["users"]),
+            ("mode = \"basic\"\nusers = [\"a b tel:+1\"]", vec![]),
+            ("mode = \"bearer\"", vec!["tokens"]),
+            ("mode = \"bearer\"\ntokens = [\"0123456789abcdef *\"]", vec![]),
+            ("mode = \"jwt\"", vec!["issuer", "audience", "jwks_file"]),
+            (
+                "mode = \"jwt\"\nissuer = \"i\"\naudience = [\"a\"]\njwks_file = \"/no\"",
+                vec!["jwks_file"],
+            ),
+        ] {
+            let found = faults(&format!("[auth]\n{text}\n"));
+            assert_eq!(found.len(), wanted.len(), "{text}: {found:?}");
+            for (fault, key) in found.iter().zip(wanted) {
+                assert!(fault.contains(&format!("[auth] {key}: ")), "{fault}");
+            }
+        }
+        assert!(faults("[auth]\nrealm = \"a\\\"b\"\n")[0].contains("in quotes in a header"));
+    }
+
+    #[test]
+    fn a_bad_entry_is_named_and_no_secret_is_told() {
+        let list = "mode = \"bearer\"\ntokens = [\"0123456789abcdef *\", \"hush-hush-hush-hush\"]";
+        assert_eq!(
+            faults(&format!("[auth]\n{list}\n")),
+            ["line 3: [auth] tokens: entry 2: names nobody whom the credential is for: \
+              addresses, or *"]
+        );
+        let file = env::temp_dir().join(format!("chatbridge-auth-{}", process::id()));
+        fs::write(&file, "\nbob hush bob\n").expect("a file");
+        let text =
+            format!("[auth]\nmode = \"basic\"\nusers = [\"a b tel:+1\"]\nusers_file = {file:?}\n");
+        let found = faults(&text);
+        fs::remove_file(&file).expect("the file is still there");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("line 4: [auth] users_file: "), "{found:?}");
+        assert!(found[0].contains(": line 2: a user is wrong") && !found[0].contains("hush"));
+        let shown = format!("{:?}", Config::read(&format!("[auth]\n{list}"), []).map(drop));
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+
+    #[test]
+    fn who_asks_for_credentials_may_be_reached_from_afar() {
+        let far = "[rest]\nlisten = \"0.0.0.0:1\"\n";
+        assert!(faults(far)[0].contains("nobody is asked for credentials"));
+        let asked = "[auth]\nmode = \"basic\"\nusers = [\"a b *\"]\n";
+        assert_eq!(faults(&format!("{far}{asked}")), [""; 0]);
+        let half = "[rest]\ncertificate = \"/nowhere\"\n";
+        assert!(faults(half)[0].contains("[rest] private_key: is wanted beside"));
+        let both = faults(&format!("{half}private_key = \"/nowhere\"\n"));
+        assert_eq!(both.len(), 2, "{both:?}");
+        assert!(both[0].contains("[rest] certificate: /nowhere cannot be read"), "{both:?}");
+    }
+}

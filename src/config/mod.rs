@@ -7,6 +7,7 @@
 mod accounts;
 mod auth;
 mod fault;
+mod focus;
 mod group;
 mod reader;
 mod rest;
@@ -19,6 +20,7 @@ mod values;
 pub use accounts::Account;
 pub use auth::{Auth, AuthFault, AuthMode};
 pub use fault::{Fault, Faults, Place};
+pub use focus::Focus;
 pub use group::Group;
 pub use rest::Rest;
 pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Session, Sip};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use super::accounts::{Account, accounts, accounts_file};
+use super::focus::Focus;
 use super::reader::{Reader, Value};
 use super::values::{
     CoreMode, CoreTransport, HostPort, LogFormat, Profile, Secret, TargetUri, header_text, host,
@@ -207,6 +208,8 @@ pub struct ImServer {
     pub max_expires: Duration,
     /// How many requests may be under way or lately answered at a time.
     pub transactions: usize,
+    /// The conference focus.
+    pub focus: Focus,
 }
 
 impl ImServer {
@@ -234,6 +237,7 @@ impl ImServer {
             min_expires: keys.seconds("min_expires_s", 60, 1..=3600),
             max_expires: keys.seconds("max_expires_s", 86_400, 60..=2_592_000),
             transactions: keys.count("transactions", 10_000, 16..=10_000_000),
+            focus: Focus::read(&mut keys),
         }
     }
 }

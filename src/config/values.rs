@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::reader::Choice;
 use crate::bridge::delivery::SuccessOn;
 use crate::bridge::{Bearer, Contradiction};
+use crate::im_server::OriginatorLeaves;
 use crate::msrp::{MAX_RELAYS, Matching, Path, Uri};
 
 /// What a `201` carries (TS Chat 6.1.5.1, 6.1.5.2).
@@ -133,6 +134,10 @@ impl Choice for Matching {
 impl Choice for Contradiction {
     const WORDS: &'static [(&'static str, Self)] =
         &[("path", Self::Path), ("cline", Self::Lines), ("reject", Self::Refuse)];
+}
+
+impl Choice for OriginatorLeaves {
+    const WORDS: &'static [(&'static str, Self)] = &[("go-on", Self::GoOn), ("end", Self::End)];
 }
 
 impl Choice for LogFormat {

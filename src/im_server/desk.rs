@@ -23,10 +23,19 @@ pub(super) struct Desk {
     pub(super) datagram: usize,
     pub(super) random: Random,
     pub(super) outputs: VecDeque<Output>,
+    /// What the proxy answers to the focus.
+    pub(super) inner: VecDeque<Bytes>,
+    /// As where the focus sends from, to the proxy beside it.
+    pub(super) beside: Hop,
 }
 
 impl Desk {
     pub(super) fn send(&mut self, bytes: Bytes, hop: Hop) {
-        self.outputs.push_back(Output::Send { bytes, hop });
+        // The focus sends by this very way, and nobody else is answered there.
+        if hop == self.beside && bytes.starts_with(b"SIP/2.0 ") {
+            self.inner.push_back(bytes);
+        } else {
+            self.outputs.push_back(Output::Send { bytes, hop });
+        }
     }
 }

@@ -34,6 +34,8 @@ pub(super) enum Sender {
     Home,
     /// A user, by password.
     User(Address),
+    /// The focus, which speaks for its rooms.
+    Focus,
     /// A party to a dialog that went through here from its beginning.
     Party,
     /// Somebody who wants nothing that is not everybody's.
@@ -128,7 +130,7 @@ impl Book {
         match self.sender(name, domain)? {
             Sender::Home => self.home.as_ref().map(|home| home.password.clone()),
             Sender::User(user) => self.passwords.get(&user).cloned(),
-            Sender::Party | Sender::Anybody => None,
+            Sender::Focus | Sender::Party | Sender::Anybody => None,
         }
     }
 

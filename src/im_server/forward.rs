@@ -25,7 +25,9 @@ pub(super) struct Passage {
     pub(super) source: Hop,
     /// Its [`policy::loop_mark`] as it came in.
     pub(super) mark: String,
-    /// Whether the bridge has sent it, in which answers trust.
+    /// Whether it comes from the focus beside us.
+    pub(super) is_from_focus: bool,
+    /// Whether somebody has sent it whom answers may trust: the bridge, or the focus.
     pub(super) is_from_home: bool,
 }
 
@@ -40,7 +42,7 @@ impl Target {
 impl Passage {
     pub(super) fn new(request: Request, source: Hop) -> Self {
         let mark = policy::loop_mark(&request);
-        Self { request, source, mark, is_from_home: false }
+        Self { request, source, mark, is_from_focus: false, is_from_home: false }
     }
 
     /// Writes the copy for `target`, item by item of the section; `breadth` is its share.

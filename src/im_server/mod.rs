@@ -1,4 +1,5 @@
-//! The embedded IM server: registrar and proxy of one domain (RFC 3261 sections 10 and 16).
+//! The embedded IM server: registrar, proxy and conference focus of one domain (RFC 3261 sections
+//! 10 and 16, RFC 4579).
 //!
 //! Users of the domain who registered a contact are reached there; all others live at `home`, the
 //! bridge, which learns from the unchanged Request-URI whom a request is for. The server meets
@@ -10,14 +11,19 @@
 //! brings the answers back. Who has proved nothing leaves no trace (`refusal`), and what is kept is
 //! bounded (`table`, `registrar`, `door`).
 //!
+//! The focus is an element of its own (`focus`): what is for a room, or for the factory, is handed
+//! to it once the door has let it in, and what it sends to users takes the way of all requests,
+//! through the proxy beside it.
+//!
 //! There is no way in without a proof: the password of the bridge or of a user, or the seal of a
-//! dialog that began with one. Only a ping (OPTIONS) is answered to everybody.
+//! dialog that began with one, or the tag that a room has drawn for it. Only a ping (OPTIONS) is answered to everybody.
 
 mod branch;
 mod context;
 mod desk;
 mod domain;
 mod door;
+mod focus;
 mod forward;
 mod policy;
 mod refusal;
@@ -42,11 +48,15 @@ use self::route::Destination;
 use self::table::Table;
 use crate::address::Address;
 use crate::ids::Random;
+use crate::msrp;
 use crate::sip::{
-    Asker, Hop, Message, Method, Request, Response, Seal, Status, TransactionKey, Transport,
-    reply_hop, stamp_source,
+    Asker, Decoded, Hop, Message, Method, Request, Response, Seal, Status, TransactionKey,
+    Transport, WireLimits, decode_datagram, reply_hop, stamp_source,
 };
 
+pub use self::focus::{
+    Denial, Focus, FocusOutput, FocusSettings, MediaOutput, OriginatorLeaves, SeatId,
+};
 pub use self::settings::{Account, Settings};
 
 /// The IM server: hand in what happens, then carry out what [`ImServer::poll`] gives until it
@@ -57,10 +67,12 @@ pub struct ImServer {
     door: Door,
     registrar: Registrar,
     table: Table,
+    focus: Option<Focus>,
 }
 
 /// What happens to the server.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "messages and frames are moved once")]
 pub enum Input {
     /// A message came in.
     Message {
@@ -74,8 +86,17 @@ pub enum Input {
         /// Where it was to go.
         hop: Hop,
     },
+    /// Something has happened on the MSRP session of a seat in a room.
+    Media {
+        /// The seat.
+        seat: SeatId,
+        /// What.
+        input: msrp::Input,
+    },
     /// The time that [`ImServer::next_timeout`] told has come.
     Timeout,
+    /// The server stops: the rooms say goodbye.
+    Stop,
 }
 
 /// What the server wishes.
@@ -88,6 +109,13 @@ pub enum Output {
         /// Where it goes.
         hop: Hop,
     },
+    /// Something to do for the MSRP session of a seat in a room.
+    Media {
+        /// The seat.
+        seat: SeatId,
+        /// What.
+        output: MediaOutput,
+    },
 }
 
 /// What is to be done with a request.
@@ -96,6 +124,8 @@ enum Plan {
     Answer(Response),
     /// To targets that are tried at a time, and then to the next.
     Forward(Vec<Vec<Target>>),
+    /// To hand it to the focus.
+    Meet,
 }
 
 /// What a request wants, and who has sent it.
@@ -120,7 +150,8 @@ impl ImServer {
         let door = Door::new(now, &settings, random.fork());
         let clerk = Clerk::new(&settings.server_name, &mut random);
         let registrar = Registrar::new(&settings);
-        let desk = Desk {
+        let desk_local = settings.local.clone();
+        let mut desk = Desk {
             domain: Domain::new(&settings.domain, settings.local),
             clerk,
             seal: Seal::new(&mut random),
@@ -129,20 +160,46 @@ impl ImServer {
             datagram: settings.datagram,
             random,
             outputs: VecDeque::new(),
+            inner: VecDeque::new(),
+            // A way on which nothing gets lost, so that nothing is sent twice.
+            beside: Hop { transport: Transport::Tcp, ..desk_local.clone() },
         };
-        Self { desk, door, registrar, table: Table::new(settings.max_transactions) }
+        let table = Table::new(settings.max_transactions);
+        let focus = settings.focus.map(|focus| {
+            let next_hops = vec![desk.beside.clone()];
+            Focus::new(FocusSettings { local: desk_local, next_hops, ..focus }, desk.random.fork())
+        });
+        Self { desk, door, registrar, table, focus }
     }
 
     /// Takes in what happened.
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
+            Input::Message { message, source } if self.is_for_focus(&message, &source) => {
+                if let Some(focus) = &mut self.focus {
+                    focus.handle_sip(now, message, source);
+                }
+            }
             Input::Message { message: Message::Request(request), source } => {
                 self.handle_request(now, request, source);
             }
             Input::Message { message: Message::Response(response), source: _ } => {
                 self.handle_response(now, &response);
             }
+            Input::Media { seat, input } => {
+                if let Some(focus) = &mut self.focus {
+                    focus.handle_media(now, seat, input);
+                }
+            }
+            Input::Stop => {
+                if let Some(focus) = &mut self.focus {
+                    focus.stop(now);
+                }
+            }
             Input::SendFailed { hop } => {
+                if let Some(focus) = &mut self.focus {
+                    focus.handle_failure(now, &hop);
+                }
                 for number in self.table.of_hop(&hop) {
                     let desk = &mut self.desk;
                     self.table.with(number, |it| it.handle_transport_error(now, &hop, desk));
@@ -154,8 +211,12 @@ impl ImServer {
                     let desk = &mut self.desk;
                     self.table.with(number, |context| context.handle_timeout(now, desk));
                 }
+                if let Some(focus) = &mut self.focus {
+                    focus.handle_timeout(now);
+                }
             }
         }
+        self.serve_focus(now);
     }
 
     /// Gives the next wish.
@@ -166,23 +227,79 @@ impl ImServer {
     /// Tells when to hand in [`Input::Timeout`].
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.table.next_timeout().into_iter().chain(self.registrar.next_timeout()).min()
+        let focus = self.focus.as_ref().and_then(Focus::next_timeout);
+        [self.table.next_timeout(), self.registrar.next_timeout(), focus]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Tells whether a message belongs to a room: what answers the proxy comes to the proxy first.
+    fn is_for_focus(&self, message: &Message, source: &Hop) -> bool {
+        let is_ours = self.focus.as_ref().is_some_and(|focus| focus.owns(message, source));
+        is_ours
+            && match message {
+                Message::Request(_) => true,
+                Message::Response(response) => {
+                    self.table.of_response(&TransactionKey::of_response(response)).is_none()
+                }
+            }
+    }
+
+    /// Carries between the focus and the proxy beside it, until both have nothing more to say.
+    fn serve_focus(&mut self, now: Instant) {
+        while let Some(focus) = &mut self.focus {
+            match focus.poll() {
+                Some(FocusOutput::Sip { bytes, hop }) if hop == self.desk.beside => {
+                    let limits = WireLimits { message: usize::MAX, ..WireLimits::default() };
+                    if let Decoded::Message(Message::Request(request)) =
+                        decode_datagram(bytes, &limits)
+                    {
+                        self.handle_inner(now, request);
+                    }
+                }
+                Some(FocusOutput::Sip { bytes, hop }) => self.desk.send(bytes, hop),
+                Some(FocusOutput::Media { seat, output }) => {
+                    self.desk.outputs.push_back(Output::Media { seat, output });
+                }
+                None => {
+                    let Some(bytes) = self.desk.inner.pop_front() else { return };
+                    if let Decoded::Message(message) =
+                        decode_datagram(bytes, &WireLimits::default())
+                    {
+                        focus.handle_sip(now, message, self.desk.beside.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a request of the focus, which has to prove nothing.
+    fn handle_inner(&mut self, now: Instant, request: Request) {
+        let mut passage = Passage::new(request, self.desk.beside.clone());
+        passage.is_from_focus = true;
+        self.handle_passage(now, passage);
     }
 
     fn handle_request(&mut self, now: Instant, mut request: Request, source: Hop) {
         stamp_source(&mut request, &source);
-        let key = TransactionKey::of_request(&request);
+        self.handle_passage(now, Passage::new(request, source));
+    }
+
+    fn handle_passage(&mut self, now: Instant, passage: Passage) {
+        let Passage { request, source, .. } = &passage;
+        let key = TransactionKey::of_request(request);
         if request.method == Method::Ack {
-            self.handle_ack(now, request, source);
+            self.handle_ack(now, passage);
         } else if let Some(number) = self.table.of_request(&key) {
             let desk = &mut self.desk;
-            self.table.with(number, |context| context.handle_request(now, &request, desk));
+            self.table.with(number, |context| context.handle_request(now, request, desk));
         } else if request.method == Method::Cancel {
-            self.handle_cancel(now, &request, &source);
+            self.handle_cancel(now, request, source);
         } else if !self.table.has_room(request.to_tag().is_some()) {
-            self.refuse(&request, &source, &Refusal::overload());
+            self.refuse(request, source, &Refusal::overload());
         } else {
-            self.handle_new(now, key, Passage::new(request, source));
+            self.handle_new(now, key, passage);
         }
     }
 
@@ -198,7 +315,8 @@ impl ImServer {
         } else {
             self.plan(now, &passage, &errand)
         };
-        let context = match plan {
+        let context = match plan.and_then(|plan| self.meet(now, plan, &passage)) {
+            Ok(Plan::Meet) => return,
             Ok(Plan::Forward(rounds)) => Context::forward(now, passage, rounds, &mut self.desk),
             Ok(Plan::Answer(response)) if errand.sender == Sender::Anybody => {
                 return self.reply(&passage.request, &passage.source, &response);
@@ -217,18 +335,18 @@ impl ImServer {
 
     /// An ACK is never answered, and nobody can be asked for it. That of a refusal ends with us;
     /// that of a 2xx goes the way of the dialog, without any state (RFC 3261 section 16.11).
-    fn handle_ack(&mut self, now: Instant, request: Request, source: Hop) {
-        let mut request = request;
-        if let Some(number) = self.table.of_request(&TransactionKey::of_request(&request)) {
+    fn handle_ack(&mut self, now: Instant, mut passage: Passage) {
+        let request = &passage.request;
+        if let Some(number) = self.table.of_request(&TransactionKey::of_request(request)) {
             let desk = &mut self.desk;
-            let rest = self.table.with(number, |it| it.handle_request(now, &request, desk));
+            let rest = self.table.with(number, |it| it.handle_request(now, request, desk));
             let Some(Some(ack)) = rest else { return };
-            request = ack;
+            passage.request = ack;
         }
-        if self.desk.clerk.is_confirmed_by(&request) || request.to_tag().is_none() {
+        let request = &passage.request;
+        if self.desk.clerk.is_confirmed_by(request) || request.to_tag().is_none() {
             return;
         }
-        let mut passage = Passage::new(request, source);
         if let Ok(errand) = self.admit(now, &mut passage)
             && let Ok(Plan::Forward(rounds)) = self.plan(now, &passage, &errand)
             && let Some(target) = rounds.into_iter().flatten().next()
@@ -266,15 +384,20 @@ impl ImServer {
 
     /// Tells who has sent a request and where it wants to go, or why it goes no further.
     fn admit(&mut self, now: Instant, passage: &mut Passage) -> Result<Errand, Refusal> {
-        let Passage { request, source, mark, .. } = passage;
+        let Passage { request, source, mark, is_from_focus, .. } = passage;
         policy::validate_scheme(request)?;
-        let route::Way { destination, is_known } =
+        let route::Way { mut destination, is_known } =
             route::follow(request, &self.desk.domain, &self.desk.seal);
+        if self.focus.as_ref().is_some_and(|focus| focus.serves(&request.uri)) {
+            destination = destination.map(|_| Destination::Focus);
+        }
         let asker = asker_for(request, &destination);
         if asker == Asker::Proxy {
             policy::validate(request, mark, &self.desk.domain)?;
         }
-        let sender = if self.door.is_home(source) {
+        let sender = if *is_from_focus {
+            Sender::Focus
+        } else if self.door.is_home(source) {
             Sender::Home
         } else if is_known {
             Sender::Party
@@ -287,7 +410,7 @@ impl ImServer {
         };
         self.door.take_answers(&mut request.headers);
         policy::introduce(&mut request.headers, &sender);
-        passage.is_from_home = sender == Sender::Home;
+        passage.is_from_home = matches!(sender, Sender::Home | Sender::Focus);
         Ok(Errand { sender, asker, destination })
     }
 
@@ -300,9 +423,29 @@ impl ImServer {
         }
         match errand.destination.clone()? {
             Destination::Server => self.answer_as_server(request).map(Plan::Answer),
+            Destination::Focus => Ok(self.ping_focus(request).map_or(Plan::Meet, Plan::Answer)),
             Destination::User(user) => self.targets(now, &user, request).map(Plan::Forward),
             Destination::Onward(target) => Ok(Plan::Forward(vec![vec![target]])),
         }
+    }
+
+    /// Hands what is for the focus to it; all other plans are carried out elsewhere.
+    fn meet(&mut self, now: Instant, plan: Plan, passage: &Passage) -> Result<Plan, Refusal> {
+        if let (Plan::Meet, Some(focus)) = (&plan, &mut self.focus) {
+            focus.take(now, passage.request.clone(), passage.source.clone())?;
+        }
+        Ok(plan)
+    }
+
+    /// Answers those who ask what a room can do (RFC 3261 section 11.2).
+    fn ping_focus(&self, request: &Request) -> Option<Response> {
+        let is_ping = request.method == Method::Options && request.to_tag().is_none();
+        let focus = self.focus.as_ref().filter(|_| is_ping)?;
+        let mut response = self.desk.clerk.answer(request, Status::OK);
+        response.headers.push("Allow", &focus.allow());
+        response.headers.push("Allow-Events", crate::payload::conference::EVENT);
+        response.headers.push("Supported", focus::OPTIONS.join(", ").as_str());
+        Some(response)
     }
 
     /// Finds where a user is: at the registered contacts, else at home.
@@ -333,7 +476,12 @@ impl ImServer {
     }
 
     fn register(&mut self, now: Instant, request: &Request) -> Result<Response, Refusal> {
-        if self.desk.domain.whose(&request.uri) == Whose::Foreign {
+        // Nobody takes the place of a room.
+        let is_taken = |to: &crate::sip::NameAddr| {
+            self.focus.as_ref().is_some_and(|focus| focus.serves(&to.uri))
+        };
+        let is_foreign = self.desk.domain.whose(&request.uri) == Whose::Foreign;
+        if is_foreign || request.to().is_ok_and(|to| is_taken(&to)) {
             return Err(Status::FORBIDDEN.into());
         }
         let contacts = self.registrar.register(now, request, &self.desk.domain)?;
@@ -392,7 +540,7 @@ impl ImServer {
 fn asker_for(request: &Request, destination: &Result<Destination, Refusal>) -> Asker {
     let is_registration = request.method == Method::Register;
     match destination {
-        Ok(Destination::Server) => Asker::Server,
+        Ok(Destination::Server | Destination::Focus) => Asker::Server,
         Ok(Destination::User(_)) | Err(_) if is_registration => Asker::Server,
         Ok(Destination::User(_) | Destination::Onward(_)) | Err(_) => Asker::Proxy,
     }

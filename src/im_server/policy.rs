@@ -92,7 +92,7 @@ pub(super) fn check_name(
 /// off, what it prefers has no effect, and what it has proved comes in (RFC 3325 section 5). The
 /// bridge asserts for itself, or prefers, which we then assert (RFC 3325 section 6).
 pub(super) fn introduce(headers: &mut Headers, sender: &Sender) {
-    if *sender == Sender::Home {
+    if matches!(sender, Sender::Home | Sender::Focus) {
         for (preferred, asserted) in PREFERENCES {
             if !headers.has(asserted)
                 && let Some(value) = headers.get(preferred).map(str::to_owned)

@@ -6,6 +6,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::focus::Denial;
 use crate::ids::Random;
 use crate::sip::{Request, Response, Status, response_to};
 
@@ -24,6 +25,12 @@ impl Refusal {
     /// There is no room; the sender may come back.
     pub(super) fn overload() -> Self {
         Self::with(Status::SERVICE_UNAVAILABLE, "Retry-After", RETRY_AFTER)
+    }
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self { status: denial.status, headers: denial.headers }
     }
 }
 

@@ -11,6 +11,8 @@ use crate::sip::{Headers, Hop, NameAddr, Request, Seal, Status};
 pub(super) enum Destination {
     /// To the server itself.
     Server,
+    /// To the conference focus.
+    Focus,
     /// To a user of the domain.
     User(Address),
     /// On along the path of its dialog.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::focus::FocusSettings;
 use crate::address::Address;
 use crate::sip::{Algorithm, Credentials, DATAGRAM, Hop, Password, Timers, Transport};
 
@@ -44,6 +45,8 @@ pub struct Settings {
     pub max_expires: Duration,
     /// What is granted where nothing was wished.
     pub default_expires: Duration,
+    /// The conference focus, if there is one.
+    pub focus: Option<FocusSettings>,
     /// What the `Server` header says of us; an empty name leaves it out.
     pub server_name: String,
 }
@@ -78,6 +81,7 @@ impl Default for Settings {
             min_expires: Duration::from_secs(60),
             max_expires: Duration::from_secs(24 * 3600),
             default_expires: Duration::from_secs(3600),
+            focus: None,
             server_name: "chatbridge".to_owned(),
         }
     }

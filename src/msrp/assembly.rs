@@ -148,7 +148,7 @@ impl Assembly {
         // Nearly every message is one chunk, and none is under way beside it.
         let is_open = !self.open.is_empty() && self.open.contains_key(message_id.as_str());
         if complete && start == 0 && !is_open {
-            return Label::of(frame).finish(message_id, body).map(Some);
+            return Label::taken(frame).finish(message_id, body).map(Some);
         }
         // Without a name of its own a chunk cannot find its message.
         if frame.message_id.is_none() {
@@ -223,6 +223,19 @@ impl Label {
         };
         label.describe(first);
         label
+    }
+
+    /// Takes the label of the only chunk.
+    fn taken(only: &mut Frame) -> Self {
+        let content_type = only.content_type.take();
+        let headers = std::mem::take(&mut only.headers);
+        Self {
+            // Fields that describe a body without a type mean nothing.
+            headers: if content_type.is_some() { headers } else { Vec::new() },
+            content_type,
+            success_report: only.success_report.unwrap_or(false),
+            failure_report: only.failure_report.unwrap_or_default(),
+        }
     }
 
     /// Keeps what the first chunk that says so says of the content.

@@ -41,7 +41,7 @@ pub enum NicknameError {
 
 /// The nickname that we ask for, until the answer has come.
 #[derive(Debug, Default)]
-pub(super) struct Reservation(Option<Open>);
+pub(super) struct Reservation(Option<Box<Open>>);
 
 #[derive(Debug)]
 struct Open {
@@ -59,7 +59,8 @@ impl Reservation {
         if let Some(nickname) = nickname {
             check(nickname)?;
         }
-        self.0 = Some(Open { nickname: nickname.map(str::to_owned), asked: None });
+        let nickname = nickname.map(str::to_owned);
+        self.0 = Some(Box::new(Open { nickname, asked: None }));
         Ok(())
     }
 
@@ -109,7 +110,7 @@ impl Reservation {
     }
 
     fn settle(&mut self, code: u16, comment: Option<String>) -> Option<Event> {
-        let Open { nickname, .. } = self.0.take()?;
+        let Open { nickname, .. } = *self.0.take()?;
         Some(Event::Nickname { nickname, code, comment })
     }
 }

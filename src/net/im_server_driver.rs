@@ -5,46 +5,111 @@ use std::future::pending;
 use tokio::sync::mpsc;
 use tokio::time::{Instant as Tick, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::driver::now;
+use super::rooms::{News, RoomSockets, Seats};
 use super::sip::SipSockets;
-use super::sip_outbound::Inbound;
+use super::sip_outbound::{Inbound, SipOutbound};
 use crate::im_server::{ImServer, Input, Output};
+use crate::msrp;
 use crate::sip::Hop;
 use crate::store::connections::OnFailure;
 
 /// How many failed sends wait to be told to the machine.
 const FAILURES: usize = 256;
 
-/// Drives the IM server until the server stops.
-pub async fn run(mut server: ImServer, mut sockets: SipSockets, stop: CancellationToken) {
+/// How many batches of news are taken before timers and SIP have their turn.
+const BATCHES: usize = 64;
+
+/// Drives the IM server until the server stops; `rooms` are the sockets of its focus, if it has one.
+pub async fn run(
+    server: ImServer,
+    sockets: SipSockets,
+    rooms: Option<RoomSockets>,
+    (stop, tasks): (CancellationToken, TaskTracker),
+) {
+    let SipSockets { outbound, mut inbound, .. } = sockets;
     let (failed, mut failures) = mpsc::channel::<Hop>(FAILURES);
-    loop {
-        while let Some(Output::Send { bytes, hop }) = server.poll() {
-            let (failed, to) = (failed.clone(), hop.clone());
-            let tell = OnFailure::new(move || {
-                if failed.try_send(to).is_err() {
-                    warn!("too many failed sends at the IM server, its timers will tell");
-                }
-            });
-            sockets.outbound.send(bytes, &hop, tell);
+    let (seats, mut told) = match rooms {
+        Some(rooms) => {
+            let (seats, told) = Seats::open(rooms, (stop.clone(), tasks));
+            (Some(seats), Some(told))
         }
-        let deadline = server.next_timeout().map(Tick::from_std);
+        None => (None, None),
+    };
+    let mut driver = Driver { server, outbound, failed, seats };
+    let mut news = Vec::with_capacity(BATCHES);
+    loop {
+        driver.carry_out();
+        let deadline = driver.server.next_timeout().map(Tick::from_std);
         let timer = async {
             match deadline {
                 Some(deadline) => sleep_until(deadline).await,
                 None => pending().await,
             }
         };
-        let input = tokio::select! {
-            () = stop.cancelled() => return,
-            Some(Inbound { message, source }) = sockets.inbound.recv() => {
-                Input::Message { message, source }
+        let at_seats = async {
+            match &mut told {
+                Some(told) => told.recv_many(&mut news, BATCHES).await,
+                None => pending().await,
             }
-            Some(hop) = failures.recv() => Input::SendFailed { hop },
-            () = timer => Input::Timeout,
         };
-        server.handle(now(), input);
+        let input = tokio::select! {
+            () = stop.cancelled() => {
+                driver.server.handle(now(), Input::Stop);
+                return driver.carry_out();
+            }
+            Some(Inbound { message, source }) = inbound.recv() => {
+                Some(Input::Message { message, source })
+            }
+            Some(hop) = failures.recv() => Some(Input::SendFailed { hop }),
+            _ = at_seats => None,
+            () = timer => Some(Input::Timeout),
+        };
+        let now = now();
+        if let Some(input) = input {
+            driver.server.handle(now, input);
+        }
+        for News { seat, inputs } in news.drain(..) {
+            for input in inputs {
+                driver.server.handle(now, Input::Media { seat, input });
+            }
+        }
+    }
+}
+
+/// The machine with the hands that carry out its wishes.
+struct Driver {
+    server: ImServer,
+    outbound: SipOutbound,
+    failed: mpsc::Sender<Hop>,
+    seats: Option<Seats>,
+}
+
+impl Driver {
+    fn carry_out(&mut self) {
+        while let Some(output) = self.server.poll() {
+            match output {
+                Output::Send { bytes, hop } => {
+                    let (failed, to) = (self.failed.clone(), hop.clone());
+                    let tell = OnFailure::new(move || {
+                        if failed.try_send(to).is_err() {
+                            warn!("too many failed sends at the IM server, its timers will tell");
+                        }
+                    });
+                    self.outbound.send(bytes, &hop, tell);
+                }
+                Output::Media { seat, output } => {
+                    let taken =
+                        self.seats.as_mut().is_none_or(|seats| seats.carry_out(seat, output));
+                    if !taken {
+                        let input = msrp::Input::Closed;
+                        self.server.handle(now(), Input::Media { seat, input });
+                    }
+                }
+            }
+        }
     }
 }

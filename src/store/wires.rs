@@ -67,8 +67,9 @@ pub struct MsrpConnection {
 /// The part that one session has in a connection; dropped, the session has left it.
 #[derive(Debug)]
 pub struct MsrpPort {
-    /// What comes for the session; closed with the connection.
-    pub news: mpsc::Receiver<Result<Frame, ParseError>>,
+    /// What comes for the session, frames in boxes because there is room for many of them; closed
+    /// with the connection.
+    pub news: mpsc::Receiver<Result<Box<Frame>, ParseError>>,
     /// What leaves, frame by frame; all sessions of the connection share the queue.
     pub frames: mpsc::Sender<Bytes>,
 }

@@ -139,17 +139,30 @@ pub(super) fn in_datagram(bytes: &[u8]) -> Option<InDatagram> {
     Some(InDatagram { protocol, begin, length, short: claimed > bytes.len() })
 }
 
-/// Gives the length of the message at the beginning of a log's bytes, as it tells it itself.
-pub(super) fn in_log(bytes: &[u8]) -> Option<(Protocol, Option<usize>)> {
-    match start(bytes) {
-        Start::Of(Protocol::Msrp) => Some((Protocol::Msrp, msrp_length(bytes, &mut 0))),
-        Start::Of(protocol) => {
-            let length = head_length(bytes, 0)
-                .map(|head| head.saturating_add(body_length(&bytes[..head]).unwrap_or_default()));
-            Some((protocol, length))
+/// A message in a log, as far as it tells its length itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InLog {
+    pub(super) protocol: Protocol,
+    /// Bytes that must be there before the length is known.
+    pub(super) head: usize,
+    pub(super) length: usize,
+}
+
+/// Looks at the beginning of a log's bytes: `None` where no message begins there, and a language
+/// alone where the message does not tell its length yet.
+pub(super) fn in_log(bytes: &[u8]) -> Option<(Protocol, Option<InLog>)> {
+    let Start::Of(protocol) = start(bytes) else { return None };
+    let told = match protocol {
+        Protocol::Msrp => {
+            let length = msrp_length(bytes, &mut 0);
+            length.map(|length| InLog { protocol, head: length, length })
         }
-        Start::None | Start::Unknown => None,
-    }
+        Protocol::Sip | Protocol::Http => head_length(bytes, 0).map(|head| {
+            let body = body_length(&bytes[..head]).unwrap_or_default();
+            InLog { protocol, head, length: head.saturating_add(body) }
+        }),
+    };
+    Some((protocol, told))
 }
 
 /// Counts the line breaks, spaces and zeros that keep a flow alive between messages.

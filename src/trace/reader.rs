@@ -258,7 +258,7 @@ impl Reader {
             self.settle(Format::PcapNg, Stage::PcapNg(PcapNg::new(self.limits.packet)));
         } else if let Some(format) = text::recognise(bytes, all) {
             self.settle(format, Stage::Text(Text::new(format, self.limits.message)));
-        } else if bytes.len() > MAX_PREAMBLE {
+        } else if bytes.len() > 2 * text::MAX_PREAMBLE {
             self.warn(0, Fault::UnknownFormat);
             self.stage = Stage::Over;
         } else {
@@ -371,5 +371,53 @@ fn count(summary: &mut Summary, at: Moment) {
 const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
 /// Bytes that all magic numbers and most logs' first lines fit in.
 const ENOUGH: usize = 512;
-/// Bytes before the first entry of a log that may be something else.
-const MAX_PREAMBLE: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_log_says_the_same_in_pieces_of_any_size(
+            parts in proptest::collection::vec(proptest::sample::select(PARTS.to_vec()), 0..12),
+            size in 1_usize..90,
+            limit in 100_usize..600,
+        ) {
+            let log = parts.concat();
+            prop_assert_eq!(read(&log, size, limit), read(&log, log.len().max(1), limit));
+        }
+    }
+
+    const PARTS: &[&str] = &[
+        "2023/11/14 22:13:20.000007 192.0.2.1:5060 -> 192.0.2.2:5061\n",
+        "proto:UDP 2023-11-14T22:13:20+00:00  192.0.2.1:5060 ---> 192.0.2.2:5060\r\n",
+        "====================\ntag: rcv\ntime: 1.5\nproto: tcp\nsrcip: 192.0.2.1\n~~~~~~~~~~~~~~~~~~~~\n",
+        "||||||||||||||||||||\n",
+        "----------------------------------------------- 2023-11-14\t22:13:20.000000\n\
+         UDP message sent (5 bytes):\n",
+        "OPTIONS sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n",
+        "MESSAGE sip:a SIP/2.0\nl: 4\n\nab\nc",
+        "SIP/2.0 200 OK\r\nContent-Length: 99\r\n\r\n",
+        "MSRP tx SEND\r\n\r\nabc\r\n-------tx$\r\n",
+        "MSRP ty SEND\r\n",
+        "Call-ID: x\r\n",
+        "\r\n",
+        "\n",
+        "====================",
+        "2023/11/14",
+    ];
+
+    fn read(log: &str, size: usize, limit: usize) -> (Vec<Found>, Summary) {
+        let mut reader = Reader::new(Limits { message: limit, ..Limits::default() });
+        let mut found = Vec::new();
+        for piece in log.as_bytes().chunks(size) {
+            reader.feed(piece);
+            found.extend(std::iter::from_fn(|| reader.poll()));
+        }
+        reader.end();
+        found.extend(std::iter::from_fn(|| reader.poll()));
+        (found, reader.summary())
+    }
+}

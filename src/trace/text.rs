@@ -40,6 +40,17 @@ pub(super) struct Entry {
     pub(super) transport: Transport,
 }
 
+/// What there is behind the bytes that are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum More {
+    /// Nothing yet.
+    ToCome,
+    /// Nothing, and never will be.
+    None,
+    /// More than may be held.
+    TooMuch,
+}
+
 /// A line, or some, that an entry begins with.
 enum Separator {
     /// The entry, and the bytes that tell it.
@@ -49,16 +60,19 @@ enum Separator {
     Unknown,
 }
 
-/// Tells which log it is by the first line that is one's separator.
+/// Tells which log it is by the first line that is one's separator; `None` where there is none, or
+/// none yet.
 pub(super) fn recognise(bytes: &[u8], ended: bool) -> Option<Format> {
+    let logs = [Format::Sngrep, Format::Homer, Format::Sipdump, Format::SippLog, Format::Plain];
     let mut at = 0;
-    while at < bytes.len() {
-        let logs = [Format::Sngrep, Format::Homer, Format::Sipdump, Format::SippLog, Format::Plain];
-        let found = logs
-            .into_iter()
-            .find(|format| matches!(separator(*format, &bytes[at..], ended), Separator::Here(..)));
-        if found.is_some() {
-            return found;
+    while at < bytes.len().min(MAX_PREAMBLE) {
+        for format in logs {
+            match separator(format, &bytes[at..], ended) {
+                Separator::Here(..) => return Some(format),
+                // It must not be mistaken for another one for being cut.
+                Separator::Unknown => return None,
+                Separator::None => {}
+            }
         }
         at += memchr(b'\n', &bytes[at..])? + 1;
     }
@@ -70,41 +84,58 @@ impl Text {
         Self { format, limit }
     }
 
+    /// Looks at the bytes that were not taken yet, and never further than the limit: what it says
+    /// does not depend on how much more is there.
     pub(super) fn next(&self, bytes: &[u8], ended: bool) -> Step {
-        let (entry, head) = match separator(self.format, bytes, ended) {
-            Separator::Here(entry, length) => (entry, length),
-            Separator::Unknown if bytes.len() < MAX_SEPARATOR => return Step::Need,
-            Separator::Unknown | Separator::None => return self.skip_line(bytes, ended),
+        let is_full = bytes.len() >= self.limit;
+        let window = &bytes[..bytes.len().min(self.limit)];
+        let more = match (is_full, ended) {
+            (true, _) => More::TooMuch,
+            (false, true) => More::None,
+            (false, false) => More::ToCome,
         };
-        let begin = head + blank_lines(&bytes[head..]);
-        let told = in_log(&bytes[begin..]);
-        if let Some((protocol, Some(length))) = told
-            && let Some(end) = begin.checked_add(length).filter(|end| *end <= bytes.len())
-        {
-            match self.ends_at(bytes, end, ended) {
-                Some(true) => return Step::Entry { entry, protocol, begin, end },
-                Some(false) => {}
-                None if bytes.len() < self.limit => return Step::Need,
-                None => {}
-            }
-        }
-        let Some(end) = self.next_end(bytes, begin, ended) else {
-            return if bytes.len() < self.limit {
-                Step::Need
-            } else {
-                Step::Bad(Fault::TooLong { limit: self.limit }, bytes.len())
-            };
-        };
-        let Some((protocol, _)) = told else { return Step::Skip(end.max(1)) };
-        let end = begin + without_blank_end(&bytes[begin..end]);
-        Step::Entry { entry, protocol, begin, end }
+        self.look(window, more)
     }
 
-    fn skip_line(&self, bytes: &[u8], ended: bool) -> Step {
-        match memchr(b'\n', bytes) {
-            Some(end) => Step::Skip(end + 1),
-            None if ended || bytes.len() >= self.limit => Step::Skip(bytes.len().max(1)),
-            None => Step::Need,
+    fn look(&self, bytes: &[u8], more: More) -> Step {
+        let ended = more == More::None;
+        let (entry, head) = match separator(self.format, bytes, ended) {
+            Separator::Here(entry, length) => (entry, length),
+            Separator::Unknown if more == More::ToCome => return Step::Need,
+            Separator::Unknown | Separator::None => return skip_line(bytes, more),
+        };
+        let begin = head + blank_lines(&bytes[head..]);
+        let next = self.next_end(bytes, begin, ended);
+        let Some((protocol, told)) = in_log(&bytes[begin..]) else {
+            return match next {
+                Some(next) => Step::Skip(next.max(1)),
+                None => self.unfinished(bytes, more),
+            };
+        };
+        // A head does not reach into the next entry; a body may look as if.
+        let told = told.filter(|told| next.is_none_or(|next| begin + told.head <= next));
+        if let Some(end) = told.and_then(|told| begin.checked_add(told.length)) {
+            let fits = if end <= bytes.len() { self.ends_at(bytes, end, ended) } else { None };
+            match fits {
+                Some(true) => return Step::Entry { entry, protocol, begin, end },
+                None if more == More::ToCome => return Step::Need,
+                Some(false) | None => {}
+            }
+        }
+        match next {
+            Some(next) => {
+                let end = begin + without_blank_end(&bytes[begin..next]);
+                Step::Entry { entry, protocol, begin, end }
+            }
+            None => self.unfinished(bytes, more),
+        }
+    }
+
+    fn unfinished(&self, bytes: &[u8], more: More) -> Step {
+        match more {
+            More::ToCome => Step::Need,
+            More::TooMuch => Step::Bad(Fault::TooLong { limit: self.limit }, bytes.len()),
+            More::None => Step::Bad(Fault::FileEnds, bytes.len().max(1)),
         }
     }
 
@@ -145,6 +176,14 @@ impl Text {
                 Separator::Unknown => return None,
             }
         }
+    }
+}
+
+fn skip_line(bytes: &[u8], more: More) -> Step {
+    match memchr(b'\n', bytes) {
+        Some(end) => Step::Skip(end + 1),
+        None if more == More::ToCome => Step::Need,
+        None => Step::Skip(bytes.len().max(1)),
     }
 }
 
@@ -353,6 +392,8 @@ fn line_break(bytes: &[u8]) -> Option<(usize, usize)> {
 }
 
 const BARS: &[u8] = b"||||||||||||||||||||";
+/// Bytes before the first entry of a log that may be something else.
+pub(super) const MAX_PREAMBLE: usize = 64 * 1024;
 const MAX_SEPARATOR: usize = 1024;
 const MAX_FIELDS: usize = 32;
 

@@ -47,10 +47,21 @@ async fn what_a_client_has_lost_comes_again_with_the_same_id() {
     let channel = pair.bob_hears.channel().to_owned();
     // A client that hangs up while it waits takes nothing with it.
     let authority = channel.strip_prefix("http://").unwrap().split('/').next().unwrap();
-    let mut stream = TcpStream::connect(authority).await.unwrap();
     let request = format!("GET {channel} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    drop(stream);
+    let poll = async || {
+        let mut stream = TcpStream::connect(authority).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    };
+    // Of two polls the later one releases the other: the one without an answer is held.
+    let (one, other) = (poll().await, poll().await);
+    let held = within("an answer", async {
+        tokio::select! {
+            _ = one.readable() => other,
+            _ = other.readable() => one,
+        }
+    });
+    drop(held.await);
     pair.alice.invite(BOB, "one").await;
     let first = pair.bob_hears.next().await;
     assert_eq!(first.text("subject"), "one");

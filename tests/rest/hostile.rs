@@ -31,18 +31,17 @@ async fn h02_who_never_comes_to_the_point_is_cut_off() {
 async fn h02_idle_connections_hold_nobody_up_and_one_source_has_its_share() {
     const SHARE: usize = 200;
     let world = World::with(|config| config.limits.rest_per_source = SHARE).await;
-    let mut idle = Vec::new();
-    for _ in 0..SHARE {
+    let (mut idle, mut refused) = (Vec::new(), 0);
+    while refused < 50 {
         let mut stream = connect(&world).await;
-        ask(&mut stream, "/livez").await;
-        idle.push(stream);
+        match try_to_ask(&mut stream, "/livez").await {
+            Some(_) => idle.push(stream),
+            None => refused += 1,
+        }
+        assert!(idle.len() <= SHARE, "one too many");
     }
-    // There is no place left for this source, until one of them goes.
-    for _ in 0..50 {
-        let mut stream = connect(&world).await;
-        let _reset = stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        assert_eq!(all(stream, "one too many").await, "");
-    }
+    // The client that has read the description may hold a place or two.
+    assert!(idle.len() + 5 >= SHARE, "{}", idle.len());
     for stream in &mut idle {
         ask(stream, "/readyz").await;
     }
@@ -243,14 +242,24 @@ async fn all(mut stream: TcpStream, what: &str) -> String {
 
 /// Asks for something on a connection that stays open.
 async fn ask(stream: &mut TcpStream, path: &str) {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let answer = one(stream).await;
+    let answer = try_to_ask(stream, path).await.expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
-/// Reads one answer, which says how long it is.
+/// Asks for something that may be refused by hanging up.
+async fn try_to_ask(stream: &mut TcpStream, path: &str) -> Option<String> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    read_one(stream).await
+}
+
+/// Reads one answer.
 async fn one(stream: &mut TcpStream) -> String {
+    read_one(stream).await.expect("an answer")
+}
+
+/// Reads one answer, which says how long it is; none where the server hangs up.
+async fn read_one(stream: &mut TcpStream) -> Option<String> {
     let mut answer = Vec::new();
     within("an answer", async {
         loop {
@@ -258,12 +267,14 @@ async fn one(stream: &mut TcpStream) -> String {
             if let Some((head, body)) = text.split_once("\r\n\r\n") {
                 let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
                 if length.is_some_and(|length| length.parse() == Ok(body.len())) {
-                    return;
+                    return Some(text.into_owned());
                 }
             }
-            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "{answer:?}");
+            if stream.read_buf(&mut answer).await.is_ok_and(|count| count > 0) {
+                continue;
+            }
+            return None;
         }
     })
-    .await;
-    String::from_utf8(answer).unwrap()
+    .await
 }

@@ -18,6 +18,7 @@ mod entrance;
 mod faults;
 mod flows;
 mod forms;
+mod groups;
 mod handset;
 mod hardening;
 mod hostile;

@@ -1,11 +1,13 @@
 //! A running server, the users of its API, and how long a test waits at most.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chatbridge::app::Running;
 use chatbridge::config::{Config, StoreKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, RequestBuilder};
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::contract::Contract;
@@ -29,7 +31,7 @@ pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
 pub(crate) struct World {
     running: Running,
     http: Client,
-    contract: Contract,
+    contract: Arc<OnceCell<Contract>>,
     pub(crate) root: String,
 }
 
@@ -52,15 +54,13 @@ impl World {
         config.store.kind = StoreKind::Memory;
         set(&mut config);
         let running = within("start", Running::start(&config)).await.unwrap();
-        let root = format!("http://{}{}", running.rest(), config.rest.base_path);
+        let scheme = if config.rest.certificate.is_some() { "https" } else { "http" };
+        let root = format!("{scheme}://{}{}", running.rest(), config.rest.base_path);
         let redirect = reqwest::redirect::Policy::none();
-        let http = Client::builder().no_proxy().redirect(redirect).build().unwrap();
-        let description = within("the description", async {
-            let response = http.get(format!("{root}/openapi.json")).send().await.unwrap();
-            response.text().await.unwrap()
-        });
-        let contract = Contract::read(&description.await);
-        Self { running, http, contract, root }
+        let http = Client::builder().no_proxy().redirect(redirect);
+        // Who is shown a certificate that nobody knows has a test of its own.
+        let http = http.tls_danger_accept_invalid_certs(true).build().unwrap();
+        Self { running, http, contract: Arc::default(), root }
     }
 
     pub(crate) fn running(&self) -> &Running {
@@ -69,7 +69,8 @@ impl World {
 
     pub(crate) fn user(&self, address: &str, format: Format) -> User {
         let (http, root) = (self.http.clone(), self.root.clone());
-        User { http, contract: self.contract.clone(), root, address: address.to_owned(), format }
+        let (contract, address) = (Arc::clone(&self.contract), address.to_owned());
+        User { http, contract, root, address, format }
     }
 
     /// Says goodbye to all sessions and closes all sockets.
@@ -88,7 +89,7 @@ impl World {
 #[derive(Clone)]
 pub(crate) struct User {
     http: Client,
-    contract: Contract,
+    contract: Arc<OnceCell<Contract>>,
     pub(crate) root: String,
     pub(crate) address: String,
     pub(crate) format: Format,
@@ -141,12 +142,22 @@ impl User {
         })
         .await;
         if let Some(path) = url.strip_prefix(&self.root) {
-            self.contract.hold(&method, path, &seen);
+            self.contract.get_or_init(|| self.fetch_contract()).await.hold(&method, path, &seen);
         }
         if seen.header("content-type") == "application/xml" && !seen.body.is_empty() {
             schema::note(&seen.body);
         }
         seen
+    }
+
+    /// Fetches the description of the API, on a connection that is no longer there afterwards.
+    async fn fetch_contract(&self) -> Contract {
+        let request = self.http.get(format!("{}/openapi.json", self.root));
+        let text = within("the description", async {
+            let response = request.header("connection", "close").send().await.unwrap();
+            response.text().await.unwrap()
+        });
+        Contract::read(&text.await)
     }
 
     /// Subscribes to everything; what comes is in the user's format and carries `data`.

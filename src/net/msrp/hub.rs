@@ -23,7 +23,7 @@ pub(super) const INCOMING: usize = 64;
 /// How many frames of all sessions wait to leave.
 pub(super) const OUTGOING: usize = 256;
 
-type News = Result<Frame, ParseError>;
+type News = Result<Box<Frame>, ParseError>;
 
 /// A connection with the sessions that have a part in it.
 pub(super) struct Hub {
@@ -91,7 +91,7 @@ impl Hub {
     /// that gets one.
     async fn route(&mut self, frame: Frame) {
         let named = frame.to_path.first().session_id().unwrap_or_default().to_owned();
-        let Some(frame) = self.deliver(&named, Ok(frame)).await else { return };
+        let Some(frame) = self.deliver(&named, Ok(Box::new(frame))).await else { return };
         let Ok(frame) = frame else { return };
         // Places of sessions that have left are found out only here or with a frame for them.
         if self.members.len() >= MEMBERS {
@@ -106,7 +106,7 @@ impl Hub {
         };
         let (news_in, news) = mpsc::channel(INCOMING);
         let way = MsrpWay::Shared(MsrpPort { news, frames });
-        let arrival = MsrpArrival { first: frame, shown: self.line.shown.clone(), way };
+        let arrival = MsrpArrival { first: *frame, shown: self.line.shown.clone(), way };
         match timeout(PATIENCE, inbox.deliver(Letter::Msrp(Box::new(arrival)))).await {
             Ok(Ok(())) => {
                 self.members.insert(named, news_in);

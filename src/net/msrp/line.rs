@@ -40,6 +40,7 @@ impl Line {
     }
 
     /// Gives the next frame of what was read.
+    #[inline]
     pub(super) fn parsed(&mut self) -> Option<Result<Frame, ParseError>> {
         if self.deaf {
             self.incoming.clear();
@@ -199,6 +200,6 @@ mod tests {
     /// What one connection costs beside the buffers of its socket and of what is under way.
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Line>() + size_of::<super::super::MsrpLink>() < 2048);
+        assert!(size_of::<Line>() + size_of::<super::super::MsrpLink>() < 512);
     }
 }

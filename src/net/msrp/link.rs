@@ -48,10 +48,10 @@ pub enum LinkEvent {
     Closed,
 }
 
-impl From<Result<Frame, ParseError>> for LinkEvent {
-    fn from(news: Result<Frame, ParseError>) -> Self {
+impl From<Result<Box<Frame>, ParseError>> for LinkEvent {
+    fn from(news: Result<Box<Frame>, ParseError>) -> Self {
         match news {
-            Ok(frame) => Self::Frame(frame),
+            Ok(frame) => Self::Frame(*frame),
             Err(why) => Self::Malformed(why),
         }
     }
@@ -161,6 +161,16 @@ impl MsrpLink {
         }
     }
 
+    /// Queues one frame in parts, of which none is copied where the connection is the session's own.
+    pub fn write_parts(&mut self, parts: [Bytes; 3]) {
+        match &mut self.state {
+            LinkState::Open(line) => parts.into_iter().for_each(|part| line.push(part)),
+            // Frames of others go between those that are handed to a hub.
+            LinkState::Shared(shared) => shared.push(parts.concat().into()),
+            LinkState::Absent | LinkState::Connecting(_) => {}
+        }
+    }
+
     /// Closes the connection once what waits has left.
     pub fn close_when_flushed(&mut self) {
         let is_done = match &mut self.state {
@@ -186,20 +196,20 @@ impl MsrpLink {
 
     /// Gives what has come with the bytes of an earlier event, without waiting: to be asked until
     /// nothing is left, so that all answers leave together.
+    #[inline]
     pub fn buffered(&mut self) -> Option<LinkEvent> {
-        let news = match &mut self.state {
-            LinkState::Open(line) => line.parsed()?,
-            LinkState::Shared(shared) if !shared.is_congested() => {
-                shared.port.news.try_recv().ok()?
-            }
-            LinkState::Shared(_) | LinkState::Absent | LinkState::Connecting(_) => return None,
+        let line = match &mut self.state {
+            LinkState::Open(line) => line,
+            LinkState::Shared(shared) => return shared.buffered(),
+            LinkState::Absent | LinkState::Connecting(_) => return None,
         };
-        match news {
+        match line.parsed()? {
             Ok(frame) if self.is_for_another(&frame) => {
                 self.share(frame);
                 None
             }
-            news @ (Ok(_) | Err(_)) => Some(news.into()),
+            Ok(frame) => Some(LinkEvent::Frame(frame)),
+            Err(why) => Some(LinkEvent::Malformed(why)),
         }
     }
 
@@ -225,7 +235,8 @@ impl MsrpLink {
                     None,
                 ),
                 LinkState::Open(line) => (line.transfer().await, None),
-                LinkState::Shared(shared) => shared.transfer(closing).await,
+                // In a box, because hardly any link has to have room for it.
+                LinkState::Shared(shared) => Box::pin(shared.transfer(closing)).await,
             };
             if let Err(error) = moved {
                 debug!(session = self.session_id, %error, "no MSRP connection");
@@ -240,7 +251,6 @@ impl MsrpLink {
 
     /// Tells whether a request names another session of ours (RFC 4975 section 7.3).
     fn is_for_another(&self, frame: &Frame) -> bool {
-        let LinkState::Open(_) = &self.state else { return false };
         let Kind::Request(_) = &frame.kind else { return false };
         let named = frame.to_path.first();
         frame.to_path.hops() == 1
@@ -291,6 +301,13 @@ impl Shared {
 
     fn is_congested(&self) -> bool {
         self.bytes > BACKLOG
+    }
+
+    fn buffered(&mut self) -> Option<LinkEvent> {
+        if self.is_congested() {
+            return None;
+        }
+        self.port.news.try_recv().ok().map(LinkEvent::from)
     }
 
     /// Hands the backlog on as there is room, and waits for news while there is not too much of it.

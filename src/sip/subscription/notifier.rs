@@ -320,14 +320,16 @@ impl Notifier {
         }
     }
 
-    /// Tells the peer of a change, if it can be told now; else the whole state will be wanted.
-    pub fn tell_change(&mut self, now: Instant, change: Body) {
-        let State::Standing(watch) = &mut self.state else { return };
+    /// Tells the peer of a change, if it can be told now, and says so; else the whole state will be
+    /// wanted.
+    pub fn tell_change(&mut self, now: Instant, change: impl FnOnce() -> Body) -> bool {
+        let State::Standing(watch) = &mut self.state else { return false };
         if watch.has_missed || watch.is_owed || self.desk.is_asking(Aim) {
             watch.is_owed = true;
-        } else {
-            self.notify(now, Some(change));
+            return false;
         }
+        self.notify(now, Some(change()));
+        true
     }
 
     /// Tells whether the peer is to be told the whole state now.

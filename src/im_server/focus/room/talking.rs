@@ -1,0 +1,132 @@
+//! Talking: messages from one to all or to one (RFC 7701 section 6), and nicknames (section 7).
+//!
+//! A message is read once, and its body is not copied for anybody: each session gets a slice of the
+//! bytes that came in, and writes its own head before it. A participant that does not take what it
+//! is sent has a full queue, or an unanswered chunk, and is sent away; nobody waits for it.
+
+use std::time::Instant;
+
+use super::{Item, Room, RoomOutput};
+use crate::address::Address;
+use crate::im_server::focus::MediaOutput;
+use crate::im_server::focus::seat::Seat;
+use crate::im_server::focus::switch::{Judge, Passed, Recipients};
+use crate::msrp::{self, Event, FailureReport, Outgoing, Output};
+use crate::payload::conference::Disconnection;
+use crate::payload::cpim;
+use crate::sip::Reason;
+
+impl Room {
+    /// Takes what the MSRP session of a seat wishes or reports.
+    pub(super) fn handle_media_output(&mut self, now: Instant, number: u32, output: Output) {
+        let output = match output {
+            Output::Event(event) => return self.handle_news(now, number, event),
+            Output::Connect { host, port, secure: _ } => MediaOutput::Connect { host, port },
+            Output::Write(bytes) => MediaOutput::Write(bytes),
+            Output::WriteParts(parts) => MediaOutput::WriteParts(parts),
+            Output::Close => MediaOutput::Close,
+        };
+        self.outputs.push_back(RoomOutput::Media(number, output));
+    }
+
+    fn handle_news(&mut self, now: Instant, number: u32, event: Event) {
+        match event {
+            Event::Message(message) => self.pass_on(now, number, &message),
+            Event::NicknameAsked(asked) => self.name(now, number, &asked),
+            // It has taken no answer in time: it does not read, or is gone.
+            Event::Failed { code: 408, .. } | Event::Broken(_) => self.drop_stalled(now, number),
+            // What one participant does not want to have is no business of the sender's.
+            Event::Failed { .. }
+            | Event::Bound
+            | Event::Sent { .. }
+            | Event::Report { .. }
+            | Event::Nickname { .. }
+            | Event::Interrupted
+            | Event::Path(_) => {}
+        }
+    }
+
+    /// Passes a message on, or refuses it.
+    fn pass_on(&mut self, now: Instant, number: u32, message: &msrp::Incoming) {
+        let Some(sender) = self.seats.get(&number).filter(|seat| seat.is_talking()) else { return };
+        let judge = Judge {
+            names: &self.desk.names,
+            roster: &self.roster,
+            room: &self.desk.user,
+            private: self.desk.settings.private_messages,
+        };
+        let verdict = judge.judge(&sender.user, message);
+        let verdict = verdict.and_then(|passed| match &passed.to {
+            Recipients::All => Ok(passed),
+            Recipients::One(user) => {
+                let peer = self.seat(user).and_then(Seat::peer);
+                peer.map_or(Err(404), |peer| passed.check_private(peer)).map(|()| passed)
+            }
+        });
+        match verdict {
+            Ok(passed) => {
+                self.be_lively(now);
+                self.deliver(now, number, message, &passed);
+            }
+            Err(code) => {
+                if let Some(seat) = self.seats.get_mut(&number) {
+                    seat.media.refuse(now, code);
+                }
+            }
+        }
+    }
+
+    /// Hands a message to those that it is for and that take its content.
+    fn deliver(&mut self, now: Instant, from: u32, message: &msrp::Incoming, passed: &Passed) {
+        self.messages = self.messages.wrapping_add(1);
+        // One for all of them: each session knows it as the message of this room.
+        let message_id = format!("m{}", self.messages);
+        let mut stalled = Vec::new();
+        for (number, seat) in &mut self.seats {
+            let is_meant = match &passed.to {
+                Recipients::All => *number != from,
+                Recipients::One(user) => seat.user == *user,
+            };
+            let takes =
+                seat.listens() && seat.peer().is_some_and(|peer| peer.takes(&passed.content_type));
+            if !is_meant || !takes {
+                continue;
+            }
+            let copy = Outgoing {
+                message_id: message_id.clone(),
+                content_type: cpim::CONTENT_TYPE.to_owned(),
+                body: message.body.clone(),
+                success_report: false,
+                failure_report: FailureReport::Yes,
+            };
+            match seat.media.send(now, copy) {
+                Ok(()) => self.busy.push_back(Item::Seat(*number)),
+                Err(_) => stalled.push(*number),
+            }
+        }
+        for number in stalled {
+            self.drop_stalled(now, number);
+        }
+    }
+
+    /// Sends somebody away who does not take what it is sent.
+    fn drop_stalled(&mut self, now: Instant, number: u32) {
+        let reason = Reason::sip(480, "Bearer unavailable");
+        self.dismiss(now, number, (Disconnection::Failed, Some(reason.clone())), Some(reason));
+    }
+
+    /// Gives a nickname, or says why not.
+    fn name(&mut self, now: Instant, number: u32, asked: &msrp::NicknameRequest) {
+        let Some(seat) = self.seats.get_mut(&number) else { return };
+        let granted = if self.desk.settings.nicknames && seat.is_talking() {
+            self.roster.set_nickname(&seat.user, asked.nickname.as_deref())
+        } else {
+            Err(403)
+        };
+        seat.media.answer_nickname(now, asked, granted.err().unwrap_or(200));
+    }
+
+    fn seat(&self, user: &Address) -> Option<&Seat> {
+        self.seats.get(self.seat_of.get(user)?)
+    }
+}

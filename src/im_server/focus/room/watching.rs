@@ -1,0 +1,176 @@
+//! Watching: the conference event package (RFC 4575), told to each subscriber as its own.
+//!
+//! Whoever keeps up gets what has changed, numbered one by one; whoever is slow, or asks, gets the
+//! whole, which is written only then.
+
+use std::time::Instant;
+
+use super::{Inbound, Item, Room, RoomOutput};
+use crate::address::Address;
+use crate::im_server::focus::Keys;
+use crate::im_server::focus::policy::Denial;
+use crate::payload::conference::{self, Conference};
+use crate::sip::{Body, EndReason, Ending, Notifier, NotifierEvent, NotifierTerms, Standing};
+
+/// Somebody who watches the room.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    pub(super) notifier: Notifier,
+    user: Address,
+    /// The URI by which it is told to others.
+    entity: String,
+    /// Whether it has been accepted, and not ended yet.
+    stands: bool,
+    /// The number of the last document (RFC 4575 section 4.3).
+    version: u32,
+    keys: Keys,
+}
+
+impl Room {
+    /// Tells whether somebody may watch. To those who have been here when it was not over yet, it
+    /// is told that there is nothing to see any more.
+    pub(in crate::im_server::focus) fn check_watcher(&self, user: &Address) -> Result<(), Denial> {
+        self.policy().may_watch(user)?;
+        let own = self.watchers.values().filter(|it| it.stands && it.user == *user).count();
+        let most = 2 * self.desk.settings.max_participants;
+        if own >= MAX_WATCHES || self.watchers.len() >= most {
+            return Err(Denial::overload());
+        }
+        Ok(())
+    }
+
+    /// Takes a SUBSCRIBE.
+    pub(in crate::im_server::focus) fn watch(
+        &mut self,
+        now: Instant,
+        inbound: Inbound,
+        user: Address,
+    ) {
+        let kit = self.desk.kit();
+        let settings = &self.desk.settings;
+        let terms = NotifierTerms {
+            packages: vec![conference::EVENT.to_owned()],
+            content_types: vec![conference::CONTENT_TYPE.to_owned()],
+            shortest: settings.min_expires,
+            usual: settings.max_expires,
+            longest: settings.max_expires,
+        };
+        let caller = Keys::caller(&inbound.request, &inbound.source);
+        let notifier = Notifier::answering(now, inbound.request, inbound.source, terms, kit);
+        let keys = Keys { caller, ..Keys::of_ours(notifier.call_id(), notifier.local_tag()) };
+        let entity = self.desk.entity(&user);
+        let number = self.draw();
+        let item = Item::Watcher(number);
+        self.outputs.push_back(RoomOutput::Enter(item, keys.clone()));
+        self.watchers
+            .insert(number, Watcher { notifier, user, entity, stands: false, version: 0, keys });
+        self.busy.push_back(item);
+        self.settle(now);
+    }
+
+    pub(super) fn drain_watcher(&mut self, now: Instant, number: u32) {
+        loop {
+            let Some(watcher) = self.watchers.get_mut(&number) else { return };
+            let Some(output) = watcher.notifier.poll() else {
+                if !watcher.notifier.wants_whole() {
+                    break;
+                }
+                let whole = self.whole_for(number);
+                if let (Some(whole), Some(watcher)) = (whole, self.watchers.get_mut(&number)) {
+                    watcher.notifier.tell_whole(now, whole);
+                }
+                continue;
+            };
+            match self.send(output) {
+                Some(NotifierEvent::Asked) => self.accept_watcher(now, number),
+                Some(NotifierEvent::Ended(_)) => {
+                    if let Some(watcher) = self.watchers.get_mut(&number) {
+                        watcher.stands = false;
+                    }
+                }
+                Some(NotifierEvent::Refused(_) | NotifierEvent::Refreshed) | None => {}
+            }
+        }
+        let Some(watcher) = self.watchers.get(&number) else { return };
+        let item = Item::Watcher(number);
+        if watcher.notifier.is_finished() {
+            self.schedule.cancel(&item);
+            let keys = self.watchers.remove(&number).map(|watcher| watcher.keys);
+            self.outputs.extend(keys.map(RoomOutput::Leave));
+        } else {
+            self.schedule.note(item, watcher.notifier.next_timeout());
+        }
+    }
+
+    fn accept_watcher(&mut self, now: Instant, number: u32) {
+        if self.is_over {
+            let Some(watcher) = self.watchers.get_mut(&number) else { return };
+            watcher.notifier.accept(now, Standing::Pending, None);
+            return watcher.notifier.terminate(now, over(), None);
+        }
+        let whole = self.whole_for(number);
+        if let Some(watcher) = self.watchers.get_mut(&number) {
+            watcher.stands = true;
+            watcher.notifier.accept(now, Standing::Active, whole);
+            watcher.notifier.keep_nothing();
+        }
+    }
+
+    /// Tells all who watch what has changed.
+    pub(super) fn tell_news(&mut self, now: Instant) {
+        if self.is_over || !self.roster.has_news() {
+            return;
+        }
+        let news = self.roster.news();
+        let news = self.describe(news);
+        for (number, Watcher { notifier, entity, version, .. }) in &mut self.watchers {
+            let change = || written_for(&news, entity, *version + 1);
+            if notifier.tell_change(now, change) {
+                *version += 1;
+            }
+            self.busy.push_back(Item::Watcher(*number));
+        }
+    }
+
+    /// Tells all who watch that the room is over (RFC 6665 section 4.1.3).
+    pub(super) fn dismiss_watchers(&mut self, now: Instant) {
+        for watcher in self.watchers.values_mut() {
+            watcher.notifier.terminate(now, over(), None);
+        }
+    }
+
+    fn whole_for(&mut self, number: u32) -> Option<Body> {
+        let whole = self.describe(self.roster.whole());
+        let watcher = self.watchers.get_mut(&number)?;
+        watcher.version += 1;
+        Some(written_for(&whole, &watcher.entity, watcher.version))
+    }
+
+    /// Puts into a document what is true of the room.
+    fn describe(&self, document: Conference) -> Conference {
+        let subject = self.topic.iter().find(|(name, _)| name == "Subject");
+        Conference {
+            entity: self.desk.uri.to_string(),
+            subject: subject.map(|(_, subject)| subject.clone()),
+            maximum_user_count: u32::try_from(self.desk.settings.max_participants).ok(),
+            ..document
+        }
+    }
+}
+
+/// Writes a document for one who watches: deployed clients find themselves by `yourown`.
+fn written_for(document: &Conference, entity: &str, version: u32) -> Body {
+    let mut own = document.clone();
+    own.version = Some(version);
+    for user in own.users.iter_mut().filter(|user| user.entity == entity) {
+        user.is_own = true;
+    }
+    Body { content_type: conference::CONTENT_TYPE.to_owned(), bytes: own.write() }
+}
+
+fn over() -> Ending {
+    Ending::because(EndReason::NoResource)
+}
+
+/// How many subscriptions one user may have to a room: one for each device.
+const MAX_WATCHES: usize = 8;

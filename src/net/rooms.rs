@@ -1,0 +1,204 @@
+//! The MSRP of the focus: a task for each seat moves its bytes, and none waits for another.
+//!
+//! ```text
+//! listener ──first frame──▶ directory ──Letter──▶ seat: MsrpLink ── connection ──▶ participant
+//!                                                  ▲  │
+//!                                          Order   │  │ News, a batch at a time
+//!                                                  │  ▼
+//!                                             the IM server's loop
+//! ```
+//! The loop never waits for a seat. A session has no more on its way than its window, so that the
+//! orders of a seat have room whatever its participant does; where they have none all the same, the
+//! seat is cut off.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use super::msrp::{LinkEvent, MsrpLink, MsrpListener, MsrpSettings, Reach};
+use crate::im_server::{MediaOutput, SeatId};
+use crate::msrp;
+use crate::store::{Bounds, Inbox, Letter, Letters, Sessions};
+
+/// The listener of the focus, with what its seats go by.
+#[derive(Debug)]
+pub struct RoomSockets {
+    /// Where participants connect.
+    pub listener: MsrpListener,
+    /// Bounds and deadlines.
+    pub settings: MsrpSettings,
+}
+
+/// All seats of the focus.
+pub(super) struct Seats {
+    settings: MsrpSettings,
+    sessions: Arc<Sessions>,
+    seats: HashMap<SeatId, Seat>,
+    news: mpsc::Sender<News>,
+    tasks: TaskTracker,
+}
+
+/// What has happened at a seat, in order.
+pub(super) struct News {
+    pub(super) seat: SeatId,
+    pub(super) inputs: Vec<msrp::Input>,
+}
+
+/// The way to the task of a seat.
+struct Seat {
+    orders: mpsc::Sender<Order>,
+    session_id: String,
+}
+
+enum Order {
+    Connect { host: String, port: u16 },
+    Write(Bytes),
+    WriteParts([Bytes; 3]),
+    Close,
+}
+
+impl Seats {
+    /// Starts to listen; gives the seats, of which there are none yet, and what they will tell.
+    pub(super) fn open(
+        sockets: RoomSockets,
+        (stop, tasks): (CancellationToken, TaskTracker),
+    ) -> (Self, mpsc::Receiver<News>) {
+        let RoomSockets { listener, settings } = sockets;
+        let (sessions, _) = Sessions::new(Bounds { inbox: LETTERS, ..Bounds::default() });
+        let sessions = Arc::new(sessions);
+        tasks.spawn(listener.run(Arc::clone(&sessions), stop, tasks.clone()));
+        let (news, told) = mpsc::channel(NEWS);
+        (Self { settings, sessions, seats: HashMap::new(), news, tasks }, told)
+    }
+
+    /// Carries out a wish; tells whether the seat could take it.
+    pub(super) fn carry_out(&mut self, seat: SeatId, output: MediaOutput) -> bool {
+        let order = match output {
+            MediaOutput::Open { session_id } => {
+                self.enter(seat, session_id);
+                return true;
+            }
+            MediaOutput::Connect { host, port } => Order::Connect { host, port },
+            MediaOutput::Write(bytes) => Order::Write(bytes),
+            MediaOutput::WriteParts(parts) => Order::WriteParts(parts),
+            MediaOutput::Close => {
+                self.leave(seat, true);
+                return true;
+            }
+        };
+        let Some(taken) = self.seats.get(&seat).map(|it| it.orders.try_send(order).is_ok()) else {
+            return true;
+        };
+        if !taken {
+            debug!("a seat takes no more orders, cut off");
+            self.leave(seat, false);
+        }
+        taken
+    }
+
+    fn enter(&mut self, seat: SeatId, session_id: String) {
+        let (inbox, letters) = Inbox::new(LETTERS);
+        self.sessions.route_msrp(&session_id, inbox);
+        let (orders, waiting) = mpsc::channel(ORDERS);
+        let link = MsrpLink::new(self.settings.clone(), Arc::clone(&self.sessions), &session_id);
+        let sitter = Sitter { seat, link, news: self.news.clone() };
+        self.tasks.spawn(sitter.run(waiting, letters));
+        self.seats.insert(seat, Seat { orders, session_id });
+    }
+
+    fn leave(&mut self, seat: SeatId, politely: bool) {
+        let Some(Seat { orders, session_id }) = self.seats.remove(&seat) else { return };
+        self.sessions.forget_msrp(&session_id);
+        if politely {
+            // A seat that has no room for it hears that there is nobody any more.
+            drop(orders.try_send(Order::Close));
+        }
+    }
+}
+
+/// The task of a seat.
+struct Sitter {
+    seat: SeatId,
+    link: MsrpLink,
+    news: mpsc::Sender<News>,
+}
+
+impl Sitter {
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>, mut letters: Letters) {
+        loop {
+            let mut inputs = Vec::new();
+            tokio::select! {
+                // Orders first: what is written together leaves together.
+                biased;
+                order = orders.recv() => match order {
+                    Some(Order::Connect { host, port }) => {
+                        let fingerprints = Vec::new();
+                        self.link.connect(Reach { host, port, secure: false, fingerprints });
+                    }
+                    Some(Order::Write(bytes)) => self.link.write(bytes),
+                    Some(Order::WriteParts(parts)) => self.link.write_parts(parts),
+                    Some(Order::Close) | None => return self.close().await,
+                },
+                letter = letters.recv() => match letter {
+                    Some(Letter::Msrp(arrival)) => {
+                        inputs.extend(self.link.adopt(*arrival).map(msrp::Input::Frame));
+                    }
+                    Some(_) | None => {}
+                },
+                event = self.link.next() => inputs.push(input_of(event)),
+            }
+            while inputs.len() < BATCH
+                && let Some(event) = self.link.buffered()
+            {
+                inputs.push(input_of(event));
+            }
+            if !inputs.is_empty() {
+                let news = News { seat: self.seat, inputs };
+                if self.news.send(news).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Writes what is left, if the participant takes it in time, and closes the connection.
+    async fn close(mut self) {
+        self.link.close_when_flushed();
+        let gone = async { while self.link.is_open() && !is_end(&self.link.next().await) {} };
+        if timeout(FAREWELL, gone).await.is_err() {
+            debug!("a participant does not take its last bytes");
+        }
+    }
+}
+
+fn is_end(event: &LinkEvent) -> bool {
+    matches!(event, LinkEvent::Closed)
+}
+
+fn input_of(event: LinkEvent) -> msrp::Input {
+    match event {
+        LinkEvent::Connected => msrp::Input::Connected,
+        LinkEvent::Frame(frame) => msrp::Input::Frame(frame),
+        LinkEvent::Malformed(why) => msrp::Input::Malformed(why),
+        LinkEvent::Closed => msrp::Input::Closed,
+    }
+}
+
+/// How many arrivals wait for a seat; more than one is a mistake already.
+const LETTERS: usize = 2;
+/// How many orders wait for the task of a seat: far more than its window and the answers to what it
+/// tells at a time.
+const ORDERS: usize = 1024;
+/// How many batches of news wait for the loop.
+const NEWS: usize = 1024;
+/// How many frames a seat tells at a time.
+const BATCH: usize = 64;
+/// How long a participant may take to read its last bytes.
+const FAREWELL: Duration = Duration::from_secs(5);
