@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chatbridge::address::Address;
-use chatbridge::chat::{Notice, NoticeKind, Party, ReportRequest};
+use chatbridge::chat::{Notice, NoticeKind, Party, ReportRequest, SessionKind};
 use chatbridge::ids::{MessageId, NotificationId, SessionId, SubscriptionId};
 use chatbridge::store::Content;
 use chatbridge::store::durable::{Change, NotificationRecord, Sqlite, SqliteSettings, Store};
@@ -80,6 +80,12 @@ fn put(sequence: u64) -> Change {
         sequence,
         id: NotificationId::new(format!("n{sequence:021}")),
         subscription: SubscriptionId::new("U0yNXm2QUFRD22RsBiZMKD"),
-        content: Content::Notice(Arc::new(Notice { user: alice, session, at, kind })),
+        content: Content::Notice(Arc::new(Notice {
+            user: alice,
+            session,
+            of: SessionKind::Pair,
+            at,
+            kind,
+        })),
     })
 }

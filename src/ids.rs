@@ -106,6 +106,10 @@ identifier! {
     MessageId
 }
 identifier! {
+    /// A participation in a group session: `{participantId}` of TS Chat 5.1.
+    ParticipantId
+}
+identifier! {
     /// A subscription to notifications: `{subscriptionId}` of TS Chat 5.1.
     SubscriptionId
 }

@@ -97,7 +97,29 @@ pub(super) fn bridge(
         echo: session.echo,
         tracked_messages: session.tracked_messages,
         redirects: session.redirects,
+        group: group(config),
     })
+}
+
+fn group(config: &Config) -> bridge::GroupSettings {
+    let group = &config.group;
+    bridge::GroupSettings {
+        factory: group.factory.clone(),
+        invite_mode: group.invite_mode,
+        refer_mode: group.refer_mode,
+        refer_many: group.refer_many,
+        bye_form: group.bye_form,
+        extend_mode: group.extend_mode,
+        reports: group.reports,
+        report_failed_invitees: group.report_failed_invitees,
+        ends_with_originator: group.originator_ends,
+        participants: group.max_participants,
+        refer_wait: group.refer_wait,
+        rejoin_window: group.rejoin_window,
+        bye_wait: group.bye_wait,
+        subscribe: group.subscribe,
+        decline_code: status(group.decline_code),
+    }
 }
 
 /// What the bridge proves itself by to its core: to the embedded one by a password that is drawn at
@@ -375,9 +397,10 @@ pub(super) fn channels(config: &Config) -> ChannelSettings {
         max_notifications: config.notify.max_notifications,
         max_lifetime: u32::try_from(lifetime).unwrap_or(u32::MAX),
         poll: config.notify.poll,
+        ping: config.notify.ping,
+        reread: config.notify.reread,
         per_user: config.notify.max_channels,
         total: config.limits.channels,
-        ..ChannelSettings::default()
     }
 }
 
@@ -401,6 +424,12 @@ pub(super) fn notify(config: &Config) -> notify::Settings {
             window: config.notify.retry_window,
             ..Retry::default()
         },
+        keys: [&config.notify.secret, &config.notify.previous_secret]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect(),
+        authorities: config.notify.ca.clone(),
         allow_private: config.notify.allow_private,
         farewell: config.notify.farewell,
         ..notify::Settings::default()

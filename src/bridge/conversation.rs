@@ -11,6 +11,7 @@
 //! After every [`Conversation::handle`], drain [`Conversation::poll`] until it gives nothing, then
 //! come back no later than [`Conversation::next_timeout`].
 
+mod extending;
 mod leg_events;
 mod messages;
 mod pager;
@@ -24,24 +25,25 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::access::Access;
-use super::bearer::{Bearer, Shown};
-use super::media::{self, Peer};
+use super::bearer::Shown;
+use super::legs::{Attempt, Legs};
+use super::line::Line;
+use super::media;
 use super::pager::Reports;
 use super::settings::Settings;
 use super::sip_outcomes::{self, LegEnd};
 use super::{description, invite};
 use crate::address::Address;
 use crate::chat::{
-    Answer, Command, ComposingWatch, Ending, EventType, Invitation, MessageBook, Notice,
-    NoticeKind, OutgoingMessage, Refusal, Role, Session, State, Step,
+    Answer, AnswerId, Command, ComposingWatch, Ending, EventType, Extension, Invitation,
+    MessageBook, Notice, NoticeKind, OutgoingMessage, Refusal, Role, Session, SessionKind, State,
+    Step,
 };
 use crate::clock::Anchor;
 use crate::digest::Fingerprint;
 use crate::ids::{MessageId, Random, SessionId};
 use crate::msrp;
-use crate::sip::{
-    DialogKey, Hop, Leg, LegInput, Message, Reason, Request, Status, Uri, UsageInput,
-};
+use crate::sip::{DialogKey, Hop, Leg, LegInput, Message, Reason, Request, Status, UsageInput};
 
 use pager::Pager;
 
@@ -92,6 +94,8 @@ pub enum Input {
     },
     /// Reports on messages that came outside of any session.
     Reports(Reports),
+    /// What has become of the group to which the session is extended.
+    Extension(Extension),
     /// The MSRP connection that was asked for is open.
     MsrpConnected,
     /// Somebody has connected and named the MSRP session.
@@ -146,6 +150,18 @@ pub enum Output {
     Notice(Notice),
     /// Answer the command.
     Answer(Result<Answer, Refusal>),
+    /// Give the answer that was to follow later.
+    LateAnswer(AnswerId, Result<Answer, Refusal>),
+    /// Bring those who connect and name this MSRP session here, and no longer those who name the
+    /// one before.
+    MsrpRoute(String),
+    /// Tell the 1-1 session that is extended to this one.
+    Extension {
+        /// That session.
+        of: SessionId,
+        /// What has become of this one.
+        news: Extension,
+    },
 }
 
 /// One user's side of a 1-1 chat.
@@ -158,19 +174,8 @@ pub struct Conversation {
     anchor: Anchor,
     random: Random,
     chat: Session,
-    leg: Leg,
-    /// Legs that were given up for another, kept until they need to absorb nothing.
-    retired: Vec<Leg>,
-    msrp: msrp::Session,
-    /// What came on the MSRP connection before the answer that names its peer; nothing once the
-    /// MSRP session is open.
-    early: Option<Vec<msrp::Input>>,
-    early_bytes: usize,
-    /// What the one has shown who connected before the answer.
-    shown: Shown,
-    peer: Option<Peer>,
-    /// Whether the peer takes CPIM, as far as it has not refused it.
-    cpim: bool,
+    legs: Legs,
+    line: Line,
     /// A first message that came with the INVITE, told once the user has accepted.
     first_message: Option<Bytes>,
     /// Messages that wait for the answer: it tells how the peer wants them wrapped.
@@ -180,11 +185,9 @@ pub struct Conversation {
     book: MessageBook,
     composing: ComposingWatch,
     timers: Timers,
-    attempt: Attempt,
+    attempt: Attempt<invite::Draft>,
     /// Why we have sent CANCEL.
     cancel: Option<LegEnd>,
-    /// Who we are in SDP, and which version of our description is out.
-    origin: media::Origin,
     /// The terminal event is about to be told; what is open fails first.
     ending: bool,
     /// The server stops: nothing is absorbed any more.
@@ -198,6 +201,10 @@ pub struct Conversation {
     peer_left: Option<Ending>,
     /// The reports that go another way than the session, which is over.
     pager: Pager,
+    /// How the network knows the session (Contribution-ID), where it does.
+    contribution: Option<String>,
+    /// The group to which the session is extended.
+    moved: Option<SessionId>,
     outputs: VecDeque<Output>,
 }
 
@@ -228,21 +235,6 @@ impl Timers {
     }
 }
 
-/// What is needed to send the INVITE again, and how often that may still be done.
-#[derive(Debug)]
-struct Attempt {
-    /// What all INVITEs have in common, on the originator's side.
-    draft: Option<invite::Draft>,
-    /// Where they go first, best first.
-    next_hops: Vec<Hop>,
-    /// Targets that a redirection named and that are untried.
-    targets: VecDeque<Uri>,
-    redirects: u8,
-    retried: bool,
-    /// Whether an 18x has come.
-    rung: bool,
-}
-
 impl Conversation {
     /// Opens a session and sends its INVITE.
     ///
@@ -262,9 +254,8 @@ impl Conversation {
         let chat = Session::new(Role::Originator, subject, originator, terminating)
             .with_correlator(client_correlator);
         let bearer = kit.settings.offered_bearer();
-        let msrp = new_msrp(&mut kit, bearer);
-        let mut origin = media::Origin::new(&kit.anchor, now);
-        let offer = media::offer(&kit.settings, &msrp.path(), &mut origin);
+        let mut line = Line::new(now, &mut kit, bearer);
+        let offer = line.offer();
         let way = (None, kit.next_hops.clone());
         let call = draft.call((&kit.settings, &kit.access), way, offer)?;
         let leg_kit = kit.access.kit(&kit.settings, kit.random.fork());
@@ -274,7 +265,8 @@ impl Conversation {
             None => Leg::call(now, call, leg_kit),
         };
         let redirects = kit.settings.redirects;
-        let mut this = Self::new(kit, (session, user), chat, (leg, msrp, origin));
+        let mut this = Self::new(kit, (session, user), chat, (leg, line));
+        this.contribution = draft.contribution().map(str::to_owned);
         this.attempt.draft = Some(draft);
         this.attempt.redirects = redirects;
         if !this.seek_way(now) {
@@ -295,18 +287,17 @@ impl Conversation {
         let Arrival { session, invite, source, trusted } = arrival;
         let read = invite::read((&kit.settings, &kit.access), (&invite, trusted), has_client);
         let is_offerless = invite.body.is_empty();
+        let contribution = invite.headers.get("Contribution-ID").map(str::to_owned);
         let leg_kit = kit.access.kit(&kit.settings, kit.random.fork());
         let leg = Leg::answering(now, invite, source, leg_kit);
         let sdp = read.as_ref().and_then(|incoming| incoming.sdp.as_deref());
         let bearer = media::bearer_asked(&kit.settings, sdp);
         let bearer = bearer.unwrap_or(kit.settings.offered_bearer());
-        let msrp = new_msrp(&mut kit, bearer);
-        let origin = media::Origin::new(&kit.anchor, now);
+        let line = Line::new(now, &mut kit, bearer);
         let Some(incoming) = read else {
             let nobody = crate::chat::Party { address: Address::anonymous(), name: None };
             let chat = Session::new(Role::Terminating, String::new(), nobody.clone(), nobody);
-            let ways = (leg, msrp, origin);
-            let mut this = Self::new(kit, (session, Address::anonymous()), chat, ways);
+            let mut this = Self::new(kit, (session, Address::anonymous()), chat, (leg, line));
             this.heard = false;
             this.refuse_unheard(now, Status::NOT_FOUND, Vec::new());
             return this;
@@ -315,9 +306,10 @@ impl Conversation {
             incoming;
         let chat = Session::new(Role::Terminating, subject, originator, terminating);
         let known = has_client(&user);
-        let mut this = Self::new(kit, (session, user), chat, (leg, msrp, origin));
+        let mut this = Self::new(kit, (session, user), chat, (leg, line));
         this.heard = false;
         this.first_message = first_message;
+        this.contribution = contribution;
         // The leg itself refuses what no user needs to hear of, such as an unknown Require.
         this.settle(now);
         if this.chat.state() == State::Ended {
@@ -336,9 +328,9 @@ impl Conversation {
                 this.refuse_unheard(now, code, Vec::new());
             }
             Ok(peer) => {
-                this.peer = peer;
+                this.line.peer = peer;
                 this.timers.invitation = Some(now + this.settings.invitation_timeout);
-                this.leg.ring(now);
+                this.legs.current.ring(now);
                 this.tell_invitation(now);
                 this.settle(now);
             }
@@ -360,14 +352,13 @@ impl Conversation {
             Input::Sip { message, source } if self.pager.owns(&message) => {
                 self.pager.handle(now, UsageInput::Message { message, source });
             }
-            Input::Sip { message, source } => {
-                self.leg_of(&message).handle(now, LegInput::Message { message, source });
-            }
+            Input::Sip { message, source } => self.legs.receive(now, message, source),
             Input::SipFailed { hop } => {
                 self.pager.handle(now, UsageInput::TransportFailed { hop: hop.clone() });
-                self.leg.handle(now, LegInput::TransportFailed { hop });
+                self.legs.current.handle(now, LegInput::TransportFailed { hop });
             }
             Input::Reports(reports) => self.take_reports(now, &reports),
+            Input::Extension(news) => self.extended(now, news),
             Input::MsrpConnected => self.feed_msrp(now, msrp::Input::Connected),
             Input::MsrpAccepted(shown) => self.msrp_accepted(now, shown),
             Input::MsrpFrame(frame) => self.feed_msrp(now, msrp::Input::Frame(frame)),
@@ -390,21 +381,20 @@ impl Conversation {
         if self.outputs.is_empty() {
             self.outputs = VecDeque::new();
         }
-        self.msrp.rest();
+        self.line.msrp.rest();
     }
 
     /// Gives the instant by which [`Input::Timeout`] is due.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        let legs = self.retired.iter().map(Leg::next_timeout);
         let own = [
-            self.leg.next_timeout(),
-            self.msrp.next_timeout(),
+            self.legs.next_timeout(),
+            self.line.msrp.next_timeout(),
             self.composing.next_timeout(),
             self.timers.next(),
             self.pager.next_timeout(),
         ];
-        legs.chain(own).flatten().min()
+        own.into_iter().flatten().min()
     }
 
     /// Tells whether nothing can happen any more.
@@ -414,9 +404,7 @@ impl Conversation {
             return self.chat.state() == State::Ended && !self.goodbye;
         }
         let over = self.chat.state() == State::Ended && self.timers.forget.is_none();
-        over && self.pager.is_idle()
-            && self.leg.is_finished()
-            && self.retired.iter().all(Leg::is_finished)
+        over && self.pager.is_idle() && self.legs.is_finished()
     }
 
     /// Tells whether the chat is over, though its legs may still absorb what arrives late.
@@ -440,14 +428,14 @@ impl Conversation {
     /// Gives the MSRP session-id by which the peer's connection is recognised.
     #[must_use]
     pub fn msrp_session_id(&self) -> &str {
-        self.msrp.local().session_id().unwrap_or_default()
+        self.line.session_id()
     }
 
     fn new(
         kit: ConversationKit,
         (id, user): (SessionId, Address),
         chat: Session,
-        (leg, msrp, origin): (Leg, msrp::Session, media::Origin),
+        (leg, line): (Leg, Line),
     ) -> Self {
         let ConversationKit { settings, access, anchor, random, next_hops } = kit;
         let mut this = Self {
@@ -459,38 +447,26 @@ impl Conversation {
             anchor,
             random,
             chat,
-            leg,
-            retired: Vec::new(),
-            msrp,
-            early: Some(Vec::new()),
-            early_bytes: 0,
-            shown: Shown::default(),
-            cpim: true,
-            peer: None,
+            legs: Legs::new(leg),
+            line,
             first_message: None,
             waiting: VecDeque::new(),
             heard: true,
             composing: ComposingWatch::default(),
             timers: Timers::default(),
-            attempt: Attempt {
-                draft: None,
-                next_hops,
-                targets: VecDeque::new(),
-                redirects: 0,
-                retried: false,
-                rung: false,
-            },
+            attempt: Attempt::new(next_hops),
             cancel: None,
-            origin,
             ending: false,
             stopping: false,
             goodbye: false,
             msrp_closes: false,
             peer_left: None,
             pager: Pager::default(),
+            contribution: None,
+            moved: None,
             outputs: VecDeque::new(),
         };
-        this.route_leg();
+        this.outputs.push_back(this.legs.route());
         this
     }
 
@@ -503,10 +479,17 @@ impl Conversation {
                 Err(Refusal::NoSession)
             }
             Command::End => self.chat.end().map(|step| self.take(now, step)),
-            Command::Describe => self.chat.describe().map(Answer::Session),
+            Command::Describe => self.describe(),
+            Command::Extend { to } => self.extend(to),
             Command::Send(message) => self.send(now, message),
             Command::Compose(composing) => self.compose(now, &composing),
             Command::Report { message, status } => self.report(now, &message, status),
+            // A chat between two has no participants to name.
+            Command::Join(_)
+            | Command::Part(_)
+            | Command::AcceptAs(_)
+            | Command::DeclineAs(_)
+            | Command::ShowParticipant(_) => Err(Refusal::NoSession),
         }
     }
 
@@ -526,7 +509,7 @@ impl Conversation {
                     self.timers.retry = None;
                     self.end_withdrawn(now);
                 } else {
-                    self.leg.cancel(now, None);
+                    self.legs.current.cancel(now, None);
                 }
             }
             Step::Leave => self.begin_leaving(now),
@@ -559,11 +542,8 @@ impl Conversation {
         if self.composing.expired(now) {
             self.tell_idle(now);
         }
-        self.leg.handle(now, LegInput::Timeout);
-        for leg in &mut self.retired {
-            leg.handle(now, LegInput::Timeout);
-        }
-        self.msrp.handle(now, msrp::Input::Timeout);
+        self.legs.timeout(now);
+        self.line.msrp.handle(now, msrp::Input::Timeout);
         self.pager.handle(now, UsageInput::Timeout);
     }
 
@@ -575,7 +555,7 @@ impl Conversation {
                 self.cancel = Some(end);
                 if !self.is_between_invites() {
                     self.goodbye = true;
-                    self.leg.cancel(now, None);
+                    self.legs.current.cancel(now, None);
                 }
                 self.end_by(now, end, &[]);
             }
@@ -607,7 +587,7 @@ impl Conversation {
             if !quiet {
                 continue;
             }
-            if self.timers.leave.is_some() && self.msrp.is_idle() {
+            if self.timers.leave.is_some() && self.line.msrp.is_idle() {
                 self.part(now);
                 continue;
             }
@@ -629,7 +609,7 @@ impl Conversation {
             return;
         }
         self.ending = true;
-        self.msrp.close(now);
+        self.line.msrp.close(now);
         while self.settle_msrp(now) {}
         self.fail_untaken(now);
         let told = self.chat.finish(Ending { event, description }).filter(|_| self.heard);
@@ -656,19 +636,14 @@ impl Conversation {
     fn tell(&mut self, now: Instant, kind: NoticeKind) {
         let at = self.anchor.wall(now);
         let (user, session) = (self.user.clone(), self.id.clone());
-        self.outputs.push_back(Output::Notice(Notice { user, session, at, kind }));
+        self.outputs.push_back(Output::Notice(Notice {
+            user,
+            session,
+            of: SessionKind::Pair,
+            at,
+            kind,
+        }));
     }
-}
-
-fn new_msrp(kit: &mut ConversationKit, bearer: Bearer) -> msrp::Session {
-    // As long as peers want it, and with more than the 122 bits of chance that a UUID has.
-    let session_id = format!("{}{:06x}", kit.random.uuid(), kit.random.below(1 << 24));
-    let local = media::local_uri(&kit.settings, bearer, &session_id);
-    let limits = Arc::clone(&kit.settings.msrp_limits);
-    let mut msrp = msrp::Session::new(local, limits, kit.random.fork());
-    msrp.set_accept_types(media::accept_types());
-    msrp.set_matching(kit.settings.msrp_rules.matching);
-    msrp
 }
 
 #[cfg(test)]

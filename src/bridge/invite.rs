@@ -55,6 +55,12 @@ impl Draft {
         Self { invitation, session_ids, first_message }
     }
 
+    /// Gives the id by which the network knows the session, where it has one.
+    pub(super) fn contribution(&self) -> Option<&str> {
+        let mut ids = self.session_ids.iter();
+        ids.find(|(name, _)| name == "Contribution-ID").map(|(_, id)| id.as_str())
+    }
+
     /// Writes the INVITE (TS Chat 6.3.5).
     ///
     /// # Errors
@@ -106,7 +112,7 @@ impl Draft {
 }
 
 /// Says which service the INVITE is for: to those who choose a callee's device, and to the core.
-fn service_headers(settings: &Settings) -> Vec<(String, String)> {
+pub(super) fn service_headers(settings: &Settings) -> Vec<(String, String)> {
     let profile = settings.profile;
     let accept = profile.accept_contact.iter().map(|value| ("Accept-Contact", *value));
     let service = profile.service.map(|service| match settings.standing.naming {
@@ -117,7 +123,7 @@ fn service_headers(settings: &Settings) -> Vec<(String, String)> {
 }
 
 /// Draws the ids by which a core, and the archive of a client, know the session.
-fn session_ids(ids: Ids, random: &mut Random) -> Vec<(String, String)> {
+pub(super) fn session_ids(ids: Ids, random: &mut Random) -> Vec<(String, String)> {
     let mut draw = |name: &str| (name.to_owned(), random.uuid());
     match ids {
         Ids::None => Vec::new(),
@@ -134,13 +140,14 @@ fn session_ids(ids: Ids, random: &mut Random) -> Vec<(String, String)> {
 fn first_message(settings: &Settings, invitation: &Invitation, text: TextOut<'_>) -> Part {
     let own = Party { address: invitation.user.clone(), name: None };
     let other = &invitation.terminating;
-    let context = media::Context { settings, peer: None, cpim: true, own: &own, other };
+    let envelope = media::Envelope::Pair { own: &own, other };
+    let context = media::Context { settings, peer: None, cpim: true, envelope };
     let parcel = media::wrap_text(&context, text);
     Part::new(parcel.content_type, parcel.body)
 }
 
 /// Makes controls to spaces: peers refuse an INVITE with any of them in a header field.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -19,7 +19,7 @@ use crate::msrp;
 use crate::payload::imdn::{DeliveryStatus, DisplayStatus, Imdn, Report};
 use crate::payload::{Cpim, MediaType, composing, multipart, timestamp};
 use crate::sdp::{self, Direction, MessageMedia, Sdp, SdpError};
-use crate::sip::Body;
+use crate::sip::{Body, Uri};
 
 const SDP: &str = "application/sdp";
 pub(super) const CPIM: &str = "message/cpim";
@@ -354,13 +354,35 @@ pub(super) struct Context<'a> {
     pub(super) peer: Option<&'a Peer>,
     /// Whether the peer has not yet refused CPIM (415).
     pub(super) cpim: bool,
-    pub(super) own: &'a Party,
-    pub(super) other: &'a Party,
+    pub(super) envelope: Envelope<'a>,
+}
+
+/// Who writes to whom, as CPIM may tell.
+#[derive(Clone, Copy)]
+pub(super) enum Envelope<'a> {
+    /// Between the two of a 1-1 chat: the SIP layer names them.
+    Pair { own: &'a Party, other: &'a Party },
+    /// To a group, or to one of it: CPIM alone says who writes, so that everything is wrapped
+    /// (RFC 7701 section 5.2).
+    Group { own: &'a Party, to: &'a Uri },
 }
 
 impl Context<'_> {
     fn wraps(&self) -> bool {
-        self.cpim && self.peer.is_none_or(|peer| peer.media.accepts(CPIM))
+        match self.envelope {
+            Envelope::Pair { .. } => {
+                self.cpim && self.peer.is_none_or(|peer| peer.media.accepts(CPIM))
+            }
+            Envelope::Group { .. } => true,
+        }
+    }
+
+    /// Tells whether a composing state goes without a wrapper: where the peer of a pair takes that.
+    fn bares_composing(&self) -> bool {
+        match self.envelope {
+            Envelope::Pair { .. } => self.peer.is_some_and(|peer| peer.media.accepts(IS_COMPOSING)),
+            Envelope::Group { .. } => false,
+        }
     }
 
     /// Gives From and To of the CPIM wrapper.
@@ -369,12 +391,19 @@ impl Context<'_> {
             let uri = self.settings.realm.home_uri(&party.address);
             format!("<{}>", uri.map_or_else(|_| ANONYMOUS.to_owned(), |uri| uri.to_string()))
         };
-        if self.settings.hides(&self.own.address) {
-            return (format!("<{ANONYMOUS}>"), of(self.other));
-        }
-        match self.settings.profile.cpim_identity {
-            CpimIdentity::Anonymous => (format!("<{ANONYMOUS}>"), format!("<{ANONYMOUS}>")),
-            CpimIdentity::Real => (of(self.own), of(self.other)),
+        let nobody = || format!("<{ANONYMOUS}>");
+        match self.envelope {
+            Envelope::Group { own, to } if self.settings.hides(&own.address) => {
+                (nobody(), format!("<{to}>"))
+            }
+            Envelope::Group { own, to } => (of(own), format!("<{to}>")),
+            Envelope::Pair { own, other } if self.settings.hides(&own.address) => {
+                (nobody(), of(other))
+            }
+            Envelope::Pair { own, other } => match self.settings.profile.cpim_identity {
+                CpimIdentity::Anonymous => (nobody(), nobody()),
+                CpimIdentity::Real => (of(own), of(other)),
+            },
         }
     }
 }
@@ -414,8 +443,7 @@ pub(super) fn wrap_composing(context: &Context<'_>, composing: &Composing) -> Pa
         content_type: composing.content_type.clone(),
         refresh: composing.refresh.map(NonZeroU32::get),
     };
-    let bare = context.peer.is_some_and(|peer| peer.media.accepts(IS_COMPOSING));
-    if bare || !context.wraps() {
+    if context.bares_composing() || !context.wraps() {
         let content_type = IS_COMPOSING.to_owned();
         return Parcel { content_type, body: document.write(), success_report: false };
     }

@@ -5,14 +5,20 @@
 
 pub mod delivery;
 pub mod description;
+pub mod group_outcomes;
+pub mod roster_outcomes;
 pub mod sip_outcomes;
 
 mod access;
 mod anchor;
 mod bearer;
 mod conversation;
+mod group;
+mod group_settings;
 mod identity;
 mod invite;
+mod legs;
+mod line;
 mod media;
 mod pager;
 mod profile;
@@ -20,12 +26,16 @@ mod received;
 mod roster;
 mod settings;
 mod table;
+mod talk;
 
 pub use access::{Access, RegisteredContact, Subscriber, Terms, may_be_forgotten};
 pub use bearer::{Bearer, Bearers, Shown};
 pub use conversation::{Arrival, Conversation, ConversationKit, Input, Output};
+pub use group::Group;
+pub use group_settings::{ExtendMode, GroupReports, GroupSettings, InviteMode, ReferMode};
 pub use identity::{Naming, Realm, Standing, TargetUri};
 pub use pager::{Reports, reports_in};
 pub use profile::{PROFILES, Profile};
 pub use roster::{Pace, Roster, RosterInput, RosterOutput};
 pub use settings::{Contradiction, MsrpRelay, MsrpRules, Settings};
+pub use talk::Talk;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::bearer::{Bearer, Bearers};
 use super::delivery::SuccessOn;
+use super::group_settings::GroupSettings;
 use super::identity::{Realm, Standing};
 use super::profile::Profile;
 use crate::msrp::{Limits, Matching, Relays};
@@ -71,6 +72,8 @@ pub struct Settings {
     pub tracked_messages: usize,
     /// How many redirections (RFC 3261 section 8.1.3.4) are followed.
     pub redirects: u8,
+    /// How groups behave.
+    pub group: GroupSettings,
 }
 
 /// The relays through which all of our MSRP goes (RFC 4976).
@@ -178,5 +181,6 @@ pub(crate) fn sample() -> Settings {
         echo: false,
         tracked_messages: 8,
         redirects: 0,
+        group: GroupSettings::default(),
     }
 }

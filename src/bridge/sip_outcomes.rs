@@ -160,6 +160,8 @@ pub static ROWS: &[Row] = &[
         ("an invitation of its own: the running session stays as it is", "TS Chat 6.4")),
     news(LegNews::Referred, Progress, "403",
         ("the bridge is a party of the chat and not its focus", "RFC 3515 2.4.2")),
+    end(LegEnd::Extended, Ended, Words("extended to"), "BYE, Reason cause=200",
+        ("over once the other side has joined the group, declined or not reacted; the id of the group stands behind the words", "TS Chat 6.6.5")),
     end(LegEnd::CoreLost, Ended, Words("core unreachable"), "–",
         ("without the core no request of the session gets anywhere", "RFC 3261 8.1.3.1")),
     end(LegEnd::ShuttingDown, Ended, Words("bridge shutting down"), "BYE, Reason cause=480; CANCEL; 503",

@@ -5,10 +5,12 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::composing::Composing;
+use super::group::{Extended, GroupInfo};
 use super::message::{ReceivedStatus, ReportRequest};
+use super::participants::{Newcomer, Participant};
 use super::session::{Party, SessionInfo, State};
 use crate::address::Address;
-use crate::ids::{MessageId, SessionId};
+use crate::ids::{MessageId, ParticipantId, SessionId};
 
 /// The order that opens a 1-1 session: POST on `/sessions` (TS Chat 6.3.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +51,21 @@ pub enum Command {
         /// What happened to it.
         status: ReceivedStatus,
     },
+    /// Extend a 1-1 session to a group: from now on it points to that one (TS Chat 6.6.5).
+    Extend {
+        /// The id that the group session gets.
+        to: SessionId,
+    },
+    /// Add participants to a group session, or join it again oneself (TS Chat 6.9.5).
+    Join(Vec<Newcomer>),
+    /// DELETE on a participant: remove, decline or leave, by whom it is about (TS Chat 6.10.6).
+    Part(ParticipantId),
+    /// Accept the invitation in the name of a participant: status `Connected` (TS Chat 5.3.7.3).
+    AcceptAs(ParticipantId),
+    /// Decline the invitation in the name of a participant: status `Disconnected`.
+    DeclineAs(ParticipantId),
+    /// GET on a participant, or on its status (TS Chat 6.10.3).
+    ShowParticipant(ParticipantId),
 }
 
 /// A message on its way out.
@@ -69,7 +86,27 @@ pub enum Answer {
     Done,
     /// The session as it stands now.
     Session(SessionInfo),
+    /// The group session as it stands now.
+    Group(GroupInfo),
+    /// The user may join the group session again, but is not in (TS Chat 6.8.3.2).
+    Apart,
+    /// The participants as they stand now.
+    Participants(Vec<Participant>),
+    /// The participant as it stands now.
+    Participant(Participant),
+    /// What was asked is on its way; notices tell how it ends.
+    UnderWay,
+    /// The answer follows, later than what else follows from the command.
+    Later(AnswerId),
+    /// What a group session needs to know of the 1-1 session that it extends.
+    Extending(Extended),
+    /// The 1-1 session was extended to this group session.
+    MovedTo(SessionId),
 }
+
+/// The name of an answer that follows later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AnswerId(pub u64);
 
 /// Why a command was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -83,6 +120,29 @@ pub enum Refusal {
     /// No such message in the session.
     #[error("no such message")]
     NoMessage,
+    /// No such participant in the group session, or no more.
+    #[error("no such participant")]
+    NoParticipant,
+    /// The user's part in the group session does not permit the act.
+    #[error("{why}: {act} is not possible")]
+    NotNow {
+        /// What was asked for.
+        act: &'static str,
+        /// What stands against it.
+        why: &'static str,
+    },
+    /// The network does not permit it.
+    #[error("{why}")]
+    Denied {
+        /// Its words.
+        why: String,
+    },
+    /// More participants than a group session may have.
+    #[error("a group session has at most {limit} participants")]
+    TooMany {
+        /// How many it may have.
+        limit: usize,
+    },
     /// The session is in a state that does not permit the act.
     #[error("the session is {state}: {act} is not possible")]
     WrongState {

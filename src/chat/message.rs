@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::address::Address;
 use crate::ids::MessageId;
 
 /// The delivery status of TS Chat 5.2.3.3.
@@ -93,6 +94,8 @@ pub struct IncomingMessage {
     pub date_time: Option<String>,
     /// Which reports the sender asked for.
     pub reports: ReportRequest,
+    /// Who sent it, where that is not the other side of a pair.
+    pub sender: Option<Address>,
     /// The highest status reported so far.
     reported: Option<ReceivedStatus>,
     text_hash: u64,
@@ -102,7 +105,14 @@ impl IncomingMessage {
     /// Describes a message on which nothing was reported yet.
     #[must_use]
     pub fn new(wire_id: Option<String>, date_time: Option<String>, reports: ReportRequest) -> Self {
-        Self { wire_id, date_time, reports, reported: None, text_hash: 0 }
+        Self { wire_id, date_time, reports, sender: None, reported: None, text_hash: 0 }
+    }
+
+    /// Names the sender.
+    #[must_use]
+    pub fn from(mut self, sender: &Address) -> Self {
+        self.sender = Some(sender.clone());
+        self
     }
 }
 

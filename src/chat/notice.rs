@@ -4,9 +4,10 @@ use time::OffsetDateTime;
 
 use super::composing::Composing;
 use super::message::{MessageStatus, ReportRequest};
+use super::participants::Participant;
 use super::session::Party;
 use crate::address::Address;
-use crate::ids::{MessageId, SessionId};
+use crate::ids::{MessageId, ParticipantId, SessionId};
 
 /// An event of one user's session, for all subscriptions of that user.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,10 +16,22 @@ pub struct Notice {
     pub user: Address,
     /// The session that it is about.
     pub session: SessionId,
+    /// Which kind of session that is: it tells where its resources are (TS Chat Tables 1 and 2).
+    pub of: SessionKind,
     /// When it happened (UTC).
     pub at: OffsetDateTime,
     /// What happened.
     pub kind: NoticeKind,
+}
+
+/// The kinds of sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum SessionKind {
+    /// Between two: `/sessions`.
+    #[default]
+    Pair,
+    /// Among several: `/groupSessions`.
+    Group,
 }
 
 /// What happened.
@@ -74,6 +87,20 @@ pub enum NoticeKind {
         error_code: Option<String>,
         /// The error in words.
         description: Option<String>,
+        /// Which participant of a group it is about.
+        participant: Option<ParticipantId>,
+    },
+    /// Somebody invites the user to a group (TS Chat 5.2.2.5).
+    GroupInvited {
+        /// The subject of the session.
+        subject: String,
+        /// Who is in or invited, at least two, the originator first.
+        participants: Vec<Participant>,
+    },
+    /// Participants of a group have come or gone (TS Chat 5.2.2.7).
+    ParticipantStatus {
+        /// Those who have.
+        participants: Vec<Participant>,
     },
 }
 
@@ -83,11 +110,15 @@ impl NoticeKind {
     pub fn is_echo(&self) -> bool {
         match self {
             Self::Message { echo, .. } | Self::Composing { echo, .. } => *echo,
-            Self::Invited { .. } | Self::Event { .. } | Self::Delivery { .. } => false,
+            Self::Invited { .. }
+            | Self::Event { .. }
+            | Self::Delivery { .. }
+            | Self::GroupInvited { .. }
+            | Self::ParticipantStatus { .. } => false,
         }
     }
 
-    /// Tells whether nothing follows the notice in its session.
+    /// Tells whether nothing follows the notice in its session, unless the user joins it again.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         match self {
@@ -95,7 +126,9 @@ impl NoticeKind {
             Self::Invited { .. }
             | Self::Message { .. }
             | Self::Composing { .. }
-            | Self::Delivery { .. } => false,
+            | Self::Delivery { .. }
+            | Self::GroupInvited { .. }
+            | Self::ParticipantStatus { .. } => false,
         }
     }
 }

@@ -49,6 +49,9 @@ pub enum ParticipantStatus {
 }
 
 impl ParticipantStatus {
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Invited, Self::Connected, Self::Disconnected];
+
     /// Gives the name as it stands in documents.
     #[must_use]
     pub fn as_str(self) -> &'static str {

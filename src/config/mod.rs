@@ -8,6 +8,7 @@ mod accounts;
 mod auth;
 mod fault;
 mod focus;
+mod group;
 mod reader;
 mod rest;
 mod sections;
@@ -20,6 +21,7 @@ pub use accounts::Account;
 pub use auth::{Auth, AuthFault, AuthMode};
 pub use fault::{Fault, Faults, Place};
 pub use focus::Focus;
+pub use group::Group;
 pub use rest::Rest;
 pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Session, Sip};
 pub use store::{Store, StoreKind};
@@ -35,6 +37,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::address::Scheme;
+use crate::notify::read_authorities;
 use reader::{Choice, FILE_VARIABLE, Reader};
 
 /// The whole configuration.
@@ -58,6 +61,8 @@ pub struct Config {
     pub msrp: Msrp,
     /// Chat sessions.
     pub session: Session,
+    /// Groups.
+    pub group: Group,
     /// Notifications.
     pub notify: Notify,
     /// What outlives a restart.
@@ -136,6 +141,7 @@ impl Config {
             im_server: ImServer::read(reader),
             msrp: Msrp::read(reader),
             session: Session::read(reader),
+            group: Group::read(reader),
             notify: Notify::read(reader),
             store: Store::read(reader),
             limits: Limits::read(reader),
@@ -163,10 +169,7 @@ impl Config {
                 format!("{} ports from {} on end above 65535", self.msrp.ports, self.msrp.listen);
             reader.discord(("msrp", "ports"), ("msrp", "listen"), what);
         }
-        if self.notify.retry_first > self.notify.retry_max {
-            let what = "is longer than [notify] retry_max_s".to_owned();
-            reader.discord(("notify", "retry_first_s"), ("notify", "retry_max_s"), what);
-        }
+        self.check_notify(reader);
         if self.sip.t1 > self.sip.t2 {
             reader.discord(
                 ("sip", "t1_ms"),
@@ -190,6 +193,22 @@ impl Config {
         self.check_tls(reader);
         if self.core.mode == CoreMode::Embedded {
             self.check_embedded(reader);
+        }
+    }
+
+    /// Finds what does not go together in the way of notifications.
+    fn check_notify(&self, reader: &mut Reader<'_>) {
+        let notify = &self.notify;
+        if notify.retry_first > notify.retry_max {
+            let what = "is longer than [notify] retry_max_s".to_owned();
+            reader.discord(("notify", "retry_first_s"), ("notify", "retry_max_s"), what);
+        }
+        if notify.previous_secret.is_some() && notify.secret.is_none() {
+            let what = "is wanted beside [notify] previous_secret".to_owned();
+            reader.discord(("notify", "secret"), ("notify", "previous_secret"), what);
+        }
+        if let Some(Err(what)) = notify.ca.as_deref().map(read_authorities) {
+            reader.discord(("notify", "ca"), ("notify", "ca"), what);
         }
     }
 

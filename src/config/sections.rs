@@ -17,6 +17,7 @@ use crate::address::Address;
 use crate::bridge::delivery::SuccessOn;
 use crate::bridge::{Bearer, Contradiction};
 use crate::msrp::{Matching, Path};
+use crate::notify::{SigningKey, SigningKeyError};
 use crate::sip::Algorithm;
 
 /// `[sip]`: SIP as this process speaks it.
@@ -397,6 +398,12 @@ pub struct Notify {
     pub retry_max: Duration,
     /// How long a notification is retried at all.
     pub retry_window: Duration,
+    /// What callbacks are signed with (Standard Webhooks), if they are.
+    pub secret: Option<SigningKey>,
+    /// Another secret, with which they are signed, too, while applications change to the new one.
+    pub previous_secret: Option<SigningKey>,
+    /// Who vouches for applications that are called back over TLS; else the platform says.
+    pub ca: Option<PathBuf>,
     /// Whether to notify private and loopback addresses.
     pub allow_private: bool,
     /// How long the last notifications may take when the process is stopped.
@@ -405,6 +412,10 @@ pub struct Notify {
     pub max_subscriptions: usize,
     /// How long a long poll is held.
     pub poll: Duration,
+    /// How long an event stream is silent before it shows that it is there.
+    pub ping: Duration,
+    /// How many delivered notifications of a channel can be read again.
+    pub reread: usize,
     /// How many notifications one poll takes, at most.
     pub max_notifications: u32,
     /// The longest lifetime of a channel.
@@ -422,10 +433,15 @@ impl Notify {
             retry_first: keys.seconds("retry_first_s", 1, 1..=3600),
             retry_max: keys.seconds("retry_max_s", 300, 1..=86_400),
             retry_window: keys.seconds("retry_window_s", 86_400, 0..=604_800),
+            secret: keys.parsed("secret", None, signing_key),
+            previous_secret: keys.parsed("previous_secret", None, signing_key),
+            ca: keys.file("ca"),
             allow_private: keys.flag("allow_private", true),
             farewell: keys.seconds("farewell_s", 5, 0..=600),
             max_subscriptions: keys.count("max_subscriptions", 32, 1..=10_000),
             poll: keys.seconds("poll_s", 20, 1..=600),
+            ping: keys.seconds("ping_s", 15, 1..=600),
+            reread: keys.count("reread", 250, 1..=100_000),
             max_notifications: keys.number("max_notifications", 100, 1..=10_000),
             channel_lifetime: keys.seconds("channel_lifetime_s", 86_400, 60..=31_536_000),
             max_channels: keys.count("max_channels", 16, 1..=10_000),
@@ -516,6 +532,15 @@ impl Log {
     }
 }
 
+/// Reads a secret of Standard Webhooks; no fault repeats it, and the empty text stands for nothing.
+fn signing_key(value: &Value) -> Result<Option<SigningKey>, String> {
+    match value.text() {
+        Ok("") => Ok(None),
+        Ok(text) => SigningKey::parse(text).map(Some).map_err(|error| error.to_string()),
+        Err(_) => Err(SigningKeyError.to_string()),
+    }
+}
+
 fn addresses(value: &Value) -> Result<Vec<Address>, String> {
     let mut addresses: Vec<Address> = Vec::new();
     for text in value.texts()? {
@@ -580,7 +605,7 @@ fn name_servers(value: &Value) -> Result<Vec<SocketAddr>, String> {
     value.texts()?.into_iter().map(parse).collect()
 }
 
-fn decline(value: &Value) -> Result<u16, String> {
+pub(super) fn decline(value: &Value) -> Result<u16, String> {
     let code = value.integer()?;
     let found = [480, 486, 603].into_iter().find(|known| i64::from(*known) == code);
     found.ok_or_else(|| format!("{code} is none of 480, 486, 603"))

@@ -126,6 +126,7 @@ impl Assembly {
         self.open.values().map(|half| half.touched + self.limits.stall).min()
     }
 
+    #[inline]
     fn add(
         &mut self,
         now: Instant,
@@ -254,6 +255,7 @@ impl Label {
         }
     }
 
+    #[inline]
     fn finish(self, message_id: &Text, body: Bytes) -> Result<Incoming, Refused> {
         let content_type = match self.content_type {
             Some(content_type) => content_type,

@@ -1,5 +1,6 @@
 //! One task per conversation: wait, feed one input, carry out its outputs.
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,8 +14,8 @@ use super::core::Core;
 use super::msrp::{LinkEvent, MsrpLink, MsrpSettings, Reach};
 use super::outbox::{Outbox, Released};
 use super::sip_outbound::SipOutbound;
-use crate::bridge::{Conversation, Input, Output, may_be_forgotten};
-use crate::chat::{Answer, Notice, NoticeKind, Refusal};
+use crate::bridge::{Input, Output, Talk, may_be_forgotten};
+use crate::chat::{Answer, AnswerId, Notice, NoticeKind, Refusal};
 use crate::ids::MessageId;
 use crate::sip::{DialogKey, Message};
 use crate::store::connections::OnFailure;
@@ -45,13 +46,18 @@ pub(super) fn now() -> Instant {
     Tick::now().into_std()
 }
 
+/// The reply that an order waits for.
+type AnswerReply = oneshot::Sender<Ticket<Result<Answer, Refusal>>>;
+
 /// The reply that a request waits for.
 pub(super) type StartReply = oneshot::Sender<Ticket<Result<(), Refusal>>>;
 
 /// A conversation with all that it needs to live.
 pub(super) struct Driver {
     kit: DriverKit,
-    conversation: Conversation,
+    conversation: Talk,
+    /// The MSRP session-id that is routed here.
+    msrp_id: String,
     inbox: Inbox,
     letters: Letters,
     link: MsrpLink,
@@ -59,6 +65,8 @@ pub(super) struct Driver {
     caller: Option<DialogKey>,
     over: bool,
     answer: Option<Result<Answer, Refusal>>,
+    /// Who waits for an answer that comes later.
+    late: BTreeMap<AnswerId, AnswerReply>,
     outbox: Outbox,
     /// What the peer is to read of this turn, where the turn may tell the applications something
     /// that has to be durable before.
@@ -87,12 +95,13 @@ impl Driver {
     /// In a box, because a task would have room twice for what it is given to keep.
     pub(super) fn new(
         kit: DriverKit,
-        conversation: Conversation,
+        conversation: Talk,
         (inbox, letters): (Inbox, Letters),
         caller: Option<DialogKey>,
     ) -> Box<Self> {
         let id = conversation.id().clone();
-        kit.sessions.enter(id, conversation.user().clone(), inbox.clone());
+        let owner = (conversation.kind(), conversation.user().clone());
+        kit.sessions.enter(id, owner, inbox.clone());
         // Through a relay we connect, and nobody connects to us.
         if !conversation.is_relayed() {
             kit.sessions.route_msrp(conversation.msrp_session_id(), inbox.clone());
@@ -105,6 +114,7 @@ impl Driver {
             ),
             outbox: Outbox::new(kit.notices.clone()),
             kit,
+            msrp_id: conversation.msrp_session_id().to_owned(),
             conversation,
             inbox,
             letters,
@@ -112,6 +122,7 @@ impl Driver {
             caller,
             over: false,
             answer: None,
+            late: BTreeMap::new(),
             turn: None,
         })
     }
@@ -175,10 +186,10 @@ impl Driver {
             Letter::Command { command, reply } => {
                 self.conversation.handle(now(), Input::Command(command));
                 self.carry_out_until_answer();
-                let answer = self.answer.take().unwrap_or(Err(Refusal::NoSession));
-                let (ticket, released) = Ticket::new(answer);
-                self.outbox.hold(released);
-                drop(reply.send(ticket));
+                match self.answer.take().unwrap_or(Err(Refusal::NoSession)) {
+                    Ok(Answer::Later(id)) => drop(self.late.insert(id, reply)),
+                    answer => self.answer(answer, reply),
+                }
             }
             Letter::Sip { message, source } => {
                 if matches!(&message, Message::Response(response) if may_be_forgotten(response)) {
@@ -196,8 +207,28 @@ impl Driver {
                 self.outbox.receipt(receipt);
             }
             Letter::Msrp(arrival) => self.adopt(*arrival),
+            Letter::Extension(news) => self.conversation.handle(now(), Input::Extension(news)),
             Letter::Stop => self.conversation.handle(now(), Input::Stop),
         }
+    }
+
+    /// Gives an answer, and lets what follows wait until it has left.
+    fn answer(&mut self, answer: Result<Answer, Refusal>, reply: AnswerReply) {
+        let (ticket, released) = Ticket::new(answer);
+        self.outbox.hold(released);
+        drop(reply.send(ticket));
+    }
+
+    /// Has another MSRP session-id routed here, on a connection of its own.
+    fn reroute_msrp(&mut self, session_id: String) {
+        let sessions = &self.kit.sessions;
+        sessions.forget_msrp(&self.msrp_id);
+        if !self.conversation.is_relayed() {
+            sessions.route_msrp(&session_id, self.inbox.clone());
+        }
+        self.outbox.forget_wire();
+        self.link = MsrpLink::new(self.kit.msrp.clone(), Arc::clone(sessions), &session_id);
+        self.msrp_id = session_id;
     }
 
     /// Has it checked whether the core still knows the user, and can still be reached.
@@ -304,6 +335,13 @@ impl Driver {
                 self.outbox.notice(notice);
             }
             Output::Answer(answer) => self.answer = Some(answer),
+            Output::LateAnswer(id, answer) => {
+                if let Some(reply) = self.late.remove(&id) {
+                    self.answer(answer, reply);
+                }
+            }
+            Output::MsrpRoute(session_id) => self.reroute_msrp(session_id),
+            Output::Extension { of, news } => self.kit.sessions.tell_extension(&of, news),
         }
     }
 
@@ -332,7 +370,10 @@ impl Driver {
                 | Output::Route(_)
                 | Output::MsrpConnect { .. }
                 | Output::Notice(_)
-                | Output::Answer(_) => {}
+                | Output::Answer(_)
+                | Output::LateAnswer(..)
+                | Output::MsrpRoute(_)
+                | Output::Extension { .. } => {}
             }
         }
     }
@@ -340,7 +381,7 @@ impl Driver {
     /// An ended session is no address for new connections, and its caller may call anew.
     fn unroute_when_over(&mut self) {
         if self.conversation.is_over() && !std::mem::replace(&mut self.over, true) {
-            self.kit.sessions.forget_msrp(self.conversation.msrp_session_id());
+            self.kit.sessions.forget_msrp(&self.msrp_id);
             if let Some(key) = &self.caller {
                 self.kit.sessions.end_caller(key);
             }
@@ -353,7 +394,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let sessions = &self.kit.sessions;
         sessions.leave(self.conversation.id());
-        sessions.forget_msrp(self.conversation.msrp_session_id());
+        sessions.forget_msrp(&self.msrp_id);
         for key in self.dialogs.drain(..) {
             sessions.forget_dialog(&key);
         }
@@ -383,6 +424,15 @@ fn log(notice: &Notice) {
         }
         NoticeKind::Message { id, echo, .. } => debug!(%session, %user, %id, echo, "message"),
         NoticeKind::Composing { echo, .. } => debug!(%session, %user, echo, "composing"),
+        NoticeKind::GroupInvited { participants, .. } => {
+            info!(%session, %user, participants = participants.len(), "group invitation");
+        }
+        NoticeKind::ParticipantStatus { participants } => {
+            for participant in participants {
+                let (who, status) = (&participant.party.address, participant.status.as_str());
+                info!(%session, %user, participant = %who, status, "participant");
+            }
+        }
     }
 }
 
@@ -460,7 +510,7 @@ mod tests {
             notices,
             msrp: Arc::default(),
         };
-        let conversation = Conversation::originate(now(), conversation_kit(), invitation());
+        let conversation = Talk::originate(now(), conversation_kit(), invitation());
         let (inbox, letters) = Inbox::new(8);
         let driver = Driver::new(kit, conversation.unwrap(), (inbox.clone(), letters), None);
         tokio::spawn(driver.run(None));
@@ -514,6 +564,7 @@ mod tests {
             echo: true,
             tracked_messages: 8,
             redirects: 0,
+            group: crate::bridge::GroupSettings::default(),
         };
         let anchor = Anchor::new(now(), OffsetDateTime::UNIX_EPOCH);
         let (settings, access) = (Arc::new(settings), Arc::default());

@@ -295,6 +295,7 @@ mod tests {
         Notice {
             user: Address::parse("tel:+1").unwrap(),
             session: SessionId::new("s"),
+            of: crate::chat::SessionKind::Pair,
             at: OffsetDateTime::UNIX_EPOCH,
             kind: NoticeKind::Event { event, description: None, message: None },
         }

@@ -15,10 +15,8 @@ use super::core::Core;
 use super::driver::{Driver, DriverKit, StartReply, now};
 use super::sip_outbound::{Inbound, stateless};
 use crate::address::Address;
-use crate::bridge::{
-    Access, Arrival, Conversation, ConversationKit, Reports, Settings, reports_in,
-};
-use crate::chat::{Invitation, Refusal};
+use crate::bridge::{Access, Arrival, ConversationKit, Reports, Settings, Talk, reports_in};
+use crate::chat::Refusal;
 use crate::clock::Anchor;
 use crate::ids::{Random, SessionId};
 use crate::sip::{
@@ -28,8 +26,8 @@ use crate::sip::{
 use crate::store::connections::OnFailure;
 use crate::store::durable::Health;
 use crate::store::{
-    Inbox, Letter, Letters, NotTaken, Receipt, Receipted, RegistrationLetter, Returned, Start,
-    Subscriptions, Ticket,
+    Inbox, Letter, Letters, NotTaken, Opening, Receipt, Receipted, RegistrationLetter, Returned,
+    Start, Subscriptions, Ticket,
 };
 
 /// How long a message from a stream waits for room in a full inbox.
@@ -108,19 +106,19 @@ pub async fn run(
         tokio::select! {
             () = stop.cancelled() => return,
             Some(Inbound { message, source }) = inbound.recv() => switch.route(message, source),
-            Some(Start { invitation, reply }) = starts.recv() => switch.start(invitation, reply),
+            Some(Start { opening, reply }) = starts.recv() => switch.start(opening, reply),
             else => return,
         }
     }
 }
 
 impl Switch {
-    fn start(&mut self, invitation: Invitation, reply: StartReply) {
+    fn start(&mut self, opening: Opening, reply: StartReply) {
         // Who has stopped waiting was told of a failure: no INVITE may follow it.
         if reply.is_closed() {
             return;
         }
-        let access = self.access_of(&invitation.user);
+        let access = self.access_of(opening.user());
         let way = access.and_then(|access| {
             let hops = self.kit.core.hops(now(), &mut self.random)?;
             Ok((Arc::clone(&access), access.order(hops)))
@@ -132,15 +130,15 @@ impl Switch {
                 return;
             }
         };
-        match Conversation::originate(now(), self.conversation_kit(way), invitation) {
-            Ok(conversation) => {
-                info!(session = %conversation.id(), user = %conversation.user(), "session opened");
-                self.spawn(
-                    conversation,
-                    Inbox::new(self.kit.sessions.inbox_size()),
-                    None,
-                    Some(reply),
-                );
+        let kit = self.conversation_kit(way);
+        let talk = match opening {
+            Opening::Pair(invitation) => Talk::originate(now(), kit, *invitation),
+            Opening::Group(invitation) => Talk::originate_group(now(), kit, *invitation),
+        };
+        match talk {
+            Ok(talk) => {
+                info!(session = %talk.id(), user = %talk.user(), "session opened");
+                self.spawn(talk, Inbox::new(self.kit.sessions.inbox_size()), None, Some(reply));
             }
             Err(refusal) => {
                 self.kit.sessions.dismiss();
@@ -261,10 +259,10 @@ impl Switch {
         // Whoever is invited may report on what he read when the session is over.
         let hops = self.kit.core.hops(now(), &mut self.random).unwrap_or_default();
         let kit = self.conversation_kit((access, hops));
-        let conversation = Conversation::incoming(now(), kit, arrival, &has_client);
+        let talk = Talk::incoming(now(), kit, arrival, &has_client);
         let (inbox, letters) = Inbox::new(self.kit.sessions.inbox_size());
         self.kit.sessions.route_caller(key.clone(), cseq, inbox.clone());
-        self.spawn(conversation, (inbox, letters), Some(key), None);
+        self.spawn(talk, (inbox, letters), Some(key), None);
     }
 
     /// Refuses what would have to be told while nothing can be kept.
@@ -360,12 +358,12 @@ impl Switch {
 
     fn spawn(
         &self,
-        conversation: Conversation,
+        talk: Talk,
         inbox: (Inbox, Letters),
         caller: Option<DialogKey>,
         started: Option<StartReply>,
     ) {
-        let driver = Driver::new(self.kit.clone(), conversation, inbox, caller);
+        let driver = Driver::new(self.kit.clone(), talk, inbox, caller);
         self.tasks.spawn(driver.run(started));
     }
 
@@ -389,6 +387,10 @@ impl Switch {
             Refusal::NoSession
             | Refusal::NoUser
             | Refusal::NoMessage
+            | Refusal::NoParticipant
+            | Refusal::NotNow { .. }
+            | Refusal::Denied { .. }
+            | Refusal::TooMany { .. }
             | Refusal::WrongState { .. }
             | Refusal::WrongRole { .. }
             | Refusal::BadAddress { .. } => 1,

@@ -182,7 +182,7 @@ impl Courier {
         let subscription = &self.callback.subscription;
         let format = subscription.format;
         let document = document::write(queued).render(format.into());
-        self.poster.post(&subscription.notify_url, format, document.into()).await
+        self.poster.post(&subscription.notify_url, (&queued.id, format), document.into()).await
     }
 
     fn settle(&self, queued: &Queued) {
@@ -238,8 +238,9 @@ mod tests {
 
     use tokio::time::{Instant, sleep};
 
+    use super::super::signature::signatures;
     use super::super::world::{Application, World, alice, notice, plain, subscription};
-    use super::super::{Count, Retry, Settings};
+    use super::super::{Count, Retry, Settings, SigningKey};
     use crate::address::Address;
     use crate::chat::NotificationFormat;
 
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failed_notification_is_repeated_before_the_next_with_the_same_id() {
+    async fn h06_a_failed_notification_is_repeated_before_the_next_with_the_same_id() {
         let world = World::open(plain());
         let answers =
             ["503 Service Unavailable", "500 Oh", "429 Slow\r\nRetry-After: 40", "200 OK"];
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_application_that_is_gone_ends_its_subscription() {
+    async fn h06_an_application_that_is_gone_ends_its_subscription() {
         let world = World::open(plain());
         for status in ["410 Gone", "404 Not Found"] {
             let mut app = Application::start([status]).await;
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_dead_application_delays_nobody_else() {
+    async fn h06_a_dead_application_delays_nobody_else() {
         let world = World::open(plain());
         let dead = Application::start(["hang"]).await;
         let mut live = Application::start(["200 OK"]).await;
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_answer_in_time_is_a_failure() {
+    async fn h06_no_answer_in_time_is_a_failure() {
         let world = World::open(plain());
         let mut app = Application::start(["hang", "200 OK"]).await;
         world.subscribe("a", &app.url);
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn redirects_are_not_followed_and_what_is_refused_is_let_go() {
+    async fn h05_redirects_are_not_followed_and_what_is_refused_is_let_go() {
         let world = World::open(plain());
         let mut elsewhere = Application::start(["200 OK"]).await;
         let mut app = Application::start([
@@ -352,12 +353,58 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_without_end_is_not_read_to_its_end() {
+    async fn h06_an_answer_without_end_is_not_read_to_its_end() {
         let world = World::open(plain());
         let mut app = Application::start(["endless", "200 OK"]).await;
         world.subscribe("a", &app.url);
         world.tell(["1", "2"]).await;
         assert_eq!(app.texts(2).await, ["1", "2"]);
+        world.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h06_who_hangs_up_without_an_answer_is_asked_again() {
+        let world = World::open(plain());
+        let mut app = Application::start(["close", "close", "200 OK"]).await;
+        world.subscribe("a", &app.url);
+        world.tell(["1", "2"]).await;
+        assert_eq!(app.texts(4).await, ["1", "1", "1", "2"]);
+        assert_eq!(world.counters.read(Count::FailedAttempts), 2);
+        world.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h06_an_hour_of_500_costs_few_attempts_and_no_notification() {
+        let world = World::open(plain());
+        let mut answers = ["500 Internal Server Error"; 20];
+        answers[19] = "200 OK";
+        let mut app = Application::start(answers).await;
+        world.subscribe("a", &app.url);
+        let begin = Instant::now();
+        world.tell(["1", "2"]).await;
+        let texts = app.texts(21).await;
+        assert!(texts[..20].iter().all(|text| text == "1") && texts[20] == "2", "{texts:?}");
+        assert!(begin.elapsed() > Duration::from_secs(50 * 60), "{:?}", begin.elapsed());
+        world.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_attempt_is_signed_with_the_id_of_the_notification() {
+        let keys = ["A", "B"].map(|digit| format!("whsec_{}", digit.repeat(32)));
+        let keys = keys.iter().map(|key| SigningKey::parse(key).expect("a good secret")).collect();
+        let world = World::open(Settings { keys, ..plain() });
+        let mut app = Application::start(["503 Not Now", "200 OK"]).await;
+        world.subscribe("a", &app.url);
+        world.tell(["1"]).await;
+        for post in [app.post().await, app.post().await] {
+            let (id, at) = (post.header("webhook-id"), post.header("webhook-timestamp"));
+            assert_eq!(id, post.member("id"));
+            let at = at.parse().expect("seconds");
+            let keys = &world.keys;
+            let signatures = signatures(keys, (id, at), post.body.as_bytes());
+            assert_eq!(Some(post.header("webhook-signature").to_owned()), signatures);
+            assert_eq!(post.header("webhook-signature").split(' ').count(), 2);
+        }
         world.close().await;
     }
 
@@ -379,7 +426,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_outlives_the_window_is_given_up() {
+    async fn h06_what_outlives_the_window_is_given_up() {
         let retry = Retry { window: Duration::from_secs(5), ..Retry::default() };
         let world = World::open(Settings { retry, ..plain() });
         let mut app = Application::start(["503 A", "503 B", "503 C", "200 OK"]).await;
@@ -405,7 +452,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn private_targets_are_not_posted_to_in_production() {
+    async fn h05_private_targets_are_not_posted_to_in_production() {
         let world = World::open(Settings { allow_private: false, ..plain() });
         let mut app = Application::start(["200 OK"]).await;
         let named = app.url.replace("127.0.0.1", "localhost");

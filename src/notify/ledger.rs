@@ -289,7 +289,7 @@ mod tests {
 
     fn put(session: &str) -> Change {
         let (id, user) = (SessionId::new(session), Address::parse("tel:+1").unwrap());
-        Change::PutSession(SessionRecord { id, user })
+        Change::PutSession(SessionRecord { id, user, kind: crate::chat::SessionKind::Pair })
     }
 
     fn give(page: Page) {

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_second_poll_releases_the_first() {
+    async fn h11_a_second_poll_releases_the_first() {
         let (world, channel) = open();
         let begin = Instant::now();
         let first = tokio::spawn(held(&channel));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_not_written_comes_again_with_the_same_ids() {
+    async fn h11_what_was_not_written_comes_again_with_the_same_ids() {
         let (world, channel) = open();
         world.tell(["1", "2"]).await;
         let lost = poll(&channel, None, WAIT).await;
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_poll_that_is_dropped_takes_nothing_with_it() {
+    async fn h11_a_poll_that_is_dropped_takes_nothing_with_it() {
         let (world, channel) = open();
         let abandoned = tokio::spawn(held(&channel));
         sleep(Duration::from_secs(1)).await;
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_goes_back_to_the_last_one_it_has() {
+    async fn h11_a_client_goes_back_to_the_last_one_it_has() {
         let (world, channel) = open();
         world.tell(["1", "2", "3"]).await;
         let batch = poll(&channel, None, WAIT).await;
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_end_of_a_channel_releases_its_poll_and_ends_its_subscriptions() {
+    async fn h11_the_end_of_a_channel_releases_its_poll_and_ends_its_subscriptions() {
         let settings = ChannelSettings { max_lifetime: 10, ..ChannelSettings::default() };
         let (world, channel) = open_with(settings);
         let begin = Instant::now();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   driver ──Notice──▶ run ──▶ ledger ──┬──▶ queue of a callback ──▶ task ──▶ HTTP POST
-//!          ◀─Receipt──────────────┘     └──▶ queue of a channel  ◀── long poll
+//!          ◀─Receipt──────────────┘     └──▶ queue of a channel  ◀── long poll, event stream
 //! ```
 //! The loop of [`run`] only queues: it never awaits the network, so a slow application holds up
 //! neither a chat nor another application. Each subscription has one queue, and so one order. What
@@ -14,12 +14,15 @@ mod ledger;
 mod long_poll;
 mod post;
 mod retry;
+mod signature;
+mod stream;
 mod target;
 #[cfg(test)]
 mod world;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -30,7 +33,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::chat::{EventType, Notice, NoticeKind};
+use crate::chat::{EventType, Notice, NoticeKind, ParticipantStatus};
 use crate::ids::{NotificationId, Random, SubscriptionId};
 use crate::store::durable::{Change, SessionRecord};
 use crate::store::{Channels, Content, Keeper, Queued, Remembered, Subscriptions, Told};
@@ -40,7 +43,10 @@ use ledger::{Ledger, Line, Page};
 use post::Poster;
 
 pub use long_poll::{Batch, poll};
+pub use post::read_authorities;
 pub use retry::Retry;
+pub use signature::{SigningKey, SigningKeyError};
+pub use stream::Stream;
 pub use target::{TargetError, TargetPolicy};
 
 /// How notifications are delivered; a part of the configuration. Channels have a part of their
@@ -55,6 +61,11 @@ pub struct Settings {
     pub max_response: usize,
     /// When failed callbacks are repeated.
     pub retry: Retry,
+    /// What callbacks are signed with: each carries a signature for each key.
+    pub keys: Vec<SigningKey>,
+    /// Who vouches for applications that are called back over TLS, a file of PEM; else the platform
+    /// says.
+    pub authorities: Option<PathBuf>,
     /// Whether callbacks may go to private and loopback addresses; link-local ones never.
     pub allow_private: bool,
     /// How often subscriptions and channels are looked through for those whose time is over.
@@ -71,6 +82,8 @@ impl Default for Settings {
             deadline: Duration::from_secs(10),
             max_response: 64 * 1024,
             retry: Retry::default(),
+            keys: Vec::new(),
+            authorities: None,
             allow_private: true,
             sweep: Duration::from_secs(1),
             farewell: Duration::from_secs(5),
@@ -221,7 +234,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn open(outlets: Outlets) -> Result<Self, reqwest::Error> {
+    fn open(outlets: Outlets) -> Result<Self, String> {
         let poster = Poster::new(&outlets.settings)?;
         let (tasks, ended) = (TaskTracker::new(), CancellationToken::new());
         let ledger = Ledger::new(outlets.keeper.clone());
@@ -394,13 +407,23 @@ impl Desk {
 
 /// Gives what a notice changes in the records of the sessions that are up.
 fn session_change(notice: &Notice) -> Option<Change> {
-    let Notice { user, session, kind, .. } = notice;
+    let Notice { user, session, of, kind, .. } = notice;
     if kind.is_terminal() {
         return Some(Change::EndSession(session.clone()));
     }
+    let put = || {
+        let (id, user) = (session.clone(), user.clone());
+        Change::PutSession(SessionRecord { id, user, kind: *of })
+    };
     match kind {
-        NoticeKind::Invited { .. } => {
-            Some(Change::PutSession(SessionRecord { id: session.clone(), user: user.clone() }))
+        NoticeKind::Invited { .. } | NoticeKind::GroupInvited { .. } => Some(put()),
+        // Who has left a group of itself has no end to be told, until it joins again.
+        NoticeKind::ParticipantStatus { participants } => {
+            let own = participants.iter().find(|participant| participant.your_own)?;
+            Some(match own.status {
+                ParticipantStatus::Invited | ParticipantStatus::Connected => put(),
+                ParticipantStatus::Disconnected => Change::EndSession(session.clone()),
+            })
         }
         NoticeKind::Event { .. }
         | NoticeKind::Message { .. }
@@ -416,18 +439,21 @@ fn is_kept(kind: &NoticeKind) -> bool {
         NoticeKind::Invited { .. }
         | NoticeKind::Event { .. }
         | NoticeKind::Message { .. }
-        | NoticeKind::Delivery { .. } => true,
+        | NoticeKind::Delivery { .. }
+        | NoticeKind::GroupInvited { .. }
+        | NoticeKind::ParticipantStatus { .. } => true,
     }
 }
 
 /// Tells the end of a session that a restart has ended.
-fn end_of(SessionRecord { id, user }: SessionRecord, at: OffsetDateTime) -> Notice {
+fn end_of(record: SessionRecord, at: OffsetDateTime) -> Notice {
+    let SessionRecord { id, user, kind: of } = record;
     let kind = NoticeKind::Event {
         event: EventType::SessionEnded,
         description: Some("bridge restarted".to_owned()),
         message: None,
     };
-    Notice { user, session: id, at, kind }
+    Notice { user, session: id, of, at, kind }
 }
 
 /// Reads the clock that tests can pause.

@@ -2,19 +2,23 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, StatusCode, redirect};
+use reqwest::{Certificate, Client, StatusCode, redirect};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tokio::time::timeout;
 
 use super::Settings;
+use super::signature::{SigningKey, signatures};
 use super::target::{TargetError, TargetPolicy};
 use crate::chat::NotificationFormat;
+use crate::ids::NotificationId;
 
 /// How long the rest of an answer is read once its status is known.
 const BODY_WAIT: Duration = Duration::from_secs(1);
@@ -43,6 +47,7 @@ pub(super) struct Poster {
     client: Client,
     policy: TargetPolicy,
     max_response: usize,
+    keys: Arc<[SigningKey]>,
 }
 
 impl Poster {
@@ -50,7 +55,7 @@ impl Poster {
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub(super) fn new(settings: &Settings) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(settings: &Settings) -> Result<Self, String> {
         let policy = settings.target_policy();
         // Whoever starts the process chooses the TLS provider; this is for where nobody did.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -65,18 +70,23 @@ impl Poster {
                 .pool_idle_timeout(Duration::from_secs(30))
                 .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         };
-        let client = builder().build().or_else(|error| {
-            tracing::warn!(%error, "no trusted certificates: callbacks to https URLs will fail");
-            builder().tls_certs_only([]).build()
-        })?;
-        Ok(Self { client, policy, max_response: settings.max_response })
+        let client = match &settings.authorities {
+            Some(file) => builder().tls_certs_only(read_authorities(file)?).build(),
+            None => builder().build().or_else(|error| {
+                tracing::warn!(%error, "no trusted certificates: callbacks to https URLs will fail");
+                builder().tls_certs_only([]).build()
+            }),
+        };
+        let client = client.map_err(|error| error.to_string())?;
+        let (max_response, keys) = (settings.max_response, settings.keys.clone().into());
+        Ok(Self { client, policy, max_response, keys })
     }
 
-    /// Posts one document.
+    /// Posts one document, the notification `id`.
     pub(super) async fn post(
         &self,
         url: &str,
-        format: NotificationFormat,
+        (id, format): (&NotificationId, NotificationFormat),
         document: Bytes,
     ) -> Verdict {
         // A host that is an address never meets the resolver, so it is judged here.
@@ -84,8 +94,15 @@ impl Poster {
             Ok(url) => url,
             Err(error) => return Verdict::Refused(error.to_string()),
         };
-        let request = self.client.post(url).header(CONTENT_TYPE, media_type(format)).body(document);
-        match request.send().await {
+        let mut request = self.client.post(url).header(CONTENT_TYPE, media_type(format));
+        let (id, now) = (id.as_str(), OffsetDateTime::now_utc().unix_timestamp());
+        if let Some(signatures) = signatures(&self.keys, (id, now), &document) {
+            request = request
+                .header("webhook-id", id)
+                .header("webhook-timestamp", now)
+                .header("webhook-signature", signatures);
+        }
+        match request.body(document).send().await {
             Ok(response) => {
                 let verdict = judge(response.status(), response.headers());
                 self.read_out(response).await;
@@ -109,6 +126,20 @@ impl Poster {
         };
         // Nothing in the answer matters, so neither does the way its reading ends.
         let _ = timeout(BODY_WAIT, read).await;
+    }
+}
+
+/// Reads who vouches for applications.
+///
+/// # Errors
+/// The file cannot be read, or holds no certificate.
+pub fn read_authorities(file: &Path) -> Result<Vec<Certificate>, String> {
+    let name = file.display();
+    let pem = std::fs::read(file).map_err(|error| format!("{name} cannot be read: {error}"))?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(all) if all.is_empty() => Err(format!("{name} holds no certificate")),
+        Ok(all) => Ok(all),
+        Err(_) => Err(format!("{name} holds something that is no certificate in PEM")),
     }
 }
 
@@ -210,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_as_good_as_the_worst_address_it_resolves_to() {
+    async fn h05_a_name_is_as_good_as_the_worst_address_it_resolves_to() {
         let resolver = |allow_private| CheckedResolver { policy: TargetPolicy { allow_private } };
         let name = || "localhost".parse::<Name>().expect("a name");
         assert!(resolver(true).resolve(name()).await.is_ok());

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_callback_url_is_refused_by_name() {
+    fn h05_what_is_no_callback_url_is_refused_by_name() {
         let cases = [
             ("", TargetError::NotAbsolute),
             ("/cb", TargetError::NotAbsolute),
@@ -127,12 +127,17 @@ mod tests {
     }
 
     #[test]
-    fn private_targets_are_for_the_lab() {
+    fn h05_private_targets_are_for_the_lab() {
         for host in [
             "127.0.0.1",
             "2130706433",
             "0x7f.1",
             "0177.0.0.1",
+            "127.1",
+            "127.0.0.1.",
+            "%31%32%37.0.0.1",
+            "①②⑦.0.0.1",
+            "[0:0:0:0:0:ffff:127.0.0.1]",
             "10.1.2.3",
             "172.31.0.1",
             "192.168.0.1",
@@ -156,13 +161,17 @@ mod tests {
     }
 
     #[test]
-    fn some_targets_are_for_nobody() {
+    fn h05_some_targets_are_for_nobody() {
         for host in [
             "169.254.169.254",
             "0.0.0.0",
             "224.0.0.1",
             "255.255.255.255",
             "0xa9fea9fe",
+            "2852039166",
+            "0251.0376.0251.0376",
+            "0xa9.0xfe.0xa9.0xfe",
+            "169.254.43518",
             "100.100.100.200",
             "168.63.129.16",
             "[::]",

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Counters, Outlets, Settings, now, run};
+use super::{Counters, Outlets, Settings, SigningKey, now, run};
 use crate::address::Address;
 use crate::chat::{EventType, Notice, NoticeKind, NotificationFormat, Party, ReportRequest};
 use crate::ids::{MessageId, Random, SessionId, SubscriptionId};
@@ -28,6 +28,7 @@ pub(super) struct World {
     pub(super) channels: Arc<Channels>,
     pub(super) counters: Arc<Counters>,
     pub(super) stop: CancellationToken,
+    pub(super) keys: Vec<SigningKey>,
     notices: mpsc::Sender<Told>,
     desk: JoinHandle<()>,
 }
@@ -42,12 +43,13 @@ impl World {
         let channels =
             Arc::new(Channels::new(channel, Random::seeded(1), Keeper::in_memory(now())));
         let (notices, inbox) = mpsc::channel(100);
+        let keys = settings.keys.clone();
         let (stop, random) = (CancellationToken::new(), Random::seeded(2));
         let outlets =
             Outlets::new(Arc::clone(&subscriptions), Arc::clone(&channels), settings, random);
         let counters = Arc::clone(&outlets.counters);
         let desk = tokio::spawn(run(inbox, outlets, stop.clone()));
-        Self { subscriptions, channels, counters, stop, notices, desk }
+        Self { subscriptions, channels, counters, stop, keys, notices, desk }
     }
 
     pub(super) fn subscribe(&self, id: &str, notify_url: &str) -> Arc<Subscription> {
@@ -103,7 +105,13 @@ pub(super) fn alice() -> Address {
 pub(super) fn notice(user: Address, text: &str) -> Notice {
     let event = EventType::Accepted;
     let kind = NoticeKind::Event { event, description: Some(text.into()), message: None };
-    Notice { user, session: SessionId::new("s1"), at: OffsetDateTime::UNIX_EPOCH, kind }
+    Notice {
+        user,
+        session: SessionId::new("s1"),
+        of: crate::chat::SessionKind::Pair,
+        at: OffsetDateTime::UNIX_EPOCH,
+        kind,
+    }
 }
 
 /// What Alice sees of what she did with another client.
@@ -153,6 +161,12 @@ pub(super) struct Post {
 }
 
 impl Post {
+    /// Gives the value of a header field.
+    pub(super) fn header(&self, name: &str) -> &str {
+        let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        fields.find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+    }
+
     /// Gives the value of a text member of the (JSON) document.
     pub(super) fn member(&self, name: &str) -> &str {
         member(&self.body, name)
@@ -168,7 +182,8 @@ pub(super) fn member<'a>(json: &'a str, name: &str) -> &'a str {
 
 impl Application {
     /// Starts one that gives these answers, the last of them for ever: a status with header
-    /// fields; `hang` is no answer, `endless` an answer without end.
+    /// fields; `hang` is no answer, `close` the end
+    /// of the connection, `endless` an answer without end.
     pub(super) async fn start<const N: usize>(answers: [&'static str; N]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}/notify", listener.local_addr().unwrap());
@@ -215,6 +230,7 @@ async fn serve(
         posts.send(Post { at: Instant::now(), head, body }).await.unwrap();
         let answer = match answer {
             Some("hang") | None => std::future::pending().await,
+            Some("close") => return,
             Some("endless") => {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
                 while stream.write_all(&[b'x'; 4096]).await.is_ok() {}

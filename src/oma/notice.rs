@@ -1,13 +1,18 @@
-//! Notices as notifications: which one, with which links, for which subscription (TS Chat Table 1).
+//! Notices as notifications: which one, with which links, for which subscription (TS Chat Tables 1
+//! and 2).
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::element::Element;
 use super::message::{ChatMessage, IsComposing, MessageBody};
 use super::notification::{Notification, Told};
+use super::participant::{ParticipantInformation, ParticipantStatusEntry};
 use super::reference::Link;
-use crate::chat::{EventType, Notice, NoticeKind, Party, ReportRequest};
-use crate::ids::{MessageId, NotificationId, SessionId};
+use crate::chat::{
+    EventType, Notice, NoticeKind, Participant, ParticipantStatus, Party, ReportRequest,
+    SessionKind,
+};
+use crate::ids::{MessageId, NotificationId, ParticipantId, SessionId};
 
 /// The subscription that a notification is written for.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +30,7 @@ pub struct Recipient<'a> {
 /// Writes a notice as the notification that TS Chat 5.2.2.3 to 5.2.2.9 have for it.
 #[must_use]
 pub fn document(notice: &Notice, to: &Recipient<'_>) -> Element {
-    let place = Place { user_base: to.user_base, session: &notice.session };
+    let place = Place { user_base: to.user_base, session: &notice.session, of: notice.of };
     let (mut links, told) = told(&notice.kind, &place);
     links.push(Link::new("ChatNotificationSubscription", to.subscription_url));
     let notification = Notification {
@@ -58,14 +63,47 @@ fn told(kind: &NoticeKind, place: &Place<'_>) -> (Vec<Link>, Told) {
             let body = MessageBody::Composing(IsComposing(composing.clone()));
             (vec![place.session()], Told::Message { sender: sender.clone(), body })
         }
-        NoticeKind::Delivery { message, status, error_code, description } => {
+        NoticeKind::Delivery { message, status, error_code, description, participant } => {
             let told = Told::DeliveryStatus {
                 status: *status,
                 error_code: error_code.clone(),
                 description: description.clone(),
             };
-            (vec![place.message(message)], told)
+            let about = participant.as_ref().map(|id| place.participant(id));
+            ([place.message(message)].into_iter().chain(about).collect(), told)
         }
+        NoticeKind::GroupInvited { subject, participants } => {
+            let own = participants.iter().find(|participant| participant.your_own);
+            let links = own.map(|own| {
+                let status = format!("{}/status", place.participant(&own.id).href);
+                vec![place.participant(&own.id), Link::new("ParticipantSessionStatus", status)]
+            });
+            let shown = |it: &Participant| {
+                ParticipantInformation::shown(it.clone(), place.participant(&it.id).href)
+            };
+            let participants = participants.iter().map(shown).collect();
+            let told = Told::GroupInvitation { subject: subject.clone(), participants };
+            (links.unwrap_or_default(), told)
+        }
+        NoticeKind::ParticipantStatus { participants } => {
+            let list = format!("{}/participants", place.session_url());
+            let links = vec![place.session(), Link::new("ParticipantList", list)];
+            let participants = participants.iter().map(|it| entry(place, it)).collect();
+            (links, Told::ParticipantStatus { participants })
+        }
+    }
+}
+
+/// Shows how a participant stands; one who has gone is no resource any more (TS Chat 6.10.6).
+fn entry(place: &Place<'_>, participant: &Participant) -> ParticipantStatusEntry {
+    let Participant { id, party, status, your_own, .. } = participant.clone();
+    let is_gone = status == ParticipantStatus::Disconnected;
+    ParticipantStatusEntry {
+        address: party.address,
+        name: party.name,
+        status: Some(status),
+        your_own,
+        links: if is_gone { Vec::new() } else { vec![place.participant(&id)] },
     }
 }
 
@@ -92,11 +130,21 @@ fn message(place: &Place<'_>, arrived: &Arrived<'_>) -> (Vec<Link>, Told) {
 struct Place<'a> {
     user_base: &'a str,
     session: &'a SessionId,
+    of: SessionKind,
 }
 
 impl Place<'_> {
     fn session(&self) -> Link {
-        Link::new("ChatSessionInformation", self.session_url())
+        let rel = match self.of {
+            SessionKind::Pair => "ChatSessionInformation",
+            SessionKind::Group => "GroupChatSessionInformation",
+        };
+        Link::new(rel, self.session_url())
+    }
+
+    fn participant(&self, id: &ParticipantId) -> Link {
+        let href = format!("{}/participants/{}", self.session_url(), segment(id.as_str()));
+        Link::new("ParticipantInformation", href)
     }
 
     fn session_status(&self) -> Link {
@@ -130,7 +178,11 @@ impl Place<'_> {
     }
 
     fn session_url(&self) -> String {
-        format!("{}/sessions/{}", self.user_base, segment(self.session.as_str()))
+        let collection = match self.of {
+            SessionKind::Pair => "sessions",
+            SessionKind::Group => "groupSessions",
+        };
+        format!("{}/{collection}/{}", self.user_base, segment(self.session.as_str()))
     }
 }
 
@@ -256,6 +308,7 @@ mod tests {
             status: MessageStatus::Failed,
             error_code: Some("408".into()),
             description: Some("no answer".into()),
+            participant: None,
         };
         assert_eq!(
             xml(failed),
@@ -269,6 +322,48 @@ mod tests {
                 "<description>no answer</description></chat:messageDeliveryStatusNotification>"
             )
         );
+    }
+
+    /// TS Chat Table 2.
+    #[test]
+    fn what_is_told_of_a_group_links_to_its_participants() {
+        let participant = |id: &str, address: &str, status, your_own: bool| Participant {
+            id: ParticipantId::new(id),
+            party: party(address, "A"),
+            is_originator: !your_own,
+            status,
+            your_own,
+            client_correlator: None,
+        };
+        let participants = vec![
+            participant("p1", "tel:+1", ParticipantStatus::Connected, false),
+            participant("p2", "tel:+2", ParticipantStatus::Invited, true),
+        ];
+        let group = "http://h/1/chat/tel%3A%2B2/groupSessions/s1";
+        let subject = "Trip".to_owned();
+        let invited =
+            json(NoticeKind::GroupInvited { subject, participants: participants.clone() });
+        for part in [
+            format!(r#"{{"rel":"ParticipantInformation","href":"{group}/participants/p2"}}"#),
+            format!(
+                r#"{{"rel":"ParticipantSessionStatus","href":"{group}/participants/p2/status"}}"#
+            ),
+            format!(r#""status":"Invited","resourceURL":"{group}/participants/p2"}}"#),
+            r#""isOriginator":true"#.to_owned(),
+        ] {
+            assert!(invited.contains(&part), "{part} in {invited}");
+        }
+        let gone = participant("p3", "tel:+3", ParticipantStatus::Disconnected, false);
+        let participants = [&participants[1..], &[gone]].concat();
+        let told = json(NoticeKind::ParticipantStatus { participants });
+        for part in [
+            format!(r#"{{"rel":"GroupChatSessionInformation","href":"{group}"}}"#),
+            format!(r#"{{"rel":"ParticipantList","href":"{group}/participants"}}"#),
+            r#""status":"Invited","yourown":true,"link":[{"rel":"ParticipantInformation""#.into(),
+        ] {
+            assert!(told.contains(&part), "{part} in {told}");
+        }
+        assert!(!told.contains("participants/p3"), "who has gone is no resource: {told}");
     }
 
     #[test]
@@ -305,7 +400,18 @@ mod tests {
     }
 
     fn written(kind: NoticeKind, callback_data: Option<&str>) -> Element {
+        let of = match kind {
+            NoticeKind::GroupInvited { .. } | NoticeKind::ParticipantStatus { .. } => {
+                SessionKind::Group
+            }
+            NoticeKind::Invited { .. }
+            | NoticeKind::Event { .. }
+            | NoticeKind::Message { .. }
+            | NoticeKind::Composing { .. }
+            | NoticeKind::Delivery { .. } => SessionKind::Pair,
+        };
         let notice = Notice {
+            of,
             user: Address::parse("tel:+2").unwrap(),
             session: SessionId::new("s1"),
             at: OffsetDateTime::UNIX_EPOCH,

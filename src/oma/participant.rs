@@ -6,7 +6,7 @@ use super::outline::{self, Kind, Outline, Part};
 use super::reference::Link;
 use super::session::STATUSES;
 use crate::address::Address;
-use crate::chat::{ParticipantStatus, Party};
+use crate::chat::{Newcomer, Participant, ParticipantStatus, Party};
 
 /// A participant: the root `participantInformation` (TS Chat 5.2.2.16).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +104,25 @@ impl ParticipantInformation {
             .maybe_text("status", self.status.map(ParticipantStatus::as_str))
             .maybe_text("clientCorrelator", self.client_correlator.as_deref())
             .maybe_text("resourceURL", self.resource_url.as_deref())
+    }
+
+    /// Shows a participant under its URL.
+    #[must_use]
+    pub fn shown(participant: Participant, resource_url: String) -> Self {
+        let Participant { party, is_originator, status, client_correlator, .. } = participant;
+        Self {
+            is_originator,
+            status: Some(status),
+            client_correlator,
+            resource_url: Some(resource_url),
+            ..Self::of(party)
+        }
+    }
+
+    /// Gives the participant as an order names it.
+    #[must_use]
+    pub fn newcomer(&self) -> Newcomer {
+        Newcomer { client_correlator: self.client_correlator.clone(), ..Newcomer::of(self.party()) }
     }
 
     /// Gives the participant as the rules of a chat name it.

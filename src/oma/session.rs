@@ -5,7 +5,7 @@ use super::field::{self, Choices, DocumentError};
 use super::outline::{self, Kind, Outline, Part};
 use crate::address::Address;
 use crate::chat::{Command, Invitation, ParticipantStatus, Party, SessionInfo};
-use crate::ids::SessionId;
+use crate::ids::{ParticipantId, SessionId};
 
 /// A 1-1 session: the root `chatSessionInformation` (TS Chat 5.2.2.13).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +142,20 @@ impl ParticipantSessionStatus {
     pub fn write(&self) -> Element {
         Element::root(Namespace::Chat, "participantSessionStatus")
             .text("status", self.status.as_str())
+    }
+
+    /// Makes it the order that it stands for in the name of a participant of a group.
+    ///
+    /// # Errors
+    /// `Invited` is the server's to say.
+    pub fn command_for(&self, participant: ParticipantId) -> Result<Command, DocumentError> {
+        match self.status {
+            ParticipantStatus::Connected => Ok(Command::AcceptAs(participant)),
+            ParticipantStatus::Disconnected => Ok(Command::DeclineAs(participant)),
+            ParticipantStatus::Invited => {
+                Err(DocumentError::NotAllowed { part: "status", allowed: ANSWERS.names })
+            }
+        }
     }
 
     /// Makes it the order that it stands for.

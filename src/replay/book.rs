@@ -122,6 +122,8 @@ pub(super) struct Step {
     pub(super) protocol: Protocol,
     /// The method, or code and phrase.
     pub(super) label: String,
+    /// The method that a SIP answer is about.
+    pub(super) about: Option<String>,
     /// What it is about.
     pub(super) note: String,
     pub(super) dialog: Option<usize>,
@@ -136,6 +138,7 @@ pub(super) struct Step {
 /// What a message adds to the step made of it.
 struct Entry {
     label: String,
+    about: Option<String>,
     note: String,
     dialog: Option<usize>,
     forward: bool,
@@ -198,6 +201,7 @@ impl Book {
         let forward = asked_by_caller == is_request;
         let step = self.step(message, || Entry {
             label: sip.line.as_ref().map(Line::short).unwrap_or_default(),
+            about: (!is_request).then(|| sip.method().to_owned()),
             note: note(&sip, head.body),
             dialog: Some(index),
             forward,
@@ -267,7 +271,7 @@ impl Book {
                 msrp.status.clone(),
             ];
             let note = note.into_iter().flatten().collect::<Vec<_>>().join(" ");
-            Entry { label: msrp.line.short(), note, dialog, forward, parties }
+            Entry { label: msrp.line.short(), about: None, note, dialog, forward, parties }
         });
     }
 
@@ -309,10 +313,14 @@ impl Book {
                 }
                 http.is_chat
             }
-            Line::Answer(..) => {
+            Line::Answer(code, _) => {
                 let way = (message.to, message.from);
                 let queue = self.calls_under_way.get_mut(&way);
-                let asked = queue.and_then(VecDeque::pop_front);
+                let asked = queue.and_then(|queue| match code {
+                    // An interim answer (RFC 9110 section 15.2) is followed by the final one.
+                    100..200 => queue.front().copied(),
+                    _ => queue.pop_front(),
+                });
                 asked.unwrap_or_default()
             }
         };
@@ -322,6 +330,7 @@ impl Book {
         self.totals.rest += 1;
         self.step(message, || Entry {
             label: http.line.short(),
+            about: None,
             note: match &http.line {
                 Line::Request(_, target) => target.clone(),
                 Line::Answer(..) => String::new(),
@@ -345,7 +354,7 @@ impl Book {
             self.keep == Keep::Messages && self.bytes_kept + message.bytes.len() <= MAX_BYTES_KEPT;
         let bytes = if keeps { message.bytes.clone() } else { Bytes::new() };
         self.bytes_kept += bytes.len();
-        let Entry { label, note, dialog, forward, parties } = line();
+        let Entry { label, about, note, dialog, forward, parties } = line();
         self.steps.push(Step {
             at: message.at,
             packet: message.packet,
@@ -354,6 +363,7 @@ impl Book {
             parties,
             protocol: message.protocol,
             label,
+            about,
             note,
             dialog,
             forward,
@@ -453,11 +463,7 @@ fn transaction(sip: &Sip, message: &Recorded) -> u64 {
 }
 
 fn note(sip: &Sip, body: &[u8]) -> String {
-    let method = match &sip.line {
-        Some(Line::Answer(..)) => Some(format!("({})", sip.method())),
-        Some(Line::Request(..)) | None => None,
-    };
-    let parts = [method, sip.event.clone(), describe(&sip.content_type, body), sip.reason.clone()];
+    let parts = [sip.event.clone(), describe(&sip.content_type, body), sip.reason.clone()];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 

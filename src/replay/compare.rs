@@ -4,7 +4,6 @@ use clap::ValueEnum;
 
 use super::book::Step;
 use super::mask;
-use crate::trace::Protocol;
 
 /// How closely messages are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -50,16 +49,15 @@ pub(super) fn difference(left: &Step, right: &Step, level: Level) -> Option<Diff
 /// Says what a message is: its direction, and its method or code.
 pub(super) fn signature(step: &Step) -> String {
     let arrow = if step.forward { "->" } else { "<-" };
-    let code_only = step.label.split(' ').next().unwrap_or_default();
-    let method = match step.protocol {
-        // Of an answer the method that it answers counts, and not its phrase.
-        Protocol::Sip if code_only.starts_with(|c: char| c.is_ascii_digit()) => {
-            let method = step.note.split([' ', ')']).next().unwrap_or_default();
-            format!(" {})", method.trim_end_matches(')'))
-        }
-        Protocol::Sip | Protocol::Msrp | Protocol::Http => String::new(),
+    // Of an answer the method that it answers counts, and not its phrase.
+    let kind = match step.label.split_once(' ') {
+        Some((code, _)) if code.starts_with(|c: char| c.is_ascii_digit()) => code,
+        Some(_) | None => &step.label,
     };
-    format!("{arrow} {} {code_only}{method}", step.protocol)
+    match &step.about {
+        Some(method) => format!("{arrow} {} {kind} ({method})", step.protocol),
+        None => format!("{arrow} {} {kind}", step.protocol),
+    }
 }
 
 fn first_difference(left: &[String], right: &[String]) -> Option<Difference> {

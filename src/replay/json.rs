@@ -88,6 +88,7 @@ fn step(step: &Step) -> Value {
         "to": step.to.to_string(),
         "protocol": step.protocol.to_string(),
         "message": step.label,
+        "answers": step.about,
         "about": step.note,
         "dialog": step.dialog.map(|index| index + 1),
         "repeats": step.repeats,

@@ -77,12 +77,13 @@ fn rest_calls_are_known_from_other_http() {
         (1, "GET /index.html HTTP/1.1\r\n\r\n".to_owned()),
         (1, "POST /chat/v1/tel%3A%2B1/oneToOne HTTP/1.1\r\n\r\n".to_owned()),
         (2, "HTTP/1.1 200 OK\r\n\r\n".to_owned()),
+        (2, "HTTP/1.1 100 Continue\r\n\r\n".to_owned()),
         (2, "HTTP/1.1 201 Created\r\n\r\n".to_owned()),
         (2, "HTTP/1.1 204 No Content\r\n\r\n".to_owned()),
         (1, request("OPTIONS", "c0", "f0", "", "b0")),
     ]);
-    let rest: Vec<&str> = book.steps.iter().take(2).map(|step| &*step.label).collect();
-    assert_eq!((rest, book.totals.rest), (vec!["POST", "201 Created"], 2));
+    let rest: Vec<&str> = book.steps.iter().take(3).map(|step| &*step.label).collect();
+    assert_eq!((rest, book.totals.rest), (vec!["POST", "100 Continue", "201 Created"], 3));
 }
 
 #[test]

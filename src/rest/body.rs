@@ -10,6 +10,9 @@ use crate::oma::{self, BodyKind, DocumentError, Element, Format};
 /// The media type of RFC 9457.
 pub const PROBLEM: &str = "application/problem+json";
 
+/// The media type of event streams (WHATWG HTML section 9.2).
+pub(super) const EVENTS: &str = "text/event-stream";
+
 /// The media types that are read.
 pub const READABLE: &str = "application/xml, application/json, application/x-www-form-urlencoded";
 
@@ -69,6 +72,20 @@ pub fn created(location: &str, document: &Element, format: Format) -> HttpRespon
         .insert_header((header::VARY, "Accept"))
         .insert_header((header::LOCATION, location))
         .body(document.render(format))
+}
+
+/// Gives the format of the notifications in an event stream, where the client asks for one by name
+/// and for nothing else more: JSON, which browsers read, unless `?resFormat=` says otherwise.
+pub(super) fn events(request: &HttpRequest) -> Result<Option<Format>, Fault> {
+    let is_wanted = accept(request).is_some_and(|accept| {
+        let other = accept.weight_of_xml().max(accept.weight("application/json"));
+        accept.names(EVENTS) && accept.weight(EVENTS).quality >= other.quality
+    });
+    if is_wanted {
+        wanted_format(request).map(|it| Some(it.unwrap_or(Format::Json)))
+    } else {
+        Ok(None)
+    }
 }
 
 /// Tells how the client wants faults, as far as it shows without the body.

@@ -1,12 +1,15 @@
 //! Notification channels and the URL that clients poll (the Notification Channel API).
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use std::convert::Infallible;
+
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, VARY};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::stream::unfold;
 use tokio::time::Instant;
 
 use super::Face;
-use super::body::{negotiate, respond};
+use super::body::{EVENTS, events, negotiate, respond};
 use super::fault::Fault;
 use super::path::{API_VERSION, UserPath};
 use super::posted::Posted;
@@ -16,7 +19,7 @@ use crate::address::Address;
 use crate::ids::{ChannelId, NotificationId};
 use crate::notify;
 use crate::oma::{
-    ChannelData, NotificationChannel, NotificationChannelLifetime, NotificationChannelList,
+    ChannelData, Format, NotificationChannel, NotificationChannelLifetime, NotificationChannelList,
     NotificationList,
 };
 use crate::store::durable::{Change, Created};
@@ -116,11 +119,16 @@ pub(super) async fn renew(
     Ok(respond(StatusCode::OK, &lifetime(&channel).write(), posted.formats.response))
 }
 
-/// Waits for notifications; whoever knows the secret of the URL may.
+/// Waits for notifications, once or from now on; whoever knows the secret of the URL may.
 pub(super) async fn poll(
     request: HttpRequest,
     face: web::Data<Face>,
 ) -> Result<HttpResponse, Fault> {
+    if matches!(*request.method(), Method::GET | Method::HEAD)
+        && let Some(format) = events(&request)?
+    {
+        return stream(&request, face, format);
+    }
     let format = negotiate(&request, &[])?.response;
     let secret = request.match_info().get("secret").unwrap_or_default();
     let channel = face.channels.by_secret(secret).ok_or(Fault::NotFound)?;
@@ -130,16 +138,64 @@ pub(super) async fn poll(
     if request.method() == Method::HEAD {
         return Ok(respond(StatusCode::OK, &NotificationList(Vec::new()).write(), format));
     }
-    let Ok(_place) = face.polls.try_acquire() else {
-        let (why, retry_after) = ("too many polls at once".into(), face.settings.retry_after);
-        return Err(Fault::Unavailable { why, retry_after });
-    };
+    let _place = Place::take(&face)?;
     let batch = notify::poll(&channel, since.as_ref(), face.channels.settings().poll).await;
 
     let list = NotificationList(batch.documents()).write();
     let mut response = respond(StatusCode::OK, &list, format);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(when_written(response, || batch.written()))
+}
+
+/// Tells what happens, as it happens, until the client leaves, another comes, or the channel ends.
+fn stream(
+    request: &HttpRequest,
+    face: web::Data<Face>,
+    format: Format,
+) -> Result<HttpResponse, Fault> {
+    let secret = request.match_info().get("secret").unwrap_or_default();
+    let channel = face.channels.by_secret(secret).ok_or(Fault::NotFound)?;
+
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type(EVENTS)
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((VARY, "Accept"))
+        // Proxies that collect what they pass on would keep the events to themselves.
+        .insert_header(("X-Accel-Buffering", "no"));
+    if request.method() == Method::HEAD {
+        return Ok(response.finish());
+    }
+    let place = Place::take(&face)?;
+    let has = last_event_id(request).or_else(|| since(request));
+    let stream =
+        notify::Stream::open(&channel, has.as_ref(), (format, face.channels.settings().ping));
+
+    let events = unfold((stream, place), |(mut stream, place)| async move {
+        let piece = stream.next().await?;
+        Some((Ok::<_, Infallible>(piece), (stream, place)))
+    });
+    Ok(response.streaming(events))
+}
+
+/// A place among those who wait, given back when it is dropped.
+struct Place(web::Data<Face>);
+
+impl Place {
+    fn take(face: &web::Data<Face>) -> Result<Self, Fault> {
+        let Ok(permit) = face.polls.try_acquire() else {
+            let (why, retry_after) = ("too many polls at once".into(), face.settings.retry_after);
+            return Err(Fault::Unavailable { why, retry_after });
+        };
+        permit.forget();
+        Ok(Self(face.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.polls.add_permits(1);
+    }
 }
 
 /// Enters the channel, to stay once it is kept.
@@ -221,6 +277,12 @@ fn since(request: &HttpRequest) -> Option<NotificationId> {
     let query = web::Query::<Vec<(String, String)>>::from_query(request.query_string()).ok()?;
     let (_, id) = query.iter().find(|(name, _)| name == "since")?;
     Some(NotificationId::new(id.as_str()))
+}
+
+/// Reads `Last-Event-ID`: the same from the reader of an event stream that comes back.
+fn last_event_id(request: &HttpRequest) -> Option<NotificationId> {
+    let id = request.headers().get("Last-Event-ID")?.to_str().ok()?;
+    (!id.is_empty()).then(|| NotificationId::new(id))
 }
 
 /// Reads the clock that tests can pause.
@@ -370,17 +432,52 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn head_takes_nothing_and_event_streams_are_not_offered() {
+    async fn head_takes_nothing() {
         let stage = Stage::new();
         let channel = open(&stage).await;
         let path = local(&channel.channel_url);
         push(&channel, "n1");
-        assert_eq!(stage.ask(Method::HEAD, path).await.status, 200);
+        for accept in ["application/json", "text/event-stream"] {
+            let head = TestRequest::default().method(Method::HEAD).uri(path);
+            let seen = stage.send(head.insert_header(("accept", accept))).await;
+            assert_eq!((seen.status, seen.header("content-type")), (200, accept));
+        }
         assert_eq!(channel.waiting(), 1);
-        let accept = ("accept", "text/event-stream");
-        let seen = stage.send(TestRequest::get().uri(path).insert_header(accept)).await;
-        assert_eq!(seen.status, 406);
-        assert_eq!(channel.waiting(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_stream_is_for_those_who_ask_for_it_by_name() {
+        let stage = Stage::new();
+        let channel = open(&stage).await;
+        let path = local(&channel.channel_url);
+        let ask = async |accept: &str, query: &str| {
+            push(&channel, "n1");
+            // The stream ends with the channel, behind what waits.
+            let end = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                channel.begin_poll(Some(&NotificationId::new("n1")));
+            };
+            let get = TestRequest::get().uri(&format!("{path}{query}"));
+            let get = get.insert_header(("accept", accept));
+            tokio::join!(stage.send(get), end).0
+        };
+        let seen = ask("text/event-stream", "").await;
+        seen.shows(200, &["id: n1\ndata: {\"chatEventNotification\":{", "}}\n\n"]);
+        assert_eq!(seen.header("content-type"), "text/event-stream");
+        assert_eq!(seen.header("cache-control"), "no-store");
+        let seen = ask("application/json;q=0.5, text/event-stream", "?resFormat=XML").await;
+        seen.shows(200, &["id: n1\ndata: <?xml", "chatEventNotification"]);
+        for accept in ["*/*", "application/json, text/event-stream;q=0.9", "text/*"] {
+            let seen = ask(accept, "?resFormat=JSON").await;
+            assert_eq!((seen.status, seen.header("content-type")), (200, "application/json"));
+        }
+        let post = TestRequest::post().uri(path).insert_header(("accept", "text/event-stream"));
+        assert_eq!(stage.send(post).await.status, 406);
+        let get =
+            |path| TestRequest::get().uri(path).insert_header(("accept", "text/event-stream"));
+        assert_eq!(stage.send(get("/1/notificationchannel/x/polls/y")).await.status, 404);
+        assert_eq!(stage.send(get(&format!("{path}?resFormat=PDF"))).await.status, 400);
+        assert_eq!(stage.face.polls.available_permits(), 100, "all places were given back");
     }
 
     #[tokio::test]
@@ -406,6 +503,7 @@ mod tests {
         let notice = Notice {
             user: channel.user.clone(),
             session: SessionId::new("s1"),
+            of: crate::chat::SessionKind::Pair,
             at: OffsetDateTime::UNIX_EPOCH,
             kind: NoticeKind::Event { event, description, message: None },
         };

@@ -308,9 +308,12 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         let text = refusal.to_string();
         match refusal {
-            Refusal::NoSession | Refusal::NoUser | Refusal::NoMessage => Self::NotFound,
-            Refusal::WrongState { .. } => Self::Conflict { state: text },
-            Refusal::WrongRole { .. } => Self::Forbidden { reason: text },
+            Refusal::NoSession | Refusal::NoUser | Refusal::NoMessage | Refusal::NoParticipant => {
+                Self::NotFound
+            }
+            Refusal::WrongState { .. } | Refusal::NotNow { .. } => Self::Conflict { state: text },
+            Refusal::WrongRole { .. } | Refusal::Denied { .. } => Self::Forbidden { reason: text },
+            Refusal::TooMany { limit } => Self::TooManyAddresses { part: "participant", limit },
             Refusal::Full { retry_after, .. } | Refusal::Unavailable { retry_after, .. } => {
                 Self::Unavailable { why: text, retry_after }
             }

@@ -28,7 +28,7 @@ pub(super) async fn update(
     }
 
     let command = Command::Report { message: path.id, status: report.status };
-    let ticket = face.sessions.command(&session.of.user, &session.id, command).await?;
+    let ticket = face.sessions.command(&session.of.user, session.session(), command).await?;
 
     let response = match posted.formats.request {
         BodyKind::Form => respond(StatusCode::OK, &report.write(), posted.formats.response),

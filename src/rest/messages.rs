@@ -38,7 +38,7 @@ async fn send(
     if message.text.len() > limit {
         return Err(Fault::TooLarge);
     }
-    let collection = format!("sessions/{}/messages", path.id);
+    let collection = format!("{}/{}/messages", path.collection(), path.id);
     let same = Sameness::of(request, (&path.of.user, &collection), None, &message.write())?;
 
     let made = once(&face, same, |_| true, |face| Ok(hand_over(face, path, message))).await?;
@@ -59,7 +59,7 @@ fn hand_over(face: &Face, path: SessionPath, message: ChatMessage) -> Plan {
         changes: Vec::new(),
         act: Box::pin(async move {
             let command = Command::Send(outgoing);
-            Ok(Some(sessions.command(&path.of.user, &path.id, command).await?.flushed))
+            Ok(Some(sessions.command(&path.of.user, path.session(), command).await?.flushed))
         }),
         undo: Box::new(|_| Vec::new()),
     }
@@ -71,7 +71,7 @@ async fn compose(
     face: web::Data<Face>,
 ) -> Result<HttpResponse, Fault> {
     let command = Command::Compose(composing);
-    let ticket = face.sessions.command(&path.of.user, &path.id, command).await?;
+    let ticket = face.sessions.command(&path.of.user, path.session(), command).await?;
     Ok(holding(HttpResponse::NoContent().finish(), ticket.flushed))
 }
 

@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::body::PROBLEM;
+use super::body::{EVENTS, PROBLEM};
 use super::fault::Fault;
 use super::resource::{Body, Gives, Operation, Query, Resource, Takes};
 use super::routes::tree;
@@ -80,6 +80,10 @@ fn describe(settings: &Settings) -> Value {
             "parameters": {
                 "resFormat": query_parameter(&RES_FORMAT),
                 "X-Correlator": header_parameter("X-Correlator", "Is echoed and logged."),
+                "Last-Event-ID": header_parameter(
+                    "Last-Event-ID",
+                    "The id of the last event that the reader of a stream has got.",
+                ),
                 "Idempotency-Key": header_parameter(
                     "Idempotency-Key",
                     "Makes it safe to repeat the request, where the body has no clientCorrelator.",
@@ -95,6 +99,9 @@ fn path(resource: &Resource, settings: &Settings, schemas: &mut Schemas) -> Valu
         resource.path.split(['{', '}']).skip(1).step_by(2).map(path_parameter).collect();
     if !variables.is_empty() {
         item.insert("parameters".into(), variables.into());
+    }
+    if resource.apart {
+        item.insert("servers".into(), json!([{"url": "/"}]));
     }
     for operation in &resource.operations {
         for method in operation.verb.methods() {
@@ -127,6 +134,9 @@ fn describe_operation(
         responses.insert(status.to_string(), response(&all, settings, schemas));
     }
     for status in refusals(resource, operation) {
+        if responses.contains_key(&status.to_string()) {
+            continue;
+        }
         if let Some(refusal) = REFUSALS.iter().find(|refusal| refusal.status == status) {
             let reference = format!("#/components/responses/{}", refusal.name);
             responses.insert(status.to_string(), json!({"$ref": reference}));
@@ -165,6 +175,9 @@ fn parameters(operation: &Operation, method: &str) -> Vec<Value> {
     }
     if method == "POST" && operation.gives.iter().any(|gives| gives.status == 201) {
         all.push(json!({"$ref": "#/components/parameters/Idempotency-Key"}));
+    }
+    if operation.gives.iter().any(|gives| matches!(gives.body, Body::Events)) {
+        all.push(json!({"$ref": "#/components/parameters/Last-Event-ID"}));
     }
     all.extend(operation.query.iter().map(query_parameter));
     all
@@ -206,6 +219,11 @@ fn response(all: &[&Gives], settings: &Settings, schemas: &mut Schemas) -> Value
                 headers.insert("Location".into(), location);
             }
             Body::Notifications => content.extend(notifications(schemas)),
+            Body::Events => {
+                let example = "id: 7\ndata: {\"chatEventNotification\": {}}\n\n";
+                let described = json!({"schema": {"type": "string"}, "example": example});
+                content.insert(EVENTS.into(), described);
+            }
             Body::Other(media_type) => {
                 let of_json = media_type == "application/json";
                 let kind = if of_json { "object" } else { "string" };

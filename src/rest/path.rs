@@ -11,7 +11,8 @@ use percent_encoding::percent_decode_str;
 use super::Face;
 use super::fault::Fault;
 use crate::address::Address;
-use crate::ids::{MessageId, SessionId, SubscriptionId};
+use crate::chat::SessionKind;
+use crate::ids::{MessageId, ParticipantId, SessionId, SubscriptionId};
 
 /// The version of the API that its URLs name (TS Chat 5.1).
 pub(super) const API_VERSION: &str = "1";
@@ -46,6 +47,8 @@ pub(super) struct SubscriptionPath {
 pub(super) struct SessionPath {
     /// Whose.
     pub(super) of: UserPath,
+    /// Which kind of session.
+    pub(super) kind: SessionKind,
     /// `{sessionId}`.
     pub(super) id: SessionId,
 }
@@ -53,8 +56,30 @@ pub(super) struct SessionPath {
 impl SessionPath {
     /// Gives the URL of the session.
     pub(super) fn url(&self) -> String {
-        format!("{}/sessions/{}", self.of.base(), self.id)
+        format!("{}/{}/{}", self.of.base(), self.collection(), self.id)
     }
+
+    /// Names the collection that the session stands in.
+    pub(super) fn collection(&self) -> &'static str {
+        match self.kind {
+            SessionKind::Pair => "sessions",
+            SessionKind::Group => "groupSessions",
+        }
+    }
+
+    /// Names the session to the directory.
+    pub(super) fn session(&self) -> (SessionKind, &SessionId) {
+        (self.kind, &self.id)
+    }
+}
+
+/// A participant of a group session.
+#[derive(Debug)]
+pub(super) struct ParticipantPath {
+    /// In which session.
+    pub(super) session: SessionPath,
+    /// `{participantId}`.
+    pub(super) id: ParticipantId,
 }
 
 /// A message of a session.
@@ -83,6 +108,7 @@ extract!(UserPath, request => user_path(request));
 extract!(SubscriptionPath, request => subscription_path(request));
 extract!(SessionPath, request => session_path(request));
 extract!(MessagePath, request => message_path(request));
+extract!(ParticipantPath, request => participant_path(request));
 
 fn user_path(request: &HttpRequest) -> Result<UserPath, Fault> {
     let named = parse_user(request.match_info().get("userId").unwrap_or_default())?;
@@ -98,7 +124,18 @@ fn subscription_path(request: &HttpRequest) -> Result<SubscriptionPath, Fault> {
 
 fn session_path(request: &HttpRequest) -> Result<SessionPath, Fault> {
     let id = SessionId::new(variable(request, "sessionId")?);
-    Ok(SessionPath { of: user_path(request)?, id })
+    // The path as it is routed, in which no user can stand for a collection.
+    let pattern = request.match_pattern().unwrap_or_default();
+    let kind = match pattern.contains("/groupSessions/") {
+        true => SessionKind::Group,
+        false => SessionKind::Pair,
+    };
+    Ok(SessionPath { of: user_path(request)?, kind, id })
+}
+
+fn participant_path(request: &HttpRequest) -> Result<ParticipantPath, Fault> {
+    let id = ParticipantId::new(variable(request, "participantId")?);
+    Ok(ParticipantPath { session: session_path(request)?, id })
 }
 
 fn message_path(request: &HttpRequest) -> Result<MessagePath, Fault> {

@@ -25,6 +25,8 @@ pub(super) struct Resource {
     pub(super) operations: Vec<Operation>,
     /// Whether callers are asked who they are, as they are unless it is said otherwise.
     pub(super) guarded: bool,
+    /// Whether it stands beside the API and not below its base path.
+    pub(super) apart: bool,
 }
 
 /// Something that can be done with a resource.
@@ -87,6 +89,8 @@ pub(super) enum Body {
     Created(&'static Outline),
     /// A `notificationList`.
     Notifications,
+    /// A notification in each event of a stream.
+    Events,
     /// Something that is no document of the API, in that media type.
     Other(&'static str),
 }
@@ -106,7 +110,7 @@ pub(super) fn at<const N: usize>(
     heading: &'static str,
     operations: [Operation; N],
 ) -> Resource {
-    Resource { path, heading, operations: operations.into(), guarded: true }
+    Resource { path, heading, operations: operations.into(), guarded: true, apart: false }
 }
 
 /// An operation: its verb, its name and what it does.
@@ -183,7 +187,7 @@ impl Operation {
     pub(super) fn negotiates(&self) -> bool {
         self.gives.iter().any(|gives| match gives.body {
             Body::Document(_) | Body::Created(_) | Body::Notifications => true,
-            Body::Nothing | Body::Other(_) => false,
+            Body::Nothing | Body::Events | Body::Other(_) => false,
         })
     }
 }
@@ -192,6 +196,11 @@ impl Resource {
     /// Asks nobody who it is.
     pub(super) fn for_everybody(self) -> Self {
         Self { guarded: false, ..self }
+    }
+
+    /// Stands beside the API, whatever the base path.
+    pub(super) fn apart(self) -> Self {
+        Self { apart: true, ..self }
     }
 
     /// Gives the methods for `Allow`; PUT where it stands for POST is not among them (TS Chat 6.5.4).

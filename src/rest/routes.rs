@@ -1,6 +1,4 @@
 //! The whole URL tree, method by method: the router and the description of the API are made of it.
-//!
-//! Extending a session and group sessions are not routed yet: they are unknown, like any other URL.
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -9,17 +7,18 @@ use super::fault::speak;
 use super::intake::REFUSED;
 use super::observe::observe;
 use super::openapi::Description;
-use super::resource::Body::{Document, Notifications, Other};
+use super::resource::Body::{Document, Events, Nothing, Notifications, Other};
 use super::resource::Verb::{Delete, Get, Post, PostOrPut, Put};
 use super::resource::{Query, Resource, at, nowhere, on, refused};
 use super::{
-    Face, channels, docs, health, message_status, messages, openapi, session_status, sessions,
-    subscriptions,
+    Face, channels, docs, extend, group_sessions, health, message_status, messages, openapi,
+    participant_status, participants, session_status, sessions, subscriptions,
 };
 use crate::oma::{
     ChatMessage, ChatNotificationSubscription, ChatSessionInformation, ChatSubscriptionList,
-    IsComposing, MessageDeliveryStatus, NotificationChannel, NotificationChannelLifetime,
-    NotificationChannelList, ParticipantSessionStatus,
+    Extension, GroupChatSessionInformation, IsComposing, MessageDeliveryStatus, NewParticipants,
+    NotificationChannel, NotificationChannelLifetime, NotificationChannelList,
+    ParticipantInformation, ParticipantList, ParticipantSessionStatus, ResourceReference,
 };
 
 /// Enters the API into an application: `App::new().configure(rest::configure(face))`.
@@ -29,10 +28,11 @@ pub fn configure(face: web::Data<Face>) -> impl FnOnce(&mut ServiceConfig) + Clo
     let description = web::Data::new(Description::default());
     move |app| {
         let api = web::scope(&face.settings.base());
-        let api = tree().into_iter().fold(api, |api, resource| api.service(resource.route()));
-        let all = web::scope("")
-            .route("/livez", web::get().to(health::live))
-            .route("/readyz", web::get().to(health::ready))
+        let (apart, below): (Vec<_>, Vec<_>) = tree().into_iter().partition(|it| it.apart);
+        let api = below.into_iter().fold(api, |api, resource| api.service(resource.route()));
+        let all = web::scope("");
+        let all = apart.into_iter().fold(all, |all, resource| all.service(resource.route()));
+        let all = all
             .route(&format!("{REFUSED}{{status}}"), web::get().to(refused))
             .service(api.default_service(web::to(nowhere)))
             .default_service(web::to(nowhere));
@@ -44,7 +44,14 @@ pub fn configure(face: web::Data<Face>) -> impl FnOnce(&mut ServiceConfig) + Clo
 
 /// Gives every resource with everything that can be done with it.
 pub(super) fn tree() -> Vec<Resource> {
-    [subscriptions(), sessions(), messages(), channels(), service()].into_iter().flatten().collect()
+    let of_groups = [group_sessions(), participants(), group_messages()];
+    let others = [channels(), service()];
+    [subscriptions(), sessions(), messages()]
+        .into_iter()
+        .chain(of_groups)
+        .chain(others)
+        .flatten()
+        .collect()
 }
 
 fn subscriptions() -> Vec<Resource> {
@@ -97,6 +104,7 @@ fn sessions() -> Vec<Resource> {
             [
                 on(Get, ("readSession", "Show a session"), sessions::read)
                     .shows(&ChatSessionInformation::OUTLINE)
+                    .gives(303, EXTENDED, Document(&ResourceReference::OUTLINE))
                     .refuses(&[404]),
                 on(Delete, ("endSession", "Cancel, decline or end a session"), sessions::delete)
                     .silently("The session ends.")
@@ -115,6 +123,148 @@ fn sessions() -> Vec<Resource> {
             .or_form(&ParticipantSessionStatus::REQUEST)
             .shows(&ParticipantSessionStatus::OUTLINE)
             .refuses(&[403, 404, 409])],
+        ),
+        at(
+            "/1/chat/{userId}/sessions/{sessionId}/extend",
+            heading,
+            [on(Post, ("extendSession", "Extend a 1-1 session to a group"), extend::create)
+                .takes(&[ParticipantList::OUTLINE])
+                .or_form(&Extension::FORM)
+                .gives(303, "The group is being opened.", Document(&ResourceReference::OUTLINE))
+                .refuses(&[403, 404, 409])],
+        ),
+    ]
+}
+
+fn group_sessions() -> Vec<Resource> {
+    let heading = "Group sessions";
+    vec![
+        at(
+            "/1/chat/{userId}/groupSessions",
+            heading,
+            [on(Post, ("openGroup", "Open a group session"), group_sessions::create)
+                .takes(&[GroupChatSessionInformation::OUTLINE])
+                .or_form(&GroupChatSessionInformation::FORM)
+                .creates(&GroupChatSessionInformation::OUTLINE)
+                .refuses(&[403, 404, 409])],
+        ),
+        at(
+            "/1/chat/{userId}/groupSessions/{sessionId}",
+            heading,
+            [
+                on(Get, ("readGroup", "Show a group session"), group_sessions::read)
+                    .shows(&GroupChatSessionInformation::OUTLINE)
+                    .silently(APART)
+                    .refuses(&[404]),
+                on(
+                    Delete,
+                    ("endGroup", "Cancel, decline, end or leave a group session"),
+                    group_sessions::delete,
+                )
+                .silently("The user is in the session no more.")
+                .refuses(&[404, 409]),
+            ],
+        ),
+    ]
+}
+
+fn participants() -> Vec<Resource> {
+    let heading = "Participants";
+    vec![
+        at(
+            "/1/chat/{userId}/groupSessions/{sessionId}/participants",
+            heading,
+            [
+                on(Get, ("listParticipants", "List the participants"), participants::list)
+                    .shows(&ParticipantList::OUTLINE)
+                    .silently(APART)
+                    .refuses(&[404]),
+                on(
+                    Post,
+                    ("addParticipants", "Add participants, or join again"),
+                    participants::create,
+                )
+                .takes(&[ParticipantInformation::OUTLINE, ParticipantList::OUTLINE])
+                .or_form(&NewParticipants::FORM)
+                .creates(&ParticipantInformation::OUTLINE)
+                .gives(200, "Nothing is left to do.", Document(&ParticipantList::OUTLINE))
+                .gives(202, "Notifications tell how it ends.", Nothing)
+                .refuses(&[403, 404, 409]),
+            ],
+        ),
+        at(
+            "/1/chat/{userId}/groupSessions/{sessionId}/participants/{participantId}",
+            heading,
+            [
+                on(Get, ("readParticipant", "Show a participant"), participants::read)
+                    .shows(&ParticipantInformation::OUTLINE)
+                    .refuses(&[404]),
+                on(
+                    Delete,
+                    ("removeParticipant", "Remove a participant, decline or leave"),
+                    participants::delete,
+                )
+                .silently("The participant is being removed.")
+                .refuses(&[403, 404, 409]),
+            ],
+        ),
+        at(
+            "/1/chat/{userId}/groupSessions/{sessionId}/participants/{participantId}/status",
+            heading,
+            [
+                on(
+                    Get,
+                    ("readParticipantStatus", "Show how a participant stands"),
+                    participant_status::read,
+                )
+                .shows(&ParticipantSessionStatus::OUTLINE)
+                .refuses(&[404]),
+                on(
+                    PostOrPut,
+                    ("answerGroupInvitation", "Accept or decline an invitation to a group"),
+                    participant_status::update,
+                )
+                .takes(&[ParticipantSessionStatus::REQUEST])
+                .or_form(&ParticipantSessionStatus::REQUEST)
+                .shows(&ParticipantSessionStatus::OUTLINE)
+                .refuses(&[403, 404, 409]),
+            ],
+        ),
+    ]
+}
+
+fn group_messages() -> Vec<Resource> {
+    let heading = "Messages";
+    vec![
+        at(
+            "/1/chat/{userId}/groupSessions/{sessionId}/messages",
+            heading,
+            [on(
+                Post,
+                ("sendToGroup", "Send a message to a group, or tell that one is being written"),
+                messages::create,
+            )
+            .takes(&[ChatMessage::OUTLINE, IsComposing::OUTLINE])
+            .or_form(&ChatMessage::OUTLINE)
+            .creates(&ChatMessage::OUTLINE)
+            .silently("That a message is being written was told.")
+            .refuses(&[404, 409])],
+        ),
+        // The URL of a message only correlates (TS Chat 5.2.2.10): no method finds it.
+        at("/1/chat/{userId}/groupSessions/{sessionId}/messages/{messageId}", heading, []),
+        at(
+            "/1/chat/{userId}/groupSessions/{sessionId}/messages/{messageId}/status",
+            heading,
+            [on(
+                PostOrPut,
+                ("reportGroupMessage", "Report on a message of a group"),
+                message_status::update,
+            )
+            .takes(&[MessageDeliveryStatus::OUTLINE])
+            .or_form(&MessageDeliveryStatus::OUTLINE)
+            .gives(200, "Reported by a form.", Document(&MessageDeliveryStatus::OUTLINE))
+            .silently("Reported by a document.")
+            .refuses(&[404, 409])],
         ),
     ]
 }
@@ -200,10 +350,15 @@ fn channels() -> Vec<Resource> {
             "/1/notificationchannel/{userId}/polls/{secret}",
             heading,
             [
-                on(Get, ("poll", "Wait for notifications"), channels::poll)
-                    .asks(&[SINCE])
-                    .gives(200, WAITED, Notifications)
-                    .refuses(&[404]),
+                on(
+                    Get,
+                    ("poll", "Wait for notifications, or have them told as they happen"),
+                    channels::poll,
+                )
+                .asks(&[SINCE])
+                .gives(200, WAITED, Notifications)
+                .gives(200, STREAMED, Events)
+                .refuses(&[404]),
                 on(Post, ("pollByPost", "Wait for notifications"), channels::poll)
                     .asks(&[SINCE])
                     .gives(200, WAITED, Notifications)
@@ -247,6 +402,26 @@ fn service() -> Vec<Resource> {
                 .refuses(&[404])],
         )
         .for_everybody(),
+        at(
+            "/livez",
+            heading,
+            [on(Get, ("live", "Tell whether the process runs"), health::live).gives(
+                200,
+                "It does.",
+                Other("application/json"),
+            )],
+        )
+        .for_everybody()
+        .apart(),
+        at(
+            "/readyz",
+            heading,
+            [on(Get, ("ready", "Tell whether the process is of use"), health::ready)
+                .gives(200, "It is.", Other("application/json"))
+                .gives(503, "It is not, for these reasons.", Other("application/json"))],
+        )
+        .for_everybody()
+        .apart(),
     ]
 }
 
@@ -262,7 +437,16 @@ const SINCE: Query = Query {
     values: &[],
 };
 
+const APART: &str = "The user is not in the session, but may join it again.";
+
+const EXTENDED: &str = "The session was extended to a group.";
+
 const WAITED: &str = "What has waited; an empty list when nothing has come in time.";
+
+const STREAMED: &str = "With `Accept: text/event-stream`, a stream of server-sent events until \
+    another reader comes or the channel ends: in each a notification, the event's id being its own, \
+    in JSON unless resFormat says otherwise; in between comments that show that the stream is there. \
+    Last-Event-ID confirms what has arrived; what nobody has confirmed comes again.";
 
 #[cfg(test)]
 mod tests {
@@ -272,12 +456,20 @@ mod tests {
     use super::super::stage::{ALICE, Stage};
 
     /// Every resource with its `Allow`, as the specification prints it (TS Chat 6.1 to 6.14).
-    const ALLOWED: [(&str, &str); 11] = [
+    const ALLOWED: [(&str, &str); 19] = [
         ("chat/+1/subscriptions", "GET, POST"),
         ("chat/+1/subscriptions/sub001", "GET, DELETE"),
         ("chat/+1/sessions", "POST"),
         ("chat/+1/sessions/sess001", "GET, DELETE"),
         ("chat/+1/sessions/sess001/status", "POST"),
+        ("chat/+1/sessions/sess001/extend", "POST"),
+        ("chat/+1/groupSessions", "POST"),
+        ("chat/+1/groupSessions/sess001", "GET, DELETE"),
+        ("chat/+1/groupSessions/sess001/participants", "GET, POST"),
+        ("chat/+1/groupSessions/sess001/participants/part001", "GET, DELETE"),
+        ("chat/+1/groupSessions/sess001/participants/part001/status", "GET, POST"),
+        ("chat/+1/groupSessions/sess001/messages", "POST"),
+        ("chat/+1/groupSessions/sess001/messages/msg001/status", "POST"),
         ("chat/+1/sessions/sess001/messages", "POST"),
         ("chat/+1/sessions/sess001/messages/msg001/status", "POST"),
         ("notificationchannel/+1/channels", "GET, POST"),
@@ -316,8 +508,7 @@ mod tests {
             "/1",
             "/2/chat/tel%3A%2B19585550100/sessions",
             "/1/chat/tel%3A%2B19585550100",
-            "/1/chat/tel%3A%2B19585550100/groupSessions",
-            "/1/chat/tel%3A%2B19585550100/sessions/sess001/extend",
+            "/1/chat/tel%3A%2B19585550100/groupSessions/sess001/extend",
             "/1/chat/tel%3A%2B19585550100/sessions/sess001/../status",
             "/1/chat//sessions",
             &message,

@@ -20,7 +20,7 @@ pub(super) async fn update(
     let wanted = posted.read(ParticipantSessionStatus::read)?;
     let command = wanted.command()?;
 
-    let ticket = face.sessions.command(&path.of.user, &path.id, command).await?;
+    let ticket = face.sessions.command(&path.of.user, path.session(), command).await?;
 
     let response = respond(StatusCode::OK, &wanted.write(), posted.formats.response);
     Ok(holding(response, ticket.flushed))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::Face;
@@ -13,9 +13,9 @@ use super::path::{SessionPath, UserPath};
 use super::posted::Posted;
 use super::repeat::{Plan, Sameness, once};
 use crate::address::Address;
-use crate::chat::{Answer, Command, ParticipantStatus};
+use crate::chat::{Answer, Command, ParticipantStatus, SessionKind};
 use crate::ids::SessionId;
-use crate::oma::ChatSessionInformation;
+use crate::oma::{ChatSessionInformation, Format, ResourceReference};
 use crate::store::durable::{Change, Created, SessionRecord};
 
 /// Opens a session: invites the terminating participant (TS Chat 6.3.5).
@@ -43,7 +43,7 @@ pub(super) async fn read(
 ) -> Result<HttpResponse, Fault> {
     let format = negotiate(&request, &[])?.response;
 
-    let ticket = face.sessions.command(&path.of.user, &path.id, Command::Describe).await?;
+    let ticket = face.sessions.command(&path.of.user, path.session(), Command::Describe).await?;
 
     match ticket.value {
         Answer::Session(info) => {
@@ -51,7 +51,18 @@ pub(super) async fn read(
             let response = respond(StatusCode::OK, &document.write(), format);
             Ok(holding(response, ticket.flushed))
         }
-        Answer::Done => Err(Fault::internal("a session did not describe itself")),
+        Answer::MovedTo(id) => {
+            let group = SessionPath { kind: SessionKind::Group, id, ..path };
+            Ok(holding(see_other(&group.url(), format), ticket.flushed))
+        }
+        Answer::Done
+        | Answer::Group(_)
+        | Answer::Apart
+        | Answer::Participants(_)
+        | Answer::Participant(_)
+        | Answer::UnderWay
+        | Answer::Later(_)
+        | Answer::Extending(_) => Err(Fault::internal("a session did not describe itself")),
     }
 }
 
@@ -60,12 +71,22 @@ pub(super) async fn delete(
     path: SessionPath,
     face: web::Data<Face>,
 ) -> Result<HttpResponse, Fault> {
-    let ticket = face.sessions.command(&path.of.user, &path.id, Command::End).await?;
+    let ticket = face.sessions.command(&path.of.user, path.session(), Command::End).await?;
     Ok(holding(HttpResponse::NoContent().finish(), ticket.flushed))
 }
 
+/// Answers 303: the resource is another one now.
+pub(super) fn see_other(location: &str, format: Format) -> HttpResponse {
+    let reference = ResourceReference { resource_url: location.to_owned() };
+    HttpResponse::SeeOther()
+        .content_type(format.media_type())
+        .insert_header((header::VARY, "Accept"))
+        .insert_header((header::LOCATION, location))
+        .body(reference.write().render(format))
+}
+
 /// Demands that the user has not got too many sessions.
-fn demand_room(face: &Face, user: &Address) -> Result<(), Fault> {
+pub(super) fn demand_room(face: &Face, user: &Address) -> Result<(), Fault> {
     if face.sessions.count_of(user) < face.settings.sessions_per_user {
         return Ok(());
     }
@@ -93,7 +114,8 @@ fn invite(face: &Face, path: UserPath, wanted: ChatSessionInformation) -> Result
     let (id, user) = (SessionId::new(face.draw()), path.user.clone());
     let shown = wanted.clone();
     let invitation = wanted.into_invitation(id.clone(), user.clone());
-    let location = SessionPath { of: path, id: id.clone() }.url();
+    let kind = SessionKind::Pair;
+    let location = SessionPath { of: path, kind, id: id.clone() }.url();
     let document = ChatSessionInformation {
         status: Some(ParticipantStatus::Invited),
         resource_url: Some(location.clone()),
@@ -102,7 +124,7 @@ fn invite(face: &Face, path: UserPath, wanted: ChatSessionInformation) -> Result
     let sessions = Arc::clone(&face.sessions);
     Ok(Plan {
         created: Created { location, document: document.write() },
-        changes: vec![Change::PutSession(SessionRecord { id: id.clone(), user })],
+        changes: vec![Change::PutSession(SessionRecord { id: id.clone(), user, kind })],
         act: Box::pin(async move { Ok(Some(sessions.start(invitation).await?.flushed)) }),
         undo: Box::new(|_| vec![Change::EndSession(id)]),
     })

@@ -13,11 +13,14 @@ use tokio::sync::{Semaphore, mpsc};
 use super::{AnyCallback, Door, DoorSettings, Face, Readiness, Settings, configure};
 use crate::access::Gate;
 use crate::address::Address;
-use crate::chat::{Answer, Command, Party, Refusal, Role, Session};
+use crate::chat::{
+    Answer, Command, Extended, GroupInvitation, GroupRules, GroupSession, GroupStep, Party,
+    Refusal, Role, Session, SessionKind,
+};
 use crate::ids::{Random, SessionId};
 use crate::store::{
     Bounds, ChannelSettings, Channels, CorrelatorLimits, Correlators, Inbox, Keeper, Letter,
-    Sessions, Start, SubscriptionLimits, Subscriptions, Ticket,
+    Opening, Sessions, Start, SubscriptionLimits, Subscriptions, Ticket,
 };
 
 /// The user in whose name the tests act, as a path.
@@ -156,7 +159,15 @@ async fn play_starts(
     mut starts: mpsc::Receiver<Start>,
     heard: Arc<Mutex<Vec<String>>>,
 ) {
-    while let Some(Start { invitation, reply }) = starts.recv().await {
+    while let Some(Start { opening, reply }) = starts.recv().await {
+        let invitation = match opening {
+            Opening::Pair(invitation) => *invitation,
+            Opening::Group(invitation) => {
+                heard.lock().unwrap().push(told_of(&invitation));
+                let _ = reply.send(Ticket::new(play_group(&sessions, *invitation, &heard)).0);
+                continue;
+            }
+        };
         let to = invitation.terminating.address.clone();
         heard.lock().unwrap().push(format!("Invite {to} {:?}", invitation.subject));
         let outcome = if to.key().ends_with("invalid") {
@@ -184,7 +195,7 @@ fn play(
     heard: Arc<Mutex<Vec<String>>>,
 ) {
     let (inbox, mut letters) = Inbox::new(4);
-    sessions.enter(id, owner, inbox);
+    sessions.enter(id, (SessionKind::Pair, owner), inbox);
     if session.role() == Role::Originator && session.other().address.key().ends_with('9') {
         session.peer_accepted();
     }
@@ -196,6 +207,88 @@ fn play(
             }
         }
     });
+}
+
+/// Plays a group: it follows the rules, the focus has let it in, and does what it is told.
+fn play_group(
+    sessions: &Sessions,
+    invitation: GroupInvitation,
+    heard: &Arc<Mutex<Vec<String>>>,
+) -> Result<(), Refusal> {
+    let rules = GroupRules { participants: 4, ends_with_originator: false };
+    let mut group = GroupSession::originate(&invitation, rules, Random::seeded(1))?;
+    group.focus_accepted();
+    let GroupInvitation { session, user, .. } = invitation;
+    let (inbox, mut letters) = Inbox::new(4);
+    sessions.enter(session, (SessionKind::Group, user.clone()), inbox);
+    let heard = Arc::clone(heard);
+    tokio::spawn(async move {
+        while let Some(letter) = letters.recv().await {
+            if let Letter::Command { command, reply } = letter {
+                heard.lock().unwrap().push(told(&command));
+                let answer = obey_as_group(&mut group, &user, command);
+                let _ = reply.send(Ticket::new(answer).0);
+            }
+        }
+    });
+    Ok(())
+}
+
+fn obey_as_group(
+    group: &mut GroupSession,
+    user: &Address,
+    command: Command,
+) -> Result<Answer, Refusal> {
+    let step = match command {
+        Command::End => group.end()?,
+        Command::Part(id) => group.part(&id)?,
+        Command::AcceptAs(id) => group.accept(&id)?,
+        Command::DeclineAs(id) => group.decline(&id)?,
+        Command::Join(newcomers) => group.join(newcomers, &|address| address == user)?,
+        Command::Describe => {
+            return Ok(group.describe()?.map_or(Answer::Apart, Answer::Group));
+        }
+        Command::ShowParticipant(id) => {
+            return group.participant(&id).cloned().map(Answer::Participant);
+        }
+        Command::Send(_) | Command::Compose(_) | Command::Report { .. } => {
+            return group.demand_connected("speaking").map(|()| Answer::Done);
+        }
+        Command::Accept | Command::Decline | Command::Extend { .. } => {
+            return Err(Refusal::NoSession);
+        }
+    };
+    match step {
+        GroupStep::Leave => {
+            group.part_for_now();
+            Ok(Answer::Done)
+        }
+        GroupStep::End | GroupStep::Forget => {
+            let event = crate::chat::EventType::SessionEnded;
+            group.finish(crate::chat::Ending { event, description: "SIP BYE".into() });
+            Ok(Answer::Done)
+        }
+        GroupStep::Rejoin => {
+            group.focus_accepted();
+            Ok(Answer::Participants(group.participants().present()))
+        }
+        GroupStep::Invite { named, .. } => match named.as_slice() {
+            [one] => group.participant(one).cloned().map(Answer::Participant),
+            [] | [_, ..] => Ok(Answer::UnderWay),
+        },
+        GroupStep::Present(_) => Ok(Answer::Participants(group.participants().present())),
+        GroupStep::AcceptInvitation
+        | GroupStep::DeclineInvitation
+        | GroupStep::CancelCreation
+        | GroupStep::Remove(_) => Ok(Answer::Done),
+    }
+}
+
+fn told_of(invitation: &GroupInvitation) -> String {
+    let others = invitation.others.iter().map(|other| other.party.address.to_string());
+    let others = others.collect::<Vec<_>>().join(" ");
+    let extends = if invitation.extends.is_some() { "Extend to" } else { "Invite all of" };
+    format!("{extends} {others} {:?}", invitation.subject)
 }
 
 fn obey(session: &mut Session, command: Command) -> Result<Answer, Refusal> {
@@ -216,6 +309,20 @@ fn obey(session: &mut Session, command: Command) -> Result<Answer, Refusal> {
         Command::Compose(_) => session.demand_connected("composing").map(|()| Answer::Done),
         Command::Report { message, .. } if message.as_str() == "unknown" => Err(Refusal::NoMessage),
         Command::Report { .. } => session.demand_connected("reporting").map(|()| Answer::Done),
+        Command::Extend { .. } => session.demand_connected("extending").map(|()| {
+            Answer::Extending(Extended {
+                session: SessionId::new("played"),
+                subject: session.info().subject.clone(),
+                own: session.own().clone(),
+                partner: session.other().clone(),
+                contribution: None,
+            })
+        }),
+        Command::Join(_)
+        | Command::Part(_)
+        | Command::AcceptAs(_)
+        | Command::DeclineAs(_)
+        | Command::ShowParticipant(_) => Err(Refusal::NoSession),
     }
 }
 
@@ -229,9 +336,16 @@ fn told(command: &Command) -> String {
         Command::Send(message) => format!("Send {:?} {:?}", message.text, message.reports),
         Command::Compose(composing) => format!("Compose {}", composing.state.as_str()),
         Command::Report { message, status } => format!("Report {message} {}", status.as_str()),
-        Command::Accept | Command::Decline | Command::End | Command::Describe => {
-            format!("{command:?}")
-        }
+        Command::Accept
+        | Command::Decline
+        | Command::End
+        | Command::Describe
+        | Command::Extend { .. }
+        | Command::Join(_)
+        | Command::Part(_)
+        | Command::AcceptAs(_)
+        | Command::DeclineAs(_)
+        | Command::ShowParticipant(_) => format!("{command:?}"),
     }
 }
 

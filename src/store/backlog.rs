@@ -102,6 +102,8 @@ pub struct Backlog {
     handed: usize,
     /// How many of the history, the last ones, the reader has not acknowledged.
     unacknowledged: usize,
+    /// What has left the history unacknowledged, counted for each subscription.
+    slipped: Vec<Queued>,
     changes: Vec<Change>,
 }
 
@@ -118,6 +120,7 @@ impl Backlog {
             pending: VecDeque::new(),
             handed: 0,
             unacknowledged: 0,
+            slipped: Vec::new(),
             changes: Vec::new(),
         }
     }
@@ -148,14 +151,20 @@ impl Backlog {
         self.handed = self.handed.saturating_sub(place + 1);
         self.history.extend(self.pending.drain(..=place));
         self.unacknowledged += place + 1;
+        let acknowledged = self.history.len().saturating_sub(self.unacknowledged);
         let surplus = self.history.len().saturating_sub(self.reread);
-        for queued in self.history.drain(..surplus) {
+        for (place, queued) in self.history.drain(..surplus).enumerate() {
             self.changes.extend(queued.end());
+            if self.reread > 0 && place >= acknowledged {
+                slip(&mut self.slipped, queued);
+            }
         }
+        self.unacknowledged = self.unacknowledged.min(self.history.len());
     }
 
     /// Takes what was written as read.
     pub fn acknowledge(&mut self) {
+        self.slipped.clear();
         for queued in self.history.iter_mut().rev().take(self.unacknowledged) {
             self.changes.extend(queued.end());
             queued.sequence = None;
@@ -177,14 +186,31 @@ impl Backlog {
 
     /// Goes back to what follows `since`, the last notification that the reader has.
     ///
-    /// An id that is no longer known has left the history, so all of the history follows it.
+    /// An id that is no longer known has left the history, so all of the history follows it, and
+    /// before that a [`Loss`] of what has left it unacknowledged.
     pub fn rewind(&mut self, since: &NotificationId) {
         if self.pending.iter().any(|queued| queued.id == *since) {
             self.written(since);
             return;
         }
         let known = self.history.iter().position(|queued| queued.id == *since);
-        let again = self.history.split_off(known.map_or(0, |place| place + 1));
+        self.rewind_to(known.map_or(0, |place| place + 1));
+        if known.is_none() {
+            for loss in std::mem::take(&mut self.slipped).into_iter().rev() {
+                self.pending.push_front(loss);
+            }
+            self.release();
+        }
+    }
+
+    /// Goes back to what was written and not acknowledged.
+    pub fn take_back(&mut self) {
+        self.rewind_to(self.history.len().saturating_sub(self.unacknowledged));
+    }
+
+    /// Has all written ones from that place on wait again.
+    fn rewind_to(&mut self, place: usize) {
+        let again = self.history.split_off(place);
         self.unacknowledged = self.unacknowledged.saturating_sub(again.len());
         for queued in again.into_iter().rev() {
             self.pending.push_front(queued);
@@ -206,7 +232,8 @@ impl Backlog {
     pub fn clear(&mut self) {
         self.history.clear();
         self.pending.clear();
-        self.handed = 0;
+        self.slipped.clear();
+        (self.handed, self.unacknowledged) = (0, 0);
     }
 
     /// Forgets what is for a subscription that has ended.
@@ -215,7 +242,10 @@ impl Backlog {
         let gone = self.pending.iter().take(self.handed).filter(|q| !is_kept(q)).count();
         self.handed -= gone;
         self.pending.retain(is_kept);
+        let unacknowledged = self.history.iter().rev().take(self.unacknowledged);
+        self.unacknowledged = unacknowledged.filter(|queued| is_kept(queued)).count();
         self.history.retain(is_kept);
+        self.slipped.retain(is_kept);
     }
 
     /// Tells whether nothing waits.
@@ -302,6 +332,21 @@ impl Backlog {
     }
 }
 
+/// Counts one more that has left the history unacknowledged.
+fn slip(slipped: &mut Vec<Queued>, Queued { id, subscription, since, content, .. }: Queued) {
+    let Loss { count, oldest } = match content {
+        Content::Notice(oldest) => Loss { count: 1, oldest },
+        Content::Lost(loss) => loss,
+    };
+    if let Some(earlier) = slipped.iter_mut().find_map(|queued| queued.loss_of(&subscription)) {
+        earlier.count += count;
+        return;
+    }
+    let id = NotificationId::new(format!("{id}-slipped"));
+    let content = Content::Lost(Loss { count, oldest });
+    slipped.push(Queued { id, sequence: None, subscription, since, content });
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::wildcard_enum_match_arm)]
@@ -385,11 +430,48 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_and_not_acknowledged_is_taken_back() {
+        let mut backlog = backlog(10, ["1", "2", "3", "4"]);
+        backlog.written(&NotificationId::new("1"));
+        backlog.acknowledge();
+        backlog.written(&NotificationId::new("3"));
+        backlog.take_back();
+        assert_eq!(hand(&mut backlog, 9), ["2", "3", "4"]);
+        backlog.take_back();
+        assert_eq!(hand(&mut backlog, 9), ["2", "3", "4"]);
+    }
+
+    #[test]
+    fn what_has_left_the_history_unacknowledged_is_told_to_who_asks_for_it() {
+        let full = || {
+            let mut backlog = Backlog::new(10, 2);
+            for (id, to) in [("1", "a"), ("2", "a"), ("3", "b"), ("4", "a"), ("5", "a"), ("6", "a")]
+            {
+                backlog.push(notice(id, to));
+            }
+            backlog.written(&NotificationId::new("1"));
+            backlog.acknowledge();
+            backlog.written(&NotificationId::new("6"));
+            backlog
+        };
+        let mut backlog = full();
+        backlog.rewind(&NotificationId::new("1"));
+        assert_eq!(show(&backlog), ["2-slipped: 2", "3-slipped: 1", "5", "6"]);
+        let mut backlog = full();
+        backlog.rewind(&NotificationId::new("5"));
+        assert_eq!(show(&backlog), ["6"]);
+        backlog.acknowledge();
+        backlog.rewind(&NotificationId::new("1"));
+        assert_eq!(show(&backlog), ["5", "6"], "who had the fifth had what was before it");
+    }
+
+    #[test]
     fn the_history_is_bounded() {
         let mut backlog = Backlog::new(10, 1);
         backlog.push(notice("1", "s"));
         backlog.push(notice("2", "s"));
         backlog.written(&NotificationId::new("2"));
+        backlog.acknowledge();
         backlog.rewind(&NotificationId::new("0"));
         assert_eq!(show(&backlog), ["2"]);
     }
@@ -555,7 +637,13 @@ mod tests {
         let kind = NoticeKind::Event { event, description: None, message: None };
         let user = subscription(to).user;
         let session = SessionId::new(format!("session of {id}"));
-        let notice = Notice { user, session, at: OffsetDateTime::UNIX_EPOCH, kind };
+        let notice = Notice {
+            user,
+            session,
+            of: crate::chat::SessionKind::Pair,
+            at: OffsetDateTime::UNIX_EPOCH,
+            kind,
+        };
         Queued {
             id: NotificationId::new(id),
             sequence: id.parse().ok(),

@@ -27,6 +27,8 @@ pub struct ChannelSettings {
     pub max_lifetime: u32,
     /// How long a poll is held while nothing arrives.
     pub poll: Duration,
+    /// How long an event stream is silent before it shows that it is there.
+    pub ping: Duration,
     /// The most channels of one user.
     pub per_user: usize,
     /// The most channels of all users together.
@@ -41,6 +43,7 @@ impl Default for ChannelSettings {
             max_notifications: 100,
             max_lifetime: 86_400,
             poll: Duration::from_secs(20),
+            ping: Duration::from_secs(15),
             per_user: 16,
             total: 100_000,
         }
@@ -275,6 +278,7 @@ impl Channels {
             polls: 0,
             writing: None,
             last_poll: None,
+            is_streamed: false,
             is_closed: false,
         })
     }
@@ -355,6 +359,8 @@ struct State {
     writing: Option<(u64, Instant)>,
     /// When the last poll was over.
     last_poll: Option<Instant>,
+    /// Whether what was written last went to a stream.
+    is_streamed: bool,
     is_closed: bool,
 }
 
@@ -396,14 +402,19 @@ impl Channel {
     }
 
     /// Begins a poll, which releases the one before; `since` is the last notification that the
-    /// reader has, where it says so. Every poll that was begun is ended by [`Channel::end_poll`].
+    /// reader has, where it says so. Every poll that was begun is ended by [`Channel::end_poll`]; a
+    /// stream is a poll, too.
     pub fn begin_poll(&self, since: Option<&NotificationId>) -> u64 {
         let mut state = self.state();
         state.turn += 1;
         state.polls += 1;
-        if let Some(since) = since {
-            state.backlog.rewind(since);
+        match since {
+            Some(since) => state.backlog.rewind(since),
+            // Nobody has said what arrived of the stream before.
+            None if state.is_streamed => state.backlog.take_back(),
+            None => {}
         }
+        state.is_streamed = false;
         // Who polls again has read what was written before.
         state.backlog.acknowledge();
         let turn = state.turn;
@@ -442,6 +453,28 @@ impl Channel {
         let mut state = self.state();
         state.backlog.written(last);
         self.write_behind(state);
+    }
+
+    /// Takes everything up to and including `last` as written to the stream of this `turn`, and tells
+    /// whether that is still the one that is served.
+    ///
+    /// What a stream has written may have been lost on the way, and no answer of the reader says
+    /// which: it is kept, as far as there is room for it, until a reader says what it has.
+    pub fn streamed(&self, turn: u64, last: &NotificationId) -> bool {
+        let mut state = self.state();
+        if state.turn != turn {
+            return false;
+        }
+        state.backlog.written(last);
+        (state.is_streamed, state.writing) = (true, None);
+        self.write_behind(state);
+        true
+    }
+
+    /// Tells whether the poll of this `turn` is the latest one.
+    #[must_use]
+    pub fn is_latest(&self, turn: u64) -> bool {
+        self.state().turn == turn
     }
 
     /// Ends the poll of this `turn`, and takes back what it could not write.

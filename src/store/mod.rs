@@ -25,7 +25,7 @@ pub use registrations::{RegistrationLetter, Registrations};
 pub use restart::{Directories, Remembered, restore};
 pub use resting::Resting;
 pub use sessions::{
-    Bounds, Flushed, Inbox, Letter, Letters, NotTaken, Returned, Sessions, Start, Ticket,
+    Bounds, Flushed, Inbox, Letter, Letters, NotTaken, Opening, Returned, Sessions, Start, Ticket,
 };
 pub use subscriptions::{Subscription, SubscriptionLimits, Subscriptions, SubscriptionsFull};
 pub use wires::{MsrpArrival, MsrpConnection, MsrpPort, MsrpWay, MsrpWire};

@@ -11,7 +11,7 @@ use super::notices::Receipt;
 use super::wires::MsrpArrival;
 use crate::address::Address;
 use crate::bridge::Reports;
-use crate::chat::{Answer, Command, Invitation, Refusal};
+use crate::chat::{Answer, Command, Extension, GroupInvitation, Invitation, Refusal, SessionKind};
 use crate::ids::SessionId;
 use crate::sip::{DialogKey, Hop, Message};
 
@@ -66,6 +66,8 @@ pub enum Letter {
     Reports(Reports, Receipt),
     /// The peer has opened the MSRP connection.
     Msrp(Box<MsrpArrival>),
+    /// What has become of the group to which the session is extended.
+    Extension(Extension),
     /// The server stops: say goodbye.
     Stop,
 }
@@ -73,10 +75,49 @@ pub enum Letter {
 /// The order to open a session, for the switch of `net`.
 #[derive(Debug)]
 pub struct Start {
-    /// The invitation.
-    pub invitation: Invitation,
+    /// What opens it.
+    pub opening: Opening,
     /// Where the answer goes.
     pub reply: oneshot::Sender<Ticket<Result<(), Refusal>>>,
+}
+
+/// What opens a session.
+#[derive(Debug)]
+pub enum Opening {
+    /// An invitation to a 1-1 session.
+    Pair(Box<Invitation>),
+    /// An invitation to a group.
+    Group(Box<GroupInvitation>),
+}
+
+impl Opening {
+    /// Gives the user in whose name the session is opened.
+    #[must_use]
+    pub fn user(&self) -> &Address {
+        match self {
+            Self::Pair(invitation) => &invitation.user,
+            Self::Group(invitation) => &invitation.user,
+        }
+    }
+
+    fn session(&self) -> &SessionId {
+        match self {
+            Self::Pair(invitation) => &invitation.session,
+            Self::Group(invitation) => &invitation.session,
+        }
+    }
+}
+
+impl From<Invitation> for Opening {
+    fn from(invitation: Invitation) -> Self {
+        Self::Pair(Box::new(invitation))
+    }
+}
+
+impl From<GroupInvitation> for Opening {
+    fn from(invitation: GroupInvitation) -> Self {
+        Self::Group(Box::new(invitation))
+    }
 }
 
 /// A value together with the hold that it has on the notices that follow from it.
@@ -188,6 +229,7 @@ struct Caller {
 
 #[derive(Debug)]
 struct Entry {
+    kind: SessionKind,
     owner: Address,
     inbox: Inbox,
 }
@@ -229,17 +271,17 @@ impl Sessions {
         (directory, orders)
     }
 
-    /// Gives an order to the session `id` of `user` and waits for its answer.
+    /// Gives an order to a session of `user` and waits for its answer.
     ///
     /// # Errors
     /// The session does not exist, is another user's, refuses, or has no room.
     pub async fn command(
         &self,
         user: &Address,
-        id: &SessionId,
+        session: (SessionKind, &SessionId),
         command: Command,
     ) -> Result<Ticket<Answer>, Refusal> {
-        let inbox = self.inbox_of(user, id).ok_or(Refusal::NoSession)?;
+        let inbox = self.inbox_of(user, session).ok_or(Refusal::NoSession)?;
         let (reply, answer) = oneshot::channel();
         match inbox.offer(Letter::Command { command, reply }) {
             Ok(()) => {}
@@ -255,11 +297,12 @@ impl Sessions {
     ///
     /// # Errors
     /// There is no room, no core, or no route to the address.
-    pub async fn start(&self, invitation: Invitation) -> Result<Ticket<SessionId>, Refusal> {
+    pub async fn start(&self, opening: impl Into<Opening>) -> Result<Ticket<SessionId>, Refusal> {
         self.demand_serving()?;
-        let id = invitation.session.clone();
+        let opening = opening.into();
+        let id = opening.session().clone();
         let (reply, answer) = oneshot::channel();
-        match self.starts.try_send(Start { invitation, reply }) {
+        match self.starts.try_send(Start { opening, reply }) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => return Err(self.full("the queue")),
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(self.unavailable()),
@@ -286,14 +329,22 @@ impl Sessions {
     }
 
     /// Enters a conversation under its session id.
-    pub fn enter(&self, id: SessionId, owner: Address, inbox: Inbox) {
+    pub fn enter(&self, id: SessionId, (kind, owner): (SessionKind, Address), inbox: Inbox) {
         self.by_owner.entry(owner.clone()).or_default().push(inbox.clone());
-        self.by_id.insert(id, Entry { owner, inbox });
+        self.by_id.insert(id, Entry { kind, owner, inbox });
+    }
+
+    /// Tells a 1-1 session what has become of the group to which it is extended.
+    pub fn tell_extension(&self, of: &SessionId, news: Extension) {
+        if let Some(entry) = self.by_id.get(of) {
+            // Where it is full, the session lives on until somebody ends it.
+            let _lost = entry.inbox.offer(Letter::Extension(news));
+        }
     }
 
     /// Strikes out a session id.
     pub fn leave(&self, id: &SessionId) {
-        let Some((_, Entry { owner, inbox })) = self.by_id.remove(id) else { return };
+        let Some((_, Entry { owner, inbox, .. })) = self.by_id.remove(id) else { return };
         if let Some(mut inboxes) = self.by_owner.get_mut(&owner) {
             inboxes.retain(|other| !other.0.same_channel(&inbox.0));
         }
@@ -394,9 +445,9 @@ impl Sessions {
         self.bounds.inbox
     }
 
-    fn inbox_of(&self, user: &Address, id: &SessionId) -> Option<Inbox> {
+    fn inbox_of(&self, user: &Address, (kind, id): (SessionKind, &SessionId)) -> Option<Inbox> {
         let entry = self.by_id.get(id)?;
-        (entry.owner == *user).then(|| entry.inbox.clone())
+        (entry.owner == *user && entry.kind == kind).then(|| entry.inbox.clone())
     }
 
     async fn await_ticket<T>(

@@ -291,6 +291,10 @@ impl Stream {
                 }
             }
         }
+        if self.pending.is_empty() {
+            // Most streams are silent most of the time: they keep no memory.
+            self.pending = BytesMut::new();
+        }
         if missing > 0 {
             if self.is_ours() {
                 warn(found, by.packet, Fault::CutOff { missing });
@@ -310,7 +314,7 @@ impl Stream {
     }
 
     fn lose(&mut self) {
-        self.pending.clear();
+        self.pending = BytesMut::new();
         self.framer.lose();
     }
 

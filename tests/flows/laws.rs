@@ -215,7 +215,9 @@ impl Story {
                 NoticeKind::Message { .. }
                 | NoticeKind::Event { .. }
                 | NoticeKind::Composing { .. }
-                | NoticeKind::Delivery { .. } => {}
+                | NoticeKind::Delivery { .. }
+                | NoticeKind::GroupInvited { .. }
+                | NoticeKind::ParticipantStatus { .. } => {}
             }
             self.deeds.push(format!("    {} {}", notice.session, lines::notice(&notice)));
             self.notices.push(notice);
@@ -272,7 +274,9 @@ impl Story {
                 | NoticeKind::Composing { .. }
                 | NoticeKind::Invited { .. }
                 | NoticeKind::Event { .. }
-                | NoticeKind::Delivery { .. } => {}
+                | NoticeKind::Delivery { .. }
+                | NoticeKind::GroupInvited { .. }
+                | NoticeKind::ParticipantStatus { .. } => {}
             }
         }
         assert!(accepted <= 1, "{}", self.tell());
@@ -295,7 +299,9 @@ impl Story {
                 NoticeKind::Event { .. }
                 | NoticeKind::Invited { .. }
                 | NoticeKind::Message { .. }
-                | NoticeKind::Composing { .. } => {}
+                | NoticeKind::Composing { .. }
+                | NoticeKind::GroupInvited { .. }
+                | NoticeKind::ParticipantStatus { .. } => {}
             }
         }
         for (message, statuses) in &statuses {

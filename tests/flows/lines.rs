@@ -1,6 +1,6 @@
 //! What happens, one line each: notices as `user: what`, messages as `from > to: title`.
 
-use chatbridge::chat::{Notice, NoticeKind};
+use chatbridge::chat::{Notice, NoticeKind, Participant};
 use chatbridge::msrp;
 use chatbridge::sip::Message;
 
@@ -36,8 +36,21 @@ pub(crate) fn notice(notice: &Notice) -> String {
             let code = error_code.as_deref().map(|code| format!(" {code}")).unwrap_or_default();
             format!("{message} {}{code}", status.as_str())
         }
+        NoticeKind::GroupInvited { subject, participants } => {
+            format!("invited to \"{subject}\" with {}", entries(participants))
+        }
+        NoticeKind::ParticipantStatus { participants } => entries(participants),
     };
     format!("{who}: {what}")
+}
+
+/// Shows participants: `bob Connected, tel:+1 Invited (own)`.
+fn entries(participants: &[Participant]) -> String {
+    let entry = |it: &Participant| {
+        let own = if it.your_own { " (own)" } else { "" };
+        format!("{} {}{own}", user(it.party.address.spelling()), it.status.as_str())
+    };
+    participants.iter().map(entry).collect::<Vec<_>>().join(", ")
 }
 
 /// Gives the lab users their names; everybody else keeps the address.

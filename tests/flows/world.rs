@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chatbridge::address::Address;
 use chatbridge::bridge::{
-    Access, Arrival, Conversation, ConversationKit, Input, Output, Settings, reports_in,
+    Access, Arrival, ConversationKit, Input, Output, Settings, Talk, reports_in,
 };
 use chatbridge::chat::{
-    Answer, Command, Invitation, Notice, NoticeKind, OutgoingMessage, Party, Refusal, ReportRequest,
+    Answer, AnswerId, Command, GroupInvitation, Invitation, Notice, NoticeKind, OutgoingMessage,
+    Party, Refusal, ReportRequest,
 };
 use chatbridge::clock::Anchor;
 use chatbridge::ids::{MessageId, Random, SessionId};
@@ -53,7 +54,7 @@ pub(crate) struct World {
     pub(crate) trusts_far_end: bool,
     random: Random,
     im_server: ImServer,
-    talks: BTreeMap<SessionId, Conversation>,
+    talks: BTreeMap<SessionId, Talk>,
     talks_made: usize,
     /// By our tags.
     dialogs: BTreeMap<DialogKey, SessionId>,
@@ -78,6 +79,8 @@ pub(crate) struct World {
     far_frames_made: usize,
     notices: Vec<Notice>,
     answers: Vec<Result<Answer, Refusal>>,
+    /// Answers that have come later than their commands.
+    late: BTreeMap<AnswerId, Result<Answer, Refusal>>,
     ladder: Vec<String>,
     /// Every byte string that the bridge has put on a wire.
     pub(crate) written: Vec<Bytes>,
@@ -142,6 +145,7 @@ impl World {
             far_frames_made: 0,
             notices: Vec::new(),
             answers: Vec::new(),
+            late: BTreeMap::new(),
             ladder: Vec::new(),
             written: Vec::new(),
             pages: 0,
@@ -172,7 +176,9 @@ impl World {
             NoticeKind::Message { .. }
             | NoticeKind::Event { .. }
             | NoticeKind::Composing { .. }
-            | NoticeKind::Delivery { .. } => None,
+            | NoticeKind::Delivery { .. }
+            | NoticeKind::GroupInvited { .. }
+            | NoticeKind::ParticipantStatus { .. } => None,
         });
         let originator = invited.expect("an invitation");
         (originator.address.spelling().to_owned(), originator.name)
@@ -203,16 +209,36 @@ impl World {
         };
         let access = self.access_of(&invitation.user)?;
         let kit = self.kit(access);
-        let talk = Conversation::originate(self.now, kit, invitation)?;
+        let talk = Talk::originate(self.now, kit, invitation)?;
         self.talks.insert(session.clone(), talk);
         self.drain(&session);
         Ok(session)
     }
 
+    /// POST /groupSessions, and POST /extend.
+    pub(crate) fn begin_group(
+        &mut self,
+        invitation: GroupInvitation,
+    ) -> Result<SessionId, Refusal> {
+        let session = invitation.session.clone();
+        let kit = self.access_of(&invitation.user).map(|access| self.kit(access))?;
+        let talk = Talk::originate_group(self.now, kit, invitation)?;
+        self.talks.insert(session.clone(), talk);
+        self.drain(&session);
+        Ok(session)
+    }
+
+    /// Takes an answer that has come later than its command.
+    pub(crate) fn late(&mut self, id: AnswerId) -> Option<Result<Answer, Refusal>> {
+        self.late.remove(&id)
+    }
+
     /// The session of the invitation that a user was told of last.
     pub(crate) fn invited(&self, user: &str) -> SessionId {
         let invited = self.notices.iter().rev().find(|notice| {
-            notice.user == address(user) && matches!(notice.kind, NoticeKind::Invited { .. })
+            let invites =
+                matches!(notice.kind, NoticeKind::Invited { .. } | NoticeKind::GroupInvited { .. });
+            notice.user == address(user) && invites
         });
         invited.expect("an invitation").session.clone()
     }
@@ -227,7 +253,9 @@ impl World {
             | NoticeKind::Invited { .. }
             | NoticeKind::Event { .. }
             | NoticeKind::Composing { .. }
-            | NoticeKind::Delivery { .. } => None,
+            | NoticeKind::Delivery { .. }
+            | NoticeKind::GroupInvited { .. }
+            | NoticeKind::ParticipantStatus { .. } => None,
         });
         ids.next().expect("a message")
     }
@@ -327,7 +355,7 @@ impl World {
             self.im_server.handle(self.now, im_server::Input::Timeout);
         }
         self.wake_registry();
-        let due = |talk: &Conversation| talk.next_timeout().is_some_and(|next| next <= self.now);
+        let due = |talk: &Talk| talk.next_timeout().is_some_and(|next| next <= self.now);
         let due: Vec<SessionId> =
             self.talks.iter().filter(|(_, talk)| due(talk)).map(|(id, _)| id.clone()).collect();
         for session in due {
@@ -388,7 +416,7 @@ impl World {
 
     /// Gives the instant at which the next machine wants to be woken.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        let talks = self.talks.values().filter_map(Conversation::next_timeout);
+        let talks = self.talks.values().filter_map(Talk::next_timeout);
         let roster = self.registry.as_ref().and_then(|registry| registry.roster.next_timeout());
         talks.chain(self.im_server.next_timeout()).chain(roster).min()
     }
@@ -478,7 +506,7 @@ impl World {
             let arrival = Arrival { session: session.clone(), invite: request, source, trusted };
             let (kit, clients) = (self.kit(access), self.clients.clone());
             let has_client = |user: &Address| clients.contains(user);
-            let talk = Conversation::incoming(self.now, kit, arrival, &has_client);
+            let talk = Talk::incoming(self.now, kit, arrival, &has_client);
             self.talks.insert(session.clone(), talk);
             self.callers.insert(key, session.clone());
             self.drain(&session);
@@ -488,7 +516,7 @@ impl World {
         {
             let answer = accept_stateless(&request, &self.settings.on_the_wire());
             self.answer(answer, &source);
-            let of_user = |talk: &&Conversation| *talk.user() == reports.user;
+            let of_user = |talk: &&Talk| *talk.user() == reports.user;
             let talks = self.talks.values().filter(of_user).map(|talk| talk.id().clone());
             for session in talks.collect::<Vec<_>>() {
                 self.feed(&session, Input::Reports(reports.clone()));
@@ -512,7 +540,7 @@ impl World {
     }
 
     fn drain(&mut self, session: &SessionId) {
-        while let Some(output) = self.talks.get_mut(session).and_then(Conversation::poll) {
+        while let Some(output) = self.talks.get_mut(session).and_then(Talk::poll) {
             match output {
                 Output::Sip { bytes, hop } => {
                     self.written.push(bytes.clone());
@@ -529,9 +557,13 @@ impl World {
                 Output::MsrpClose => self.close_msrp(session),
                 Output::Notice(notice) => self.notices.push(notice),
                 Output::Answer(answer) => self.answers.push(answer),
+                Output::LateAnswer(id, answer) => drop(self.late.insert(id, answer)),
+                // The world asks who has which session-id.
+                Output::MsrpRoute(_) => {}
+                Output::Extension { of, news } => self.feed(&of, Input::Extension(news)),
             }
         }
-        if self.talks.get(session).is_some_and(Conversation::is_finished) {
+        if self.talks.get(session).is_some_and(Talk::is_finished) {
             self.talks.remove(session);
             self.dialogs.retain(|_, owner| owner != session);
             self.callers.retain(|_, owner| owner != session);
@@ -544,7 +576,7 @@ impl World {
         }
     }
 
-    fn next_session(&mut self) -> SessionId {
+    pub(crate) fn next_session(&mut self) -> SessionId {
         self.talks_made += 1;
         SessionId::new(format!("sess{:03}", self.talks_made))
     }

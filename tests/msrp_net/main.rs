@@ -22,6 +22,7 @@
 mod certificates;
 mod lost;
 mod plain;
+mod rooms;
 mod secure;
 mod shared;
 mod stage;

@@ -9,7 +9,7 @@ use super::ears::{Way, open_channel, subscribe};
 use super::world::{ALICE, BOB, Pair, World, within};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_newest_poll_is_served_and_the_older_released() {
+async fn h11_the_newest_poll_is_served_and_the_older_released() {
     let world = World::start().await;
     let mut pair = Pair::polling(&world).await;
     let url = pair.bob_hears.channel().to_owned();
@@ -41,7 +41,7 @@ async fn the_newest_poll_is_served_and_the_older_released() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_client_has_lost_comes_again_with_the_same_id() {
+async fn h11_what_a_client_has_lost_comes_again_with_the_same_id() {
     let world = World::start().await;
     let mut pair = Pair::polling(&world).await;
     let channel = pair.bob_hears.channel().to_owned();

@@ -5,6 +5,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
 mod bearers;
+mod callbacks;
 #[path = "../transports/certificates.rs"]
 #[allow(dead_code, reason = "SIP under TLS is shown elsewhere")]
 mod certificates;
@@ -18,6 +19,7 @@ mod entrance;
 mod faults;
 mod flows;
 mod forms;
+mod groups;
 mod handset;
 mod hardening;
 mod hostile;
@@ -34,6 +36,7 @@ mod restart;
 mod schema;
 mod session_status;
 mod sessions;
+mod streams;
 mod subscriptions;
 mod wire;
 mod world;

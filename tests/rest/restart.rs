@@ -79,7 +79,7 @@ async fn h11_what_was_answered_and_not_polled_again_comes_again_after_a_restart(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn h7_a_repeated_request_is_answered_as_before_the_restart() {
+async fn h07_a_repeated_request_is_answered_as_before_the_restart() {
     let place = Place::new();
     let peer = Peer::start().await;
     let world = place.world(|config| peer.carry(config)).await;
@@ -232,7 +232,7 @@ impl Place {
         self.0.join("chatbridge.db")
     }
 
-    async fn world(&self, set: impl FnOnce(&mut Config)) -> World {
+    pub(crate) async fn world(&self, set: impl FnOnce(&mut Config)) -> World {
         World::with(|config| {
             (config.store.kind, config.store.path) = (StoreKind::Sqlite, self.file());
             set(config);

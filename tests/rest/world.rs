@@ -128,6 +128,10 @@ impl User {
         self.http.request(method, url).header("accept", self.format.media_type())
     }
 
+    pub(crate) fn event_stream(&self, url: &str) -> RequestBuilder {
+        self.http.get(url).header("accept", "text/event-stream")
+    }
+
     /// Sends a request; the answer must be one that the description of the API has.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Seen {
         let request = request.build().unwrap();

@@ -1,75 +1,21 @@
 //! What the SIP legs of a conversation tell, and what follows from it for the chat.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Attempt, Conversation, Output};
+use super::{Conversation, Output};
 use crate::bridge::description;
+use crate::bridge::legs::Settled;
 use crate::bridge::media::{self, Unusable};
 use crate::bridge::sip_outcomes::{self, LegEnd, Outcome, Retry, Row};
 use crate::chat::{EventType, NoticeKind, Role, State};
 use crate::msrp::Setup;
-use crate::sip::{
-    Body, DialogKey, Hop, Leg, LegEvent, LegOutput, Message, NameAddr, NoAnswer, Reason, Response,
-    Status, Uri,
-};
+use crate::sip::{Body, Leg, LegEvent, NoAnswer, Reason, Response, Status, Uri};
 
 impl Conversation {
-    /// Finds the leg that a message belongs to; the current one takes what fits none.
-    pub(super) fn leg_of(&mut self, message: &Message) -> &mut Leg {
-        let tag = match message {
-            Message::Request(request) => request.to_tag(),
-            Message::Response(response) => response.from_tag(),
-        };
-        let of = |leg: &Leg| tag.as_deref() == Some(leg.local_tag());
-        if !of(&self.leg)
-            && let Some(index) = self.retired.iter().position(of)
-        {
-            return &mut self.retired[index];
-        }
-        &mut self.leg
-    }
-
-    /// Brings the messages of the current leg's dialog here.
-    pub(super) fn route_leg(&mut self) {
-        let call_id = self.leg.call_id().to_owned();
-        let tag = self.leg.local_tag().to_owned();
-        self.outputs.push_back(Output::Route(DialogKey { call_id, tag }));
-    }
-
     /// Takes what the legs have for us; tells whether there was anything.
     pub(super) fn settle_legs(&mut self, now: Instant) -> bool {
-        let mut busy = false;
-        let mut events = VecDeque::new();
-        self.retired.retain(|leg| !leg.is_finished());
-        for leg in &mut self.retired {
-            // A leg that was given up has nothing to say to the chat.
-            while let Some(output) = leg.poll() {
-                busy = true;
-                match output {
-                    LegOutput::Send { bytes, hop } => {
-                        self.outputs.push_back(Output::Sip { bytes, hop });
-                    }
-                    LegOutput::Spare { hop, wait } => {
-                        self.outputs.push_back(Output::Spare { hop, wait });
-                    }
-                    LegOutput::Event(_) => {}
-                }
-            }
-        }
-        while let Some(output) = self.leg.poll() {
-            busy = true;
-            match output {
-                LegOutput::Send { bytes, hop } => {
-                    self.outputs.push_back(Output::Sip { bytes, hop })
-                }
-                LegOutput::Spare { hop, wait } => {
-                    self.attempt.spare(&hop);
-                    self.outputs.push_back(Output::Spare { hop, wait });
-                }
-                LegOutput::Event(event) => events.push_back(event),
-            }
-        }
+        let Settled { events, spared, busy } = self.legs.settle(&mut self.outputs);
+        spared.iter().for_each(|hop| self.attempt.spare(hop));
         for event in events {
             self.leg_event(now, event);
         }
@@ -156,15 +102,15 @@ impl Conversation {
     fn established(&mut self, now: Instant, response: &Response) {
         self.timers.invitation = None;
         if self.chat.state() == State::Cancelling {
-            self.leg.bye(now, None);
+            self.legs.current.bye(now, None);
             self.end_withdrawn(now);
             return;
         }
         let (sdp, _) = media::parts(response.content_type(), &response.body);
-        match media::judge_answer(&self.settings, &self.msrp.path(), sdp.as_deref()) {
+        match self.line.judge_answer(sdp.as_deref()) {
             Ok(peer) => {
                 if !self.chat.peer_accepted() {
-                    self.leg.bye(now, None);
+                    self.legs.current.bye(now, None);
                     return;
                 }
                 let row = sip_outcomes::final_response(response.status.code(), false);
@@ -172,7 +118,7 @@ impl Conversation {
                     self.tell_event(now, event, Some(describe(row, response)), None);
                 }
                 let setup = peer.our_setup_as_offerer();
-                self.peer = Some(peer);
+                self.line.peer = Some(peer);
                 self.open_msrp(now, setup);
                 self.send_waiting(now);
             }
@@ -225,16 +171,7 @@ impl Conversation {
 
     /// Follows a redirection (RFC 3261 section 8.1.3.4); tells whether there is a way to go.
     fn redirect(&mut self, now: Instant, response: &Response) -> bool {
-        for contact in response.headers.list("Contact") {
-            if self.attempt.redirects == 0 {
-                break;
-            }
-            let uri = NameAddr::parse(contact).ok().map(|contact| contact.uri);
-            if let Some(uri) = uri.filter(|uri| uri.is_sip() || uri.number().is_some()) {
-                self.attempt.redirects -= 1;
-                self.attempt.targets.push_back(uri);
-            }
-        }
+        self.attempt.follow(response.headers.list("Contact"));
         self.call_next_target(now)
     }
 
@@ -273,13 +210,13 @@ impl Conversation {
     /// Sends the invitation again in a dialog of its own.
     pub(super) fn call_again(&mut self, now: Instant, target: Option<Uri>) {
         let Some(draft) = &self.attempt.draft else { return };
-        let offer = media::offer(&self.settings, &self.msrp.path(), &mut self.origin);
+        let offer = self.line.offer();
         let way = (target, self.attempt.next_hops.clone());
         match draft.call((&self.settings, &self.access), way, offer) {
             Ok(call) => {
                 let leg = Leg::call(now, call, self.access.kit(&self.settings, self.random.fork()));
-                self.retired.push(std::mem::replace(&mut self.leg, leg));
-                self.route_leg();
+                self.legs.replace(leg);
+                self.outputs.push_back(self.legs.route());
             }
             Err(_) => self.end_by(now, LegEnd::Unreachable, &[]),
         }
@@ -299,7 +236,7 @@ impl Conversation {
         match self.chat.role() {
             Role::Originator => {
                 self.cancel = Some(LegEnd::InvitationTimeout);
-                self.leg.cancel(now, None);
+                self.legs.current.cancel(now, None);
                 // The user is told now; the wire sorts itself out.
                 self.end_by(now, LegEnd::InvitationTimeout, &[]);
             }
@@ -320,17 +257,17 @@ impl Conversation {
 
     /// Accepts the invitation towards the caller, and opens the MSRP session.
     pub(super) fn answer_invitation(&mut self, now: Instant) {
-        match &self.peer {
+        match &self.line.peer {
             Some(peer) => {
                 let setup = peer.our_setup_as_answerer();
-                let body = self.describe_media(setup);
-                self.leg.accept(now, body);
+                let body = self.line.answer(setup);
+                self.legs.current.accept(now, body);
                 self.open_msrp(now, setup);
             }
             // The caller left the offer to us; the ACK brings its answer.
             None => {
-                let offer = self.offer_media();
-                self.leg.accept(now, offer);
+                let offer = self.line.offer();
+                self.legs.current.accept(now, offer);
             }
         }
         self.tell_first_message(now);
@@ -338,7 +275,7 @@ impl Conversation {
 
     /// Refuses the invitation of which the user was told.
     pub(super) fn refuse(&mut self, now: Instant, status: Status, end: LegEnd) {
-        self.leg.reject(now, status, Vec::new());
+        self.legs.current.reject(now, status, Vec::new());
         self.end_by(now, end, &[]);
     }
 
@@ -349,7 +286,7 @@ impl Conversation {
         status: Status,
         headers: Vec<(String, String)>,
     ) {
-        self.leg.reject(now, status, headers);
+        self.legs.current.reject(now, status, headers);
         self.end(now, EventType::SessionEnded, String::new());
         self.settle(now);
     }
@@ -368,31 +305,30 @@ impl Conversation {
     /// Answers a re-INVITE or UPDATE: the stream stays as it is, or goes.
     fn offered(&mut self, now: Instant, body: Option<&Body>) {
         let Some(body) = body else {
-            let offer = self.offer_media();
-            self.leg.answer_offer(now, Ok(offer));
+            let offer = self.line.offer();
+            self.legs.current.answer_offer(now, Ok(offer));
             return;
         };
         let (sdp, _) = media::parts(Some(&body.content_type), &body.bytes);
         match media::judge(sdp.as_deref()) {
-            Ok(mut peer) if self.peer.as_ref().is_some_and(|known| known.path == peer.path) => {
-                if let Some(known) = self.peer.take() {
+            Ok(mut peer) if self.line.is_same(&peer) => {
+                if let Some(known) = self.line.peer.take() {
                     peer.anchoring = known.anchoring;
                 }
-                self.peer = Some(peer);
+                self.line.peer = Some(peer);
                 let setup = self.our_setup();
-                let answer = self.describe_media(setup);
-                self.leg.answer_offer(now, Ok(answer));
+                let answer = self.line.answer(setup);
+                self.legs.current.answer_offer(now, Ok(answer));
             }
             Err(Unusable::Removed(offer)) => {
-                let local = self.msrp.path();
-                let answer = media::farewell(&self.settings, &local, &mut self.origin, &offer);
-                self.leg.answer_offer(now, Ok(answer));
+                let answer = self.line.farewell(&offer);
+                self.legs.current.answer_offer(now, Ok(answer));
                 self.hang_up(now, Reason::sip(200, "Call completed"));
                 self.end_by(now, LegEnd::MediaRemoved, &[]);
             }
             // The MSRP session cannot move, and what cannot be used changes nothing
             // (RFC 3261 section 14.2).
-            Ok(_) | Err(_) => self.leg.answer_offer(now, Err(Status::NOT_ACCEPTABLE_HERE)),
+            Ok(_) | Err(_) => self.legs.current.answer_offer(now, Err(Status::NOT_ACCEPTABLE_HERE)),
         }
     }
 
@@ -403,47 +339,31 @@ impl Conversation {
             Some(body) => media::parts(Some(&body.content_type), &body.bytes),
             None => (None, None),
         };
-        let end = match media::judge_answer(&self.settings, &self.msrp.path(), sdp.as_deref()) {
-            Ok(peer) if self.peer.as_ref().is_some_and(|known| known.path == peer.path) => {
-                self.peer = Some(peer);
+        let end = match self.line.judge_answer(sdp.as_deref()) {
+            Ok(peer) if self.line.is_same(&peer) => {
+                self.line.peer = Some(peer);
                 return;
             }
-            Ok(peer) if self.peer.is_none() => {
+            Ok(peer) if self.line.peer.is_none() => {
                 let setup = peer.our_setup_as_offerer();
-                self.peer = Some(peer);
+                self.line.peer = Some(peer);
                 self.open_msrp(now, setup);
                 self.send_waiting(now);
                 return;
             }
-            Err(Unusable::Removed(_)) if self.peer.is_some() => LegEnd::MediaRemoved,
+            Err(Unusable::Removed(_)) if self.line.peer.is_some() => LegEnd::MediaRemoved,
             Ok(_) | Err(_) => LegEnd::UnusableAnswer,
         };
         self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
         self.end_by(now, end, &[]);
     }
 
-    pub(super) fn offer_media(&mut self) -> Body {
-        media::offer(&self.settings, &self.msrp.path(), &mut self.origin)
-    }
-
-    fn describe_media(&mut self, setup: Setup) -> Body {
-        let peer = self.peer.as_ref();
-        media::answer(&self.settings, &self.msrp.path(), &mut self.origin, (peer, setup))
-    }
-
     fn our_setup(&self) -> Setup {
-        let peer = self.peer.as_ref();
+        let peer = self.line.peer.as_ref();
         match self.chat.role() {
             Role::Originator => peer.map_or(Setup::Passive, media::Peer::our_setup_as_offerer),
             Role::Terminating => peer.map_or(Setup::Active, media::Peer::our_setup_as_answerer),
         }
-    }
-}
-
-impl Attempt {
-    /// Puts a hop that is overloaded behind the others.
-    fn spare(&mut self, hop: &Hop) {
-        self.next_hops.sort_by_key(|known| known == hop);
     }
 }
 

@@ -17,12 +17,6 @@ use crate::chat::{
 use crate::ids::MessageId;
 use crate::msrp;
 
-/// How much may come on the MSRP connection before the answer that names its peer.
-const MAX_EARLY: usize = 16;
-
-/// How many octets of bodies that may be.
-const MAX_EARLY_BYTES: usize = 64 * 1024;
-
 impl Conversation {
     pub(super) fn send(
         &mut self,
@@ -31,7 +25,7 @@ impl Conversation {
     ) -> Result<Answer, Refusal> {
         self.chat.demand_open_for_messages("sending a message")?;
         self.demand_staying("sending a message")?;
-        if self.peer.is_some() {
+        if self.line.peer.is_some() {
             self.dispatch(now, &message)?;
         } else if self.waiting.len() < self.settings.msrp_limits.queue {
             self.waiting.push_back(message.clone());
@@ -124,71 +118,35 @@ impl Conversation {
         self.queue(now, id, parcel)
     }
 
-    /// Hands the MSRP session what came for it; the peer may connect before its answer is here,
-    /// because SIP goes another way (RFC 4975 section 5.4). What a relay of ours says itself waits for
-    /// nobody.
+    /// Hands the MSRP session what came for it.
     pub(super) fn feed_msrp(&mut self, now: Instant, input: msrp::Input) {
-        let is_ours = self.is_relayed() && !media::is_request(&input);
-        let Some(early) = self.early.as_mut().filter(|_| !is_ours) else {
-            self.msrp.handle(now, input);
-            return;
-        };
-        if let msrp::Input::Frame(frame) = &input {
-            self.early_bytes += frame.body.as_ref().map_or(0, Bytes::len);
-        }
-        if early.len() < MAX_EARLY && self.early_bytes <= MAX_EARLY_BYTES {
-            early.push(input);
-        } else {
-            early.clear();
-            self.early_bytes = 0;
-            self.outputs.push_back(Output::MsrpClose);
-            if self.is_relayed() {
-                self.msrp.handle(now, msrp::Input::Closed);
-            }
-        }
+        let wish = self.line.feed(now, input);
+        self.outputs.extend(wish);
     }
 
-    /// Takes the connection of one who names our MSRP session, unless it is known to be not the peer.
+    /// Takes the connection of one who names our MSRP session.
     pub(super) fn msrp_accepted(&mut self, now: Instant, shown: Shown) {
-        if self.peer.as_ref().is_some_and(|peer| !peer.may_be(&shown)) {
-            self.outputs.push_back(Output::MsrpClose);
-            return;
-        }
-        self.shown = shown;
-        self.feed_msrp(now, msrp::Input::Connected);
+        let wish = self.line.accepted(now, shown);
+        self.outputs.extend(wish);
     }
 
-    /// Opens the MSRP session towards the peer, and lets it have what came before.
+    /// Opens the MSRP session towards the peer.
     pub(super) fn open_msrp(&mut self, now: Instant, setup: msrp::Setup) {
-        let Some(peer) = &self.peer else { return };
-        let mut early = self.early.take().unwrap_or_default();
-        if !early.is_empty() && !peer.may_be(&self.shown) {
-            early.clear();
-            self.outputs.push_back(Output::MsrpClose);
+        if self.line.peer.is_some() {
+            self.timers.msrp = Some(now + self.settings.msrp_connect_timeout);
         }
-        if let Some((host, port)) = &peer.anchoring.place {
-            self.msrp.set_anchor(host, *port);
-        }
-        self.msrp.open(now, peer.path.clone(), setup);
-        self.timers.msrp = Some(now + self.settings.msrp_connect_timeout);
-        for input in early {
-            self.msrp.handle(now, input);
-        }
+        let wish = self.line.open(now, setup);
+        self.outputs.extend(wish);
     }
 
     /// Takes what the MSRP session has for us; tells whether there was anything.
     pub(super) fn settle_msrp(&mut self, now: Instant) -> bool {
         let mut busy = false;
-        while let Some(output) = self.msrp.poll() {
+        while let Some(output) = self.line.msrp.poll() {
             busy = true;
             match output {
                 msrp::Output::Connect { host, port, secure } => {
-                    // A relay of ours is known by its name, not by what the peer says of itself.
-                    let peer = self.peer.as_ref().filter(|peer| !peer.is_relayed);
-                    let fingerprints = peer.map(media::Peer::fingerprints);
-                    let fingerprints = fingerprints.unwrap_or_default().to_vec();
-                    let connect = Output::MsrpConnect { host, port, secure, fingerprints };
-                    self.outputs.push_back(connect);
+                    self.outputs.push_back(self.line.connect((host, port), secure));
                 }
                 msrp::Output::Write(bytes) => self.outputs.push_back(Output::MsrpWrite(bytes)),
                 msrp::Output::WriteParts(parts) => {
@@ -223,7 +181,7 @@ impl Conversation {
                 if let Err(code) =
                     self.arrived(now, message.content_type.as_str(), message.body, asked)
                 {
-                    self.msrp.refuse(now, code);
+                    self.line.msrp.refuse(now, code);
                 }
             }
             msrp::Event::Sent { message_id } => {
@@ -351,7 +309,7 @@ impl Conversation {
         let row = delivery::row_of(news);
         if row.then == Then::AvoidType && self.book.knows(&id) {
             // What was refused was a text: the next ones go out bare.
-            self.cpim = false;
+            self.line.cpim = false;
         }
         if row.closes_leg() && self.chat.state() == State::Connected {
             self.await_explanation(now);
@@ -391,7 +349,16 @@ impl Conversation {
         };
         if wanted {
             let (message, description) = (id.clone(), description.clone());
-            self.tell(now, NoticeKind::Delivery { message, status, error_code, description });
+            self.tell(
+                now,
+                NoticeKind::Delivery {
+                    message,
+                    status,
+                    error_code,
+                    description,
+                    participant: None,
+                },
+            );
         }
         // After the end of its session nothing is told of it any more, but what became of messages.
         let is_over = self.chat.state() == State::Ended;
@@ -409,11 +376,7 @@ impl Conversation {
         message_id: String,
         parcel: media::Parcel,
     ) -> Result<(), Refusal> {
-        let media::Parcel { content_type, body, success_report } = parcel;
-        let failure_report = msrp::FailureReport::Yes;
-        let outgoing =
-            msrp::Outgoing { message_id, content_type, body, success_report, failure_report };
-        self.msrp.send(now, outgoing).map_err(|error| match error {
+        self.line.queue(now, message_id, parcel).map_err(|error| match error {
             msrp::SendError::Full => self.queue_full(),
             msrp::SendError::Closed => Refusal::Unavailable {
                 why: "the MSRP connection is lost",
@@ -429,10 +392,9 @@ impl Conversation {
     pub(super) fn media_context(&self) -> media::Context<'_> {
         media::Context {
             settings: &self.settings,
-            peer: self.peer.as_ref(),
-            cpim: self.cpim,
-            own: self.chat.own(),
-            other: self.chat.other(),
+            peer: self.line.peer.as_ref(),
+            cpim: self.line.cpim,
+            envelope: media::Envelope::Pair { own: self.chat.own(), other: self.chat.other() },
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::sip::Reason;
 impl Conversation {
     /// Leaves once the messages sent last are answered: a BYE would overtake them.
     pub(super) fn begin_leaving(&mut self, now: Instant) {
-        if self.msrp.is_idle() {
+        if self.line.msrp.is_idle() {
             self.leave(now);
         } else if self.timers.leave.is_none() {
             self.timers.leave = Some(now + self.settings.leave_wait);
@@ -36,7 +36,7 @@ impl Conversation {
         let description = row.describe_end(reasons);
         // Where there is no connection, no answer comes either.
         let is_bound = self.timers.msrp.is_none() && self.timers.media.is_none();
-        if self.chat.state() == State::Connected && is_bound && !self.msrp.is_idle() {
+        if self.chat.state() == State::Connected && is_bound && !self.line.msrp.is_idle() {
             self.peer_left = Some(Ending { event, description });
             self.timers.leave.get_or_insert(now + self.settings.leave_wait);
         } else {
@@ -66,7 +66,7 @@ impl Conversation {
     /// Says BYE and remembers that its answer is awaited.
     pub(super) fn hang_up(&mut self, now: Instant, reason: Reason) {
         self.goodbye = true;
-        self.leg.bye(now, Some(reason));
+        self.legs.current.bye(now, Some(reason));
     }
 
     /// A user who is leaving, or was left, says no more.

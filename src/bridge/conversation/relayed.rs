@@ -11,7 +11,7 @@
 //!
 //! [`MsrpRelay::timeout`]: crate::bridge::MsrpRelay::timeout
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Conversation;
 use crate::bridge::description;
@@ -25,15 +25,12 @@ impl Conversation {
     /// connects to us.
     #[must_use]
     pub fn is_relayed(&self) -> bool {
-        self.settings.msrp_relay.is_some()
+        self.line.is_relayed()
     }
 
     /// Asks our relays to let the session in; tells whether there are any to wait for.
     pub(super) fn seek_way(&mut self, now: Instant) -> bool {
-        let Some(relay) = &self.settings.msrp_relay else { return false };
-        let asked = self.msrp.use_relays(now, relay.relays.clone());
-        // Relays that must not be asked do not answer.
-        let wait = if asked.is_ok() { relay.timeout } else { Duration::ZERO };
+        let Some(wait) = self.line.seek_way(now) else { return false };
         self.timers.relay = Some(now + wait);
         true
     }
@@ -48,8 +45,8 @@ impl Conversation {
             }
             (State::Connected, Role::Terminating) if is_awaited => self.answer_invitation(now),
             (State::Connected, _) => {
-                let offer = self.offer_media();
-                self.leg.offer(now, offer);
+                let offer = self.line.offer();
+                self.legs.current.offer(now, offer);
             }
             (State::Invited | State::Cancelling | State::Ended, _) => {}
         }
@@ -59,7 +56,7 @@ impl Conversation {
     pub(super) fn way_missed(&mut self, now: Instant, code: u16) {
         self.timers.relay = None;
         if self.chat.role() == Role::Terminating {
-            self.leg.reject(now, Status::SERVER_INTERNAL_ERROR, Vec::new());
+            self.legs.current.reject(now, Status::SERVER_INTERNAL_ERROR, Vec::new());
         }
         self.end_without_relay(now, code);
     }
@@ -82,7 +79,7 @@ impl Conversation {
             (State::Invited, _) => {
                 self.cancel = Some(LegEnd::RelayFailed);
                 if !self.is_between_invites() {
-                    self.leg.cancel(now, None);
+                    self.legs.current.cancel(now, None);
                 }
                 self.end_without_relay(now, code);
                 true

@@ -125,7 +125,10 @@ impl Stage {
                 | Output::MsrpWrite(_)
                 | Output::MsrpClose
                 | Output::Notice(_)
-                | Output::Answer(_)) => others.push(other),
+                | Output::Answer(_)
+                | Output::LateAnswer(..)
+                | Output::MsrpRoute(_)
+                | Output::Extension { .. }) => others.push(other),
             }
         }
         others

@@ -55,6 +55,8 @@ pub enum LegEnd {
     MsrpLost,
     /// A re-INVITE took the message stream away: port 0.
     MediaRemoved,
+    /// The session has become a group, which its other side has joined or declined.
+    Extended,
     /// The core that carries the session is gone.
     CoreLost,
     /// The bridge is shutting down.
@@ -63,7 +65,7 @@ pub enum LegEnd {
 
 impl LegEnd {
     /// Every end.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InvitationTimeout,
         Self::Unreachable,
         Self::UnusableAnswer,
@@ -81,6 +83,7 @@ impl LegEnd {
         Self::SessionTimeout,
         Self::MsrpLost,
         Self::MediaRemoved,
+        Self::Extended,
         Self::CoreLost,
         Self::ShuttingDown,
     ];
@@ -118,6 +121,7 @@ impl LegEnd {
             Self::SessionTimeout => "the session timer runs out",
             Self::MsrpLost => "the MSRP connection is lost",
             Self::MediaRemoved => "re-INVITE with port 0",
+            Self::Extended => "the session has become a group",
             Self::CoreLost => "the core is lost",
             Self::ShuttingDown => "the bridge shuts down",
         }

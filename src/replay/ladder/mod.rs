@@ -167,6 +167,9 @@ impl Rung<'_> {
         if let Some(dialog) = self.step.dialog {
             words.push(format!("[{}]", dialog + 1));
         }
+        if let Some(method) = &self.step.about {
+            words.push(format!("({method})"));
+        }
         if !self.step.note.is_empty() {
             words.push(self.step.note.clone());
         }
@@ -176,5 +179,46 @@ impl Rung<'_> {
             times => words.push(format!("(and {times} times again)")),
         }
         words.join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::read_from;
+    use super::*;
+
+    /// A bridge on one host: REST on 8080, SIP 5080 to 5060, MSRP between ports of no meaning.
+    const LOG: &str = "\
+2023/11/14 22:13:20 127.0.0.1:40001 -> 127.0.0.1:8080
+POST /chat/v1/tel%3A%2B1/sessions HTTP/1.1\r\nContent-Length: 0\r\n\r
+2023/11/14 22:13:21 127.0.0.1:5080 -> 127.0.0.1:5060
+INVITE sip:b SIP/2.0\r\nFrom: <sip:a>;tag=f\r\nTo: <sip:b>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r
+Content-Length: 33\r\n\r\na=path:msrp://127.0.0.1:1/s1;tcp\n
+2023/11/14 22:13:22 127.0.0.1:8080 -> 127.0.0.1:40001
+HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r
+2023/11/14 22:13:23 127.0.0.1:5060 -> 127.0.0.1:5080
+SIP/2.0 200 OK\r\nFrom: <sip:a>;tag=f\r\nTo: <sip:b>;tag=t\r\nCall-ID: c\r\nCSeq: 1 INVITE\r
+Content-Length: 33\r\n\r\na=path:msrp://127.0.0.1:2/s2;tcp\n
+2023/11/14 22:13:24 127.0.0.1:40002 -> 127.0.0.1:2855
+MSRP tx SEND\r\nTo-Path: msrp://127.0.0.1:2/s2;tcp\r\nFrom-Path: msrp://127.0.0.1:1/s1;tcp\r
+-------tx$\r
+";
+
+    #[test]
+    fn on_one_host_a_connection_belongs_to_the_ends_that_agreed_on_it() {
+        let trace = read_from("test".to_owned(), &mut LOG.as_bytes(), Keep::Lines);
+        let trace = trace.unwrap_or_else(|error| panic!("{error}"));
+        let ladder = Ladder::of(&trace.book);
+        assert_eq!(
+            ladder.rails,
+            ["application", "127.0.0.1:8080", "127.0.0.1:5080", "127.0.0.1:5060"]
+        );
+        let rungs: Vec<_> = ladder.rungs.iter().map(|rung| (rung.from, rung.to)).collect();
+        assert_eq!(rungs, [(0, 1), (2, 3), (1, 0), (3, 2), (2, 3)]);
+        let text = txt::draw(&ladder);
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        assert!(lines[1].contains("|~~~~~~~~~~~~~~ POST ~~~~~~~~~~~~~~>|    "), "{text}");
+        assert!(lines[3].contains("|<~~~~~~~~~~ 201 Created ~~~~~~~~~~~|    "), "{text}");
+        assert!(lines[5].ends_with("|============== SEND ==============>|  [1]"), "{text}");
     }
 }

@@ -16,8 +16,8 @@ pub(super) fn draw(ladder: &Ladder<'_>) -> String {
         // Writing to a `String` cannot fail.
         let _ = write!(text, "{:>9.3}  #{:<7}", rung.seconds, rung.step.packet);
         text.push_str(&rails(ladder, rung));
-        let beside = rung.beside();
-        let _ = writeln!(text, "  {beside}");
+        let beside = format!("  {}", rung.beside());
+        let _ = writeln!(text, "{}", beside.trim_end());
     }
     text.push_str("\n--> SIP   ==> MSRP   ~~> REST   [n] dialog   #n packet\n");
     text

@@ -16,9 +16,9 @@ use super::{
 use crate::address::Address;
 use crate::chat::{
     Composing, ComposingState, EventType, MessageStatus, Notice, NoticeKind, NotificationFormat,
-    Party, ReportRequest,
+    Participant, ParticipantStatus, Party, ReportRequest, SessionKind,
 };
-use crate::ids::{ChannelId, MessageId, NotificationId, SessionId, SubscriptionId};
+use crate::ids::{ChannelId, MessageId, NotificationId, ParticipantId, SessionId, SubscriptionId};
 use crate::oma::{Element, Leaf, Namespace};
 use crate::store::backlog::{Content, Loss};
 use crate::store::correlators::Correlation;
@@ -219,7 +219,8 @@ fn everything() -> Contents {
     let full = subscription("full", Some("tel:+19585550100"));
     let notice = |kind| {
         let (user, session) = (address("tel:+19585550100"), SessionId::new("s"));
-        Arc::new(Notice { user, session, at: at(1), kind })
+        let of = SessionKind::Pair;
+        Arc::new(Notice { user, session, of, at: at(1), kind })
     };
     let mut contents: Vec<Content> = kinds().into_iter().map(notice).map(Content::Notice).collect();
     let oldest = notice(kinds().remove(0));
@@ -238,7 +239,7 @@ fn everything() -> Contents {
             })
             .collect(),
         answers: vec![answer("first"), answer("second")],
-        sessions: vec![session("s"), session("t")],
+        sessions: vec![session("s"), session("g")],
     }
 }
 
@@ -289,14 +290,32 @@ pub(super) fn kinds() -> Vec<NoticeKind> {
         status,
         error_code: None,
         description: Some("d".into()),
+        participant: None,
     }));
     kinds.push(NoticeKind::Delivery {
         message: MessageId::new("m"),
         status: MessageStatus::Failed,
         error_code: Some("408".into()),
         description: None,
+        participant: Some(ParticipantId::new("p")),
     });
+    let participants: Vec<_> = ParticipantStatus::ALL.map(participant).into();
+    let subject = "Trip".into();
+    kinds.push(NoticeKind::GroupInvited { subject, participants: participants.clone() });
+    kinds.push(NoticeKind::ParticipantStatus { participants });
     kinds
+}
+
+fn participant(status: ParticipantStatus) -> Participant {
+    let is_first = status == ParticipantStatus::Connected;
+    Participant {
+        id: ParticipantId::new(status.as_str()),
+        party: Party { address: address("tel:+19585550101"), name: Some("Bob".into()) },
+        is_originator: is_first,
+        status,
+        your_own: !is_first,
+        client_correlator: is_first.then(|| "c".into()),
+    }
 }
 
 fn subscription(id: &str, optional: Option<&str>) -> SubscriptionRecord {
@@ -352,7 +371,8 @@ fn answer(correlator: &str) -> AnswerRecord {
 }
 
 fn session(id: &str) -> SessionRecord {
-    SessionRecord { id: SessionId::new(id), user: address("tel:+19585550100") }
+    let kind = if id.starts_with('g') { SessionKind::Group } else { SessionKind::Pair };
+    SessionRecord { id: SessionId::new(id), user: address("tel:+19585550100"), kind }
 }
 
 fn at(seconds: i64) -> OffsetDateTime {

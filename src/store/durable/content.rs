@@ -8,9 +8,10 @@ use time::OffsetDateTime;
 
 use crate::address::Address;
 use crate::chat::{
-    Composing, ComposingState, EventType, MessageStatus, Notice, NoticeKind, Party, ReportRequest,
+    Composing, ComposingState, EventType, MessageStatus, Notice, NoticeKind, Participant,
+    ParticipantStatus, Party, ReportRequest, SessionKind,
 };
-use crate::ids::{MessageId, SessionId};
+use crate::ids::{MessageId, ParticipantId, SessionId};
 use crate::store::backlog::{Content, Loss};
 
 /// Writes a content.
@@ -54,7 +55,7 @@ pub(super) fn moment(nanoseconds: i64) -> OffsetDateTime {
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-fn of_notice(Notice { user, session, at, kind }: &Notice) -> Value {
+fn of_notice(Notice { user, session, of, at, kind }: &Notice) -> Value {
     let (name, kind) = match kind {
         NoticeKind::Invited { subject, originator, terminating } => {
             let (from, to) = (of_party(originator), of_party(terminating));
@@ -81,16 +82,34 @@ fn of_notice(Notice { user, session, at, kind }: &Notice) -> Value {
                 "contentType": composing.content_type, "refresh": composing.refresh,
             }),
         ),
-        NoticeKind::Delivery { message, status, error_code, description } => (
+        NoticeKind::Delivery { message, status, error_code, description, participant } => (
             "delivery",
             json!({
                 "message": message.as_str(), "status": status.as_str(),
                 "code": error_code, "description": description,
+                "participant": participant.as_ref().map(ParticipantId::as_str),
             }),
         ),
+        NoticeKind::GroupInvited { subject, participants } => {
+            let participants: Vec<_> = participants.iter().map(of_participant).collect();
+            ("groupInvited", json!({ "subject": subject, "participants": participants }))
+        }
+        NoticeKind::ParticipantStatus { participants } => {
+            let participants: Vec<_> = participants.iter().map(of_participant).collect();
+            ("participantStatus", json!({ "participants": participants }))
+        }
     };
     let (user, at) = (user.spelling(), nanoseconds(*at));
-    json!({ "user": user, "session": session.as_str(), "at": at, name: kind })
+    let group = *of == SessionKind::Group;
+    json!({ "user": user, "session": session.as_str(), "group": group, "at": at, name: kind })
+}
+
+fn of_participant(participant: &Participant) -> Value {
+    let Participant { id, party, is_originator, status, your_own, client_correlator } = participant;
+    json!({
+        "id": id.as_str(), "party": of_party(party), "originator": is_originator,
+        "status": status.as_str(), "own": your_own, "correlator": client_correlator,
+    })
 }
 
 fn of_party(Party { address, name }: &Party) -> Value {
@@ -101,6 +120,11 @@ fn notice(fields: &Fields<'_>) -> Result<Notice, &'static str> {
     Ok(Notice {
         user: fields.address("user")?,
         session: SessionId::new(fields.text("session")?),
+        // What was kept before there were groups is of a pair.
+        of: match fields.flag("group") {
+            Ok(true) => SessionKind::Group,
+            Ok(false) | Err(_) => SessionKind::Pair,
+        },
         at: moment(fields.number("at")?),
         kind: kind(fields)?,
     })
@@ -133,7 +157,17 @@ fn kind(fields: &Fields<'_>) -> Result<NoticeKind, &'static str> {
             status: fields.one_of("status", &MessageStatus::ALL, MessageStatus::as_str)?,
             error_code: fields.maybe_text("code"),
             description: fields.maybe_text("description"),
+            participant: fields.maybe_text("participant").map(ParticipantId::new),
         });
+    }
+    if let Ok(fields) = fields.group("groupInvited") {
+        return Ok(NoticeKind::GroupInvited {
+            subject: fields.text("subject")?.to_owned(),
+            participants: fields.participants()?,
+        });
+    }
+    if let Ok(fields) = fields.group("participantStatus") {
+        return Ok(NoticeKind::ParticipantStatus { participants: fields.participants()? });
     }
     if let Ok(fields) = fields.group("composing") {
         let states = [ComposingState::Active, ComposingState::Idle];
@@ -200,6 +234,24 @@ impl<'a> Fields<'a> {
         Ok(Party { address: fields.address("address")?, name: fields.maybe_text("name") })
     }
 
+    fn participants(&self) -> Result<Vec<Participant>, &'static str> {
+        let name = "participants";
+        let list = self.read(name, Value::as_array)?;
+        let one = |value: &'a Value| Self(value.as_object().ok_or(name)?).participant();
+        list.iter().map(one).collect()
+    }
+
+    fn participant(&self) -> Result<Participant, &'static str> {
+        Ok(Participant {
+            id: ParticipantId::new(self.text("id")?),
+            party: self.party("party")?,
+            is_originator: self.flag("originator")?,
+            status: self.one_of("status", &ParticipantStatus::ALL, ParticipantStatus::as_str)?,
+            your_own: self.flag("own")?,
+            client_correlator: self.maybe_text("correlator"),
+        })
+    }
+
     fn one_of<T: Copy>(
         &self,
         name: &'static str,
@@ -224,6 +276,7 @@ mod tests {
             let notice = Arc::new(Notice {
                 user: Address::parse("sip:Alice@example.com;user=phone").unwrap(),
                 session: SessionId::new("s 1\""),
+                of: SessionKind::Group,
                 at: OffsetDateTime::UNIX_EPOCH + time::Duration::nanoseconds(1_234_567_890_123),
                 kind,
             });

@@ -37,6 +37,7 @@ use super::backlog::Content;
 use super::correlators::Correlation;
 use super::subscriptions::Subscription;
 use crate::address::Address;
+use crate::chat::SessionKind;
 use crate::ids::{ChannelId, NotificationId, SessionId, SubscriptionId};
 use crate::oma::Element;
 
@@ -234,6 +235,8 @@ pub struct SessionRecord {
     pub id: SessionId,
     /// Whose it is.
     pub user: Address,
+    /// Which kind of session it is.
+    pub kind: SessionKind,
 }
 
 /// Everything that a store holds.

@@ -11,7 +11,7 @@ use super::{
     SubscriptionRecord,
 };
 use crate::address::Address;
-use crate::chat::NotificationFormat;
+use crate::chat::{NotificationFormat, SessionKind};
 use crate::ids::{ChannelId, NotificationId, SessionId, SubscriptionId};
 use crate::oma::Element;
 use crate::store::correlators::Correlation;
@@ -43,7 +43,8 @@ CREATE TABLE answers (
     document BLOB NOT NULL,
     PRIMARY KEY (user_key, collection, correlator)
 ) STRICT;
-CREATE TABLE sessions (id TEXT NOT NULL PRIMARY KEY, user TEXT NOT NULL) STRICT;
+CREATE TABLE sessions (id TEXT NOT NULL PRIMARY KEY, user TEXT NOT NULL,
+    is_group INTEGER NOT NULL) STRICT;
 CREATE TABLE probe (room BLOB NOT NULL) STRICT;
 ";
 
@@ -77,8 +78,10 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
             "DELETE FROM answers WHERE user_key = ?1 AND collection = ?2 AND correlator = ?3",
             params![user.key(), collection, correlator],
         ),
-        Change::PutSession(SessionRecord { id, user }) => {
-            run("REPLACE INTO sessions VALUES (?1, ?2)", params![id.as_str(), user.spelling()])
+        Change::PutSession(SessionRecord { id, user, kind }) => {
+            let is_group = *kind == SessionKind::Group;
+            let values = params![id.as_str(), user.spelling(), is_group];
+            run("REPLACE INTO sessions VALUES (?1, ?2, ?3)", values)
         }
         Change::EndSession(id) => run("DELETE FROM sessions WHERE id = ?1", params![id.as_str()]),
     }
@@ -266,7 +269,11 @@ fn answer(row: &Row<'_>) -> Result<AnswerRecord, Unreadable> {
 }
 
 fn session(row: &Row<'_>) -> Result<SessionRecord, Unreadable> {
-    Ok(SessionRecord { id: SessionId::new(text(row, "id")?), user: address(row)? })
+    let kind = match row.get("is_group")? {
+        true => SessionKind::Group,
+        false => SessionKind::Pair,
+    };
+    Ok(SessionRecord { id: SessionId::new(text(row, "id")?), user: address(row)?, kind })
 }
 
 fn text(row: &Row<'_>, column: &str) -> Result<String, Unreadable> {

@@ -110,7 +110,7 @@ fn a_row_that_cannot_be_read_is_named() {
     let mut bench = SqliteBench::default();
     drop(bench.open());
     let connection = Connection::open(bench.path()).unwrap();
-    connection.execute_batch("INSERT INTO sessions VALUES ('s', 'fax:1')").unwrap();
+    connection.execute_batch("INSERT INTO sessions VALUES ('s', 'fax:1', 0)").unwrap();
     let error = super::rows::load(&connection).unwrap_err();
     assert_eq!(error, "table sessions, row 1: user is missing or wrong");
 }
@@ -195,5 +195,9 @@ async fn a_full_queue_is_told_at_once() {
 
 fn put(id: &str) -> Change {
     let user = Address::parse("tel:+19585550100").unwrap();
-    Change::PutSession(SessionRecord { id: SessionId::new(id), user })
+    Change::PutSession(SessionRecord {
+        id: SessionId::new(id),
+        user,
+        kind: crate::chat::SessionKind::Pair,
+    })
 }

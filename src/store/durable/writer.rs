@@ -301,7 +301,8 @@ mod tests {
     ) -> oneshot::Receiver<Result<(), StoreError>> {
         let (id, user) = (SessionId::new(session), Address::parse("tel:+1").unwrap());
         let (reply, told) = oneshot::channel();
-        let put = Change::PutSession(SessionRecord { id, user });
+        let put =
+            Change::PutSession(SessionRecord { id, user, kind: crate::chat::SessionKind::Pair });
         orders.send(Order::Commit(put.into(), reply)).unwrap();
         told
     }

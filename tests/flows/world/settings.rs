@@ -42,6 +42,7 @@ pub(super) fn of_bridge() -> Settings {
         echo: true,
         tracked_messages: 100,
         redirects: 5,
+        group: chatbridge::bridge::GroupSettings::default(),
     }
 }
 

@@ -307,7 +307,7 @@ impl Stage {
     }
 
     fn own(&self) -> String {
-        self.conversation.msrp.local().to_string()
+        self.conversation.line.msrp.local().to_string()
     }
 
     fn description(&self) -> String {
@@ -345,11 +345,19 @@ impl Stage {
                     }
                     NoticeKind::Invited { .. } => "event invited".to_owned(),
                     NoticeKind::Message { text, .. } => format!("message {text}"),
-                    other @ (NoticeKind::Composing { .. } | NoticeKind::Delivery { .. }) => {
+                    other @ (NoticeKind::Composing { .. }
+                    | NoticeKind::Delivery { .. }
+                    | NoticeKind::GroupInvited { .. }
+                    | NoticeKind::ParticipantStatus { .. }) => {
                         format!("{other:?}")
                     }
                 }),
-                Output::Route(_) | Output::Spare { .. } | Output::Answer(_) => {}
+                Output::Route(_)
+                | Output::Spare { .. }
+                | Output::Answer(_)
+                | Output::LateAnswer(..)
+                | Output::MsrpRoute(_)
+                | Output::Extension { .. } => {}
             }
         }
         told

@@ -144,10 +144,7 @@ fn only_so_many_are_invited_at_a_time() {
     let whole =
         "full 1: 001* connected, 002 dialing-out, 003 dialing-out, 004 pending, 005 pending";
     assert_eq!(stage.told(1), ["in false", whole]);
-    let now = stage.now;
-    let phone = stage.phone(2);
-    phone.leg.as_mut().unwrap().reject(now, crate::sip::Status::DECLINE, Vec::new());
-    stage.run();
+    stage.decline(2, 603);
     let news = "partial 2: 002 disconnected failed SIP;cause=603;text=\"Decline\", 004 dialing-out";
     assert_eq!(stage.told(1), [news]);
 }

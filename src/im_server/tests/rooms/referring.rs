@@ -136,7 +136,7 @@ fn s18_a_refer_leads_nobody_astray() {
     let (two, four) = (format!("{}, {}", from(4), from(5)), from(4));
     for (value, code) in [
         (&*four, 202),
-        ("<tel:+19585550105>", 202),
+        ("<tel:+195855501005>", 202),
         (&route, 403),
         (&replaces, 400),
         (&two, 400),

@@ -1,61 +1,22 @@
 //! A stage: the server with its focus, phones at home with real calls, subscriptions and MSRP
 //! sessions, and a virtual clock.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod phone;
 
-use bytes::BytesMut;
+use std::collections::BTreeMap;
 
 use super::super::*;
 use crate::im_server::{FocusSettings, MediaOutput, SeatId};
-use crate::msrp::{self, FailureReport, Limits, Outgoing, Parser};
-use crate::payload::conference::{Extent, Merged, View};
-use crate::payload::{Conference, Cpim, Part, ResourceList, conference, multipart, resource_list};
+use crate::msrp::{self, FailureReport, Outgoing};
+use crate::payload::conference::{self, View};
+use crate::payload::{Cpim, Part, ResourceList, multipart, resource_list};
 use crate::sip::{
-    Body, Call, DialogKey, Errand, EventType, Forks, Kit, Leg, LegEvent, LegInput, LegOutput,
-    Local, NameAddr, Refer, Route, Subscriber, SubscriberEvent, Subscription, Timers, Uri,
-    UsageInput, UsageOutput, route,
+    Body, Errand, EventType, Forks, Leg, LegInput, Refer, Route, Subscriber, Subscription, Uri,
+    route,
 };
 
-/// How a phone takes an invitation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// Accepts, and connects.
-    Accepts,
-    /// Accepts, and waits to be connected to.
-    AcceptsPassively,
-    /// Refuses.
-    Refuses(u16),
-    /// Rings on.
-    Rings,
-}
-
-/// One user with all it has.
-pub(super) struct Phone {
-    pub(super) manner: Manner,
-    pub(super) leg: Option<Leg>,
-    pub(super) media: Option<msrp::Session>,
-    watch: Option<Subscriber>,
-    pub(super) view: View,
-    /// Whether it takes what is written to it.
-    pub(super) reads: bool,
-    /// Whether its descriptions say that it knows of private messages.
-    pub(super) knows_private: bool,
-    seat: Option<SeatId>,
-    /// What it has said, and nobody has carried yet.
-    said: std::collections::VecDeque<Said>,
-    /// The session-id of the focus.
-    peer: String,
-    /// What it has been told, in order.
-    pub(super) told: Vec<String>,
-    /// The INVITE that it has got last.
-    pub(super) invited: Option<Request>,
-    /// The conference documents, as they came.
-    pub(super) documents: Vec<Conference>,
-    /// The URI of the room that it is in.
-    pub(super) room: String,
-    number: u32,
-}
+pub(super) use phone::{Manner, Phone};
+use phone::{Said, frame};
 
 pub(super) struct Stage {
     pub(super) server: ImServer,
@@ -337,6 +298,23 @@ impl Stage {
         self.run();
     }
 
+    /// Lets a phone that rings take its invitation.
+    pub(super) fn accept(&mut self, number: u32) {
+        let now = self.now;
+        let phone = self.phone(number);
+        let (mut leg, invite) = (phone.leg.take().unwrap(), phone.invited.clone().unwrap());
+        phone.accept(now, &mut leg, &invite);
+        phone.leg = Some(leg);
+        self.run();
+    }
+
+    /// Lets a phone that rings refuse its invitation.
+    pub(super) fn decline(&mut self, number: u32, code: u16) {
+        let now = self.now;
+        self.phone(number).leg.as_mut().unwrap().reject(now, status(code), Vec::new());
+        self.run();
+    }
+
     /// Breaks the MSRP connection of a phone.
     pub(super) fn cut(&mut self, number: u32) {
         let now = self.now;
@@ -416,265 +394,6 @@ impl Stage {
     }
 }
 
-/// What a phone wants to have carried.
-enum Said {
-    Sip(Bytes),
-    Connect(String),
-    Frame(Bytes),
-}
-
-impl Phone {
-    fn new(number: u32) -> Self {
-        Self {
-            manner: Manner::Accepts,
-            leg: None,
-            media: None,
-            watch: None,
-            view: View::default(),
-            reads: true,
-            knows_private: true,
-            seat: None,
-            said: std::collections::VecDeque::new(),
-            peer: String::new(),
-            told: Vec::new(),
-            invited: None,
-            documents: Vec::new(),
-            room: String::new(),
-            number,
-        }
-    }
-
-    fn kit(&mut self) -> Kit {
-        self.number += 1000;
-        let local = Local::new(hop(HOME), "phone");
-        let random = Random::seeded(self.number.into());
-        Kit { local: Arc::new(local), timers: Timers::default(), random }
-    }
-
-    fn own(&self) -> u32 {
-        self.number % 1000
-    }
-
-    fn session(&mut self) -> msrp::Session {
-        self.number += 1000;
-        let uri = format!("msrp://127.0.0.1:{}/p{};tcp", 20_000 + self.own(), self.number);
-        let random = Random::seeded(self.number.into());
-        msrp::Session::new(msrp::Uri::parse(&uri).unwrap(), Limits::default(), random)
-    }
-
-    fn sdp(&self, session: &msrp::Session, setup: &str) -> Bytes {
-        let chatroom = if self.knows_private { "a=chatroom:private-messages\r\n" } else { "" };
-        let port = 20_000 + self.own();
-        Bytes::from(format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-             m=message {port} TCP/MSRP *\r\na=accept-types:message/cpim\r\n\
-             a=accept-wrapped-types:text/plain message/imdn+xml application/im-iscomposing+xml\r\n\
-             a=path:{}\r\na=setup:{setup}\r\n{chatroom}",
-            session.path()
-        ))
-    }
-
-    fn errand(&self, target: &str) -> Call {
-        let target = Uri::parse(target).unwrap();
-        Call {
-            from: NameAddr::new(Uri::parse(&user(self.own())).unwrap()),
-            to: NameAddr::new(target.clone()),
-            target,
-            next_hops: vec![hop(SERVER)],
-            proxy: None,
-            route: Vec::new(),
-            orig: false,
-            headers: Vec::new(),
-            contact_user: Some(format!("phone{}", self.own())),
-            contact_params: String::new(),
-            body: Body { content_type: String::new(), bytes: Bytes::new() },
-            letter: None,
-        }
-    }
-
-    fn be_invited(&mut self, now: Instant, invite: Request) {
-        self.told.push("invited".to_owned());
-        self.room = invite.contact().unwrap().unwrap().uri.to_string();
-        let kit = self.kit();
-        let mut leg = Leg::answering(now, invite.clone(), hop(SERVER), kit);
-        let passive = self.manner == Manner::AcceptsPassively;
-        match self.manner {
-            Manner::Accepts | Manner::AcceptsPassively => {
-                let mut session = self.session();
-                let setup = if passive { "passive" } else { "active" };
-                let bytes = self.sdp(&session, setup);
-                leg.accept(now, Body { content_type: "application/sdp".into(), bytes });
-                let content_type = invite.content_type().unwrap();
-                let parts = multipart::leaves(content_type, invite.body.clone()).unwrap();
-                let side = if passive { msrp::Setup::Passive } else { msrp::Setup::Active };
-                let path = path_of(&parts[0].body);
-                self.peer = path.first().session_id().unwrap().to_owned();
-                session.open(now, path, side);
-                self.media = Some(session);
-            }
-            Manner::Refuses(code) => leg.reject(now, status(code), Vec::new()),
-            Manner::Rings => leg.ring(now),
-        }
-        self.leg = Some(leg);
-        self.invited = Some(invite);
-    }
-
-    fn has(&self, key: &DialogKey) -> bool {
-        let leg = self.leg.as_ref().is_some_and(|leg| leg.local_tag() == key.tag);
-        leg || self.watch.as_ref().is_some_and(|watch| watch.local_tag() == key.tag)
-    }
-
-    fn take(&mut self, now: Instant, key: &DialogKey, message: Message) {
-        let source = hop(SERVER);
-        match &mut self.leg {
-            Some(leg) if leg.local_tag() == key.tag => {
-                leg.handle(now, LegInput::Message { message, source });
-            }
-            Some(_) | None => {
-                if let Some(watch) = &mut self.watch {
-                    watch.handle(now, UsageInput::Message { message, source });
-                }
-            }
-        }
-        // What comes first is heard first.
-        while let Some(said) = self.listen(now) {
-            self.said.push_back(said);
-        }
-    }
-
-    fn read(&mut self, now: Instant, bytes: &[u8]) {
-        if let (true, Some(media)) = (self.reads, &mut self.media) {
-            media.handle(now, msrp::Input::Frame(frame(bytes)));
-        }
-    }
-
-    fn next_timeout(&self) -> Option<Instant> {
-        let leg = self.leg.as_ref().and_then(Leg::next_timeout);
-        let watch = self.watch.as_ref().and_then(Subscriber::next_timeout);
-        let media = self.media.as_ref().and_then(msrp::Session::next_timeout);
-        [leg, watch, media].into_iter().flatten().min()
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        if let Some(leg) = &mut self.leg {
-            leg.handle(now, LegInput::Timeout);
-        }
-        if let Some(watch) = &mut self.watch {
-            watch.handle(now, UsageInput::Timeout);
-        }
-        if let Some(media) = &mut self.media {
-            media.handle(now, msrp::Input::Timeout);
-        }
-    }
-
-    fn poll(&mut self, now: Instant) -> Option<Said> {
-        self.said.pop_front().or_else(|| self.listen(now))
-    }
-
-    fn listen(&mut self, now: Instant) -> Option<Said> {
-        while let Some(output) = self.leg.as_mut().and_then(Leg::poll) {
-            match output {
-                LegOutput::Send { bytes, .. } => return Some(Said::Sip(bytes)),
-                LegOutput::Event(event) => self.hear_call(now, &event),
-                LegOutput::Spare { .. } => {}
-            }
-        }
-        while let Some(output) = self.watch.as_mut().and_then(Subscriber::poll) {
-            match output {
-                UsageOutput::Send { bytes, .. } => return Some(Said::Sip(bytes)),
-                UsageOutput::Event(event) => self.hear_news(event),
-                UsageOutput::Spare { .. } => {}
-            }
-        }
-        while let Some(output) = self.media.as_mut().and_then(msrp::Session::poll) {
-            match output {
-                msrp::Output::Write(bytes) => return Some(Said::Frame(bytes)),
-                msrp::Output::WriteParts(parts) => return Some(Said::Frame(parts.concat().into())),
-                msrp::Output::Connect { .. } => {
-                    return Some(Said::Connect(self.peer.clone()));
-                }
-                msrp::Output::Close => self.seat = None,
-                msrp::Output::Event(event) => self.hear_message(event),
-            }
-        }
-        None
-    }
-
-    fn hear_call(&mut self, now: Instant, event: &LegEvent) {
-        match event {
-            LegEvent::Established { response } => {
-                let contact = response.contact().unwrap().unwrap();
-                self.room = contact.uri.to_string();
-                self.told.push(format!("in {}", contact.param("isfocus").is_none()));
-                let setup = if String::from_utf8_lossy(&response.body).contains("setup:passive") {
-                    msrp::Setup::Active
-                } else {
-                    msrp::Setup::Passive
-                };
-                let path = path_of(&response.body);
-                self.peer = path.first().session_id().unwrap().to_owned();
-                self.media.as_mut().unwrap().open(now, path, setup);
-            }
-            LegEvent::Refused { response } => {
-                let warning = response.headers.get("Warning").unwrap_or_default();
-                let line = format!("refused {} {warning}", response.status.code());
-                self.told.push(line.trim_end().to_owned());
-            }
-            LegEvent::Ended { reasons } => {
-                let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
-                self.told.push(format!("bye {}", reasons.join(" ")).trim_end().to_owned());
-                if let Some(media) = &mut self.media {
-                    media.close(now);
-                }
-            }
-            LegEvent::CancelledByPeer { .. } => self.told.push("cancelled".to_owned()),
-            LegEvent::Referral { news, .. } => self.told.push(format!("{news:?}")),
-            LegEvent::Progress(_) | LegEvent::Confirmed | LegEvent::ByeDone => {}
-            event => self.told.push(format!("{event:?}")),
-        }
-    }
-
-    fn hear_news(&mut self, event: SubscriberEvent) {
-        match event {
-            SubscriberEvent::Notified { body: Some(body), .. } => {
-                let document = Conference::parse(&body.bytes).unwrap();
-                let whole = document.state == Extent::Full;
-                let kind = if whole { "full" } else { "partial" };
-                let version = document.version.unwrap();
-                let users: Vec<_> = document.users.iter().map(shown).collect();
-                self.told.push(format!("{kind} {version}: {}", users.join(", ")));
-                assert!(matches!(self.view.merge(&document), Merged::Taken { .. }), "{kind}");
-                self.documents.push(document);
-            }
-            SubscriberEvent::Notified { body: None, .. } | SubscriberEvent::Accepted { .. } => {}
-            SubscriberEvent::Failed { why, .. } => self.told.push(format!("unwatched {why:?}")),
-            SubscriberEvent::Ended { why, .. } => self.told.push(format!("over {why:?}")),
-        }
-    }
-
-    fn hear_message(&mut self, event: msrp::Event) {
-        match event {
-            msrp::Event::Message(message) => {
-                let wrapper = Cpim::parse(message.body).unwrap();
-                let from = View::key(wrapper.from_uri().unwrap());
-                let from = from.strip_prefix("tel:+195855501").unwrap().to_owned();
-                let text = wrapper.text_content().unwrap_or_else(|| wrapper.content_type.clone());
-                self.told.push(format!("{from}: {text}"));
-            }
-            msrp::Event::Sent { message_id } if self.reads => {
-                self.told.push(format!("{message_id} sent"));
-            }
-            msrp::Event::Failed { message_id, code, .. } => {
-                self.told.push(format!("{message_id} failed {code}"));
-            }
-            msrp::Event::Nickname { nickname, code, .. } => {
-                self.told.push(format!("{} {code}", nickname.unwrap_or_default()));
-            }
-            _ => {}
-        }
-    }
-}
-
 /// The address of a phone.
 pub(super) fn user(number: u32) -> String {
     format!("sip:+195855501{number:03}@example.com;user=phone")
@@ -682,26 +401,4 @@ pub(super) fn user(number: u32) -> String {
 
 pub(super) fn from(number: u32) -> String {
     format!("<{}>", user(number))
-}
-
-fn shown(user: &conference::User) -> String {
-    let endpoint = user.foremost().unwrap();
-    let key = View::key(&user.entity);
-    let mut line = key.strip_prefix("tel:+195855501").unwrap_or(&key).to_owned();
-    line += if user.is_own { "* " } else { " " };
-    line += endpoint.status.unwrap().as_str();
-    for more in [endpoint.disconnection.map(|how| how.as_str()), endpoint.reason.as_deref()] {
-        line += &more.map(|more| format!(" {more}")).unwrap_or_default();
-    }
-    line
-}
-
-fn path_of(sdp: &[u8]) -> msrp::Path {
-    let text = String::from_utf8_lossy(sdp);
-    let line = text.lines().find_map(|line| line.strip_prefix("a=path:")).unwrap();
-    msrp::Path::parse(line).unwrap()
-}
-
-fn frame(bytes: &[u8]) -> msrp::Frame {
-    Parser::new(Limits::default()).next(&mut BytesMut::from(bytes)).unwrap().unwrap()
 }

@@ -1,7 +1,8 @@
 //! Watching: who is told what of a room, and how long.
 
 use super::stage::*;
-use crate::payload::Conference;
+use crate::payload::{Conference, ResourceList};
+use crate::sip::{MethodForm, Refer, Reference, Uri};
 
 #[test]
 fn each_is_told_the_whole_and_then_what_changes() {
@@ -17,9 +18,7 @@ fn each_is_told_the_whole_and_then_what_changes() {
     let document = stage.phone(1).documents.last().unwrap().clone();
     let counts = (document.user_count, document.maximum_user_count);
     assert_eq!((counts, document.entity), ((Some(3), Some(100)), stage.phone(1).room.clone()));
-    let now = stage.now;
-    stage.phone(3).leg.as_mut().unwrap().reject(now, crate::sip::Status::BUSY_HERE, Vec::new());
-    stage.run();
+    stage.decline(3, 486);
     let busy = "partial 2: 003 disconnected busy SIP;cause=486;text=\"Busy Here\"";
     assert_eq!((stage.told(1), stage.told(2)), (vec![busy.into()], vec![busy.into()]));
     stage.unwatch(2);
@@ -105,4 +104,39 @@ fn a_subscription_runs_out() {
     stage.wait(101);
     let last = stage.unclaimed.pop().unwrap();
     assert_eq!(last.headers.get("Subscription-State"), Some("terminated;reason=timeout"));
+}
+
+/// The dialogs of a recorded group chat, from the side of its focus: each NOTIFY as it came there.
+#[test]
+fn a_recorded_chat_is_told_as_it_was() {
+    let mut stage = Stage::new(4);
+    (2..=4).for_each(|number| stage.phone(number).manner = Manner::Rings);
+    let list = ResourceList::of(["tel:+195855501002".to_owned(), user(3)]).write();
+    stage.call_with(1, FACTORY, Some(&list), &[("Subject", "Hawaii trip")]);
+    stage.watch(1);
+    stage.accept(2);
+    stage.decline(3, 603);
+    let quietly = |reference| Refer { is_watched: false, ..Refer::to(reference) };
+    let uri = |number| Uri::parse(&user(number)).unwrap();
+    stage.refer(1, quietly(Reference::invite(uri(4))));
+    stage.decline(4, 486);
+    stage.refer(1, quietly(Reference::bye(uri(2), MethodForm::Parameter)));
+    let over = "over ByNotifier(Ending { reason: Some(NoResource), retry_after: None })";
+    let told = [
+        "in false",
+        "full 1: 001* connected, 002 dialing-out, 003 dialing-out",
+        "partial 2: 002 connected",
+        "partial 3: 003 disconnected failed SIP;cause=603;text=\"Decline\"",
+        "Accepted { is_watched: false }",
+        "partial 4: 004 dialing-out",
+        "partial 5: 004 disconnected busy SIP;cause=486;text=\"Busy Here\"",
+        "Accepted { is_watched: false }",
+        "partial 6: 002 disconnected booted",
+        // One alone is no chat any more.
+        "bye SIP;cause=410;text=\"Gone\"",
+        over,
+    ];
+    assert_eq!(stage.told(1), told);
+    let subjects: Vec<_> = stage.phone(1).documents.iter().map(|it| it.subject.clone()).collect();
+    assert!(subjects.iter().all(|subject| subject.as_deref() == Some("Hawaii trip")));
 }

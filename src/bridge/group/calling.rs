@@ -1,0 +1,316 @@
+//! Asking the focus: for a session, to be let in again, for a session in place of one that is gone.
+//!
+//! ```text
+//!   Opening    INVITE factory, list ──420──▶ INVITE factory ──200──▶ a REFER for each
+//!   Rejoining  INVITE focus ──404──▶ Restarting: INVITE factory, list of those who were there
+//! ```
+
+use std::time::{Duration, Instant};
+
+use super::Group;
+use crate::bridge::conversation::{ConversationKit, Output};
+use crate::bridge::description;
+use crate::bridge::group_outcomes::{self, Answered, Asking, GroupEnd};
+use crate::bridge::line::Line;
+use crate::bridge::sip_outcomes::{LegEnd, Retry};
+use crate::chat::{Answer, EventType, GroupState};
+use crate::payload::resource_list::ResourceList;
+use crate::sip::{Leg, Reason, Response, Status, Uri};
+
+impl Group {
+    /// Asks our relays to let the session in, where there are any, and then the focus.
+    pub(super) fn seek_way_or_call(&mut self, now: Instant) {
+        match self.line.seek_way(now) {
+            Some(wait) => self.timers.relay = Some(now + wait),
+            None => self.call(now, None),
+        }
+    }
+
+    /// Sends the INVITE in a dialog of its own: to where a redirection points, or to what it is for.
+    pub(super) fn call(&mut self, now: Instant, target: Option<Uri>) {
+        let offer = self.line.offer();
+        let (to, list) = match self.asking {
+            Asking::Rejoining => (self.focus.clone(), ResourceList::default()),
+            Asking::Opening | Asking::Restarting if self.refers_all => {
+                (self.settings.factory(), ResourceList::default())
+            }
+            Asking::Opening | Asking::Restarting => (self.settings.factory(), self.recipients()),
+        };
+        let way = (target, self.attempt.next_hops.clone());
+        let wire = (&*self.settings, &*self.access);
+        let call = self.attempt.draft.as_ref().zip(to);
+        let call = call.and_then(|(draft, to)| draft.call(wire, &to, way, (offer, &list)).ok());
+        let Some(call) = call else {
+            return self.finish(now, GroupEnd::Leg(LegEnd::Unreachable), &[]);
+        };
+        self.timers.invitation = Some(now + self.settings.invitation_timeout);
+        let leg = Leg::call(now, call, self.kit());
+        self.legs.replace(leg);
+        self.outputs.push_back(self.legs.route());
+    }
+
+    /// Asks the focus to let the user in again; the answer waits a while for what it says.
+    pub(super) fn join_again(&mut self, now: Instant) -> Answer {
+        self.timers.window = None;
+        self.asking = Asking::Rejoining;
+        self.attempt.retried = false;
+        self.attempt.rung = false;
+        self.attempt.targets.clear();
+        self.new_line(now);
+        let answer = self.draw_answer();
+        self.rejoin = Some(answer);
+        self.timers.rejoin = Some(now + self.settings.group.refer_wait);
+        self.seek_way_or_call(now);
+        Answer::Later(answer)
+    }
+
+    /// Begins an MSRP session of its own, for another participation.
+    fn new_line(&mut self, now: Instant) {
+        let mut kit = ConversationKit {
+            settings: self.settings.clone(),
+            access: self.access.clone(),
+            anchor: self.anchor,
+            random: self.random.fork(),
+            next_hops: Vec::new(),
+        };
+        let bearer = self.settings.offered_bearer();
+        self.line = Line::new(now, &mut kit, bearer);
+        self.msrp_closes = false;
+        let session_id = self.line.session_id().to_owned();
+        self.outputs.push_back(Output::MsrpRoute(session_id));
+    }
+
+    /// Withdraws the request for a session, or to be let in again.
+    pub(super) fn cancel_creation(&mut self, now: Instant) {
+        self.timers.invitation = None;
+        self.cancel = None;
+        self.attempt.targets.clear();
+        if self.is_between_invites() {
+            self.timers.retry = None;
+            self.timers.relay = None;
+            self.withdrawn(now);
+        } else {
+            self.legs.current.cancel(now, None);
+        }
+    }
+
+    /// Ends what the user has withdrawn.
+    pub(super) fn withdrawn(&mut self, now: Instant) {
+        match self.asking {
+            Asking::Opening => {
+                self.end(now, EventType::SessionCancelled, "SIP CANCEL".to_owned());
+            }
+            Asking::Rejoining | Asking::Restarting => self.stay_out(now),
+        }
+    }
+
+    /// Takes a refusal of our INVITE.
+    pub(super) fn refused(&mut self, now: Instant, response: &Response) {
+        if let Some(end) = self.cancel.take() {
+            return self.finish(now, end, &[]);
+        }
+        if self.chat.state() == GroupState::Cancelling {
+            return self.withdrawn(now);
+        }
+        let code = response.status.code();
+        let row = group_outcomes::answer_to(self.asking, code);
+        let goes_on = match row.then {
+            Answered::Redirect => {
+                self.attempt.follow(response.headers.list("Contact"));
+                self.call_next_target(now)
+            }
+            Answered::RetryOnce(retry) => self.retry(now, retry),
+            Answered::WithoutList => self.do_without_list(now, response),
+            Answered::Restart => {
+                self.restart(now);
+                true
+            }
+            Answered::Progress
+            | Answered::In
+            | Answered::Authenticate
+            | Answered::StaysOut
+            | Answered::Ended => false,
+        };
+        if !goes_on && (code >= 600 || !self.call_next_target(now)) {
+            self.not_let_in(now, row.then, response);
+        }
+    }
+
+    /// The focus does not want us: there is no session, or no way back to it for now.
+    fn not_let_in(&mut self, now: Instant, then: Answered, response: &Response) {
+        let stays_out = match then {
+            Answered::Ended => false,
+            Answered::Progress
+            | Answered::In
+            | Answered::Redirect
+            | Answered::Authenticate
+            | Answered::RetryOnce(_)
+            | Answered::WithoutList
+            | Answered::Restart
+            | Answered::StaysOut => self.asking != Asking::Opening,
+        };
+        if stays_out {
+            return self.stay_out(now);
+        }
+        let mut words = description::response(&description::Response {
+            code: response.status.code(),
+            phrase: &response.reason,
+            warning: response.headers.get("Warning"),
+            retry_after: response.headers.get("Retry-After"),
+        });
+        if let Some(refused) = response.headers.get("P-Refused-URI-List") {
+            let refused: String = refused.chars().filter(|c| !c.is_control()).collect();
+            let refused: String = refused.chars().take(description::MAX_TEXT).collect();
+            words.push_str("; P-Refused-URI-List: ");
+            words.push_str(&refused);
+        }
+        self.end(now, EventType::SessionEnded, words);
+    }
+
+    /// The focus takes no list: it is told of the others one by one, once there is a session (RFC
+    /// 4579 section 5.5). Tells whether that is permitted and new.
+    fn do_without_list(&mut self, now: Instant, response: &Response) -> bool {
+        let mut unknown = response.headers.list("Unsupported");
+        let is_list = unknown.any(|tag| tag.eq_ignore_ascii_case("recipient-list-invite"));
+        let may = self.settings.group.invite_mode == crate::bridge::InviteMode::Auto;
+        if !is_list || !may || self.refers_all {
+            return false;
+        }
+        self.refers_all = true;
+        self.call(now, None);
+        true
+    }
+
+    /// The focus knows the session no more: the factory makes another one of it (CPM B.2.3.4.2).
+    fn restart(&mut self, now: Instant) {
+        self.asking = Asking::Restarting;
+        self.attempt.retried = false;
+        self.refers_all = self.settings.group.invite_mode == crate::bridge::InviteMode::Refer;
+        self.call(now, None);
+    }
+
+    fn call_next_target(&mut self, now: Instant) -> bool {
+        match self.attempt.targets.pop_front() {
+            Some(target) => {
+                self.call(now, Some(target));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Repeats the INVITE once, where something can be changed; tells whether it will be.
+    fn retry(&mut self, now: Instant, retry: Retry) -> bool {
+        if std::mem::replace(&mut self.attempt.retried, true) {
+            return false;
+        }
+        match retry {
+            // The owner of the Call-ID waits 2.1 to 4 s (RFC 3261 section 14.1).
+            Retry::Later => {
+                let wait = 2100 + self.random.below(191) * 10;
+                self.timers.retry = Some(now + Duration::from_millis(wait));
+                self.timers.invitation = None;
+                true
+            }
+            // The leg has taken a longer interval already, where one was named.
+            Retry::WithoutOption
+            | Retry::WithOption
+            | Retry::LongerTimer
+            | Retry::LongerExpiry
+            | Retry::WithSecurity => false,
+        }
+    }
+
+    /// Our INVITE got no final response.
+    pub(super) fn no_answer(&mut self, now: Instant, end: LegEnd) {
+        if let Some(end) = self.cancel.take() {
+            self.finish(now, end, &[]);
+        } else if self.chat.state() == GroupState::Cancelling {
+            self.withdrawn(now);
+        } else if !self.call_next_target(now) {
+            self.finish(now, GroupEnd::Leg(end), &[]);
+        }
+    }
+
+    pub(super) fn invitation_timed_out(&mut self, now: Instant) {
+        match self.chat.state() {
+            GroupState::Invited => {
+                let code = self.settings.no_answer_code;
+                self.legs.current.reject(now, code, Vec::new());
+                self.finish(now, GroupEnd::Leg(LegEnd::NoReaction), &[]);
+            }
+            GroupState::Connecting | GroupState::Rejoining => {
+                let end = GroupEnd::Leg(LegEnd::InvitationTimeout);
+                self.cancel = Some(end);
+                self.legs.current.cancel(now, None);
+                // The user is told now; the wire sorts itself out.
+                self.finish(now, end, &[]);
+            }
+            GroupState::Cancelling
+            | GroupState::Connected
+            | GroupState::Apart
+            | GroupState::Ended => {}
+        }
+    }
+
+    /// Goes on with what has waited for our relays, or tells the focus of another way.
+    pub(super) fn way_found(&mut self, now: Instant) {
+        let is_awaited = self.timers.relay.take().is_some();
+        match self.chat.state() {
+            GroupState::Connecting | GroupState::Rejoining if is_awaited => self.call(now, None),
+            GroupState::Connected if is_awaited => self.answer_invitation(now),
+            GroupState::Connected => {
+                let offer = self.line.offer();
+                self.legs.current.offer(now, offer);
+            }
+            GroupState::Invited
+            | GroupState::Connecting
+            | GroupState::Rejoining
+            | GroupState::Cancelling
+            | GroupState::Apart
+            | GroupState::Ended => {}
+        }
+    }
+
+    /// Ends what our relays do not let in.
+    pub(super) fn way_missed(&mut self, now: Instant, code: u16) {
+        let was_awaited = self.timers.relay.take().is_some();
+        match self.chat.state() {
+            GroupState::Connected if was_awaited => {
+                let status = Status::SERVER_INTERNAL_ERROR;
+                self.legs.current.reject(now, status, Vec::new());
+                self.end_without_relay(now, code);
+            }
+            GroupState::Connecting if !was_awaited => {
+                self.legs.current.cancel(now, None);
+                self.end_without_relay(now, code);
+            }
+            GroupState::Connecting => self.end_without_relay(now, code),
+            GroupState::Rejoining => {
+                if !was_awaited {
+                    self.legs.current.cancel(now, None);
+                }
+                self.stay_out(now);
+            }
+            GroupState::Connected => {
+                self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
+                self.finish(now, GroupEnd::Leg(LegEnd::RelayFailed), &[]);
+            }
+            GroupState::Invited
+            | GroupState::Cancelling
+            | GroupState::Apart
+            | GroupState::Ended => {}
+        }
+    }
+
+    fn end_without_relay(&mut self, now: Instant, code: u16) {
+        let words = group_outcomes::on(GroupEnd::Leg(LegEnd::RelayFailed)).describe(&[]);
+        let words = format!("{words}; {}", description::msrp(code, None));
+        self.end(now, EventType::SessionEnded, words);
+    }
+
+    /// Tells whether no INVITE of ours is on the wire, so that nobody has to be told of its end.
+    pub(super) fn is_between_invites(&self) -> bool {
+        self.timers.retry.is_some() || self.timers.relay.is_some()
+    }
+}

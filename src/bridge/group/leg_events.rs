@@ -1,0 +1,236 @@
+//! What the SIP legs of a group tell, and what follows from it for the chat.
+
+use std::time::Instant;
+
+use super::Group;
+use crate::bridge::conversation::Output;
+use crate::bridge::description;
+use crate::bridge::group_outcomes::{self, Asking, GroupEnd};
+use crate::bridge::legs::Settled;
+use crate::bridge::media::{self, Unusable};
+use crate::bridge::sip_outcomes::LegEnd;
+use crate::chat::{EventType, GroupState, Identity, Standing};
+use crate::msrp::Setup;
+use crate::sip::{Body, LegEvent, NoAnswer, Reason, Response, Status};
+
+impl Group {
+    /// Takes what the legs have for us; tells whether there was anything.
+    pub(super) fn settle_legs(&mut self, now: Instant) -> bool {
+        let Settled { events, spared, busy } = self.legs.settle(&mut self.outputs);
+        spared.iter().for_each(|hop| self.attempt.spare(hop));
+        for event in events {
+            self.leg_event(now, event);
+        }
+        busy
+    }
+
+    fn leg_event(&mut self, now: Instant, event: LegEvent) {
+        match &event {
+            LegEvent::Progress(_)
+            | LegEvent::Confirmed
+            | LegEvent::Offer { .. }
+            | LegEvent::Answer { .. }
+            | LegEvent::Referral { .. }
+            | LegEvent::Referred { .. }
+            | LegEvent::OfferRefused { .. } => {}
+            LegEvent::Established { .. }
+            | LegEvent::Refused { .. }
+            | LegEvent::NoAnswer(_)
+            | LegEvent::Cancelled
+            | LegEvent::CancelledByPeer { .. }
+            | LegEvent::Expired
+            | LegEvent::NoAck
+            | LegEvent::SessionExpired
+            | LegEvent::Ended { .. }
+            | LegEvent::Lost { .. }
+            | LegEvent::ByeDone => self.farewell_answered(),
+        }
+        let ends = |end| GroupEnd::Leg(end);
+        match event {
+            LegEvent::Progress(status) => self.progress(now, status),
+            LegEvent::Established { response } => self.established(now, &response),
+            LegEvent::Refused { response } => self.refused(now, &response),
+            LegEvent::NoAnswer(NoAnswer::Timeout) => self.no_answer(now, LegEnd::InvitationTimeout),
+            LegEvent::NoAnswer(NoAnswer::Transport) => self.no_answer(now, LegEnd::Unreachable),
+            LegEvent::Cancelled => match self.cancel.take() {
+                Some(end) => self.finish(now, end, &[]),
+                None => self.withdrawn(now),
+            },
+            LegEvent::CancelledByPeer { reasons } => {
+                let reasons = described(&reasons);
+                self.finish(now, ends(LegEnd::of_cancel(&reasons)), &reasons);
+            }
+            LegEvent::Expired => self.finish(now, ends(LegEnd::NoReaction), &[]),
+            LegEvent::NoAck => self.finish(now, ends(LegEnd::NoAck), &[]),
+            LegEvent::SessionExpired => self.finish(now, ends(LegEnd::SessionTimeout), &[]),
+            LegEvent::Lost { .. } => self.finish(now, ends(LegEnd::DialogLost), &[]),
+            LegEvent::Offer { body } => self.offered(now, body.as_ref()),
+            LegEvent::Answer { body } => self.answered(now, body.as_ref()),
+            LegEvent::Ended { reasons } => {
+                let reasons = described(&reasons);
+                self.begin_being_left(now, group_outcomes::of_bye(&reasons), &reasons);
+            }
+            LegEvent::Referral { id, news } => self.referral_news(now, id, news),
+            // The focus does what it does by itself: nobody refers us, and the leg takes no REFER.
+            LegEvent::Referred { .. } => {}
+            LegEvent::Confirmed | LegEvent::OfferRefused { .. } | LegEvent::ByeDone => {}
+        }
+    }
+
+    /// The wire has confirmed the end, or never will.
+    fn farewell_answered(&mut self) {
+        self.goodbye = false;
+        if std::mem::take(&mut self.msrp_closes) {
+            self.outputs.push_back(Output::MsrpClose);
+        }
+    }
+
+    /// The first 18x says that somebody works on it: the time starts anew.
+    fn progress(&mut self, now: Instant, status: Status) {
+        let rings = status.code() > 100 && !std::mem::replace(&mut self.attempt.rung, true);
+        if rings && self.timers.invitation.is_some() {
+            self.timers.invitation = Some(now + self.settings.invitation_timeout);
+        }
+    }
+
+    /// The focus has let the user in.
+    fn established(&mut self, now: Instant, response: &Response) {
+        self.timers.invitation = None;
+        if self.chat.state() == GroupState::Cancelling {
+            self.legs.current.bye(now, None);
+            return self.withdrawn(now);
+        }
+        let (sdp, _) = media::parts(response.content_type(), &response.body);
+        let Ok(peer) = self.line.judge_answer(sdp.as_deref()) else {
+            self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
+            return self.finish(now, GroupEnd::Leg(LegEnd::UnusableAnswer), &[]);
+        };
+        if !self.chat.focus_accepted() {
+            return self.legs.current.bye(now, None);
+        }
+        self.learn_focus(response);
+        let setup = peer.our_setup_as_offerer();
+        self.line.peer = Some(peer);
+        self.open_msrp(now, setup);
+        self.enter_others();
+        self.come_in(now);
+        self.refer_others(now);
+        self.extend_for_a_while(now);
+        self.send_waiting(now);
+    }
+
+    /// Keeps the URI of the group: the Contact of who has accepted, with `isfocus` or without (RFC
+    /// 4579 section 5.1), and the ids under which the network knows it.
+    fn learn_focus(&mut self, response: &Response) {
+        let contact = response.contact().ok().flatten();
+        if let Some(contact) = contact {
+            self.focus = Some(contact.uri.without_headers());
+        }
+        let Some(draft) = &mut self.attempt.draft else { return };
+        for (name, value) in &mut draft.session_ids {
+            if let Some(told) = response.headers.get(name) {
+                told.clone_into(value);
+            }
+        }
+    }
+
+    /// Counts those who were named in the list as invited by the focus.
+    fn enter_others(&mut self) {
+        match self.asking {
+            Asking::Opening if !self.refers_all => self.chat.participants_mut().confirm_all(),
+            Asking::Restarting if !self.refers_all => {
+                for party in self.chat.participants().to_invite_again() {
+                    let identity = Identity::from(&party.address);
+                    self.chat.participants_mut().note(&identity, Standing::Invited, None);
+                }
+            }
+            Asking::Opening | Asking::Restarting | Asking::Rejoining => {}
+        }
+    }
+
+    /// Lets the other side of the 1-1 session have the time of any invitation to answer.
+    fn extend_for_a_while(&mut self, now: Instant) {
+        if self.extends.is_some() {
+            self.timers.extension = Some(now + self.settings.invitation_timeout);
+        }
+    }
+
+    /// Answers a re-INVITE or UPDATE: the stream stays as it is, or goes.
+    fn offered(&mut self, now: Instant, body: Option<&Body>) {
+        let Some(body) = body else {
+            let offer = self.line.offer();
+            return self.legs.current.answer_offer(now, Ok(offer));
+        };
+        let (sdp, _) = media::parts(Some(&body.content_type), &body.bytes);
+        match media::judge(sdp.as_deref()) {
+            Ok(mut peer) if self.line.is_same(&peer) => {
+                if let Some(known) = self.line.peer.take() {
+                    peer.anchoring = known.anchoring;
+                }
+                let setup = match self.asking {
+                    Asking::Opening | Asking::Restarting => peer.our_setup_as_offerer(),
+                    Asking::Rejoining => peer.our_setup_as_answerer(),
+                };
+                self.line.peer = Some(peer);
+                let answer = self.line.answer(setup);
+                self.legs.current.answer_offer(now, Ok(answer));
+            }
+            Err(Unusable::Removed(offer)) => {
+                let answer = self.line.farewell(&offer);
+                self.legs.current.answer_offer(now, Ok(answer));
+                self.hang_up(now, Reason::sip(200, "Call completed"));
+                self.finish(now, GroupEnd::Leg(LegEnd::MediaRemoved), &[]);
+            }
+            // The MSRP session cannot move, and what cannot be used changes nothing
+            // (RFC 3261 section 14.2).
+            Ok(_) | Err(_) => {
+                self.legs.current.answer_offer(now, Err(Status::NOT_ACCEPTABLE_HERE));
+            }
+        }
+    }
+
+    /// Judges the answer to an offer of ours: the first one opens the stream.
+    fn answered(&mut self, now: Instant, body: Option<&Body>) {
+        let (sdp, _) = match body {
+            Some(body) => media::parts(Some(&body.content_type), &body.bytes),
+            None => (None, None),
+        };
+        let end = match self.line.judge_answer(sdp.as_deref()) {
+            Ok(peer) if self.line.is_same(&peer) => {
+                self.line.peer = Some(peer);
+                return;
+            }
+            Ok(peer) if self.line.peer.is_none() => {
+                let setup = peer.our_setup_as_offerer();
+                self.line.peer = Some(peer);
+                self.open_msrp(now, setup);
+                return self.send_waiting(now);
+            }
+            Err(Unusable::Removed(_)) if self.line.peer.is_some() => LegEnd::MediaRemoved,
+            Ok(_) | Err(_) => LegEnd::UnusableAnswer,
+        };
+        self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
+        self.finish(now, GroupEnd::Leg(end), &[]);
+    }
+
+    /// Opens the MSRP session towards the focus.
+    pub(super) fn open_msrp(&mut self, now: Instant, setup: Setup) {
+        self.timers.msrp = Some(now + self.settings.msrp_connect_timeout);
+        let wish = self.line.open(now, setup);
+        self.outputs.extend(wish);
+    }
+
+    /// Ends the session with this event: nothing is left of it.
+    pub(super) fn end(&mut self, now: Instant, event: EventType, description: String) {
+        self.close(now, Some((event, description)));
+    }
+}
+
+pub(super) fn described(reasons: &[Reason]) -> Vec<description::Reason<'_>> {
+    let described = reasons.iter().map(|reason| description::Reason {
+        protocol: &reason.protocol,
+        cause: reason.cause,
+        text: reason.text.as_deref(),
+    });
+    described.collect()
+}

@@ -1,0 +1,319 @@
+//! How the user and the group part, for a while or for good.
+//!
+//! SIP and MSRP go different ways, and a BYE may overtake what was said before it. So nobody parts
+//! before the messages sent last are answered, or have waited for [`Settings::leave_wait`]. What is
+//! left then, [`group_outcomes`] says.
+//!
+//! [`Settings::leave_wait`]: crate::bridge::Settings::leave_wait
+
+use std::time::Instant;
+
+use super::{Group, Timers};
+use crate::bridge::conversation::Output;
+use crate::bridge::description;
+use crate::bridge::group_outcomes::{self, GroupEnd, Left};
+use crate::bridge::sip_outcomes::{self, LegEnd};
+use crate::chat::{
+    Answer, Ending, EventType, Extension, GroupState, ParticipantStatus, Parting, Refusal, Standing,
+};
+use crate::sip::{Reason, Status};
+
+/// How a participation will end, once what was said last is answered.
+#[derive(Debug, Clone)]
+pub(super) struct Farewell {
+    end: GroupEnd,
+    description: String,
+    /// Whether the focus has said BYE; else it is ours to say.
+    is_said: bool,
+}
+
+impl Group {
+    /// Leaves once the messages sent last are answered: a BYE would overtake them.
+    pub(super) fn begin_leaving(&mut self, now: Instant, end: GroupEnd) {
+        if self.leaving.is_some() {
+            return;
+        }
+        let description = group_outcomes::on(end).describe(&[]);
+        self.leaving = Some(Farewell { end, description, is_said: false });
+        if self.line.msrp.is_idle() {
+            self.part(now);
+        } else {
+            self.timers.leave = Some(now + self.settings.leave_wait);
+        }
+    }
+
+    /// Takes the BYE of the focus, which may have overtaken the answers to the messages sent last.
+    pub(super) fn begin_being_left(
+        &mut self,
+        now: Instant,
+        end: GroupEnd,
+        reasons: &[description::Reason<'_>],
+    ) {
+        let description = group_outcomes::on(end).describe(reasons);
+        let end = match &self.leaving {
+            // The user was about to go: it is told of that.
+            Some(leaving) => leaving.end,
+            None => end,
+        };
+        let farewell = Farewell { end, description, is_said: true };
+        // Where there is no connection, no answer comes either.
+        let is_bound = self.timers.msrp.is_none() && self.timers.explanation.is_none();
+        if self.chat.state() == GroupState::Connected && is_bound && !self.line.msrp.is_idle() {
+            self.leaving = Some(farewell);
+            self.timers.leave.get_or_insert(now + self.settings.leave_wait);
+        } else {
+            self.leaving = None;
+            self.finish_as(now, farewell.end, farewell.description);
+        }
+    }
+
+    /// Parts: the last answers are there or given up. Either the focus has said goodbye, or we do.
+    pub(super) fn part(&mut self, now: Instant) {
+        self.timers.leave = None;
+        let Some(Farewell { end, description, is_said }) = self.leaving.take() else { return };
+        if !is_said {
+            if self.timers.relay.is_some() {
+                // The focus has heard of no acceptance.
+                let code = self.settings.group.decline_code;
+                self.legs.current.reject(now, code, Vec::new());
+            } else {
+                self.hang_up(now, Reason::sip(200, "Call completed"));
+            }
+        }
+        self.finish_as(now, end, description);
+    }
+
+    /// Says BYE and remembers that its answer is awaited.
+    pub(super) fn hang_up(&mut self, now: Instant, reason: Reason) {
+        self.goodbye = true;
+        self.legs.current.bye(now, Some(reason));
+    }
+
+    /// Ends the participation because its MSRP side is gone, and says so to the focus.
+    pub(super) fn media_failed(&mut self, now: Instant, end: LegEnd) {
+        self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
+        self.finish(now, GroupEnd::Leg(end), &[]);
+    }
+
+    /// The BYE that would have explained an end has not come.
+    pub(super) fn unexplained(&mut self, now: Instant, end: GroupEnd) {
+        self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
+        self.finish(now, end, &[]);
+    }
+
+    /// Gives the BYE that explains an end its time, once.
+    pub(super) fn await_explanation(&mut self, now: Instant, end: GroupEnd) {
+        if self.leaving.is_some() {
+            return;
+        }
+        let wait = match end {
+            GroupEnd::Inactive => self.settings.group.bye_wait,
+            GroupEnd::Leg(_)
+            | GroupEnd::Dissolved
+            | GroupEnd::LeftForNow
+            | GroupEnd::EndedByOriginator
+            | GroupEnd::WindowClosed => self.settings.msrp_grace,
+        };
+        self.timers.explanation.get_or_insert((now + wait, end));
+    }
+
+    /// Ends the participation as the table says of `end`.
+    pub(super) fn finish(
+        &mut self,
+        now: Instant,
+        end: GroupEnd,
+        reasons: &[description::Reason<'_>],
+    ) {
+        let description = group_outcomes::on(end).describe(reasons);
+        self.finish_as(now, end, description);
+    }
+
+    fn finish_as(&mut self, now: Instant, end: GroupEnd, description: String) {
+        let was_in = self.chat.state() == GroupState::Connected;
+        if self.chat.state() == GroupState::Rejoining {
+            return self.stay_out(now);
+        }
+        let event = match end {
+            GroupEnd::Leg(end) => sip_outcomes::on(end).outcome.event(),
+            GroupEnd::Dissolved
+            | GroupEnd::Inactive
+            | GroupEnd::LeftForNow
+            | GroupEnd::EndedByOriginator
+            | GroupEnd::WindowClosed => None,
+        };
+        // Nobody declines a group (TS Chat 5.2.3.2).
+        let event = match event {
+            Some(EventType::SessionCancelled) => EventType::SessionCancelled,
+            Some(_) | None => EventType::SessionEnded,
+        };
+        let left = group_outcomes::on(end).left;
+        let own_parting = match (left, end) {
+            (Left::TheWayBackQuietly, _) | (_, GroupEnd::EndedByOriginator) => Parting::ForGood,
+            (Left::Nothing | Left::TheWayBack, _) => Parting::Unexplained,
+        };
+        if was_in && (left != Left::Nothing || end == GroupEnd::EndedByOriginator) {
+            self.own_gone(now, own_parting);
+        }
+        match left {
+            Left::TheWayBack if was_in => self.go_apart(now, Some((event, description))),
+            Left::TheWayBackQuietly if was_in => self.go_apart(now, None),
+            Left::Nothing | Left::TheWayBack | Left::TheWayBackQuietly => {
+                self.close(now, Some((event, description)));
+            }
+        }
+    }
+
+    /// Tells the user's applications that it is out.
+    fn own_gone(&mut self, now: Instant, parting: Parting) {
+        let own = self.identity_of(&self.user.clone());
+        self.chat.participants_mut().note(&own, Standing::Gone(parting), None);
+        self.drop_line(now);
+        self.tell_participants(now);
+    }
+
+    /// The user is out, and may come back for a while.
+    fn go_apart(&mut self, now: Instant, told: Option<(EventType, String)>) {
+        if !self.chat.part_for_now() {
+            return;
+        }
+        self.leave_off(now);
+        if let Some((event, description)) = told {
+            self.tell_event(now, event, description);
+        }
+        self.timers = Timers { forget: self.timers.forget, ..Timers::default() };
+        self.timers.window = Some(now + self.settings.group.rejoin_window);
+    }
+
+    /// The user is not let in again: as it was, for the rest of a new window.
+    pub(super) fn stay_out(&mut self, now: Instant) {
+        if !self.chat.part_for_now() {
+            return;
+        }
+        self.leave_off(now);
+        if let Some(answer) = self.rejoin.take() {
+            self.answer_later(answer, Err(Refusal::NoSession));
+        } else if self.heard {
+            // Who was told that it is under way is told how it ended.
+            let description = "the group does not let the user in".to_owned();
+            self.tell_event(now, EventType::SessionEnded, description);
+        }
+        self.timers = Timers::default();
+        self.timers.window = Some(now + self.settings.group.rejoin_window);
+    }
+
+    /// Answers the user who is in again.
+    pub(super) fn answer_rejoin(&mut self) {
+        self.timers.rejoin = None;
+        if let Some(answer) = self.rejoin.take() {
+            let present = self.chat.participants().present();
+            self.answer_later(answer, Ok(Answer::Participants(present)));
+        }
+    }
+
+    /// Ends the session for good: what is open fails first, the one terminal event comes last.
+    pub(super) fn close(&mut self, now: Instant, told: Option<(EventType, String)>) {
+        if self.is_over() || self.ending {
+            return;
+        }
+        self.ending = true;
+        self.leave_off(now);
+        if let Some(answer) = self.rejoin.take() {
+            self.answer_later(answer, Err(Refusal::NoSession));
+        }
+        let (event, description) = told.clone().unwrap_or((EventType::SessionEnded, String::new()));
+        let ending = self.chat.finish(Ending { event, description });
+        if let Some(Ending { event, description }) = ending.filter(|_| self.heard && told.is_some())
+        {
+            self.tell_event(now, event, description);
+        }
+        self.timers = Timers::default();
+        if self.heard && !self.stopping {
+            self.timers.forget = Some(now + self.settings.linger);
+        }
+    }
+
+    /// Stops all that goes on while the user is in.
+    fn leave_off(&mut self, now: Instant) {
+        self.drop_line(now);
+        self.give_up_referrals();
+        self.watch.leave(now);
+        self.typists.clear();
+        self.leaving = None;
+        if self.extends.is_some() {
+            self.settle_extension(Extension::Failed);
+        }
+    }
+
+    fn drop_line(&mut self, now: Instant) {
+        self.line.msrp.close(now);
+        while self.settle_msrp(now) {}
+        self.fail_untaken(now);
+    }
+
+    /// The user does not want to come back, or may not any more.
+    pub(super) fn forget(&mut self) {
+        let event = EventType::SessionEnded;
+        let description = group_outcomes::on(GroupEnd::WindowClosed).describe(&[]);
+        self.chat.finish(Ending { event, description });
+        self.timers = Timers::default();
+    }
+
+    /// The user may come back no longer. Nobody is told: the end of its participation was.
+    pub(super) fn close_window(&mut self) {
+        if self.chat.state() == GroupState::Apart {
+            self.forget();
+        }
+    }
+
+    pub(super) fn stop(&mut self, now: Instant) {
+        self.stopping = true;
+        let end = GroupEnd::Leg(LegEnd::ShuttingDown);
+        let unavailable = Status::SERVICE_UNAVAILABLE;
+        match self.chat.state() {
+            GroupState::Connecting | GroupState::Rejoining => {
+                self.cancel = Some(end);
+                if !self.is_between_invites() {
+                    self.goodbye = true;
+                    self.legs.current.cancel(now, None);
+                }
+            }
+            GroupState::Cancelling => self.goodbye = true,
+            // A 480 would tell of somebody who cannot be reached.
+            GroupState::Invited => self.legs.current.reject(now, unavailable, Vec::new()),
+            GroupState::Connected if self.timers.relay.is_some() => {
+                self.legs.current.reject(now, unavailable, Vec::new());
+            }
+            GroupState::Connected if self.leaving.as_ref().is_some_and(|it| it.is_said) => {
+                self.part(now);
+            }
+            GroupState::Connected => {
+                self.hang_up(now, Reason::sip(480, "Temporarily Unavailable"));
+            }
+            // Its end was told when the user went out.
+            GroupState::Apart => self.forget(),
+            GroupState::Ended => {}
+        }
+        let description = group_outcomes::on(end).describe(&[]);
+        self.close(now, Some((EventType::SessionEnded, description)));
+        self.timers.forget = None;
+    }
+
+    /// Tells whether the user's own entry says that it is in.
+    pub(super) fn is_in(&self) -> bool {
+        self.chat.own_status() == ParticipantStatus::Connected
+    }
+
+    pub(super) fn tell_event(&mut self, now: Instant, event: EventType, description: String) {
+        let description = Some(description).filter(|text| !text.is_empty());
+        self.tell(now, crate::chat::NoticeKind::Event { event, description, message: None });
+    }
+
+    /// Tells the peer of the MSRP connection that it is over, once nothing is awaited of it.
+    pub(super) fn msrp_done(&mut self) {
+        if self.goodbye {
+            self.msrp_closes = true;
+        } else {
+            self.outputs.push_back(Output::MsrpClose);
+        }
+    }
+}

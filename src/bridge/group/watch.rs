@@ -1,0 +1,312 @@
+//! Watching the conference: the subscription that tells who takes part (RFC 4575, RFC 6665).
+//!
+//! ```text
+//!   SUBSCRIBE ──▶ NOTIFY full ──▶ NOTIFY partial, one after another ──▶ participants
+//!                                     │ a number is missing
+//!                                     └──▶ SUBSCRIBE: NOTIFY full
+//! ```
+
+use std::time::Instant;
+
+use super::Group;
+use crate::bridge::conversation::Output;
+use crate::bridge::group_outcomes::GroupEnd;
+use crate::bridge::roster_outcomes::{self, Seen, Then, WatchEnd};
+use crate::chat::{GroupState, Identity, ParticipantStatus, Standing};
+use crate::payload::Conference;
+use crate::payload::conference::{self, Extent, Merged, User, View};
+use crate::sip::{
+    Again, Body, DialogKey, EventType, Forks, Message, Subscriber, SubscriberEvent, Subscription,
+    Uri, UsageInput, UsageOutput,
+};
+
+/// How often all of the state is asked for before a document is taken in spite of a gap.
+const FRUITLESS: u8 = 2;
+
+/// The subscription, and what is known from it.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    current: Option<Subscriber>,
+    /// Subscriptions that were left, kept until they need to absorb nothing.
+    left: Vec<Subscriber>,
+    view: View,
+    /// Whether a NOTIFY has come in the current subscription.
+    is_told: bool,
+    /// How often a gap has been met and all of the state asked for.
+    gaps: u8,
+    /// When to subscribe again.
+    again: Option<Instant>,
+}
+
+impl Watch {
+    /// Tells whether somebody says who takes part.
+    pub(super) fn stands(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Gives the subscription what is for it, and back what is not.
+    pub(super) fn offer(&mut self, now: Instant, input: UsageInput) -> Option<UsageInput> {
+        let tag = tag_of(&input);
+        let all = self.left.iter_mut().chain(&mut self.current);
+        for subscriber in all {
+            if tag.as_deref() == Some(subscriber.local_tag()) {
+                subscriber.handle(now, input);
+                return None;
+            }
+        }
+        Some(input)
+    }
+
+    /// Tells all subscriptions.
+    pub(super) fn tell(&mut self, now: Instant, input: UsageInput) {
+        for subscriber in self.left.iter_mut().chain(&mut self.current) {
+            subscriber.handle(now, input.clone());
+        }
+    }
+
+    /// Takes leave of the conference; its last word is still answered.
+    pub(super) fn leave(&mut self, now: Instant) {
+        self.again = None;
+        if let Some(mut subscriber) = self.current.take() {
+            subscriber.unsubscribe(now);
+            self.left.push(subscriber);
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let all = self.left.iter().chain(&self.current);
+        all.filter_map(Subscriber::next_timeout).chain(self.again).min()
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.current.is_none() && self.left.iter().all(Subscriber::is_finished)
+    }
+}
+
+impl Group {
+    /// Subscribes to the conference, in a dialog of its own.
+    pub(super) fn subscribe(&mut self, now: Instant) {
+        let Some(errand) = self.errand() else { return };
+        self.watch.leave(now);
+        let seconds = self.settings.group.subscribe.as_secs();
+        let subscription = Subscription {
+            errand,
+            event: EventType::new(conference::EVENT),
+            accept: vec![conference::CONTENT_TYPE.to_owned()],
+            expires: u32::try_from(seconds).unwrap_or(u32::MAX),
+            forks: Forks::Refuse,
+            body: None,
+        };
+        let subscriber = Subscriber::subscribe(now, subscription, self.kit());
+        let call_id = subscriber.call_id().to_owned();
+        let tag = subscriber.local_tag().to_owned();
+        self.outputs.push_back(Output::Route(DialogKey { call_id, tag }));
+        // Another subscription begins with all of the state, and counts anew.
+        self.watch.view = View::default();
+        self.watch.is_told = false;
+        self.watch.gaps = 0;
+        self.watch.current = Some(subscriber);
+    }
+
+    /// Takes what the subscriptions have for us; tells whether there was anything.
+    pub(super) fn settle_watch(&mut self, now: Instant) -> bool {
+        let (mut busy, mut events) = (false, Vec::new());
+        self.watch.left.retain(|subscriber| !subscriber.is_finished());
+        let left = self.watch.left.iter_mut().map(|subscriber| (subscriber, false));
+        let current = self.watch.current.iter_mut().map(|subscriber| (subscriber, true));
+        for (subscriber, counts) in left.chain(current) {
+            while let Some(output) = subscriber.poll() {
+                busy = true;
+                match output {
+                    UsageOutput::Send { bytes, hop } => {
+                        self.outputs.push_back(Output::Sip { bytes, hop });
+                    }
+                    UsageOutput::Spare { hop, wait } => {
+                        self.outputs.push_back(Output::Spare { hop, wait });
+                    }
+                    UsageOutput::Event(event) if counts => events.push(event),
+                    // Who was left has nothing to say any more.
+                    UsageOutput::Event(_) => {}
+                }
+            }
+        }
+        for event in events {
+            self.watch_event(now, event);
+        }
+        busy
+    }
+
+    /// Subscribes again where it is time.
+    pub(super) fn watch_again(&mut self, now: Instant) {
+        let is_due = self.watch.again.take_if(|at| *at <= now).is_some();
+        if is_due && self.chat.state() == GroupState::Connected {
+            self.subscribe(now);
+        }
+    }
+
+    fn watch_event(&mut self, now: Instant, event: SubscriberEvent) {
+        match event {
+            SubscriberEvent::Accepted { .. } => {}
+            SubscriberEvent::Failed { .. } => self.watch_ended(now, WatchEnd::Refused, None),
+            SubscriberEvent::Notified { body, .. } => self.notified(now, body),
+            SubscriberEvent::Ended { why, .. } => {
+                let end = WatchEnd::of(&why);
+                self.watch_ended(now, end, Some(why.again()));
+            }
+        }
+    }
+
+    fn watch_ended(&mut self, now: Instant, end: WatchEnd, again: Option<Again>) {
+        if let Some(subscriber) = self.watch.current.take() {
+            self.watch.left.push(subscriber);
+        }
+        if self.chat.state() != GroupState::Connected {
+            return;
+        }
+        match roster_outcomes::on(end).then {
+            // One that is ended before it has told anything would be ended again at once.
+            Then::Subscribe if self.watch.is_told => self.subscribe(now),
+            Then::Subscribe | Then::SubscribeLater => {
+                let wait = match again {
+                    Some(Again::After(wait)) => wait,
+                    Some(Again::AtOnce | Again::Never) | None => LATER,
+                };
+                self.watch.again = Some(now + wait);
+            }
+            Then::DoWithout => self.do_without_watch(now),
+            Then::AwaitBye => self.await_explanation(now, GroupEnd::Inactive),
+        }
+    }
+
+    /// Takes a NOTIFY, which is answered already. What cannot be read changes nothing.
+    fn notified(&mut self, now: Instant, body: Option<Body>) {
+        let Some(body) = body else { return };
+        let Ok(document) = Conference::parse(&body.bytes) else { return };
+        self.watch.is_told = true;
+        let mut merged = self.watch.view.merge(&document);
+        if merged == Merged::Gap {
+            self.watch.gaps = self.watch.gaps.saturating_add(1);
+            if self.watch.gaps <= FRUITLESS {
+                if let Some(subscriber) = &mut self.watch.current {
+                    subscriber.refresh(now);
+                }
+                return;
+            }
+            merged = self.watch.view.take(&document);
+        }
+        match merged {
+            Merged::Stale | Merged::Gap => {}
+            Merged::Over => self.watch_ended(now, WatchEnd::NoConference, None),
+            Merged::Taken { changed, gone } => {
+                self.watch.gaps = 0;
+                let is_whole = document.state == Extent::Full;
+                self.take_state(now, (changed, gone), is_whole);
+            }
+        }
+    }
+
+    /// Takes who has come, changed and gone into the table of participants.
+    fn take_state(
+        &mut self,
+        now: Instant,
+        (changed, gone): (Vec<String>, Vec<User>),
+        is_whole: bool,
+    ) {
+        for user in gone {
+            self.note_seen(&user, Seen::NO_MORE);
+        }
+        for key in changed {
+            let Some(user) = self.watch.view.user(&key).cloned() else { continue };
+            if let Some(seen) = Seen::of(&user) {
+                self.note_seen(&user, seen);
+            }
+        }
+        if is_whole {
+            self.drop_unlisted();
+        }
+        self.tell_participants(now);
+    }
+
+    fn note_seen(&mut self, user: &User, seen: Seen) {
+        let identity = self.identity_in(user);
+        let participants = self.chat.participants();
+        let known = participants.of(&identity);
+        let before = known.map(|known| known.status);
+        // Our own dialog knows better whether we are in.
+        if known.is_some_and(|known| known.your_own) && seen.status.is_some() && self.is_in() {
+            let name = user.display_text.as_deref();
+            let standing = Standing::Connected;
+            return self.chat.participants_mut().note(&identity, standing, name);
+        }
+        if known.is_some_and(|known| known.your_own) {
+            return;
+        }
+        let reports_all = self.settings.group.report_failed_invitees;
+        let standing = match roster_outcomes::row_of(&seen, before).standing {
+            None => return,
+            Some(Standing::NeverCame) if reports_all => {
+                Standing::Gone(crate::chat::Parting::Unexplained)
+            }
+            Some(standing) => standing,
+        };
+        let name = user.display_text.as_deref();
+        self.chat.participants_mut().note(&identity, standing, name);
+    }
+
+    /// Whoever was there and is not in a document that names all is there no more.
+    fn drop_unlisted(&mut self) {
+        let listed: Vec<Identity> =
+            self.watch.view.users().map(|(_, user)| self.identity_in(user)).collect();
+        let participants = self.chat.participants();
+        let unlisted: Vec<Identity> = participants
+            .identities()
+            .filter(|identity| !listed.contains(identity))
+            .filter(|identity| {
+                participants
+                    .of(identity)
+                    .is_some_and(|it| it.status == ParticipantStatus::Connected && !it.your_own)
+            })
+            .cloned()
+            .collect();
+        for identity in unlisted {
+            if let Some(standing) = roster_outcomes::row_of(&Seen::NO_MORE, None).standing {
+                self.chat.participants_mut().note(&identity, standing, None);
+            }
+        }
+    }
+
+    /// Finds out who a user of a document is: ourselves, a user of the API, or somebody hidden.
+    fn identity_in(&self, user: &User) -> Identity {
+        if user.is_own {
+            return self.identity_of(&self.user);
+        }
+        let bare = user.entity.split('?').next().unwrap_or_default();
+        let address = Uri::parse(bare).ok().and_then(|uri| self.settings.realm.address(&uri));
+        match address {
+            Some(address) if address != crate::address::Address::anonymous() => {
+                self.identity_of(&address)
+            }
+            Some(_) | None => Identity::Hidden(user.entity.clone()),
+        }
+    }
+
+    /// Nobody says who takes part: all who were named to the focus count as invited.
+    fn do_without_watch(&mut self, now: Instant) {
+        if !self.refers_all {
+            self.chat.participants_mut().confirm_all();
+        }
+        self.tell_participants(now);
+    }
+}
+
+/// Gives our tag in a message.
+pub(super) fn tag_of(input: &UsageInput) -> Option<String> {
+    match input {
+        UsageInput::Message { message: Message::Request(request), .. } => request.to_tag(),
+        UsageInput::Message { message: Message::Response(response), .. } => response.from_tag(),
+        UsageInput::Timeout | UsageInput::TransportFailed { .. } => None,
+    }
+}
+
+/// When a subscription is asked for again where nobody says when.
+const LATER: std::time::Duration = std::time::Duration::from_secs(60);

@@ -1,0 +1,154 @@
+//! The SIP legs of one user's side of a chat: the one that counts, and those that were given up.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::conversation::Output;
+use crate::sip::{DialogKey, Hop, Leg, LegEvent, LegInput, LegOutput, Message, Uri};
+
+/// The leg that counts, with those that it has replaced.
+#[derive(Debug)]
+pub(super) struct Legs {
+    /// The leg that counts.
+    pub(super) current: Leg,
+    /// Legs that were given up for another, kept until they need to absorb nothing.
+    retired: Vec<Leg>,
+}
+
+impl Legs {
+    pub(super) fn new(current: Leg) -> Self {
+        Self { current, retired: Vec::new() }
+    }
+
+    /// Puts another leg in the place of the one that counts.
+    pub(super) fn replace(&mut self, leg: Leg) {
+        self.retired.push(std::mem::replace(&mut self.current, leg));
+    }
+
+    /// Tells where the messages of the current leg's dialog are to go.
+    pub(super) fn route(&self) -> Output {
+        let call_id = self.current.call_id().to_owned();
+        let tag = self.current.local_tag().to_owned();
+        Output::Route(DialogKey { call_id, tag })
+    }
+
+    /// Hands a message to its leg; the current one takes what fits none.
+    pub(super) fn receive(&mut self, now: Instant, message: Message, source: Hop) {
+        let tag = match &message {
+            Message::Request(request) => request.to_tag(),
+            Message::Response(response) => response.from_tag(),
+        };
+        let of = |leg: &Leg| tag.as_deref() == Some(leg.local_tag());
+        let retired = self.retired.iter_mut().find(|leg| of(leg));
+        let leg = match retired {
+            Some(leg) if !of(&self.current) => leg,
+            Some(_) | None => &mut self.current,
+        };
+        leg.handle(now, LegInput::Message { message, source });
+    }
+
+    pub(super) fn timeout(&mut self, now: Instant) {
+        self.current.handle(now, LegInput::Timeout);
+        for leg in &mut self.retired {
+            leg.handle(now, LegInput::Timeout);
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let retired = self.retired.iter().filter_map(Leg::next_timeout);
+        retired.chain(self.current.next_timeout()).min()
+    }
+
+    /// Tells whether nothing is left to absorb, to repeat or to poll.
+    pub(super) fn is_finished(&self) -> bool {
+        self.current.is_finished() && self.retired.iter().all(Leg::is_finished)
+    }
+
+    /// Takes what the legs want sent, and what the current one reports; a leg that was given up has
+    /// nothing to say to the chat.
+    pub(super) fn settle(&mut self, outputs: &mut VecDeque<Output>) -> Settled {
+        let mut settled = Settled::default();
+        self.retired.retain(|leg| !leg.is_finished());
+        for leg in &mut self.retired {
+            Settled::default().take(leg, outputs);
+        }
+        settled.take(&mut self.current, outputs);
+        settled
+    }
+}
+
+/// What the current leg reports.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Its events.
+    pub(super) events: Vec<LegEvent>,
+    /// The hops that are overloaded.
+    pub(super) spared: Vec<Hop>,
+    /// Whether it has wanted anything.
+    pub(super) busy: bool,
+}
+
+impl Settled {
+    fn take(&mut self, leg: &mut Leg, outputs: &mut VecDeque<Output>) {
+        while let Some(output) = leg.poll() {
+            self.busy = true;
+            match output {
+                LegOutput::Send { bytes, hop } => outputs.push_back(Output::Sip { bytes, hop }),
+                LegOutput::Spare { hop, wait } => {
+                    self.spared.push(hop.clone());
+                    outputs.push_back(Output::Spare { hop, wait });
+                }
+                LegOutput::Event(event) => self.events.push(event),
+            }
+        }
+    }
+}
+
+/// What is needed to send an INVITE again, and how often that may still be done; `D` is what all
+/// INVITEs of the session have in common.
+#[derive(Debug)]
+pub(super) struct Attempt<D> {
+    /// What all INVITEs have in common, where they are ours.
+    pub(super) draft: Option<D>,
+    /// Where they go first, best first.
+    pub(super) next_hops: Vec<Hop>,
+    /// Targets that a redirection named and that are untried.
+    pub(super) targets: VecDeque<Uri>,
+    pub(super) redirects: u8,
+    pub(super) retried: bool,
+    /// Whether an 18x has come.
+    pub(super) rung: bool,
+}
+
+impl<D> Attempt<D> {
+    pub(super) fn new(next_hops: Vec<Hop>) -> Self {
+        Self {
+            draft: None,
+            next_hops,
+            targets: VecDeque::new(),
+            redirects: 0,
+            retried: false,
+            rung: false,
+        }
+    }
+
+    /// Puts a hop that is overloaded behind the others.
+    pub(super) fn spare(&mut self, hop: &Hop) {
+        self.next_hops.sort_by_key(|known| known == hop);
+    }
+
+    /// Takes the Contacts of a redirection (RFC 3261 section 8.1.3.4), as far as redirections are
+    /// still followed.
+    pub(super) fn follow<'a>(&mut self, contacts: impl Iterator<Item = &'a str>) {
+        for contact in contacts {
+            if self.redirects == 0 {
+                break;
+            }
+            let uri = crate::sip::NameAddr::parse(contact).ok().map(|contact| contact.uri);
+            if let Some(uri) = uri.filter(|uri| uri.is_sip() || uri.number().is_some()) {
+                self.redirects -= 1;
+                self.targets.push_back(uri);
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! TS Chat 5.3.8.1: leaving and re-joining a group, Figures 11 and 12; what a BYE means; and how an
+//! idle group is begun again (CPM B.2.3.4).
+
+use std::time::Duration;
+
+use chatbridge::bridge::GroupSettings;
+use chatbridge::chat::{Answer, Command, Refusal};
+use chatbridge::sip::Method;
+
+use crate::NOTHING;
+use crate::focus::{CAROL, ROOM, Room, gone, newcomer, user};
+use crate::world::{ALICE, BOB};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A room with Bob in it and Carol invited, which Alice has left.
+fn left() -> Room {
+    let mut room = Room::open();
+    room.notify("full", 1, &user(BOB, "connected"));
+    assert_eq!(room.told(), ["alice: bob Connected"]);
+    let own = room.id_of(ALICE);
+    assert_eq!(room.ask(Command::Part(own)), Ok(Answer::Done));
+    let bye = room.got(&Method::Bye);
+    assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=200;text=\"Call completed\""));
+    room.reply(&bye, 200, &[]);
+    let leave = room.got(&Method::Subscribe);
+    assert_eq!(leave.expires(), Some(0));
+    room.reply(&leave, 200, &[("Expires", "0")]);
+    let last = room.notify_with("terminated;reason=timeout", None);
+    assert_eq!(last, 200, "the last NOTIFY is answered though the dialog is gone");
+    assert_eq!(room.told(), ["alice: alice Disconnected (own)"]);
+    room
+}
+
+fn rejoin(room: &mut Room) -> chatbridge::chat::AnswerId {
+    room.begin(Command::Join(vec![newcomer(ALICE)]))
+}
+
+#[test]
+fn figure_11_who_has_left_joins_again_as_a_new_participation() {
+    let mut room = left();
+    assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart));
+    let answer = rejoin(&mut room);
+    let invite = room.got(&Method::Invite);
+    assert_eq!(invite.uri.to_string(), ROOM);
+    assert_eq!(invite.content_type(), Some("application/sdp"));
+    let before = room.invite.call_id().map(str::to_owned);
+    assert_ne!(invite.call_id().map(str::to_owned), before);
+    room.world.focus_accepts(&invite);
+    let Some(Ok(Answer::Participants(all))) = room.world.late(answer) else { panic!() };
+    assert_eq!(all[0].party.address.spelling(), ALICE);
+    assert_eq!(room.told(), ["alice: alice Connected (own)"]);
+    room.invite = invite;
+    room.take_subscription();
+    // Bob has gone meanwhile, and the document that names all does not name him.
+    room.notify("full", 9, &[user(ALICE, "connected"), user(CAROL, "connected")].concat());
+    assert_eq!(room.told(), ["alice: bob Disconnected, tel:+447700900003 Connected"]);
+    room.send("I am back").expect("a running session");
+    assert_eq!(room.told(), ["alice: \"I am back\" from alice (echo)"]);
+}
+
+#[test]
+fn figure_12_the_originator_ends_the_session() {
+    let mut room = Room::open_with(|group| group.ends_with_originator = true);
+    let own = room.id_of(ALICE);
+    assert_eq!(room.ask(Command::Part(own)), Ok(Answer::Done));
+    assert_eq!(
+        room.told(),
+        ["alice: alice Disconnected (own)", "alice: SessionEnded (ended by the originator)"]
+    );
+    assert_eq!(room.ask(Command::Describe), Err(Refusal::NoSession));
+}
+
+/// The other side of Figure 12: the focus tells of the originator first, and then hangs up.
+#[test]
+fn figure_12_the_others_hear_of_the_originator_first() {
+    let mut room = Room::open();
+    room.notify("full", 1, &[user(BOB, "connected"), user(CAROL, "connected")].concat());
+    room.told();
+    room.notify("partial", 2, &gone(BOB, "departed", ""));
+    room.bye(Some("SIP;cause=410;text=\"Gone\""));
+    assert_eq!(
+        room.told(),
+        [
+            "alice: bob Disconnected",
+            "alice: SessionEnded (SIP BYE; Reason: SIP;cause=410;text=\"Gone\")"
+        ]
+    );
+    assert_eq!(room.ask(Command::Join(vec![newcomer(ALICE)])), Err(Refusal::NoSession));
+}
+
+/// Signalling 2.4: no reason, or any but 410, leaves the way back.
+#[test]
+fn a_bye_without_410_leaves_the_way_back() {
+    for (reason, told) in [
+        (None, "alice: SessionEnded (SIP BYE)"),
+        (
+            Some("SIP;cause=480;text=\"Bearer unavailable\""),
+            "alice: SessionEnded (SIP BYE; Reason: SIP;cause=480;text=\"Bearer unavailable\")",
+        ),
+    ] {
+        let mut room = Room::open();
+        room.bye(reason);
+        assert_eq!(room.told(), ["alice: alice Disconnected (own)", told]);
+        assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart));
+        // The last word of the conference changes nothing any more.
+        room.notify_with("terminated;reason=noresource", None);
+        assert_eq!(room.told(), NOTHING);
+        room.begin(Command::Join(vec![newcomer(ALICE)]));
+        room.got(&Method::Invite);
+    }
+}
+
+/// CPM B.2.3.4.2: the focus is gone, so the factory makes another session of the same participants.
+#[test]
+fn a_group_that_the_focus_has_forgotten_is_begun_again_at_the_factory() {
+    let mut room = Room::open();
+    room.notify("full", 1, &[user(BOB, "connected"), user(CAROL, "connected")].concat());
+    room.told();
+    room.notify("partial", 2, &gone(CAROL, "departed", ""));
+    room.bye(None);
+    room.told();
+    let answer = rejoin(&mut room);
+    let invite = room.got(&Method::Invite);
+    room.reply(&invite, 404, &[]);
+    let anew = room.got(&Method::Invite);
+    assert_eq!(anew.uri.to_string(), "sip:conference-factory@example.com");
+    let body = String::from_utf8_lossy(&anew.body).into_owned();
+    assert!(body.contains("+19585550101"), "Bob was there at the end: {body}");
+    assert!(!body.contains("+447700900003"), "Carol has left: {body}");
+    room.world.focus_accepts(&anew);
+    assert!(matches!(room.world.late(answer), Some(Ok(Answer::Participants(_)))));
+    assert_eq!(room.told(), ["alice: alice Connected (own), bob Invited"]);
+}
+
+#[test]
+fn the_ids_of_a_conversation_outlive_its_participations() {
+    let mut room = {
+        let mut world = crate::world::World::with(|settings| {
+            settings.core = Some(crate::far_end::far_hop());
+            settings.profile = chatbridge::bridge::Profile::named("cpm").expect("a profile");
+        });
+        world.unsubscribe(BOB);
+        let session = world.open_group(&[BOB]).expect("a good invitation");
+        let invite = world.far_end_got(&Method::Invite);
+        world.focus_accepts(&invite);
+        Room::adopt(world, session, invite)
+    };
+    let ids = ["Conversation-ID", "Contribution-ID"];
+    let before = ids.map(|name| room.invite.headers.get(name).map(str::to_owned));
+    assert!(before.iter().all(Option::is_some));
+    room.bye(None);
+    rejoin(&mut room);
+    let invite = room.got(&Method::Invite);
+    assert_eq!(ids.map(|name| invite.headers.get(name).map(str::to_owned)), before);
+}
+
+#[test]
+fn a_focus_that_lets_nobody_in_again_is_a_404() {
+    let mut room = left();
+    let answer = rejoin(&mut room);
+    let invite = room.got(&Method::Invite);
+    room.reply(&invite, 403, &[("Warning", "399 as \"127 Service not authorised\"")]);
+    assert_eq!(room.world.late(answer), Some(Err(Refusal::NoSession)));
+    assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart));
+    assert_eq!(room.told(), NOTHING);
+}
+
+#[test]
+fn who_joins_again_waits_no_longer_than_it_may() {
+    let mut room = left();
+    let answer = rejoin(&mut room);
+    let invite = room.got(&Method::Invite);
+    room.world.far_end_answers(&invite, 180, &[], None);
+    room.world.wait(3 * SECOND);
+    assert_eq!(room.world.late(answer), Some(Ok(Answer::UnderWay)));
+    room.world.focus_accepts(&invite);
+    assert_eq!(room.told(), ["alice: alice Connected (own)"]);
+}
+
+#[test]
+fn the_way_back_closes_after_its_time() {
+    let mut room = left();
+    let window = GroupSettings::default().rejoin_window;
+    room.world.wait(window + SECOND);
+    assert_eq!(room.ask(Command::Describe), Err(Refusal::NoSession));
+    assert_eq!(room.told(), NOTHING);
+    room.world.demand_rest();
+}
+
+#[test]
+fn a_lost_connection_waits_for_its_explanation_and_leaves_the_way_back() {
+    let mut room = Room::open();
+    room.world.far_msrp_closed = true;
+    room.world.cut_msrp();
+    room.world.wait(10 * SECOND);
+    let bye = room.got(&Method::Bye);
+    assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=480;text=\"Bearer unavailable\""));
+    assert_eq!(
+        room.told(),
+        ["alice: alice Disconnected (own)", "alice: SessionEnded (MSRP connection lost)"]
+    );
+    assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart));
+}
+
+#[test]
+fn a_message_sent_last_is_answered_before_the_bye() {
+    let mut room = Room::open();
+    room.world.far_msrp_code = None;
+    room.send("Bye then").expect("a running session");
+    let own = room.id_of(ALICE);
+    assert_eq!(room.ask(Command::Part(own.clone())), Ok(Answer::Done));
+    assert_eq!(room.ask(Command::Part(own)), Err(Refusal::NoSession));
+    assert!(room.got_all(&Method::Bye).is_empty());
+    let frame = room.world.far_end_read();
+    room.world.far_end_takes(&frame);
+    assert_eq!(room.got_all(&Method::Bye).len(), 1);
+}
+
+#[test]
+fn a_stopping_server_leaves_nobody_waiting() {
+    let mut room = Room::open();
+    room.world.stop();
+    assert_eq!(room.got_all(&Method::Bye).len(), 1);
+    assert_eq!(room.told(), ["alice: SessionEnded (bridge shutting down)"]);
+}
