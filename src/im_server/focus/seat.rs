@@ -24,6 +24,8 @@ pub(super) struct Seat {
     phase: Phase,
     own: Own,
     peer: Option<Peer>,
+    /// Whether the content that was asked for last is taken: it is the same nearly always.
+    last: Option<(String, bool)>,
     /// Until when an invitation may ring.
     until: Option<Instant>,
 }
@@ -93,6 +95,7 @@ impl Seat {
             phase: Phase::Inviting,
             own: draft.own,
             peer: None,
+            last: None,
             until: Some(until),
         }
     }
@@ -111,7 +114,8 @@ impl Seat {
         let leg = Leg::answering(now, invite, source, kit);
         let keys = Keys { caller, ..Keys::of_ours(leg.call_id(), leg.local_tag()) };
         let (phase, until) = (Phase::Talking, None);
-        let mut seat = Self { user, leg, media, keys, phase, own, peer: None, until };
+        let (peer_yet, last) = (None, None);
+        let mut seat = Self { user, leg, media, keys, phase, own, peer: peer_yet, last, until };
         let path = seat.media.path();
         let body = match peer {
             Some(peer) => {
@@ -139,9 +143,19 @@ impl Seat {
         self.phase == Phase::Parting
     }
 
-    /// Tells whether messages go there: the description of the participant is known.
-    pub(super) fn listens(&self) -> bool {
-        self.is_talking() && self.peer.is_some()
+    /// Tells whether messages with such a content go there.
+    pub(super) fn takes(&mut self, content_type: &str) -> bool {
+        let Some(peer) = self.peer.as_ref().filter(|_| self.phase == Phase::Talking) else {
+            return false;
+        };
+        match &self.last {
+            Some((known, takes)) if known == content_type => *takes,
+            Some(_) | None => {
+                let takes = peer.takes(content_type);
+                self.last = Some((content_type.to_owned(), takes));
+                takes
+            }
+        }
     }
 
     pub(super) fn peer(&self) -> Option<&Peer> {
@@ -153,6 +167,7 @@ impl Seat {
         let peer = Peer::read(sdp)?;
         self.media.open(now, peer.path.clone(), peer.our_setup_as_offerer());
         self.peer = Some(peer);
+        self.last = None;
         self.phase = Phase::Talking;
         self.until = None;
         Ok(())
@@ -174,6 +189,7 @@ impl Seat {
         let setup = known.our_setup_as_answerer();
         let body = self.own.answer(settings, &path, &peer, setup);
         self.peer = Some(peer);
+        self.last = None;
         Some(body)
     }
 

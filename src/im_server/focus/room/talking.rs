@@ -87,9 +87,7 @@ impl Room {
                 Recipients::All => *number != from,
                 Recipients::One(user) => seat.user == *user,
             };
-            let takes =
-                seat.listens() && seat.peer().is_some_and(|peer| peer.takes(&passed.content_type));
-            if !is_meant || !takes {
+            if !is_meant || !seat.takes(&passed.content_type) {
                 continue;
             }
             let copy = Outgoing {
