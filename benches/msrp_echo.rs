@@ -87,10 +87,6 @@ fn idle() -> io::Result<()> {
     println!(
         "an idle session holds {held:.0} bytes in {pieces:.1} pieces of memory, {grown:.0} resident\n"
     );
-    if std::env::var("HOLD").is_ok() {
-        thread::sleep(Duration::from_secs(4));
-        std::process::exit(0);
-    }
     Ok(())
 }
 
@@ -302,7 +298,7 @@ fn ours(count: usize) -> io::Result<Served> {
                 let link = MsrpLink::new(Arc::clone(&settings), Arc::clone(&sessions), &id);
                 let local = Uri::parse(&format!("msrp://{place}/{id};tcp")).expect("a URI");
                 let session = Session::new(local, Arc::clone(&limits), Random::seeded(1));
-                tokio::spawn(Box::new(Driver { session, link, letters }).run());
+                tokio::spawn(Box::new(Driver { session, link, letters, over: false }).run());
             }
             let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
             told.send(Served::here(place)).map_err(io::Error::other)?;
@@ -318,36 +314,52 @@ struct Driver {
     session: Session,
     link: MsrpLink,
     letters: Letters,
+    over: bool,
 }
 
 impl Driver {
     async fn run(mut self: Box<Self>) {
         let peer = Path::parse("msrp://127.0.0.1:9/peer-of-the-session;tcp").expect("a path");
         self.session.open(Instant::now(), peer, Setup::Passive);
-        loop {
+        while !self.over {
             self.carry_out();
             self.session.rest();
-            let mut next = tokio::select! {
-                letter = self.letters.recv() => match letter {
-                    Some(Letter::Msrp(arrival)) => self.link.adopt(*arrival).map(LinkEvent::Frame),
-                    Some(_) => None,
-                    None => return,
-                },
-                event = self.link.next() => Some(event),
-            };
-            let now = Instant::now();
-            while let Some(event) = next {
-                let input = match event {
-                    LinkEvent::Connected => Input::Connected,
-                    LinkEvent::Frame(frame) => Input::Frame(frame),
-                    LinkEvent::Malformed(why) => Input::Malformed(why),
-                    LinkEvent::Closed => return,
-                };
-                self.session.handle(now, input);
-                self.carry_out();
-                next = self.link.buffered();
+            tokio::select! {
+                letter = self.letters.recv() => self.read(letter),
+                event = self.link.next() => self.feed_all(event),
             }
         }
+    }
+
+    fn read(&mut self, letter: Option<Letter>) {
+        match letter {
+            Some(Letter::Msrp(arrival)) => {
+                if let Some(frame) = self.link.adopt(*arrival) {
+                    self.feed_all(LinkEvent::Frame(frame));
+                }
+            }
+            Some(_) => {}
+            None => self.over = true,
+        }
+    }
+
+    fn feed_all(&mut self, event: LinkEvent) {
+        let now = Instant::now();
+        self.feed(now, event);
+        while let Some(event) = self.link.buffered() {
+            self.carry_out();
+            self.feed(now, event);
+        }
+    }
+
+    fn feed(&mut self, now: Instant, event: LinkEvent) {
+        let input = match event {
+            LinkEvent::Connected => Input::Connected,
+            LinkEvent::Frame(frame) => Input::Frame(frame),
+            LinkEvent::Malformed(why) => Input::Malformed(why),
+            LinkEvent::Closed => return self.over = true,
+        };
+        self.session.handle(now, input);
     }
 
     fn carry_out(&mut self) {

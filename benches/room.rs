@@ -326,7 +326,9 @@ async fn speak(
             let is_hello = &*frame.tid.to_string() == "hello";
             match frame.kind {
                 Kind::Response { code: 200, .. } => answered += usize::from(!is_hello),
-                kind => return Err(io::Error::other(format!("{kind:?}"))),
+                kind @ (Kind::Request(_) | Kind::Response { .. }) => {
+                    return Err(io::Error::other(format!("{kind:?}")));
+                }
             }
         }
     }

@@ -43,7 +43,7 @@ impl Store {
         Self {
             kind: keys.choice("kind"),
             path: keys.file("path").unwrap_or_else(|| keys.home().join(FILE)),
-            max_size: u64::from(keys.number("max_mb", 4096, 1..=4_194_304)) << 20,
+            max_size: u64::from(keys.number("max_mb", 4096, 64..=4_194_304)) << 20,
             queue: keys.count("queue", 4096, 1..=1_000_000),
             commit_timeout: keys.seconds("commit_timeout_s", 5, 1..=60),
         }

@@ -72,7 +72,6 @@ pub struct ImServer {
 
 /// What happens to the server.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "messages and frames are moved once")]
 pub enum Input {
     /// A message came in.
     Message {

@@ -126,6 +126,7 @@ impl Assembly {
         self.open.values().map(|half| half.touched + self.limits.stall).min()
     }
 
+    #[inline]
     fn add(
         &mut self,
         now: Instant,
@@ -254,6 +255,7 @@ impl Label {
         }
     }
 
+    #[inline]
     fn finish(self, message_id: &Text, body: Bytes) -> Result<Incoming, Refused> {
         let content_type = match self.content_type {
             Some(content_type) => content_type,
@@ -439,13 +441,13 @@ mod tests {
         let mut assembly = assembly();
         let mut frame = chunk("m", "1-5/5", "hello", '$');
         frame.byte_range = None;
-        let body = frame.body.clone().unwrap();
+        let (body, headers) = (frame.body.clone().unwrap(), frame.headers.clone());
         let Ok(Taken::Whole(whole)) = assembly.take(Instant::now(), &mut frame, &"m".into()) else {
             panic!("not whole")
         };
         assert_eq!(whole.body.as_ptr(), body.as_ptr());
         assert_eq!(whole.content_type.as_str(), "text/plain");
-        assert_eq!(whole.headers, frame.headers);
+        assert_eq!(whole.headers, headers);
     }
 
     #[test]

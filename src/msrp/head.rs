@@ -62,6 +62,7 @@ struct LastPath {
 
 impl LastPath {
     /// Takes the line if it has come again.
+    #[inline]
     fn repeated<'a>(&self, input: &'a [u8]) -> Option<(&'a [u8], &Path)> {
         Some((input.strip_prefix(&self.line[..])?, self.path.as_ref()?))
     }
@@ -137,6 +138,7 @@ impl Head {
     }
 
     /// Makes a frame of it, and leaves nothing behind: a frame is large, and moved but once.
+    #[inline]
     pub(super) fn complete(
         &mut self,
         tid: TransactionId,
@@ -185,6 +187,7 @@ impl Head {
         }))
     }
 
+    #[inline]
     fn start(&mut self, source: Source<'_>, line: &[u8]) -> Result<(), FrameFault> {
         self.kind = Some(match line {
             b"SEND" => Kind::Request(Method::Send),
@@ -202,6 +205,7 @@ impl Head {
         Ok(())
     }
 
+    #[inline]
     fn field(
         &mut self,
         source: Source<'_>,
@@ -267,6 +271,7 @@ struct Source<'a> {
 
 impl Source<'_> {
     /// Cuts text out of the frame.
+    #[inline]
     fn text(self, bytes: &[u8]) -> Result<Text, FrameFault> {
         if self.plain {
             Ok(Text::plain(bytes, self.frame))
@@ -282,6 +287,7 @@ impl Source<'_> {
 }
 
 /// Reads `MSRP`, a space and the transaction identifier with the space behind it.
+#[inline]
 pub(super) fn transaction(input: &[u8]) -> IResult<&[u8], &[u8]> {
     terminated(preceded(tag("MSRP "), take_while1(|byte: u8| byte.is_ascii_graphic())), char(' '))
         .parse(input)
@@ -313,6 +319,7 @@ impl Known {
     ];
 
     /// Nearly every peer spells the names as the RFC does; that is looked at first, being cheap.
+    #[inline]
     fn spelled_as_usual(line: &[u8]) -> Option<(&[u8], Self)> {
         let named = |name: &[u8], known| line.strip_prefix(name).map(|rest| (rest, known));
         match line.first()? {
@@ -359,6 +366,7 @@ struct Line<'a> {
 }
 
 /// Takes a line. A break is both characters: neither counts alone.
+#[inline]
 fn line(input: &[u8]) -> IResult<&[u8], Line<'_>> {
     let (mut rest, mut plain) = (input, true);
     while let Some(at) = unprintable(rest) {
@@ -379,6 +387,7 @@ fn start_line(line: &[u8]) -> IResult<&[u8], What<'_>> {
 }
 
 /// Takes the name and the colon, and leaves the value.
+#[inline]
 fn name(line: &[u8]) -> IResult<&[u8], Name<'_>> {
     if let Some((value, known)) = Known::spelled_as_usual(line) {
         return Ok((value, Name::Known(known)));
@@ -391,6 +400,7 @@ fn name(line: &[u8]) -> IResult<&[u8], Name<'_>> {
     map(terminated(take_while1(is_token), char(':')), name).parse(line)
 }
 
+#[inline]
 fn byte_range(input: &[u8]) -> IResult<&[u8], ByteRange> {
     let parts = (terminated(number, char('-')), terminated(place, char('/')), place);
     all_consuming(map(parts, |(start, end, total)| ByteRange { start, end, total })).parse(input)

@@ -204,6 +204,7 @@ impl Parser {
     }
 
     /// Builds the frame that `end` has completed.
+    #[inline]
     fn frame(
         &mut self,
         buffer: &mut BytesMut,
@@ -335,6 +336,7 @@ impl Inside {
         buffer.get(TID_AT..self.tid_end).unwrap_or_default()
     }
 
+    #[inline]
     fn read_tid(self, frame: &Bytes) -> TransactionId {
         TransactionId::checked(self.tid(frame), frame)
     }
@@ -347,6 +349,7 @@ enum Start {
 }
 
 /// Drops line breaks and looks whether a frame begins.
+#[inline]
 fn start(buffer: &mut BytesMut) -> Start {
     let breaks = buffer.chunks(LINE_BREAK).take_while(|chunk| *chunk == b"\r\n").count();
     buffer.advance(breaks * LINE_BREAK);
@@ -383,6 +386,7 @@ struct EndLine {
 }
 
 /// Looks for the end-line of `tid` from `from` on.
+#[inline]
 fn search(framing: &Framing, buffer: &[u8], tid: &[u8], mut from: usize) -> Search {
     while let Some(found) = buffer.get(from..).and_then(|rest| framing.end_lines().find(rest)) {
         let at = from + found;
@@ -409,6 +413,7 @@ enum Flag {
 /// Compares what stands behind seven hyphens with the identifier, a flag and a line break.
 ///
 /// The break counts: `tid+more` begins like an end-line where an identifier may contain a plus.
+#[inline]
 fn flag_after(tail: &[u8], tid: &[u8]) -> Flag {
     let Some(rest) = tail.strip_prefix(tid) else {
         return if tid.starts_with(tail) { Flag::NotYet } else { Flag::None };

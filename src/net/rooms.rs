@@ -146,11 +146,8 @@ impl Sitter {
                     Some(Order::WriteParts(parts)) => self.link.write_parts(parts),
                     Some(Order::Close) | None => return self.close().await,
                 },
-                letter = letters.recv() => match letter {
-                    Some(Letter::Msrp(arrival)) => {
-                        inputs.extend(self.link.adopt(*arrival).map(msrp::Input::Frame));
-                    }
-                    Some(_) | None => {}
+                Some(letter) = letters.recv() => if let Letter::Msrp(arrival) = letter {
+                    inputs.extend(self.link.adopt(*arrival).map(msrp::Input::Frame));
                 },
                 event = self.link.next() => inputs.push(input_of(event)),
             }

@@ -12,21 +12,35 @@ use super::PAGE;
 use crate::store::durable::{Batch, Change, Outcome, StoreError};
 use crate::store::{Keeper, Queued, Receipt};
 
-/// Notifications that become durable together.
-#[derive(Debug, Default)]
-pub(super) struct Page {
-    /// The notifications.
-    pub(super) queued: Vec<Queued>,
-    /// What the store writes for them.
-    pub(super) changes: Vec<Change>,
-    /// Who waits until it has.
-    pub(super) receipts: Vec<Receipt>,
+/// A line of the ledger.
+#[derive(Debug)]
+pub(super) enum Line {
+    /// A record that changes.
+    Change(Change),
+    /// A notification to be queued.
+    Notification(Queued),
+    /// To be given once the lines before are durable.
+    Receipt(Receipt),
 }
+
+impl Line {
+    /// Gives what the store writes for it.
+    fn change(&self) -> Option<Change> {
+        match self {
+            Self::Change(change) => Some(change.clone()),
+            Self::Notification(queued) => queued.put(),
+            Self::Receipt(_) => None,
+        }
+    }
+}
+
+/// Lines that become durable together.
+pub(super) type Page = Vec<Line>;
 
 /// The pages that are being written, and the order in which they are read.
 ///
-/// A page that the store refuses is handed over again until it is taken; those behind it wait, so
-/// that the order stays. Meanwhile the ledger fills up, its owner takes nothing more in, and those
+/// A page that the store refuses is handed over again until it is taken, in halves: there may be
+/// room for a part. Those behind it wait, so that the order stays. Meanwhile the ledger fills up, its owner takes nothing more in, and those
 /// who tell notices wait for their receipts.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -64,9 +78,9 @@ impl Ledger {
     }
 
     /// Hands a page to the store.
-    pub(super) fn enter(&mut self, mut page: Page) {
-        let batch = Batch::from(std::mem::take(&mut page.changes));
-        let outcome = self.commit(&batch);
+    pub(super) fn enter(&mut self, page: Page) {
+        let batch = batch_of(&page);
+        let outcome = self.keeper.commit(batch.clone());
         self.pages.push_back(Entry { page, batch, outcome, again: None });
     }
 
@@ -96,9 +110,9 @@ impl Ledger {
         }
     }
 
-    /// Gives all pages, durable or not.
-    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Page> + use<> {
-        std::mem::take(&mut self.pages).into_iter().map(|entry| entry.page)
+    /// Gives all lines, durable or not.
+    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Line> + use<> {
+        std::mem::take(&mut self.pages).into_iter().flat_map(|entry| entry.page)
     }
 
     fn turn(&mut self, result: Result<(), StoreError>) -> Option<Page> {
@@ -106,25 +120,34 @@ impl Ledger {
             Ok(()) => self.pages.pop_front().map(|entry| entry.page),
             Err(error) => {
                 tracing::debug!(%error, "notifications wait until they can be written");
-                if let Some(first) = self.pages.front_mut() {
-                    first.again = Some(Instant::now() + PAUSE);
+                if let Some(Entry { mut page, .. }) = self.pages.pop_front() {
+                    let rest = page.split_off(page.len().div_ceil(2));
+                    if !rest.is_empty() {
+                        self.put_back(rest);
+                    }
+                    self.put_back(page);
                 }
                 None
             }
         }
     }
 
-    fn commit(&self, batch: &Batch) -> Outcome<()> {
-        if batch.is_empty() {
-            return Outcome::known(Ok(()));
-        }
-        self.keeper.commit(batch.clone())
+    /// Has a page handed over again, before all others.
+    fn put_back(&mut self, page: Page) {
+        let (batch, again) = (batch_of(&page), Some(Instant::now() + PAUSE));
+        let outcome = Outcome::known(Err(StoreError::Full));
+        self.pages.push_front(Entry { page, batch, outcome, again });
     }
+}
+
+fn batch_of(page: &Page) -> Batch {
+    page.iter().filter_map(Line::change).collect::<Vec<_>>().into()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    #![allow(clippy::wildcard_enum_match_arm)]
 
     use std::sync::{Arc, Mutex};
 
@@ -147,8 +170,7 @@ mod tests {
         assert!(ledger.settled().now_or_never().is_none());
         store.tell(0, Ok(()));
         for mut receipted in [first, second] {
-            let page = ledger.settled().await;
-            page.receipts.into_iter().for_each(Receipt::give);
+            give(ledger.settled().await);
             assert!(receipted.wait().await);
         }
         assert!(ledger.is_empty());
@@ -158,6 +180,7 @@ mod tests {
     async fn a_page_that_is_refused_is_handed_over_again() {
         let (store, mut ledger) = ledger();
         let mut receipted = enter(&mut ledger, "1");
+        // The change, and then the receipt, which needs no store.
         for refusal in [StoreError::Full, StoreError::Unwritable("full".into())] {
             store.tell(0, Err(refusal));
             let began = Instant::now();
@@ -168,8 +191,36 @@ mod tests {
             assert!(receipted.wait().now_or_never().is_none());
         }
         store.tell(0, Ok(()));
-        ledger.settled().await.receipts.into_iter().for_each(Receipt::give);
+        give(ledger.settled().await);
+        assert!(receipted.wait().now_or_never().is_none());
+        give(ledger.settled().await);
         assert!(receipted.wait().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_for_which_there_is_no_room_is_written_in_parts() {
+        let (store, mut ledger) = ledger();
+        ledger.enter((0..5).map(|number| Line::Change(put(&number.to_string()))).collect());
+        let (mut parts, mut page) = (Vec::new(), Vec::new());
+        while !ledger.is_empty() {
+            while store.waiting() == 0 {
+                assert!(tokio::time::timeout(PAUSE, ledger.settled()).await.is_err());
+            }
+            let size = ledger.pages[0].page.len();
+            let result = if size > 2 { Err(StoreError::Full) } else { Ok(()) };
+            let is_taken = result.is_ok();
+            store.tell(0, result);
+            if is_taken {
+                parts.push(size);
+                page.extend(ledger.settled().await);
+            }
+        }
+        assert_eq!(parts, [2, 1, 2]);
+        let ids = page.iter().map(|line| match line {
+            Line::Change(Change::PutSession(record)) => record.id.as_str(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(ids.collect::<String>(), "01234");
     }
 
     #[test]
@@ -177,7 +228,7 @@ mod tests {
         let (_store, mut ledger) = ledger();
         let entered = std::iter::from_fn(|| (ledger.room() > 0).then(|| enter(&mut ledger, "x")));
         assert_eq!(entered.count(), PAGES);
-        assert_eq!(ledger.give_up().count(), PAGES);
+        assert_eq!(ledger.give_up().count(), 2 * PAGES);
         assert!(ledger.room() > 0);
     }
 
@@ -232,16 +283,20 @@ mod tests {
 
     fn enter(ledger: &mut Ledger, session: &str) -> crate::store::Receipted {
         let (receipt, receipted) = Receipt::new();
-        let (id, user) = (SessionId::new(session), Address::parse("tel:+1").unwrap());
-        ledger.enter(Page {
-            queued: Vec::new(),
-            changes: vec![Change::PutSession(SessionRecord {
-                id,
-                user,
-                kind: crate::chat::SessionKind::Pair,
-            })],
-            receipts: vec![receipt],
-        });
+        ledger.enter(vec![Line::Change(put(session)), Line::Receipt(receipt)]);
         receipted
+    }
+
+    fn put(session: &str) -> Change {
+        let (id, user) = (SessionId::new(session), Address::parse("tel:+1").unwrap());
+        Change::PutSession(SessionRecord { id, user, kind: crate::chat::SessionKind::Pair })
+    }
+
+    fn give(page: Page) {
+        for line in page {
+            if let Line::Receipt(receipt) = line {
+                receipt.give();
+            }
+        }
     }
 }

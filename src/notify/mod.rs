@@ -36,10 +36,10 @@ use tokio_util::task::TaskTracker;
 use crate::chat::{EventType, Notice, NoticeKind, ParticipantStatus};
 use crate::ids::{NotificationId, Random, SubscriptionId};
 use crate::store::durable::{Change, SessionRecord};
-use crate::store::{Channels, Content, Keeper, Queued, Receipt, Remembered, Subscriptions, Told};
+use crate::store::{Channels, Content, Keeper, Queued, Remembered, Subscriptions, Told};
 
 use callback::{Callback, Courier};
-use ledger::{Ledger, Page};
+use ledger::{Ledger, Line, Page};
 use post::Poster;
 
 pub use long_poll::{Batch, poll};
@@ -261,8 +261,9 @@ impl Desk {
     fn enter(&mut self, now: Instant, told: impl IntoIterator<Item = Told>) {
         let mut page = Page::default();
         for Told { notice, receipt } in told {
-            page.changes.extend(session_change(&notice));
-            page.receipts.extend(receipt);
+            let session = session_change(&notice);
+            let is_end = notice.kind.is_terminal();
+            page.extend(session.clone().filter(|_| !is_end).map(Line::Change));
             let notice = Arc::new(notice);
             for subscription in self.outlets.subscriptions.of(&notice.user) {
                 if notice.kind.is_echo() && !subscription.echo {
@@ -273,9 +274,11 @@ impl Desk {
                 self.next_sequence += 1;
                 let content = Content::Notice(Arc::clone(&notice));
                 let queued = Queued { id, sequence, subscription, since: now, content };
-                page.changes.extend(queued.put());
-                page.queued.push(queued);
+                page.push(Line::Notification(queued));
             }
+            // The end of a session is told before it is taken as told.
+            page.extend(session.filter(|_| is_end).map(Line::Change));
+            page.extend(receipt.map(Line::Receipt));
         }
         self.ledger.enter(page);
         while let Some(page) = self.ledger.settled_now() {
@@ -285,12 +288,22 @@ impl Desk {
 
     /// Queues what is durable, and tells who waits for that.
     fn publish(&mut self, page: Page) {
-        page.queued.into_iter().for_each(|queued| self.queue(queued));
-        page.receipts.into_iter().for_each(Receipt::give);
+        for line in page {
+            match line {
+                Line::Change(_) => {}
+                Line::Notification(queued) => self.queue(queued),
+                Line::Receipt(receipt) => receipt.give(),
+            }
+        }
     }
 
     fn queue(&mut self, queued: Queued) {
         let subscription = Arc::clone(&queued.subscription);
+        if self.outlets.subscriptions.get(&subscription.user, &subscription.id).is_none() {
+            // It has ended while the notification was being written.
+            let end = queued.sequence.map(Change::EndNotification);
+            return self.outlets.keeper.write_behind(end.into_iter().collect());
+        }
         let lost = match self.outlets.channels.by_callback_url(&subscription.notify_url) {
             Some(channel) => channel.push(queued),
             None => self.queue_callback(queued),
@@ -366,8 +379,11 @@ impl Desk {
         };
         // What the store does not take goes out all the same, but nobody is told that it was kept.
         if timeout(farewell, settled).await.is_err() {
-            for page in self.ledger.give_up() {
-                page.queued.into_iter().for_each(|queued| self.queue(queued));
+            for line in self.ledger.give_up() {
+                match line {
+                    Line::Notification(queued) => self.queue(queued),
+                    Line::Change(_) | Line::Receipt(_) => {}
+                }
             }
         }
         // Nobody waits for callbacks whose subscription has ended since the last sweep.

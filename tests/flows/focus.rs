@@ -77,10 +77,9 @@ impl World {
 
     /// Gives an order, runs until all is quiet, and gives the answer, also one that comes later.
     pub(crate) fn ask(&mut self, session: &SessionId, command: Command) -> Result<Answer, Refusal> {
-        match self.order(session, command)? {
-            Answer::Later(id) => self.late(id).expect("the answer has come"),
-            answer => Ok(answer),
-        }
+        let answer = self.order(session, command)?;
+        let Answer::Later(id) = answer else { return Ok(answer) };
+        self.late(id).expect("the answer has come")
     }
 
     /// The focus accepts, as an honest one does.

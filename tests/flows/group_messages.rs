@@ -118,9 +118,11 @@ fn reports_are_told_by_policy_and_for_each_participant() {
             .world
             .take_notices()
             .into_iter()
-            .map(|notice| match notice.kind {
-                NoticeKind::Delivery { participant, .. } => participant,
-                other => panic!("{other:?}"),
+            .map(|notice| {
+                let NoticeKind::Delivery { participant, .. } = notice.kind else {
+                    panic!("{notice:?}")
+                };
+                participant
             })
             .collect();
         match reports {

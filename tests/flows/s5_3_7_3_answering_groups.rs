@@ -16,10 +16,10 @@ const LIST: &str = "<entry uri=\"tel:+447700900003\"/><entry uri=\"tel:+44770090
 fn invitation(world: &mut World) -> Vec<Participant> {
     let notices = world.take_notices();
     let [notice] = &notices[..] else { panic!("one notice, not {notices:?}") };
-    match &notice.kind {
-        NoticeKind::GroupInvited { participants, .. } => participants.clone(),
-        other => panic!("no invitation: {other:?}"),
-    }
+    let NoticeKind::GroupInvited { participants, .. } = &notice.kind else {
+        panic!("no invitation: {notice:?}")
+    };
+    participants.clone()
 }
 
 fn own(participants: &[Participant]) -> ParticipantId {

@@ -14,12 +14,21 @@ use crate::sip::{Method, Refer, Reference, References, Status};
 #[derive(Debug, Clone)]
 pub(super) struct Guest {
     pub(super) user: Address,
-    /// What is to be done: INVITE, or BYE.
-    pub(super) method: Method,
+    /// What is to be done.
+    pub(super) deed: Deed,
     /// The entry of the list.
     pub(super) entry: Option<Entry>,
     /// What its INVITE is to say: which session it replaces.
     pub(super) headers: Vec<(String, String)>,
+}
+
+/// What is to be done with somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// To ask it in.
+    Invite,
+    /// To send it away.
+    Remove,
 }
 
 /// Reads the recipients of an INVITE; `host`, who sends it, is none of them.
@@ -29,7 +38,7 @@ pub(super) fn of_list(
     (host, most): (&Address, usize),
 ) -> Result<Vec<Guest>, Denial> {
     let guests = of_entries(names, list, most)?;
-    if guests.iter().any(|guest| guest.method != Method::Invite) {
+    if guests.iter().any(|guest| guest.deed != Deed::Invite) {
         return Err(Status::FORBIDDEN.into());
     }
     Ok(guests.into_iter().filter(|guest| guest.user != *host).collect())
@@ -73,5 +82,7 @@ fn guest(names: &Names, reference: Reference, entry: Option<Entry>) -> Result<Gu
     if user == Address::anonymous() {
         return Err(Status::FORBIDDEN);
     }
-    Ok(Guest { user, method: reference.method, entry, headers: reference.headers })
+    // Other methods no reference has.
+    let deed = if reference.method == Method::Bye { Deed::Remove } else { Deed::Invite };
+    Ok(Guest { user, deed, entry, headers: reference.headers })
 }

@@ -1,10 +1,11 @@
 //! Who may do what in a room, and how much there may be of everything.
 
 use super::FocusSettings;
+use super::guests::Deed;
 use super::room::Kind;
 use super::roster::Roster;
 use crate::address::Address;
-use crate::sip::{Method, Status};
+use crate::sip::Status;
 
 /// Why a request is not done, and what its sender is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +87,7 @@ impl Policy<'_> {
     pub(super) fn may_refer(
         &self,
         asker: &Address,
-        method: &Method,
+        deed: Deed,
         user: &Address,
     ) -> Result<(), Status> {
         if !self.roster.is_connected(asker) {
@@ -94,9 +95,9 @@ impl Policy<'_> {
         }
         let rules = asker == self.originator;
         let is_banned = self.roster.get(user).is_some_and(|member| member.is_banned);
-        let is_fine = match method {
-            Method::Bye => rules || asker == user,
-            _ => rules || !is_banned,
+        let is_fine = match deed {
+            Deed::Remove => rules || asker == user,
+            Deed::Invite => rules || !is_banned,
         };
         if is_fine { Ok(()) } else { Err(Status::FORBIDDEN) }
     }

@@ -49,7 +49,11 @@ impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> MsrpWire for ByteWire<S> 
             let mut slices = [IoSlice::new(&[]); SLICES];
             let slices = self.outgoing.slices(&mut slices);
             let stream = Pin::new(&mut self.stream);
-            let written = ready!(stream.poll_write_vectored(cx, slices))?;
+            let written = match slices {
+                // A system call for one part has less to look at than one for several.
+                [only] => ready!(stream.poll_write(cx, only))?,
+                slices => ready!(stream.poll_write_vectored(cx, slices))?,
+            };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -76,8 +80,9 @@ fn next_room(room: usize, read: usize) -> usize {
     }
 }
 
-/// How much is read at once at least, in bytes.
-const LEAST_READ: usize = 4 * 1024;
+/// How much is read at once at least, in bytes: most texts, and no more than allocators keep at
+/// hand.
+const LEAST_READ: usize = 1024;
 /// How much is read at once at most, in bytes: a little less than what an allocator takes for an
 /// occasion to tidy up when it is given back.
 const MOST_READ: usize = 60 * 1024;
@@ -91,14 +96,19 @@ struct Outgoing {
     /// What stands behind the parts.
     tail: BytesMut,
     length: usize,
+    /// How many bytes were queued since there were none.
+    queued: usize,
+    /// How many that were the last time: there will be about as many again.
+    burst: usize,
 }
 
 impl Outgoing {
     fn push(&mut self, frame: Bytes) {
         self.length += frame.len();
+        self.queued += frame.len();
         if frame.len() <= COPIED {
             if self.tail.capacity() - self.tail.len() < frame.len() {
-                self.tail.reserve(frame.len().max(STEP));
+                self.tail.reserve(frame.len().max(self.burst));
             }
             self.tail.extend_from_slice(&frame);
             return;
@@ -136,13 +146,16 @@ impl Outgoing {
             // Nothing is held for a connection that is idle.
             self.tail = BytesMut::new();
         }
+        if self.length == 0 {
+            self.burst = std::mem::take(&mut self.queued).min(MOST_ROOM);
+        }
     }
 }
 
 /// A frame of up to so many bytes is cheaper to copy than to send apart.
 const COPIED: usize = 4096;
-/// How much room is made at least for small frames, in bytes: they come in bursts.
-const STEP: usize = 4096;
+/// How much room is made at most in advance, in bytes.
+const MOST_ROOM: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -151,13 +164,13 @@ mod tests {
     #[test]
     fn reads_are_as_large_as_what_comes() {
         let mut room = LEAST_READ;
-        for read in [LEAST_READ, 4 * LEAST_READ, MOST_READ, MOST_READ] {
-            room = next_room(room, read);
+        for _ in 0..4 {
+            room = next_room(room, room);
         }
         assert_eq!(room, MOST_READ);
         assert_eq!(next_room(room, room / 4), room, "what comes varies");
         for _ in 0..8 {
-            room = next_room(room, 500);
+            room = next_room(room, 100);
         }
         assert_eq!(room, LEAST_READ);
     }

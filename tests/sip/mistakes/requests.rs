@@ -305,7 +305,12 @@ impl Server {
 
     fn drain(&mut self) -> Vec<Text> {
         let outputs = std::iter::from_fn(|| self.machine.poll());
-        outputs.map(|im_server::Output::Send { bytes, .. }| Text::of(&bytes)).collect()
+        outputs
+            .filter_map(|output| match output {
+                im_server::Output::Send { bytes, .. } => Some(Text::of(&bytes)),
+                im_server::Output::Media { .. } => None,
+            })
+            .collect()
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Instant;
 use super::{Inbound, Item, Room, RoomOutput};
 use crate::address::Address;
 use crate::im_server::focus::Keys;
-use crate::im_server::focus::guests::{self, Guest};
+use crate::im_server::focus::guests::{self, Deed, Guest};
 use crate::im_server::focus::policy::Denial;
-use crate::sip::{Method, NotifierEvent, Refer, ReferId, Referred, Status};
+use crate::sip::{NotifierEvent, Refer, ReferId, Referred, Status};
 
 /// A REFER outside of any call, until its last word is told.
 #[derive(Debug)]
@@ -118,14 +118,14 @@ impl Room {
         let guests =
             guests::of_refer(&self.desk.names, refer, self.desk.settings.max_participants)?;
         for guest in &guests {
-            policy.may_refer(asker, &guest.method, &guest.user)?;
+            policy.may_refer(asker, guest.deed, &guest.user)?;
         }
         let joining =
-            |guest: &&Guest| guest.method == Method::Invite && !self.roster.is_present(&guest.user);
+            |guest: &&Guest| guest.deed == Deed::Invite && !self.roster.is_present(&guest.user);
         let more = guests.iter().filter(joining).count();
         policy.has_room_for(more).map_err(|denial| denial.status)?;
         if let [only] = &guests[..]
-            && only.method == Method::Bye
+            && only.deed == Deed::Remove
             && !self.roster.is_present(&only.user)
         {
             return Err(Status::NOT_FOUND);
@@ -138,15 +138,15 @@ impl Room {
         for guest in guests {
             let user = guest.user.clone();
             let is_here = self.roster.is_connected(&user);
-            match guest.method {
-                Method::Bye => {
+            match guest.deed {
+                Deed::Remove => {
                     if self.roster.is_present(&user) {
                         self.remove(now, &user);
                     }
                     self.report(now, asker, Status::OK);
                 }
-                _ if is_here => self.report(now, asker, Status::OK),
-                _ => {
+                Deed::Invite if is_here => self.report(now, asker, Status::OK),
+                Deed::Invite => {
                     self.askers.entry(user).or_default().extend(asker);
                     self.ask_in(guest);
                 }

@@ -272,7 +272,16 @@ impl Phone {
             LegEvent::CancelledByPeer { .. } => self.told.push("cancelled".to_owned()),
             LegEvent::Referral { news, .. } => self.told.push(format!("{news:?}")),
             LegEvent::Progress(_) | LegEvent::Confirmed | LegEvent::ByeDone => {}
-            event => self.told.push(format!("{event:?}")),
+            LegEvent::NoAnswer(_)
+            | LegEvent::Cancelled
+            | LegEvent::Expired
+            | LegEvent::Answer { .. }
+            | LegEvent::OfferRefused { .. }
+            | LegEvent::SessionExpired
+            | LegEvent::NoAck
+            | LegEvent::Offer { .. }
+            | LegEvent::Lost { .. }
+            | LegEvent::Referred { .. } => self.told.push(format!("{event:?}")),
         }
     }
 
@@ -312,7 +321,13 @@ impl Phone {
             msrp::Event::Nickname { nickname, code, .. } => {
                 self.told.push(format!("{} {code}", nickname.unwrap_or_default()));
             }
-            _ => {}
+            msrp::Event::Sent { .. }
+            | msrp::Event::Bound
+            | msrp::Event::Report { .. }
+            | msrp::Event::NicknameAsked(_)
+            | msrp::Event::Interrupted
+            | msrp::Event::Path(_)
+            | msrp::Event::Broken(_) => {}
         }
     }
 }
