@@ -466,7 +466,7 @@ impl Group {
             if busy {
                 continue;
             }
-            if self.timers.leave.is_some() && self.line.msrp.is_idle() {
+            if self.timers.leave.is_some() && self.may_part() {
                 self.part(now);
                 continue;
             }

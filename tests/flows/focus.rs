@@ -181,11 +181,20 @@ impl Room {
 
     /// The focus tells how the conference stands; `users` are elements.
     pub(crate) fn notify(&mut self, extent: &str, version: u32, users: &str) -> u16 {
+        self.notify_last("active;expires=3600", (extent, version, users))
+    }
+
+    /// The focus tells of its participants, and how the subscription stands.
+    pub(crate) fn notify_last(
+        &mut self,
+        state: &str,
+        (extent, version, users): (&str, u32, &str),
+    ) -> u16 {
         let body = format!(
             "<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\" entity=\"{ROOM}\" \
              state=\"{extent}\" version=\"{version}\"><users>{users}</users></conference-info>"
         );
-        self.notify_with("active;expires=3600", Some(("application/conference-info+xml", &body)))
+        self.notify_with(state, Some(("application/conference-info+xml", &body)))
     }
 
     /// The focus sends a NOTIFY; gives the status of the answer.

@@ -79,6 +79,7 @@ fn figure_12_the_others_hear_of_the_originator_first() {
     room.told();
     room.notify("partial", 2, &gone(BOB, "departed", ""));
     room.bye(Some("SIP;cause=410;text=\"Gone\""));
+    room.notify_with("terminated;reason=noresource", None);
     assert_eq!(
         room.told(),
         [
@@ -87,6 +88,29 @@ fn figure_12_the_others_hear_of_the_originator_first() {
         ]
     );
     assert_eq!(room.ask(Command::Join(vec![newcomer(ALICE)])), Err(Refusal::NoSession));
+}
+
+/// The BYE of a conference that is over may overtake who has left it: a NOTIFY waits until the one
+/// before it is answered.
+#[test]
+fn figure_12_a_bye_that_overtakes_the_last_state_waits_for_it() {
+    let gone_by = "alice: SessionEnded (SIP BYE; Reason: SIP;cause=410;text=\"Gone\")";
+    let mut room = Room::open();
+    room.notify("full", 1, &[user(BOB, "connected"), user(CAROL, "connected")].concat());
+    room.told();
+    room.bye(Some("SIP;cause=410;text=\"Gone\""));
+    assert_eq!(room.told(), [""; 0], "the last state is still to come");
+    let last = gone(BOB, "departed", "");
+    room.notify_last("terminated;reason=noresource", ("partial", 2, &last));
+    assert_eq!(room.told(), ["alice: bob Disconnected", gone_by]);
+
+    // A focus that says nothing more is not waited for.
+    let mut room = Room::open();
+    room.notify("full", 1, &user(BOB, "connected"));
+    room.told();
+    room.bye(Some("SIP;cause=410;text=\"Gone\""));
+    room.world.wait(Duration::from_secs(2));
+    assert_eq!(room.told(), [gone_by]);
 }
 
 /// Signalling 2.4: no reason, or any but 410, leaves the way back.

@@ -58,13 +58,26 @@ impl Group {
         let farewell = Farewell { end, description, is_said: true };
         // Where there is no connection, no answer comes either.
         let is_bound = self.timers.msrp.is_none() && self.timers.explanation.is_none();
-        if self.chat.state() == GroupState::Connected && is_bound && !self.line.msrp.is_idle() {
+        let waits = (is_bound && !self.line.msrp.is_idle()) || self.awaits_roster(&farewell);
+        if self.chat.state() == GroupState::Connected && waits {
             self.leaving = Some(farewell);
             self.timers.leave.get_or_insert(now + self.settings.leave_wait);
         } else {
             self.leaving = None;
             self.finish_as(now, farewell.end, farewell.description);
         }
+    }
+
+    /// Tells whether the focus is still to say who has gone: the BYE of a conference that is over
+    /// may overtake that, and the user hears of it first (TS Chat Figure 12).
+    fn awaits_roster(&self, farewell: &Farewell) -> bool {
+        farewell.is_said && farewell.end == GroupEnd::Dissolved && self.watch.is_up()
+    }
+
+    /// Tells whether nothing is left to wait for by who leaves or was left.
+    pub(super) fn may_part(&self) -> bool {
+        let awaits = self.leaving.as_ref().is_some_and(|farewell| self.awaits_roster(farewell));
+        self.line.msrp.is_idle() && !awaits
     }
 
     /// Parts: the last answers are there or given up. Either the focus has said goodbye, or we do.

@@ -44,6 +44,11 @@ impl Watch {
         self.current.is_some()
     }
 
+    /// Tells whether it has been said who takes part, and will be said who has gone.
+    pub(super) fn is_up(&self) -> bool {
+        self.is_told && self.current.is_some()
+    }
+
     /// Gives the subscription what is for it, and back what is not.
     pub(super) fn offer(&mut self, now: Instant, input: UsageInput) -> Option<UsageInput> {
         let tag = tag_of(&input);

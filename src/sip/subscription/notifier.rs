@@ -335,8 +335,15 @@ impl Notifier {
     /// Tells whether the peer is to be told the whole state now.
     #[must_use]
     pub fn wants_whole(&self) -> bool {
+        self.is_behind() && !self.desk.is_asking(Aim)
+    }
+
+    /// Tells whether the peer has not been told the last changes yet: it is to be told the whole
+    /// state, in [`Notifier::terminate`] if not before.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
         let State::Standing(watch) = &self.state else { return false };
-        watch.on_demand && watch.is_owed && !self.desk.is_asking(Aim)
+        watch.on_demand && watch.is_owed
     }
 
     /// Tells the whole state that is wanted.
