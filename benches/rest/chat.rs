@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::client::{Connection, request};
+use super::client::{Answer, Connection, request};
 use super::process::{Kind, Server};
 
 pub(crate) const ALICE: &str = "tel%3A%2B19585550100";
@@ -211,12 +211,11 @@ async fn write(
     (took, refused)
 }
 
-/// Polls without end.
+/// Polls until the server ends.
 async fn read(address: std::net::SocketAddr, url: String, book: Arc<Book>, is_alice: bool) {
     let mut connection = Connection::open(address).await;
     let request = request("GET", &url, "");
-    loop {
-        let told = connection.exchange(&request).await.body;
+    while let Some(Answer { body: told, .. }) = connection.try_exchange(&request).await {
         let heard = told.matches("\"messageNotification\"").count();
         if !is_alice {
             book.heard.fetch_add(heard as u64, Ordering::Relaxed);

@@ -40,31 +40,36 @@ impl Connection {
 
     /// Sends a request and waits for the answer.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Answer {
-        self.send(request).await;
+        self.try_exchange(request).await.expect("the server answers")
+    }
+
+    /// The same; nothing where the server has hung up.
+    pub(crate) async fn try_exchange(&mut self, request: &[u8]) -> Option<Answer> {
+        self.stream.write_all(request).await.ok()?;
         let head = loop {
             if let Some(end) = self.read.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break end + 4;
             }
-            self.more().await;
+            self.more().await?;
         };
         let text = String::from_utf8_lossy(&self.read[..head]).into_owned();
         let length = field(&text, "content-length").map_or(0, |length| length.parse().unwrap());
         while self.read.len() < head + length {
-            self.more().await;
+            self.more().await?;
         }
         let body = String::from_utf8_lossy(&self.read[head..head + length]).into_owned();
         self.read.drain(..head + length);
         let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
-        Answer { status, head: text, body }
+        Some(Answer { status, head: text, body })
     }
 
     pub(crate) async fn send(&mut self, request: &[u8]) {
         self.stream.write_all(request).await.unwrap();
     }
 
-    async fn more(&mut self) {
-        let count = self.stream.read_buf(&mut self.read).await.unwrap();
-        assert!(count > 0, "the server has hung up: {}", String::from_utf8_lossy(&self.read));
+    async fn more(&mut self) -> Option<()> {
+        let count = self.stream.read_buf(&mut self.read).await.ok()?;
+        (count > 0).then_some(())
     }
 }
 
