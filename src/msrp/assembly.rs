@@ -441,13 +441,13 @@ mod tests {
         let mut assembly = assembly();
         let mut frame = chunk("m", "1-5/5", "hello", '$');
         frame.byte_range = None;
-        let body = frame.body.clone().unwrap();
+        let (body, headers) = (frame.body.clone().unwrap(), frame.headers.clone());
         let Ok(Taken::Whole(whole)) = assembly.take(Instant::now(), &mut frame, &"m".into()) else {
             panic!("not whole")
         };
         assert_eq!(whole.body.as_ptr(), body.as_ptr());
         assert_eq!(whole.content_type.as_str(), "text/plain");
-        assert_eq!(whole.headers, frame.headers);
+        assert_eq!(whole.headers, headers);
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> MsrpWire for ByteWire<S> 
 fn next_room(room: usize, read: usize) -> usize {
     if read >= room {
         MOST_READ.min(4 * room)
-    } else if read < room / 8 {
+    } else if read < room / 4 {
         LEAST_READ.max(room / 2)
     } else {
         room
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(room, MOST_READ);
         assert_eq!(next_room(room, room / 4), room, "what comes varies");
         for _ in 0..8 {
-            room = next_room(room, 500);
+            room = next_room(room, 100);
         }
         assert_eq!(room, LEAST_READ);
     }
