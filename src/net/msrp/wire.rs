@@ -73,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> MsrpWire for ByteWire<S> 
 fn next_room(room: usize, read: usize) -> usize {
     if read >= room {
         MOST_READ.min(4 * room)
-    } else if read < room / 8 {
+    } else if read < room / 4 {
         LEAST_READ.max(room / 2)
     } else {
         room
