@@ -26,7 +26,7 @@ pub struct Patience {
     pub write: Duration,
 }
 
-/// A connection behind its [`Intake`].
+/// A connection behind its `Intake`.
 pub struct Doorway<T> {
     io: T,
     intake: Intake,
