@@ -99,8 +99,10 @@ fn resident() -> io::Result<usize> {
 
 /// How many sessions are idle at once.
 const IDLE: usize = 4000;
-const ROUNDS: usize = 8;
-const ROUND: Duration = Duration::from_millis(400);
+/// Many and short: the kernel puts the threads now on one core and now on two, and each of the two is
+/// to have had the better of it.
+const ROUNDS: usize = 40;
+const ROUND: Duration = Duration::from_millis(80);
 const SESSION: &str = "session-";
 /// How many different messages there are.
 const MESSAGES: usize = 8192;

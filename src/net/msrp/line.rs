@@ -197,9 +197,11 @@ mod tests {
         }
     }
 
-    /// What one connection costs beside the buffers of its socket and of what is under way.
+    /// What a session costs beside its task, its inbox, its socket and what is under way.
     #[test]
-    fn an_idle_connection_is_small() {
-        assert!(size_of::<Line>() + size_of::<super::super::MsrpLink>() < 512);
+    fn an_idle_session_is_small() {
+        use crate::msrp::Session;
+        use crate::net::MsrpLink;
+        assert!(size_of::<Line>() + size_of::<MsrpLink>() + size_of::<Session>() <= 1152);
     }
 }

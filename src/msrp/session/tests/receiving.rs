@@ -25,6 +25,20 @@ fn a_message_is_answered_before_it_is_told() {
 }
 
 #[test]
+fn a_session_at_rest_holds_no_room_and_goes_on() {
+    let mut talk = Talk::bound();
+    talk.session.handle(talk.now, Input::Closed);
+    talk.session.rest();
+    assert!(!talk.drain().is_empty(), "what is not carried out yet is kept");
+    let mut talk = Talk::bound();
+    for _ in 0..2 {
+        talk.session.rest();
+        assert_eq!((talk.session.outputs.capacity(), talk.session.room.capacity()), (0, 0));
+        assert_eq!(talk.receive(&text("m", "1-5/5", "hello"))[0], "200 tid1");
+    }
+}
+
+#[test]
 fn m16_a_message_that_comes_again_is_reported_again_but_not_told_again() {
     let mut talk = Talk::bound();
     let send =
