@@ -81,7 +81,8 @@ impl Address {
             return Err(AddressError::BadCharacter);
         }
         if text.starts_with('+') {
-            return Self::tel_of(&format!("tel:{text}"), text);
+            // What is kept is read again as it is spelled: so it must not be too long then.
+            return Self::parse(&format!("tel:{text}"));
         }
         let (scheme, rest) = text.split_once(':').ok_or(AddressError::UnknownScheme)?;
         match scheme.to_ascii_lowercase().as_str() {
@@ -227,6 +228,19 @@ mod tests {
 
     fn key(text: &str) -> Result<String, AddressError> {
         Address::parse(text).map(|address| address.key().to_owned())
+    }
+
+    #[test]
+    fn what_was_read_is_read_again_however_long_a_bare_number_is() {
+        for length in MAX_ADDRESS - 6..=MAX_ADDRESS + 1 {
+            let bare = format!("+0;{}", "0".repeat(length - 3));
+            if let Ok(address) = Address::parse(&bare) {
+                assert_eq!(Address::parse(address.spelling()), Ok(address), "{length}");
+            }
+        }
+        let longest = format!("+0;{}", "0".repeat(MAX_ADDRESS - 7));
+        assert!(Address::parse(&longest).is_ok());
+        assert_eq!(Address::parse(&format!("{longest}0")), Err(AddressError::TooLong));
     }
 
     #[test]
