@@ -113,7 +113,7 @@ enum State {
     /// The subscription stands.
     Standing(Box<Watch>),
     /// The subscription has ended, but its last NOTIFY has no answer, or must still be sent.
-    Parting(Box<Watch>, Farewell),
+    Parting(Box<Watch>, Box<Farewell>),
     /// There is nothing left to do.
     Over,
 }
@@ -591,7 +591,7 @@ impl Notifier {
             State::Standing(mut watch) => {
                 self.waits.stop_all();
                 watch.is_owed = true;
-                self.state = State::Parting(watch, farewell);
+                self.state = State::Parting(watch, Box::new(farewell));
             }
             state @ (State::Deciding(_) | State::Parting(..) | State::Over) => self.state = state,
         }
