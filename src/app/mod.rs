@@ -42,7 +42,7 @@ use crate::config::{Config, CoreMode, Log, LogFormat};
 use crate::ids::Random;
 use crate::im_server::ImServer;
 use crate::net::{
-    Core, DriverKit, HostDoor, SipOutbound, SipSockets, Switch, bind_sip, run_element, run_switch,
+    Core, DriverKit, HostDoor, SipOutbound, SipSockets, Switch, bind_sip, run_im_server, run_switch,
 };
 use crate::notify::{self, Outlets};
 use crate::rest::{Door, Face, Readiness, Reason};
@@ -149,8 +149,7 @@ impl Running {
             let settings = settings::im_server(config, sockets.local, home, msrp);
             let server = ImServer::new(Instant::now().into_std(), settings, random.fork());
             let ending = (stop_net.clone(), tasks.clone());
-            let way = (sockets.outbound, sockets.inbound);
-            tasks.spawn(run_element(server, way, rooms, ending));
+            tasks.spawn(run_im_server(server, sockets, rooms, ending));
         }
         let fingerprint = msrp.settings.tls.as_ref().map(|tls| tls.fingerprint().clone());
         let ending = (stop_net.clone(), tasks.clone());

@@ -11,8 +11,9 @@ use tracing::warn;
 
 use super::driver::now;
 use super::rooms::{News, RoomSockets, Seats};
+use super::sip::SipSockets;
 use super::sip_outbound::{Inbound, SipOutbound};
-use crate::im_server::{Element, Input, Output};
+use crate::im_server::{Element, ImServer, Input, Output};
 use crate::msrp;
 use crate::sip::Hop;
 use crate::store::connections::OnFailure;
@@ -23,8 +24,19 @@ const FAILURES: usize = 256;
 /// How many batches of news are taken before timers and SIP have their turn.
 const BATCHES: usize = 64;
 
+/// Drives the IM server on its own sockets until the server stops; `rooms` are the sockets of its
+/// focus, if it has one.
+pub async fn run(
+    server: ImServer,
+    SipSockets { outbound, inbound, .. }: SipSockets,
+    rooms: Option<RoomSockets>,
+    ending: (CancellationToken, TaskTracker),
+) {
+    run_element(server, (outbound, inbound), rooms, ending).await;
+}
+
 /// Drives an element until the server stops; `rooms` are the sockets of its focus, if it has one.
-pub async fn run<E: Element>(
+pub async fn run_element<E: Element>(
     server: E,
     (outbound, mut inbound): (SipOutbound, mpsc::Receiver<Inbound>),
     rooms: Option<RoomSockets>,
