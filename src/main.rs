@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chatbridge::app;
-use chatbridge::bridge::{delivery, sip_outcomes};
+use chatbridge::bridge::{delivery, group_outcomes, roster_outcomes, sip_outcomes};
 use chatbridge::config::{Config, CoreMode, Faults};
 use chatbridge::replay::{self, Form, Level, Outcome, Picture};
 use clap::{Args, Parser, Subcommand};
@@ -200,6 +200,10 @@ fn tables() -> Result<String, std::fmt::Error> {
     sip_outcomes::print(&mut text)?;
     text.push_str("\n## What becomes of a message\n\n");
     delivery::print(&mut text)?;
+    text.push_str("\n## What becomes of a group\n\n");
+    group_outcomes::print(&mut text)?;
+    text.push_str("\n## What a conference says of its participants\n\n");
+    roster_outcomes::print(&mut text)?;
     Ok(text)
 }
 

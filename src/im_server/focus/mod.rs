@@ -47,7 +47,7 @@ use crate::sip::{
 };
 
 pub use self::policy::Denial;
-pub use self::settings::{FocusSettings, OriginatorLeaves};
+pub use self::settings::{FocusSettings, OriginatorLeaves, Owner};
 
 /// All rooms of a focus.
 ///
@@ -344,7 +344,7 @@ impl Focus {
             return Err(Denial::crowded());
         }
         let (kind, user) = match place {
-            Place::Factory => (Kind::AdHoc, Names::draw(&self.random.token())),
+            Place::Factory => (Kind::AdHoc, self.names.draw(&self.random.token())),
             Place::AdHoc(_) => return Err(Status::NOT_FOUND.into()),
             Place::Named(user) => (Kind::Named, user),
         };
@@ -411,6 +411,7 @@ impl Focus {
         local.contact_params = format!(";isfocus{}", settings.contact_params);
         local.gruu = Some(uri.clone());
         local.datagram = settings.datagram;
+        local.credentials = settings.credentials.clone();
         local
     }
 

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use chatbridge::bridge::{Input, Shown};
 use chatbridge::ids::SessionId;
+use chatbridge::im_server::{self, SeatId};
 use chatbridge::msrp;
 
 use super::World;
@@ -21,6 +22,8 @@ pub(super) struct Pipe {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum End {
     Talk(SessionId),
+    /// A seat of the host.
+    Seat(SeatId),
     FarEnd,
 }
 
@@ -53,8 +56,10 @@ impl World {
     pub(crate) fn cut_msrp(&mut self) {
         for pipe in std::mem::take(&mut self.pipes) {
             self.feed(&pipe.from, Input::MsrpClosed);
-            if let Some(End::Talk(to)) = pipe.to {
-                self.feed(&to, Input::MsrpClosed);
+            match pipe.to {
+                Some(End::Talk(to)) => self.feed(&to, Input::MsrpClosed),
+                Some(End::Seat(seat)) => self.tell_seat(seat, msrp::Input::Closed),
+                Some(End::FarEnd) | None => {}
             }
         }
     }
@@ -89,10 +94,34 @@ impl World {
         self.pipes = kept;
         for pipe in gone {
             let other = if pipe.from == *session { pipe.to } else { Some(End::Talk(pipe.from)) };
-            if let Some(End::Talk(other)) = other {
-                self.feed(&other, Input::MsrpClosed);
+            match other {
+                Some(End::Talk(other)) => self.feed(&other, Input::MsrpClosed),
+                Some(End::Seat(seat)) => self.tell_seat(seat, msrp::Input::Closed),
+                Some(End::FarEnd) | None => {}
             }
         }
+    }
+
+    pub(super) fn write_from_seat(&mut self, seat: SeatId, bytes: &[u8]) {
+        let mut pipes = self.pipes.iter_mut();
+        if let Some(pipe) = pipes.find(|pipe| pipe.to == Some(End::Seat(seat))) {
+            pipe.back.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    pub(super) fn close_seat(&mut self, seat: SeatId) {
+        while self.move_msrp() {}
+        let (gone, kept): (Vec<Pipe>, Vec<Pipe>) = std::mem::take(&mut self.pipes)
+            .into_iter()
+            .partition(|pipe| pipe.to == Some(End::Seat(seat)));
+        self.pipes = kept;
+        for pipe in gone {
+            self.feed(&pipe.from, Input::MsrpClosed);
+        }
+    }
+
+    fn tell_seat(&mut self, seat: SeatId, input: msrp::Input) {
+        self.tell_host(im_server::Input::Media { seat, input });
     }
 
     /// Moves one frame, and tells whether there was one.
@@ -121,6 +150,7 @@ impl World {
         self.ladder.push(format!("msrp {from} > {whom}: {}", lines::msrp(&frame)));
         match to {
             End::Talk(session) => self.feed(session, Input::MsrpFrame(frame)),
+            End::Seat(seat) => self.tell_seat(*seat, msrp::Input::Frame(frame)),
             End::FarEnd => {
                 let code = if is_binding(&frame) { Some(200) } else { self.far_msrp_code };
                 if let Some(answer) = code.and_then(|code| frame.answer(code)) {
@@ -136,7 +166,8 @@ impl World {
     fn introduce(&mut self, index: usize, frame: &msrp::Frame) -> End {
         let named = frame.to_path.first().session_id().unwrap_or_default().to_owned();
         let found = self.talks.iter().find(|(_, talk)| talk.msrp_session_id() == named);
-        let end = found.map_or(End::FarEnd, |(id, _)| End::Talk(id.clone()));
+        let seat = self.seat_named(&named).map_or(End::FarEnd, End::Seat);
+        let end = found.map_or(seat, |(id, _)| End::Talk(id.clone()));
         self.pipes[index].to = Some(end.clone());
         if let End::Talk(session) = &end {
             self.feed(session, Input::MsrpAccepted(Shown::default()));
@@ -150,6 +181,7 @@ impl World {
                 Some(talk) => lines::user(talk.user().spelling()).to_owned(),
                 None => "nobody".to_owned(),
             },
+            End::Seat(_) => "host".to_owned(),
             End::FarEnd => "far_end".to_owned(),
         }
     }

@@ -133,13 +133,12 @@ impl Room {
     }
 
     /// Tells all who watch that the room is over (RFC 6665 section 4.1.3), and with it what they
-    /// have not been told yet.
+    /// have not been told yet, or do not take.
     pub(super) fn dismiss_watchers(&mut self, now: Instant) {
         for number in self.watchers.keys().copied().collect::<Vec<_>>() {
-            let behind = self.watchers.get(&number).is_some_and(|it| it.notifier.is_behind());
-            let last = if behind { self.whole_for(number) } else { None };
-            if let Some(watcher) = self.watchers.get_mut(&number) {
-                watcher.notifier.terminate(now, over(), last);
+            let last = self.whole_for(number);
+            if let (Some(last), Some(watcher)) = (last, self.watchers.get_mut(&number)) {
+                watcher.notifier.terminate_informed(now, over(), last);
             }
         }
     }

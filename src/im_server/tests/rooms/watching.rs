@@ -53,6 +53,33 @@ fn who_is_slow_is_told_the_whole_with_the_next_number() {
     assert_eq!((third.version, third.users.len()), (Some(3), 1));
 }
 
+/// What is told last may be lost on the way: then the last word tells it.
+#[test]
+fn what_is_not_taken_before_the_end_is_told_with_it() {
+    for (code, is_told_again) in [(200, false), (500, true)] {
+        let mut stage = Stage::new(4);
+        stage.call(1, FACTORY, &[&user(2)]);
+        let mut subscribe = stage.request(1, "SUBSCRIBE", &stage.phones[&1].room.clone());
+        subscribe.headers.set("Event", "conference");
+        assert_eq!(stage.knock("udp:127.0.0.1:5070", subscribe), 200);
+        let first = stage.unclaimed.pop().unwrap();
+        stage.answer_unclaimed(&first, 200);
+        stage.leave(2, None);
+        let change = stage.unclaimed.pop().unwrap();
+        assert_eq!(Conference::parse(&change.body).unwrap().version, Some(2));
+        assert!(stage.unclaimed.is_empty(), "one at a time");
+        stage.answer_unclaimed(&change, code);
+        let last = stage.unclaimed.pop().unwrap();
+        let state = last.headers.get("Subscription-State");
+        assert_eq!(state, Some("terminated;reason=noresource"));
+        assert_eq!(!last.body.is_empty(), is_told_again, "{code}");
+        if is_told_again {
+            let document = Conference::parse(&last.body).unwrap();
+            assert_eq!((document.version, document.users.len()), (Some(3), 1));
+        }
+    }
+}
+
 #[test]
 fn a_subscription_is_bounded_and_for_those_whom_it_concerns() {
     let mut stage = Stage::new(3);
