@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
@@ -102,7 +102,8 @@ async fn take_messages(mut stream: TcpStream, book: Arc<Book>) {
 
 /// Cuts the first request off.
 fn cut(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let tid = bytes.strip_prefix(b"MSRP ")?.split(|byte| *byte == b' ').next()?;
+    let start = bytes.strip_prefix(b"MSRP ")?;
+    let tid = &start[..memchr(b' ', start)?];
     let mut end = b"\r\n-------".to_vec();
     end.extend_from_slice(tid);
     let at = memmem::find(bytes, &end)? + end.len();
@@ -112,29 +113,30 @@ fn cut(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Writes the 200 of a request; gives the id of the message in it, where there is one.
 fn answer(request: &[u8], answers: &mut Vec<u8>) -> Option<String> {
-    let head = memmem::find(request, b"\r\n\r\n").map_or(request, |end| &request[..end]);
-    let field = |name: &str| {
-        let begin = memmem::find(head, name.as_bytes())? + name.len();
-        let value = &head[begin..];
-        let end = memmem::find(value, b"\r\n").unwrap_or(value.len());
-        Some(&value[..end])
-    };
-    let mut words = head.split(|byte| *byte == b' ' || *byte == b'\r');
-    let (tid, method) = (words.nth(1)?, words.next()?);
-    assert_eq!(method, b"SEND", "the bridge sends messages only");
-    let parts: [&[u8]; 9] = [
-        b"MSRP ",
-        tid,
-        b" 200 OK\r\nTo-Path: ",
-        field("\r\nFrom-Path: ")?,
-        b"\r\nFrom-Path: ",
-        field("\r\nTo-Path: ")?,
-        b"\r\n-------",
-        tid,
-        b"$\r\n",
-    ];
-    parts.into_iter().for_each(|part| answers.extend_from_slice(part));
-    // The first request may bind the connection only.
-    field("\r\nContent-Type: ")?;
-    field("\r\nMessage-ID: ").map(|id| String::from_utf8_lossy(id).into_owned())
+    let (mut tid, mut to, mut from, mut id, mut has_content) = (None, None, None, None, false);
+    let mut rest = request;
+    while let Some(end) = memchr(b'\r', rest) {
+        let line = &rest[..end];
+        rest = rest.get(end + 2..).unwrap_or_default();
+        if let Some(start) = line.strip_prefix(b"MSRP ") {
+            let (number, method) = start.split_at(memchr(b' ', start)?);
+            assert_eq!(method, b" SEND", "the bridge sends messages only");
+            tid = Some(number);
+        } else if let Some(value) = line.strip_prefix(b"To-Path: ") {
+            to = Some(value);
+        } else if let Some(value) = line.strip_prefix(b"From-Path: ") {
+            from = Some(value);
+        } else if let Some(value) = line.strip_prefix(b"Message-ID: ") {
+            id = Some(value);
+        } else if line.is_empty() {
+            // The first request may bind the connection only, and has none.
+            has_content = true;
+            break;
+        }
+    }
+    let tid = tid?;
+    let head = [b"MSRP ", tid, b" 200 OK\r\nTo-Path: ", from?, b"\r\nFrom-Path: ", to?];
+    let end = [b"\r\n-------", tid, b"$\r\n"];
+    head.into_iter().chain(end).for_each(|part| answers.extend_from_slice(part));
+    id.filter(|_| has_content).map(|id| String::from_utf8_lossy(id).into_owned())
 }
