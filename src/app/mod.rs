@@ -195,6 +195,7 @@ impl Running {
                 outbound: sip.outbound,
                 core,
                 notices,
+                audience: Arc::clone(&subscriptions),
                 msrp: Arc::new(msrp.settings),
             },
             settings,
