@@ -108,6 +108,21 @@ impl Sip {
         matches!(self.line, Some(Line::Answer(..)))
     }
 
+    /// Tells whether it is a request to somebody else than whom it was meant for first: to the
+    /// Contact of a redirection (RFC 3261 section 8.1.3.4).
+    pub(super) fn is_redirected(&self) -> bool {
+        let user = |uri: &str| {
+            let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+            rest.split(['@', ';', '?']).next().unwrap_or_default().to_owned()
+        };
+        match &self.line {
+            Some(Line::Request(_, uri)) => {
+                self.to.tag.is_empty() && user(uri) != user(&self.to.address)
+            }
+            Some(Line::Answer(..)) | None => false,
+        }
+    }
+
     /// The method of a request, or of the request that it answers.
     pub(super) fn method(&self) -> &str {
         let own = self.line.as_ref().and_then(Line::method);

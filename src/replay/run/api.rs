@@ -12,7 +12,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
 
 use super::super::head::Head;
+use super::player::now;
 use super::wires::Event;
+use crate::trace::Moment;
 
 /// An exchange with the REST face.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub(super) struct Exchange {
     pub(super) status: u16,
     pub(super) location: Option<String>,
     pub(super) body: Value,
+    /// When it was asked for.
+    pub(super) at: Moment,
     /// What was on the wire, and between whom.
     pub(super) request: Bytes,
     pub(super) answer: Bytes,
@@ -79,6 +83,7 @@ impl Request {
         } else {
             request.push_str("\r\n");
         }
+        let at = now();
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.take(MAX_ANSWER).read_to_end(&mut answer).await?;
@@ -91,6 +96,7 @@ impl Request {
             status,
             location: head.field("Location").map(std::borrow::Cow::into_owned),
             body: serde_json::from_slice(head.body).unwrap_or_default(),
+            at,
             request: request.into(),
             answer: Bytes::copy_from_slice(&answer),
             ends,

@@ -183,7 +183,8 @@ async fn played(
         None => verdict::wait(&mut player, &expected).await.err(),
     };
     let verdict = verdict::of(&player, &expected, run, halt);
-    let log = player.log.clone();
+    let mut log = player.log.clone();
+    log.sort_by_key(|message| message.at);
     let stage = verdict::Stage { trace: &trace, sides: &sides, stand: &stand, expected: &expected };
     let mut outcome = verdict.outcome(&player, &stage, run);
     player.tidy(if run.target.is_some() { &channels } else { &[] }).await;

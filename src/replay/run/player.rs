@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::super::book::{Book, Keep};
 use super::super::rewrite::{self, Names, Raw};
 use super::actions::Call;
-use super::api::{Api, Told};
+use super::api::{Api, Exchange, Told};
 use super::script::{Cue, Said, Script, kind, understand};
 use super::wires::{Event, Way, Wires};
 use super::{Pace, courtesy};
@@ -260,7 +260,10 @@ impl<'a> Player<'a> {
         match (&cue.said, said) {
             (Said::Sip(wanted), Said::Sip(found)) => match self.names.known_call(&wanted.call_id) {
                 Some(call) => call == found.call_id,
-                None => !self.names.is_call(&found.call_id),
+                None => {
+                    !self.names.is_call(&found.call_id)
+                        && wanted.is_redirected() == found.is_redirected()
+                }
             },
             (Said::Msrp(wanted), Said::Msrp(found)) => {
                 self.names.session(&wanted.from) == Some(&found.from)
@@ -464,11 +467,28 @@ impl<'a> Player<'a> {
         protocol: Protocol,
         transport: Transport,
         bytes: Bytes,
+        ends: (SocketAddr, SocketAddr),
+    ) -> Option<usize> {
+        self.enter_at(now(), (protocol, transport), bytes, ends)
+    }
+
+    /// Enters a call and its answer, the call at the time when it was made.
+    fn enter_exchange(&mut self, exchange: &Exchange) {
+        let ((own, rest), http) = (exchange.ends, (Protocol::Http, Transport::Tcp));
+        self.enter_at(exchange.at, http, exchange.request.clone(), (own, rest));
+        self.enter_at(now(), http, exchange.answer.clone(), (rest, own));
+    }
+
+    fn enter_at(
+        &mut self,
+        at: Moment,
+        (protocol, transport): (Protocol, Transport),
+        bytes: Bytes,
         (from, to): (SocketAddr, SocketAddr),
     ) -> Option<usize> {
         let packet = self.log.len() as u64 + 1;
         let (from, to) = (End::At(from), End::At(to));
-        let recorded = Recorded { at: now(), from, to, transport, protocol, packet, bytes };
+        let recorded = Recorded { at, from, to, transport, protocol, packet, bytes };
         let before = self.live.steps.len();
         self.live.add(&recorded);
         self.log.push(recorded);
@@ -508,17 +528,12 @@ impl<'a> Player<'a> {
             Event::Opened { stream, outbox, ends } => self.wires.enter(stream, outbox, ends),
             Event::Called { call, result } => {
                 if let Ok(exchange) = &result {
-                    let (own, rest) = exchange.ends;
-                    let (asked, answered) = (exchange.request.clone(), exchange.answer.clone());
-                    self.enter(Protocol::Http, Transport::Tcp, asked, (own, rest));
-                    self.enter(Protocol::Http, Transport::Tcp, answered, (rest, own));
+                    self.enter_exchange(exchange);
                 }
                 self.called(call, result);
             }
             Event::Told { told, exchange } => {
-                let (own, rest) = exchange.ends;
-                self.enter(Protocol::Http, Transport::Tcp, exchange.request, (own, rest));
-                self.enter(Protocol::Http, Transport::Tcp, exchange.answer, (rest, own));
+                self.enter_exchange(&exchange);
                 let at = now();
                 self.told.extend(told.into_iter().map(|told| (told, at)));
             }
@@ -620,15 +635,19 @@ impl<'a> Player<'a> {
     }
 
     /// Gives the answer that the trace has for a request of this kind in this call, for a request
-    /// that repeats one.
+    /// that repeats one; whoever follows a redirection is redirected once more.
     pub(super) fn answer_before(&self, heard: &Heard) -> Option<Bytes> {
         let Said::Sip(asked) = &heard.said else { return None };
         let cue = self.script.cues.iter().rev().find(|cue| match &cue.said {
             Said::Sip(sip) => {
+                let is_of_call = self.names.known_call(&sip.call_id) == Some(&asked.call_id);
+                let redirects = asked.is_redirected()
+                    && cue.kind.starts_with("SIP 3")
+                    && sip.to.address == asked.to.address;
                 cue.ours
                     && is_final(&cue.kind)
                     && sip.method() == asked.method()
-                    && self.names.known_call(&sip.call_id) == Some(&asked.call_id)
+                    && (is_of_call || redirects)
             }
             Said::Msrp(_) => false,
         })?;
