@@ -12,7 +12,7 @@ use super::super::book::{Book, Keep};
 use super::super::rewrite::{self, Names, Raw};
 use super::actions::Call;
 use super::api::{Api, Exchange, Told};
-use super::script::{Cue, Said, Script, kind, understand};
+use super::script::{Cue, Said, Script, kind, understand, user};
 use super::wires::{Event, Way, Wires};
 use super::{Pace, courtesy};
 use crate::trace::{End, Moment, Protocol, Recorded, Transport};
@@ -643,7 +643,7 @@ impl<'a> Player<'a> {
                 let is_of_call = self.names.known_call(&sip.call_id) == Some(&asked.call_id);
                 let redirects = asked.is_redirected()
                     && cue.kind.starts_with("SIP 3")
-                    && sip.to.address == asked.to.address;
+                    && user(&sip.to.address) == user(&asked.to.address);
                 cue.ours
                     && is_final(&cue.kind)
                     && sip.method() == asked.method()
