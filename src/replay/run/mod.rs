@@ -165,7 +165,7 @@ async fn played(
         (Exit::Unreachable, format!("{}: {error}", wires::loopback(listen)))
     })?;
     let stand = match &run.target {
-        Some(target) => reach(target).await?,
+        Some(target) => unless_interrupted(reach(target)).await??,
         None => start(wanted(book, &script, wires.sip)).await.map_err(gone)?,
     };
     let mut random = Random::seeded(run.seed);
@@ -173,7 +173,8 @@ async fn played(
     let api = Api::new(&stand.rest, run.pace.timeout);
     let mut channels = Vec::new();
     for user in &script.users {
-        channels.push(api.listen(user, sender.clone()).await.map_err(gone)?);
+        let channel = unless_interrupted(api.listen(user, sender.clone())).await?;
+        channels.push(channel.map_err(gone)?);
     }
     let mut player =
         Player::new((book, &script), names, (wires, api, run.pace), (sender, events));
@@ -201,6 +202,14 @@ async fn played(
         }
     }
     Ok(outcome)
+}
+
+/// Does something, unless somebody interrupts it.
+async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Result<T, (Exit, String)> {
+    tokio::select! {
+        done = work => Ok(done),
+        _ = tokio::signal::ctrl_c() => Err((Exit::Interrupted, "interrupted".to_owned())),
+    }
 }
 
 /// Gives the recording in a folder: the first of its files that is neither an expectation nor told

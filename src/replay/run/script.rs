@@ -139,9 +139,7 @@ impl Script {
         match sip.method() {
             "INVITE" if is_first && !begun => Some(self.invitation(book, sip, step)),
             "CANCEL" => Some(Cause::Leave),
-            "BYE" if !self.before(step.dialog).any(|cue| cue.cause == Some(Cause::Leave)) => {
-                Some(Cause::Leave)
-            }
+            "BYE" if !self.is_left(step.dialog) => Some(Cause::Leave),
             "REFER" => {
                 let head = Head::read(&step.bytes);
                 let refer = head.field("Refer-To").or_else(|| head.field("r"))?;
@@ -166,6 +164,15 @@ impl Script {
             }
             _ => None,
         }
+    }
+
+    /// Tells whether a call of the application ends the dialog already.
+    fn is_left(&self, dialog: Option<usize>) -> bool {
+        self.before(dialog).any(|cue| cue.cause == Some(Cause::Leave))
+            || self.cues.iter().any(|cue| match &cue.cause {
+                Some(Cause::Extend { session, .. }) => Some(*session) == dialog,
+                Some(_) | None => false,
+            })
     }
 
     fn invitation(&self, book: &Book, sip: &Sip, step: &Step) -> Cause {
