@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::client::{Answer, Connection, request};
-use super::process::{Kind, Server};
+use super::far_end::FarEnd;
+use super::process::Server;
 
 pub(crate) const ALICE: &str = "tel%3A%2B19585550100";
 const BOB: &str = "tel%3A%2B19585550101";
@@ -46,13 +47,15 @@ pub(crate) struct Chat {
     /// Where messages are posted to, one for each connection.
     collections: Vec<String>,
     book: Arc<Book>,
-    /// Those who poll for the two.
+    /// Whether messages go on, and are not only answered.
+    is_delivered: bool,
+    /// Those who poll for the two, or the far end.
     readers: Vec<JoinHandle<()>>,
 }
 
 /// What is under way, and what was seen.
 #[derive(Default)]
-struct Book {
+pub(crate) struct Book {
     /// By the id of the message: when it was posted, and in which session.
     posted: Mutex<HashMap<String, Posted>>,
     delivered: Mutex<Vec<Duration>>,
@@ -69,27 +72,41 @@ enum Posted {
 }
 
 impl Chat {
-    /// Opens so many sessions, where there are any to open.
-    pub(crate) async fn open(server: &Server, sessions: usize) -> Self {
-        let windows = (0..sessions).map(|_| Semaphore::new(WINDOW)).collect();
-        let book = Arc::new(Book { windows, ..Book::default() });
-        if server.kind == Kind::Echo {
-            let collections =
-                vec![format!("/1/chat/{ALICE}/sessions/0123456789/messages"); sessions];
-            return Self { collections, book, readers: Vec::new() };
+    /// Chats with nobody: all is only answered.
+    pub(crate) fn with_nobody(sessions: usize) -> Self {
+        let collections = vec![format!("/1/chat/{ALICE}/sessions/0123456789/messages"); sessions];
+        let readers = Vec::new();
+        Self { collections, book: Book::new(sessions), is_delivered: false, readers }
+    }
+
+    /// Opens so many sessions of Alice's with a far end that is no user of the bridge. Nobody has
+    /// subscribed, and nobody polls.
+    pub(crate) async fn with_far_end(server: &Server, far_end: FarEnd, sessions: usize) -> Self {
+        let book = Book::new(sessions);
+        let far_end = tokio::spawn(far_end.run(Arc::clone(&book)));
+        let mut connection = Connection::open(server.address).await;
+        let mut collections = Vec::new();
+        for _ in 0..sessions {
+            let session = invite(&mut connection).await;
+            // The far end has answered when the session is connected.
+            while !shown(&mut connection, &session).await.contains("\"Connected\"") {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            collections.push(format!("{session}/messages"));
         }
+        Self { collections, book, is_delivered: true, readers: vec![far_end] }
+    }
+
+    /// Opens so many sessions between two users of the bridge, who both poll for what they are told.
+    pub(crate) async fn between_users(server: &Server, sessions: usize) -> Self {
+        let book = Book::new(sessions);
         let mut connection = Connection::open(server.address).await;
         let alice = listen(&mut connection, ALICE, "?echo=false").await;
         let bob = listen(&mut connection, BOB, "?echo=false").await;
         let mut polls = Connection::open(server.address).await;
         let mut collections = Vec::new();
         for _ in 0..sessions {
-            let body = "{\"chatSessionInformation\":{\"subject\":\"Hello\",\
-                        \"originatorAddress\":\"tel:+19585550100\",\
-                        \"tParticipantAddress\":\"tel:+19585550101\"}}";
-            let url = format!("/1/chat/{ALICE}/sessions");
-            let invited = connection.exchange(&request("POST", &url, body)).await;
-            assert_eq!(invited.status, 201, "{}", invited.body);
+            let session = invite(&mut connection).await;
             let told = polls.exchange(&request("GET", &bob, "")).await;
             let other = told.body.split("\"href\":\"").skip(1).find_map(|href| {
                 let url = href.split('"').next()?;
@@ -99,12 +116,12 @@ impl Chat {
             let body = "{\"participantSessionStatus\":{\"status\":\"Connected\"}}";
             let accepted = connection.exchange(&request("POST", &status, body)).await;
             assert_eq!(accepted.status, 200, "{}", accepted.body);
-            collections.push(format!("{}/messages", invited.location()));
+            collections.push(format!("{session}/messages"));
         }
         let readers = [(alice, true), (bob, false)].map(|(url, is_alice)| {
             tokio::spawn(read(server.address, url, Arc::clone(&book), is_alice))
         });
-        Self { collections, book, readers: readers.into() }
+        Self { collections, book, is_delivered: true, readers: readers.into() }
     }
 
     /// Chats for a while.
@@ -116,7 +133,7 @@ impl Chat {
         let writers: Vec<_> = (self.collections.iter().enumerate())
             .map(|(session, url)| {
                 let (book, url) = (Arc::clone(&self.book), url.clone());
-                tokio::spawn(write(server.address, (session, url), book, !self.readers.is_empty()))
+                tokio::spawn(write(server.address, (session, url), book, self.is_delivered))
             })
             .collect();
         tokio::time::sleep(span).await;
@@ -128,7 +145,7 @@ impl Chat {
             refused += failed;
         }
         // What is under way counts when it is delivered, and so does the time that it takes.
-        if !self.readers.is_empty() {
+        if self.is_delivered {
             let told = || self.book.heard.load(Ordering::Relaxed) - heard;
             while !self.book.posted.lock().unwrap().is_empty() || told() < answered.len() as u64 {
                 assert!(began.elapsed() < span + Duration::from_secs(60), "messages are lost");
@@ -148,6 +165,21 @@ impl Drop for Chat {
     fn drop(&mut self) {
         self.readers.iter().for_each(JoinHandle::abort);
     }
+}
+
+/// Has Alice invite Bob; gives the URL of the session.
+async fn invite(connection: &mut Connection) -> String {
+    let body = "{\"chatSessionInformation\":{\"subject\":\"Hello\",\
+                \"originatorAddress\":\"tel:+19585550100\",\
+                \"tParticipantAddress\":\"tel:+19585550101\"}}";
+    let url = format!("/1/chat/{ALICE}/sessions");
+    let invited = connection.exchange(&request("POST", &url, body)).await;
+    assert_eq!(invited.status, 201, "{}", invited.body);
+    invited.location().to_owned()
+}
+
+async fn shown(connection: &mut Connection, url: &str) -> String {
+    connection.exchange(&request("GET", url, "")).await.body
 }
 
 /// Opens a channel, subscribes with it, and gives the URL to poll.
@@ -236,6 +268,17 @@ fn id_of(url: &str) -> &str {
 }
 
 impl Book {
+    fn new(sessions: usize) -> Arc<Self> {
+        let windows = (0..sessions).map(|_| Semaphore::new(WINDOW)).collect();
+        Arc::new(Self { windows, ..Self::default() })
+    }
+
+    /// The far end has taken a message, and has said so.
+    pub(crate) fn take(&self, id: &str) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+        self.deliver(id);
+    }
+
     fn post(&self, id: &str, at: Instant, session: usize) {
         let mut posted = self.posted.lock().unwrap();
         if posted.remove(id).is_some() {

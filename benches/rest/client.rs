@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -47,7 +48,7 @@ impl Connection {
     pub(crate) async fn try_exchange(&mut self, request: &[u8]) -> Option<Answer> {
         self.stream.write_all(request).await.ok()?;
         let head = loop {
-            if let Some(end) = self.read.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+            if let Some(end) = memmem::find(&self.read, b"\r\n\r\n") {
                 break end + 4;
             }
             self.more().await?;

@@ -18,7 +18,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Echo, Self::Memory, Self::Sqlite];
+    const ALL: [Self; 3] = [Self::Echo, Self::Memory, Self::Sqlite];
 
     /// Reads the word that [`Server::start`] has written.
     pub(crate) fn of(word: &str) -> Option<Self> {
@@ -42,9 +42,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(kind: Kind) -> Self {
+    /// Starts one; a bridge sends to the SIP `core` there, else it has its embedded IM server.
+    pub(crate) fn start(kind: Kind, core: Option<SocketAddr>) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
             .arg(kind.name())
+            .args(core.map(|core| core.to_string()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -9,16 +9,16 @@ use actix_web::http::header::LOCATION;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use chatbridge::app::Running;
 use chatbridge::bridge::delivery::SuccessOn;
-use chatbridge::config::{Config, StoreKind};
+use chatbridge::config::{Config, CoreMode, HostPort, StoreKind};
 use serde_json::Value;
 
 use super::process::Kind;
 
-pub(crate) fn run(kind: Kind) {
+pub(crate) fn run(kind: Kind, core: Option<SocketAddr>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     match kind {
         Kind::Echo => runtime.block_on(echo()),
-        Kind::Memory | Kind::Sqlite => runtime.block_on(bridge(kind)),
+        Kind::Memory | Kind::Sqlite => runtime.block_on(bridge(kind, core)),
     }
 }
 
@@ -42,13 +42,20 @@ async fn answer(document: web::Json<Value>) -> HttpResponse {
 const LOCATION_OF_ALL: &str =
     "http://127.0.0.1:8080/1/chat/tel%3A%2B19585550100/sessions/0123456789/messages/0123456789";
 
-async fn bridge(kind: Kind) {
+async fn bridge(kind: Kind, core: Option<SocketAddr>) {
     let mut config = Config::default();
+    if let Some(core) = core {
+        config.core.mode = CoreMode::Peer;
+        let (host, port) = (core.ip().to_string(), Some(core.port()));
+        config.core.next_hop = Some(HostPort { host, port });
+    } else {
+        // The notified rows: the embedded IM server reports on nothing itself.
+        config.session.success_on = SuccessOn::Hop;
+    }
     let anywhere = "127.0.0.1:0".parse().unwrap();
     (config.rest.listen, config.sip.listen, config.im_server.listen) =
         (anywhere, anywhere, anywhere);
     (config.msrp.listen, config.msrp.ports) = (anywhere, 1);
-    config.session.success_on = SuccessOn::Hop;
     config.session.invitation_timeout = Duration::from_secs(3600);
     config.notify.poll = Duration::from_secs(600);
     config.notify.farewell = Duration::ZERO;

@@ -17,6 +17,7 @@ mod hosting;
 mod http;
 mod kept;
 mod registry;
+mod rehearsal;
 mod settings;
 
 use std::io::{self, IsTerminal};
@@ -53,6 +54,7 @@ use crate::store::{
 };
 pub use gatekeeper::hash_password;
 use registry::Registry;
+pub use rehearsal::{fresh_seed, rehearse, rehearsed};
 use settings::{Callbacks, Places};
 
 /// Runs everything until SIGINT or SIGTERM, then says goodbye to all sessions.
@@ -195,6 +197,7 @@ impl Running {
                 outbound: sip.outbound,
                 core,
                 notices,
+                audience: Arc::clone(&subscriptions),
                 msrp: Arc::new(msrp.settings),
             },
             settings,

@@ -118,6 +118,19 @@ impl NoticeKind {
         }
     }
 
+    /// Tells whether the notice is of use to none but those who are told: it says nothing of
+    /// whether its session is up, or who is in it.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Message { .. } | Self::Composing { .. } | Self::Delivery { .. } => true,
+            Self::Event { event, .. } => !event.is_terminal(),
+            Self::Invited { .. } | Self::GroupInvited { .. } | Self::ParticipantStatus { .. } => {
+                false
+            }
+        }
+    }
+
     /// Tells whether nothing follows the notice in its session, unless the user joins it again.
     #[must_use]
     pub fn is_terminal(&self) -> bool {

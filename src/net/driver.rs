@@ -1,15 +1,15 @@
 //! One task per conversation: wait, feed one input, carry out its outputs.
 
 use std::collections::BTreeMap;
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
-use tokio::time::{Instant as Tick, sleep_until};
+use tokio::time::Instant as Tick;
 use tracing::{debug, info, warn};
 
+use super::alarm::Alarm;
 use super::core::Core;
 use super::msrp::{LinkEvent, MsrpLink, MsrpSettings, Reach};
 use super::outbox::{Outbox, Released};
@@ -19,7 +19,9 @@ use crate::chat::{Answer, AnswerId, Notice, NoticeKind, Refusal};
 use crate::ids::MessageId;
 use crate::sip::{DialogKey, Message};
 use crate::store::connections::OnFailure;
-use crate::store::{Inbox, Letter, Letters, MsrpArrival, Notices, Registrations, Sessions, Ticket};
+use crate::store::{
+    Inbox, Letter, Letters, MsrpArrival, Notices, Registrations, Sessions, Subscriptions, Ticket,
+};
 
 /// What every driver works with.
 #[derive(Clone)]
@@ -34,6 +36,8 @@ pub struct DriverKit {
     pub core: Core,
     /// The way to the applications.
     pub notices: Notices,
+    /// Which applications there are.
+    pub audience: Arc<Subscriptions>,
     /// The MSRP sockets.
     pub msrp: Arc<MsrpSettings>,
 }
@@ -68,6 +72,7 @@ pub(super) struct Driver {
     /// Who waits for an answer that comes later.
     late: BTreeMap<AnswerId, AnswerReply>,
     outbox: Outbox,
+    alarm: Alarm,
     /// What the peer is to read of this turn, where the turn may tell the applications something
     /// that has to be durable before.
     turn: Option<Turn>,
@@ -123,6 +128,7 @@ impl Driver {
             over: false,
             answer: None,
             late: BTreeMap::new(),
+            alarm: Alarm::default(),
             turn: None,
         })
     }
@@ -163,12 +169,7 @@ impl Driver {
     async fn wait(&mut self) -> Woken {
         self.conversation.rest();
         let deadline = self.conversation.next_timeout().map(Tick::from_std);
-        let timer = async {
-            match deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => pending().await,
-            }
-        };
+        let timer = self.alarm.ring(deadline);
         // Who cannot get rid of what he has decided takes nothing more in.
         let is_full = self.outbox.is_full();
         tokio::select! {
@@ -212,10 +213,14 @@ impl Driver {
         }
     }
 
-    /// Gives an answer, and lets what follows wait until it has left.
+    /// Gives an answer, and lets what follows wait until it has left, where anybody is told of that.
     fn answer(&mut self, answer: Result<Answer, Refusal>, reply: AnswerReply) {
         let (ticket, released) = Ticket::new(answer);
-        self.outbox.hold(released);
+        if self.kit.audience.has_any(self.conversation.user()) {
+            self.outbox.hold(released);
+        } else {
+            drop(released);
+        }
         drop(reply.send(ticket));
     }
 
@@ -329,6 +334,9 @@ impl Driver {
             },
             Output::Notice(notice) => {
                 log(&notice);
+                if notice.kind.is_passing() && !self.kit.audience.hears(&notice) {
+                    return;
+                }
                 if let Some(turn) = &mut self.turn {
                     turn.tells = true;
                 }
@@ -455,12 +463,14 @@ mod tests {
     use crate::bridge::{
         ConversationKit, MsrpRules, Profile, Realm, Settings, Standing, TargetUri,
     };
-    use crate::chat::{Command, Invitation, OutgoingMessage, Party, ReportRequest};
+    use crate::chat::{
+        Command, Invitation, NotificationFormat, OutgoingMessage, Party, ReportRequest,
+    };
     use crate::clock::Anchor;
-    use crate::ids::{Random, SessionId};
+    use crate::ids::{Random, SessionId, SubscriptionId};
     use crate::net::{CoreSettings, SipSettings, bind_sip};
     use crate::sip::{DATAGRAM, Hop, Status, Timers, Transport};
-    use crate::store::{Bounds, Told};
+    use crate::store::{Bounds, Subscription, SubscriptionLimits, Told};
 
     #[tokio::test(start_paused = true)]
     async fn notices_wait_until_the_answer_before_them_has_left() {
@@ -502,12 +512,16 @@ mod tests {
         sessions.admit().unwrap();
         let (sender, told) = mpsc::channel(8);
         let notices = Notices { sender, patience: None };
+        let audience = Subscriptions::new(SubscriptionLimits::default());
+        audience.restore(subscription());
+        let audience = Arc::new(audience);
         let kit = DriverKit {
             sessions: Arc::new(sessions),
             registrations: None,
             outbound: sockets.outbound,
             core: Core::fixed(hop(), &CoreSettings::default()),
             notices,
+            audience,
             msrp: Arc::default(),
         };
         let conversation = Talk::originate(now(), conversation_kit(), invitation());
@@ -515,6 +529,22 @@ mod tests {
         let driver = Driver::new(kit, conversation.unwrap(), (inbox.clone(), letters), None);
         tokio::spawn(driver.run(None));
         (inbox, told)
+    }
+
+    fn subscription() -> Subscription {
+        Subscription {
+            id: SubscriptionId::new("sub001"),
+            user: invitation().user,
+            user_base: String::new(),
+            resource_url: String::new(),
+            notify_url: "http://example.com/".into(),
+            callback_data: None,
+            format: NotificationFormat::default(),
+            client_correlator: None,
+            duration: None,
+            expires: None,
+            echo: true,
+        }
     }
 
     fn invitation() -> Invitation {

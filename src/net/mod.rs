@@ -1,5 +1,6 @@
 //! Sockets and timers: the hands that drive the machines below.
 
+mod alarm;
 mod core;
 mod dns;
 mod driver;

@@ -1,5 +1,7 @@
 //! MIME as bodies use it: header fields, media types, transfer encodings (RFC 2045).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use thiserror::Error;
 
@@ -210,19 +212,25 @@ pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
 
 /// Writes one field with parameters before the space, as CPIM has them.
 pub(super) fn write_field_with(out: &mut Vec<u8>, name: &str, parameters: &str, value: &str) {
-    let name: String = name.chars().filter(|c| is_token_char(*c)).collect();
+    let name = match is_token(name) {
+        true => Cow::Borrowed(name),
+        false => name.chars().filter(|c| is_token_char(*c)).collect(),
+    };
     if name.is_empty() {
         return;
     }
-    for text in [&name, ":", &one_line(parameters), " ", &one_line(value), "\r\n"] {
+    for text in [&*name, ":", &*one_line(parameters), " ", &*one_line(value), "\r\n"] {
         out.extend_from_slice(text.as_bytes());
     }
 }
 
 /// Makes a value that stays on its line: controls become spaces, and none stands at an end.
-pub(super) fn one_line(value: &str) -> String {
+pub(super) fn one_line(value: &str) -> Cow<'_, str> {
+    if value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Cow::Borrowed(value.trim_matches(' '));
+    }
     let flat: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    flat.trim().to_owned()
+    Cow::Owned(flat.trim().to_owned())
 }
 
 /// Tells whether a name is a token (RFC 2045 section 5.1).

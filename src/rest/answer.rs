@@ -8,6 +8,10 @@ use crate::store::Flushed;
 /// Ties the hold on a session's notices to the response: nothing is told of a resource before the
 /// response that names it was written, or its client is gone (TS Chat 5.3.1).
 pub(super) fn holding(response: HttpResponse, flushed: Flushed) -> HttpResponse {
+    if !flushed.is_awaited() {
+        // Nobody is told of anything.
+        return response;
+    }
     when_written(response, move || drop(flushed))
 }
 

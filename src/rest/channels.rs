@@ -14,6 +14,7 @@ use super::fault::Fault;
 use super::path::{API_VERSION, UserPath};
 use super::posted::Posted;
 use super::repeat::{Plan, Sameness, once};
+use super::router::variable;
 use super::written::when_written;
 use crate::address::Address;
 use crate::ids::{ChannelId, NotificationId};
@@ -50,7 +51,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Fault> {
     let wanted = posted.read(NotificationChannel::read)?;
     let correlator = wanted.client_correlator.as_deref();
-    let same = Sameness::of(&request, (&path.user, "channels"), correlator, &wanted.write())?;
+    let same = Sameness::of(&request, (&path.user, "channels"), correlator, || wanted.write())?;
 
     let user = path.user.clone();
     let plan = |face: &Face| open(face, path, wanted);
@@ -130,7 +131,7 @@ pub(super) async fn poll(
         return stream(&request, face, format);
     }
     let format = negotiate(&request, &[])?.response;
-    let secret = request.match_info().get("secret").unwrap_or_default();
+    let secret = variable(&request, "secret").unwrap_or_default();
     let channel = face.channels.by_secret(secret).ok_or(Fault::NotFound)?;
     let since = since(&request);
 
@@ -153,7 +154,7 @@ fn stream(
     face: web::Data<Face>,
     format: Format,
 ) -> Result<HttpResponse, Fault> {
-    let secret = request.match_info().get("secret").unwrap_or_default();
+    let secret = variable(request, "secret").unwrap_or_default();
     let channel = face.channels.by_secret(secret).ok_or(Fault::NotFound)?;
 
     let mut response = HttpResponse::Ok();
@@ -269,7 +270,7 @@ fn base(path: &UserPath) -> String {
 }
 
 fn channel_id(request: &HttpRequest) -> ChannelId {
-    ChannelId::new(request.match_info().get("channelId").unwrap_or_default())
+    ChannelId::new(variable(request, "channelId").unwrap_or_default())
 }
 
 /// Reads `?since=`: the last notification that the client has.

@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::Face;
 use super::fault::Fault;
+use super::router::variable;
 
 const PAGE: &str = include_str!("docs/page.html");
 const STYLE: &str = include_str!("docs/page.css");
@@ -20,7 +21,7 @@ pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, Fault> {
 
 /// Gives its style or its script.
 pub(super) async fn part(request: HttpRequest) -> Result<HttpResponse, Fault> {
-    match request.match_info().get("file") {
+    match variable(&request, "file") {
         Some("page.css") => Ok(file("text/css; charset=utf-8", STYLE.to_owned())),
         Some("page.js") => Ok(file("text/javascript; charset=utf-8", SCRIPT.to_owned())),
         Some(_) | None => Err(Fault::NotFound),

@@ -3,11 +3,9 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::ServiceRequest;
 use actix_web::http::header::AUTHORIZATION;
-use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpRequest};
+use actix_web::{HttpMessage, HttpRequest, web};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -174,29 +172,27 @@ impl Door {
     }
 }
 
-/// A middleware that lets nobody through who may not come in, and not too many at once.
-pub(super) async fn enter<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let refuse = |request: ServiceRequest, fault: Fault| {
-        Ok(request.error_response(fault).map_into_right_body())
-    };
-    let face = match Face::of(request.request()) {
-        Ok(face) => face.clone(),
-        Err(fault) => return refuse(request, fault),
-    };
-    let Ok(_place) = face.door.room.try_acquire() else {
-        let (why, retry_after) = ("too many requests at once".into(), face.settings.retry_after);
-        return refuse(request, Fault::Unavailable { why, retry_after });
-    };
-    match face.door.admit(request.request()).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            Ok(next.call(request).await?.map_into_left_body())
-        }
-        Err(fault) => refuse(request, fault),
+/// A place among the requests that are worked on, given back when it is dropped.
+pub(super) struct Inside(web::Data<Face>);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.door.room.add_permits(1);
     }
+}
+
+/// Lets nobody through who may not come in, and not too many at once.
+pub(super) async fn enter(request: &ServiceRequest) -> Result<Inside, Fault> {
+    let face = Face::of(request.request())?.clone();
+    let Ok(permit) = face.door.room.try_acquire() else {
+        let (why, retry_after) = ("too many requests at once".into(), face.settings.retry_after);
+        return Err(Fault::Unavailable { why, retry_after });
+    };
+    permit.forget();
+    let inside = Inside(face);
+    let caller = inside.0.door.admit(request.request()).await?;
+    request.extensions_mut().insert(caller);
+    Ok(inside)
 }
 
 /// Gives the address that a request comes from; none where there is no network in between.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -82,11 +82,18 @@ impl<T> Doorway<T> {
             let rest = &self.held[self.ready..];
             match self.intake.step(rest) {
                 Step::Pass(count) => self.ready += count,
-                Step::More => return,
-                Step::Refuse(why) => return self.refuse(why),
-                // No body goes on like this, wherever it was: the library gives up on it.
-                Step::Break => return self.replace(b"\r!"),
+                step @ (Step::More | Step::Refuse(_) | Step::Break) => return self.follow(step),
             }
+        }
+    }
+
+    /// Does what was said of bytes that may not pass as they are.
+    fn follow(&mut self, step: Step) {
+        match step {
+            Step::Pass(_) | Step::More => {}
+            Step::Refuse(why) => self.refuse(why),
+            // No body goes on like this, wherever it was: the library gives up on it.
+            Step::Break => self.replace(b"\r!"),
         }
     }
 
@@ -160,6 +167,33 @@ impl<T: AsyncRead + Unpin> Doorway<T> {
         }
     }
 
+    /// Reads once where nothing is held: what may pass goes straight to `out`, and what may not is
+    /// held. Gives how many bytes have come.
+    fn read_through(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let before = out.filled().len();
+        if let Err(error) = ready!(Pin::new(&mut self.io).poll_read(cx, out)) {
+            return Poll::Ready(Err(error));
+        }
+        let come = out.filled().len() - before;
+        let mut passed = 0;
+        while passed < come {
+            match self.intake.step(&out.filled()[before + passed..]) {
+                Step::Pass(count) => passed += count,
+                step @ (Step::More | Step::Refuse(_) | Step::Break) => {
+                    self.held.extend_from_slice(&out.filled()[before + passed..]);
+                    self.follow(step);
+                    break;
+                }
+            }
+        }
+        out.set_filled(before + passed);
+        Poll::Ready(Ok(come))
+    }
+
     /// Reads on, so that the answer to what was refused is not lost over what was not read
     /// (RFC 9112 section 9.6), but not without end.
     fn throw_away(&mut self, cx: &mut Context<'_>) {
@@ -189,9 +223,21 @@ impl<T: AsyncRead + Unpin> AsyncRead for Doorway<T> {
                 this.throw_away(cx);
                 return Poll::Pending;
             }
-            match this.read_once(cx) {
+            let before = out.filled().len();
+            let has_come = match this.held.is_empty() {
+                true => this.read_through(cx, out),
+                false => this.read_once(cx).map_ok(|count| {
+                    this.judge();
+                    count
+                }),
+            };
+            match has_come {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(_)) => this.judge(),
+                Poll::Ready(Ok(_)) if out.filled().len() > before => {
+                    this.hand_on(out);
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => match this.overdue(cx) {
                     None => return Poll::Pending,
@@ -282,6 +328,26 @@ mod tests {
         assert_eq!(doorway.read(&mut seen).await.unwrap(), 2);
         drop(client);
         assert_eq!(doorway.read(&mut seen).await.unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_does_not_wait_for_what_may_not() {
+        let (mut client, mut doorway) = pair();
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.write_all(&[&head[..], b"GET /b HT"].concat()).await.unwrap();
+        let mut seen = [0; 1024];
+        assert_eq!(doorway.read(&mut seen).await.unwrap(), head.len());
+        client.write_all(b"TP/1.1\r\nHost: b\r\n\r\n").await.unwrap();
+        let count = doorway.read(&mut seen).await.unwrap();
+        assert_eq!(&seen[..count], b"GET /b HTTP/1.1\r\nHost: b\r\n\r\n");
+        // A reader with little room gets it piece by piece.
+        client.write_all(head).await.unwrap();
+        let mut whole = Vec::new();
+        while whole.len() < head.len() {
+            let count = doorway.read(&mut seen[..7]).await.unwrap();
+            whole.extend_from_slice(&seen[..count]);
+        }
+        assert_eq!(whole, head);
     }
 
     #[tokio::test(start_paused = true)]

@@ -348,12 +348,12 @@ pub async fn speak(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let voice = body::voice(request.request());
     match next.call(request).await {
         Ok(response) => {
             let Some(fault) = response.response().error().map(Fault::of) else {
                 return Ok(response.map_into_boxed_body());
             };
+            let voice = body::voice(response.request());
             let negotiated = response.request().extensions().get::<Negotiated>().copied();
             let voice = match (voice, negotiated) {
                 (Voice::Document(_), Some(negotiated)) => Voice::Document(negotiated.response),
@@ -361,7 +361,11 @@ pub async fn speak(
             };
             Ok(response.into_response(fault.response(voice)))
         }
-        Err(error) => Err(Voiced { fault: Fault::of(&error), voice }.into()),
+        // Where even the request is gone, so is what its client understands.
+        Err(error) => {
+            let voice = Voice::Document(Format::default());
+            Err(Voiced { fault: Fault::of(&error), voice }.into())
+        }
     }
 }
 

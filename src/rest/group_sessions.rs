@@ -32,7 +32,8 @@ pub(super) async fn create(
     let mut wanted = posted.read(GroupChatSessionInformation::read)?;
     demand_originator(&path.user, &mut wanted)?;
     let correlator = wanted.client_correlator.as_deref();
-    let same = Sameness::of(&request, (&path.user, "groupSessions"), correlator, &wanted.write())?;
+    let same =
+        Sameness::of(&request, (&path.user, "groupSessions"), correlator, || wanted.write())?;
 
     let made = once(&face, same, |_| true, |face| invite(face, path, wanted)).await?;
 

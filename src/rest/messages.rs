@@ -39,7 +39,7 @@ async fn send(
         return Err(Fault::TooLarge);
     }
     let collection = format!("{}/{}/messages", path.collection(), path.id);
-    let same = Sameness::of(request, (&path.of.user, &collection), None, &message.write())?;
+    let same = Sameness::of(request, (&path.of.user, &collection), None, || message.write())?;
 
     let made = once(&face, same, |_| true, |face| Ok(hand_over(face, path, message))).await?;
 

@@ -25,6 +25,7 @@ mod path;
 mod posted;
 mod repeat;
 mod resource;
+mod router;
 mod routes;
 mod session_status;
 mod sessions;
@@ -101,9 +102,10 @@ impl Face {
         tracing::warn!(%error, "a request was not kept");
         let why = match error {
             StoreError::Full | StoreError::Slow => "the store is too slow",
-            StoreError::Unusable { .. } | StoreError::Unwritable(_) | StoreError::Closed => {
-                "the store cannot be written"
-            }
+            StoreError::Unusable { .. }
+            | StoreError::Unwritable(_)
+            | StoreError::Unreadable(_)
+            | StoreError::Closed => "the store cannot be written",
         };
         Fault::Unavailable { why: why.to_owned(), retry_after: self.settings.retry_after }
     }

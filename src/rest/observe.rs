@@ -7,6 +7,8 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use tokio::time::Instant;
 
+use super::router::template;
+
 /// Echoes `X-Correlator` and writes one line per request, which never shows a body, an address or
 /// an identifier: the path stands as its template.
 pub(super) async fn observe(
@@ -21,7 +23,7 @@ pub(super) async fn observe(
 
     tracing::debug!(
         %method,
-        path = response.request().match_pattern().as_deref().unwrap_or("unknown"),
+        path = template(response.request()).unwrap_or("unknown"),
         status = response.status().as_u16(),
         ms = began.elapsed().as_millis() as u64,
         correlator = correlator.as_ref().and_then(|value| value.to_str().ok()),

@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use super::Face;
 use super::fault::Fault;
+use super::router;
 use crate::address::Address;
 use crate::chat::SessionKind;
 use crate::ids::{MessageId, ParticipantId, SessionId, SubscriptionId};
@@ -111,7 +112,7 @@ extract!(MessagePath, request => message_path(request));
 extract!(ParticipantPath, request => participant_path(request));
 
 fn user_path(request: &HttpRequest) -> Result<UserPath, Fault> {
-    let named = parse_user(request.match_info().get("userId").unwrap_or_default())?;
+    let named = parse_user(router::variable(request, "userId").unwrap_or_default())?;
     let user = Face::of(request)?.door.user(request, named)?;
     let server_root = server_root(request)?;
     Ok(UserPath { user, server_root })
@@ -125,8 +126,8 @@ fn subscription_path(request: &HttpRequest) -> Result<SubscriptionPath, Fault> {
 fn session_path(request: &HttpRequest) -> Result<SessionPath, Fault> {
     let id = SessionId::new(variable(request, "sessionId")?);
     // The path as it is routed, in which no user can stand for a collection.
-    let pattern = request.match_pattern().unwrap_or_default();
-    let kind = match pattern.contains("/groupSessions/") {
+    let template = router::template(request).unwrap_or_default();
+    let kind = match template.contains("/groupSessions/") {
         true => SessionKind::Group,
         false => SessionKind::Pair,
     };
@@ -145,7 +146,7 @@ fn message_path(request: &HttpRequest) -> Result<MessagePath, Fault> {
 
 /// Reads the variable that holds an identifier of ours; what cannot be one names nothing.
 fn variable(request: &HttpRequest, name: &str) -> Result<String, Fault> {
-    decode(request.match_info().get(name).unwrap_or_default())
+    decode(router::variable(request, name).unwrap_or_default())
         .filter(|id| id.len() <= MAX_ID)
         .map(Cow::into_owned)
         .ok_or(Fault::NotFound)

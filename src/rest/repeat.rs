@@ -70,7 +70,7 @@ impl Sameness {
         request: &HttpRequest,
         (user, collection): (&Address, &str),
         correlator: Option<&str>,
-        content: &Element,
+        content: impl FnOnce() -> Element,
     ) -> Result<Option<Self>, Fault> {
         let (collection, correlator) = match correlator {
             Some(correlator) => (collection.to_owned(), correlator),
@@ -81,7 +81,7 @@ impl Sameness {
         };
         let (collection, correlator) = (collection.into(), correlator.into());
         let correlation = Correlation { user: user.clone(), collection, correlator };
-        Ok(Some(Self { correlation, content: content.render(Format::Json) }))
+        Ok(Some(Self { correlation, content: content().render(Format::Json) }))
     }
 }
 

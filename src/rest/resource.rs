@@ -1,18 +1,12 @@
 //! Resources and what can be done with them, as the router serves it and the description tells it.
 
-use std::future::ready;
-
-use actix_web::dev::HttpServiceFactory;
-use actix_web::guard::fn_guard;
 use actix_web::http::Method;
-use actix_web::http::header::ALLOW;
-use actix_web::middleware::{Condition, from_fn};
 use actix_web::web;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route};
 
-use super::door::enter;
 use super::fault::Fault;
 use super::intake::Refused;
+use super::router::variable;
 use crate::oma::Outline;
 
 /// A resource, or a family of them.
@@ -45,7 +39,7 @@ pub(super) struct Operation {
     pub(super) refusals: &'static [u16],
     /// Query parameters, besides that for the format.
     pub(super) query: &'static [Query],
-    route: Route,
+    pub(super) route: Route,
 }
 
 /// What a resource can be asked to do.
@@ -209,30 +203,6 @@ impl Resource {
             self.operations.iter().map(|operation| operation.verb.methods()[0]).collect();
         names.join(", ")
     }
-
-    /// Puts the operations at the path, with or without a trailing slash; another method is told
-    /// what is allowed. Who may not come in is told nothing else.
-    pub(super) fn route(self) -> impl HttpServiceFactory + 'static {
-        let guard = Condition::new(self.guarded, from_fn(enter));
-        self.open_route().wrap(guard)
-    }
-
-    fn open_route(self) -> actix_web::Resource {
-        let allow = self.allow();
-        let path = self.path;
-        let resource = web::resource([path.to_owned(), format!("{path}/")]);
-        if self.operations.is_empty() {
-            return resource.to(nowhere);
-        }
-        let resource = resource.default_service(web::to(move |request: HttpRequest| {
-            ready(other_method(&request, allow.clone()))
-        }));
-        self.operations.into_iter().fold(resource, |resource, operation| {
-            let verb = operation.verb;
-            let guard = fn_guard(move |at| verb.takes(&at.head().method));
-            resource.route(operation.route.guard(guard))
-        })
-    }
 }
 
 impl Verb {
@@ -248,27 +218,14 @@ impl Verb {
     }
 
     /// Tells whether a request with `method` is meant for it.
-    fn takes(self, method: &Method) -> bool {
+    pub(super) fn takes(self, method: &Method) -> bool {
         let is_head_of_get = self == Self::Get && *method == Method::HEAD;
         is_head_of_get || self.methods().contains(&method.as_str())
     }
 }
 
-/// Answers a method that the resource does not have; OPTIONS asks for just that.
-fn other_method(request: &HttpRequest, allow: String) -> Result<HttpResponse, Fault> {
-    if request.method() == Method::OPTIONS {
-        return Ok(HttpResponse::NoContent().insert_header((ALLOW, allow)).finish());
-    }
-    Err(Fault::MethodNotAllowed { allow })
-}
-
-/// Answers for a URL behind which there is nothing.
-pub(super) async fn nowhere() -> Result<HttpResponse, Fault> {
-    Err(Fault::NotFound)
-}
-
 /// Tells why a request was refused that this one stands in for.
 pub(super) async fn refused(request: HttpRequest) -> Result<HttpResponse, Fault> {
-    let status = request.match_info().get("status").unwrap_or_default();
+    let status = variable(&request, "status").unwrap_or_default();
     Err(Refused::of(status).map_or(Fault::NotFound, Fault::from))
 }

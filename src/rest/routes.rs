@@ -4,12 +4,12 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
 use super::fault::speak;
-use super::intake::REFUSED;
 use super::observe::observe;
 use super::openapi::Description;
 use super::resource::Body::{Document, Events, Nothing, Notifications, Other};
 use super::resource::Verb::{Delete, Get, Post, PostOrPut, Put};
-use super::resource::{Query, Resource, at, nowhere, on, refused};
+use super::resource::{Query, Resource, at, on, refused};
+use super::router::Router;
 use super::{
     Face, channels, docs, extend, group_sessions, health, message_status, messages, openapi,
     participant_status, participants, session_status, sessions, subscriptions,
@@ -27,19 +27,20 @@ use crate::oma::{
 pub fn configure(face: web::Data<Face>) -> impl FnOnce(&mut ServiceConfig) + Clone {
     let description = web::Data::new(Description::default());
     move |app| {
-        let api = web::scope(&face.settings.base());
-        let (apart, below): (Vec<_>, Vec<_>) = tree().into_iter().partition(|it| it.apart);
-        let api = below.into_iter().fold(api, |api, resource| api.service(resource.route()));
-        let all = web::scope("");
-        let all = apart.into_iter().fold(all, |all, resource| all.service(resource.route()));
-        let all = all
-            .route(&format!("{REFUSED}{{status}}"), web::get().to(refused))
-            .service(api.default_service(web::to(nowhere)))
-            .default_service(web::to(nowhere));
+        let mut resources = tree();
+        resources.push(refusals());
+        let router = Router::new(face.settings.base(), resources);
+        let all = web::scope("").default_service(router);
         app.app_data(face.clone())
             .app_data(description)
             .service(all.wrap(from_fn(speak)).wrap(from_fn(observe)));
     }
+}
+
+/// What stands in for requests that were refused before they could be read; no part of the API.
+fn refusals() -> Resource {
+    let what = ("refused", "Tell why a request was refused");
+    at("/-/refused/{status}", "Service", [on(Get, what, refused)]).for_everybody().apart()
 }
 
 /// Gives every resource with everything that can be done with it.

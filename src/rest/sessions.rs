@@ -28,7 +28,7 @@ pub(super) async fn create(
     let wanted = posted.read(ChatSessionInformation::read)?;
     demand_two_parties(&path.user, &wanted)?;
     let correlator = wanted.client_correlator.as_deref();
-    let same = Sameness::of(&request, (&path.user, "sessions"), correlator, &wanted.write())?;
+    let same = Sameness::of(&request, (&path.user, "sessions"), correlator, || wanted.write())?;
 
     let made = once(&face, same, |_| true, |face| invite(face, path, wanted)).await?;
 

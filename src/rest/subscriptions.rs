@@ -44,9 +44,9 @@ pub(super) async fn create(
     let wanted = posted.read(ChatNotificationSubscription::read)?;
     demand_target(&wanted.callback.notify_url, &path, &face)?;
     let echo = wants_echo(&request)?;
-    let content = wanted.write().text("echo", echo.to_string());
+    let content = || wanted.write().text("echo", echo.to_string());
     let correlator = wanted.client_correlator.as_deref();
-    let same = Sameness::of(&request, (&path.user, "subscriptions"), correlator, &content)?;
+    let same = Sameness::of(&request, (&path.user, "subscriptions"), correlator, content)?;
 
     let user = path.user.clone();
     let plan = |face: &Face| subscribe(face, path, wanted, echo);

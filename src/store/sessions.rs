@@ -134,7 +134,7 @@ impl<T> Ticket<T> {
     #[must_use]
     pub fn new(value: T) -> (Self, oneshot::Receiver<()>) {
         let (hold, released) = oneshot::channel();
-        (Self { value, flushed: Flushed { _hold: hold } }, released)
+        (Self { value, flushed: Flushed { hold } }, released)
     }
 
     fn map<U>(self, value: impl FnOnce(T) -> U) -> Ticket<U> {
@@ -146,7 +146,15 @@ impl<T> Ticket<T> {
 /// that no notification names a resource before the `201` that creates it has left.
 #[derive(Debug)]
 pub struct Flushed {
-    _hold: oneshot::Sender<()>,
+    hold: oneshot::Sender<()>,
+}
+
+impl Flushed {
+    /// Tells whether anything is held back.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        !self.hold.is_closed()
+    }
 }
 
 /// The way into a conversation.

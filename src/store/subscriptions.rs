@@ -9,7 +9,7 @@ use dashmap::mapref::entry::Entry;
 use thiserror::Error;
 
 use crate::address::Address;
-use crate::chat::NotificationFormat;
+use crate::chat::{Notice, NotificationFormat};
 use crate::ids::SubscriptionId;
 
 /// One client instance that wants notifications (TS Chat 5.2.2.2).
@@ -168,6 +168,20 @@ impl Subscriptions {
     #[must_use]
     pub fn of(&self, user: &Address) -> Vec<Arc<Subscription>> {
         self.list(user)
+    }
+
+    /// Tells whether anybody hears of the user's events.
+    #[must_use]
+    pub fn has_any(&self, user: &Address) -> bool {
+        self.by_user.get(user).is_some_and(|own| !own.is_empty())
+    }
+
+    /// Tells whether anybody is told of a notice.
+    #[must_use]
+    pub fn hears(&self, notice: &Notice) -> bool {
+        let is_echo = notice.kind.is_echo();
+        let own = self.by_user.get(&notice.user);
+        own.is_some_and(|own| own.iter().any(|subscription| subscription.echo || !is_echo))
     }
 
     /// Counts the subscriptions of all users.

@@ -295,10 +295,10 @@ impl Session {
 
     /// Gives the next thing to do.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front().or_else(|| {
+        if self.outputs.is_empty() {
             self.pump();
-            self.outputs.pop_front()
-        })
+        }
+        self.outputs.pop_front()
     }
 
     /// Gives back the room that is not needed until something happens: for an owner that is going

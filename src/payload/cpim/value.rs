@@ -82,6 +82,10 @@ pub(super) fn is_name(text: &str) -> bool {
 
 /// Keeps what may stand between angle brackets.
 pub(super) fn uri_text(uri: &str) -> String {
+    let is_plain = |byte| matches!(byte, b'!'..=b'~') && !matches!(byte, b'<' | b'>' | b'"');
+    if uri.bytes().all(is_plain) {
+        return uri.to_owned();
+    }
     let kept = |c: &char| !c.is_control() && !c.is_whitespace() && !matches!(c, '<' | '>' | '"');
     uri.chars().filter(kept).collect()
 }

@@ -12,6 +12,7 @@
 //! [`Memory`] keeps nothing beyond the process; [`Sqlite`] keeps everything in one file. Both pass
 //! the one suite of `conformance`, as any further store has to.
 
+mod aside;
 #[cfg(test)]
 mod conformance;
 mod content;
@@ -85,6 +86,9 @@ pub enum StoreError {
     /// A batch could not be written.
     #[error("the store cannot be written: {0}")]
     Unwritable(String),
+    /// What is kept could not be read.
+    #[error("the store cannot be read: {0}")]
+    Unreadable(String),
     /// Too many batches wait.
     #[error("the store is too slow: its queue is full")]
     Full,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row, params};
 
+use super::aside::{Unreadable, set_aside};
 use super::content::{self, moment, nanoseconds};
 use super::{
     AnswerRecord, Change, ChannelRecord, Contents, Created, NotificationRecord, SessionRecord,
@@ -157,11 +158,11 @@ fn put_answer(connection: &Connection, record: &AnswerRecord) -> rusqlite::Resul
         .map(|_count| ())
 }
 
-/// Reads everything.
+/// Reads everything; rows that cannot be read are set aside.
 ///
 /// # Errors
-/// Says which row cannot be read, and why.
-pub(super) fn load(connection: &Connection) -> Result<Contents, String> {
+/// The file cannot be read, or a row that cannot be read cannot be set aside either.
+pub(super) fn load(connection: &Connection) -> Result<Contents, Fault> {
     Ok(Contents {
         subscriptions: all(connection, "subscriptions", "rowid", subscription)?,
         channels: all(connection, "channels", "rowid", channel)?,
@@ -173,38 +174,56 @@ pub(super) fn load(connection: &Connection) -> Result<Contents, String> {
 
 fn all<R>(
     connection: &Connection,
-    table: &str,
+    table: &'static str,
     order: &str,
-    read: impl Fn(&Row<'_>) -> Result<R, Unreadable>,
-) -> Result<Vec<R>, String> {
-    let failed = |error: rusqlite::Error| format!("table {table}: {error}");
-    let sql = format!("SELECT * FROM {table} ORDER BY {order}");
-    let mut statement = connection.prepare(&sql).map_err(failed)?;
-    let mut rows = statement.query([]).map_err(failed)?;
-    let mut records = Vec::new();
-    while let Some(row) = rows.next().map_err(failed)? {
-        let number = records.len() + 1;
-        let record =
-            read(row).map_err(|Unreadable(why)| format!("table {table}, row {number}: {why}"));
-        records.push(record?);
+    read: impl Fn(&Row<'_>) -> Result<R, Bad>,
+) -> Result<Vec<R>, Fault> {
+    let sql = format!("SELECT rowid, * FROM {table} ORDER BY {order}");
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let (mut records, mut unreadable) = (Vec::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        match read(row) {
+            Ok(record) => records.push(record),
+            Err(Bad(why)) => unreadable.push(Unreadable { table, rowid: row.get(0)?, why }),
+        }
     }
-    Ok(records)
+    drop(rows);
+    match set_aside(connection, &unreadable) {
+        Ok(()) => Ok(records),
+        Err(error) => Err(Fault { error, unreadable: unreadable.into_iter().next() }),
+    }
+}
+
+/// Why the records cannot be read.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// What SQLite says.
+    pub(super) error: rusqlite::Error,
+    /// The row that was to be set aside, where there was one.
+    pub(super) unreadable: Option<Unreadable>,
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self { error, unreadable: None }
+    }
 }
 
 /// What is wrong with a row.
-struct Unreadable(String);
+struct Bad(String);
 
-impl From<rusqlite::Error> for Unreadable {
+impl From<rusqlite::Error> for Bad {
     fn from(error: rusqlite::Error) -> Self {
         Self(error.to_string())
     }
 }
 
-fn bad(what: &str) -> Unreadable {
-    Unreadable(format!("{what} is missing or wrong"))
+fn bad(what: &str) -> Bad {
+    Bad(format!("{what} is missing or wrong"))
 }
 
-fn subscription(row: &Row<'_>) -> Result<SubscriptionRecord, Unreadable> {
+fn subscription(row: &Row<'_>) -> Result<SubscriptionRecord, Bad> {
     let subscription = Subscription {
         id: SubscriptionId::new(text(row, "id")?),
         user: address(row)?,
@@ -226,7 +245,7 @@ fn subscription(row: &Row<'_>) -> Result<SubscriptionRecord, Unreadable> {
     Ok(SubscriptionRecord { subscription: Arc::new(subscription), expires: expires.map(moment) })
 }
 
-fn channel(row: &Row<'_>) -> Result<ChannelRecord, Unreadable> {
+fn channel(row: &Row<'_>) -> Result<ChannelRecord, Bad> {
     Ok(ChannelRecord {
         id: ChannelId::new(text(row, "id")?),
         user: address(row)?,
@@ -241,7 +260,7 @@ fn channel(row: &Row<'_>) -> Result<ChannelRecord, Unreadable> {
     })
 }
 
-fn notification(row: &Row<'_>) -> Result<NotificationRecord, Unreadable> {
+fn notification(row: &Row<'_>) -> Result<NotificationRecord, Bad> {
     let sequence: i64 = row.get("sequence")?;
     Ok(NotificationRecord {
         sequence: u64::try_from(sequence).map_err(|_| bad("sequence"))?,
@@ -251,7 +270,7 @@ fn notification(row: &Row<'_>) -> Result<NotificationRecord, Unreadable> {
     })
 }
 
-fn answer(row: &Row<'_>) -> Result<AnswerRecord, Unreadable> {
+fn answer(row: &Row<'_>) -> Result<AnswerRecord, Bad> {
     let document: Vec<u8> = row.get("document")?;
     Ok(AnswerRecord {
         correlation: Correlation {
@@ -268,7 +287,7 @@ fn answer(row: &Row<'_>) -> Result<AnswerRecord, Unreadable> {
     })
 }
 
-fn session(row: &Row<'_>) -> Result<SessionRecord, Unreadable> {
+fn session(row: &Row<'_>) -> Result<SessionRecord, Bad> {
     let kind = match row.get("is_group")? {
         true => SessionKind::Group,
         false => SessionKind::Pair,
@@ -276,11 +295,11 @@ fn session(row: &Row<'_>) -> Result<SessionRecord, Unreadable> {
     Ok(SessionRecord { id: SessionId::new(text(row, "id")?), user: address(row)?, kind })
 }
 
-fn text(row: &Row<'_>, column: &str) -> Result<String, Unreadable> {
+fn text(row: &Row<'_>, column: &str) -> Result<String, Bad> {
     Ok(row.get(column)?)
 }
 
-fn address(row: &Row<'_>) -> Result<Address, Unreadable> {
+fn address(row: &Row<'_>) -> Result<Address, Bad> {
     Address::parse(&text(row, "user")?).map_err(|_| bad("user"))
 }
 

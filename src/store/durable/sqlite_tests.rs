@@ -105,14 +105,78 @@ fn a_newer_version_and_another_program_are_refused() {
     bench.refuses("another program");
 }
 
-#[test]
-fn a_row_that_cannot_be_read_is_named() {
+/// One row must not keep the others from being served, nor be lost.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_set_aside() {
     let mut bench = SqliteBench::default();
     drop(bench.open());
     let connection = Connection::open(bench.path()).unwrap();
-    connection.execute_batch("INSERT INTO sessions VALUES ('s', 'fax:1', 0)").unwrap();
-    let error = super::rows::load(&connection).unwrap_err();
-    assert_eq!(error, "table sessions, row 1: user is missing or wrong");
+    connection
+        .execute_batch(
+            "INSERT INTO sessions VALUES ('bad', 'fax:1', 0), ('good', 'tel:+1', 1);
+             INSERT INTO answers VALUES ('tel:+1', 'tel:+1', 'c', 'it''s', '', 1, 'l', x'ff00');
+             INSERT INTO subscriptions VALUES
+                ('bad', 'tel:+1', 'b', 'r', 'n', NULL, 'YAML', NULL, NULL, NULL, 1);
+             INSERT INTO notifications VALUES (7, 'n', 'bad', '{}'), (8, 'm', 'other', '{}');",
+        )
+        .unwrap();
+    drop(connection);
+
+    for _start in 0..2 {
+        let store = bench.open();
+        let contents = store.load().await.unwrap();
+        let ids: Vec<&str> = contents.sessions.iter().map(|it| it.id.as_str()).collect();
+        assert_eq!(ids, ["good"]);
+        assert!(contents.answers.is_empty() && contents.subscriptions.is_empty());
+        assert!(contents.notifications.is_empty());
+        store.close().await.unwrap();
+    }
+
+    let connection = Connection::open(bench.path()).unwrap();
+    assert_eq!(
+        texts(&connection, "SELECT why || ' <- ' || put_back FROM set_aside ORDER BY rowid"),
+        [
+            "its subscription was set aside: format is missing or wrong <- \
+             INSERT INTO notifications VALUES (7, 'n', 'bad', '{}');",
+            "format is missing or wrong <- INSERT INTO subscriptions VALUES \
+             ('bad', 'tel:+1', 'b', 'r', 'n', NULL, 'YAML', NULL, NULL, NULL, 1);",
+            "user is missing or wrong <- \
+             INSERT INTO notifications VALUES (8, 'm', 'other', '{}');",
+            "document is missing or wrong <- INSERT INTO answers VALUES \
+             ('tel:+1', 'tel:+1', 'c', 'it''s', '', 1, 'l', X'FF00');",
+            "user is missing or wrong <- INSERT INTO sessions VALUES ('bad', 'fax:1', 0);",
+        ]
+    );
+    // Once it is mended, it comes back.
+    let [mended] = &texts(
+        &connection,
+        "SELECT replace(put_back, 'fax:1', 'tel:+2') FROM set_aside WHERE put_back LIKE '%fax%'",
+    )[..] else {
+        panic!("one row");
+    };
+    connection.execute_batch(mended).unwrap();
+    drop(connection);
+    assert_eq!(bench.open().load().await.unwrap().sessions.len(), 2);
+}
+
+/// Where a row can neither be read nor set aside, it is told which one it is.
+#[test]
+fn a_row_that_cannot_be_set_aside_is_named() {
+    let mut bench = SqliteBench::default();
+    drop(bench.open());
+    let connection = Connection::open(bench.path()).unwrap();
+    connection.execute_batch("INSERT INTO sessions VALUES ('bad', 'fax:1', 0)").unwrap();
+    connection.execute_batch("PRAGMA query_only = ON").unwrap();
+    let fault = super::rows::load(&connection).unwrap_err();
+    let row = fault.unreadable.unwrap();
+    assert_eq!((row.table, row.rowid), ("sessions", 1));
+    assert!(fault.error.to_string().contains("readonly"), "{}", fault.error);
+}
+
+fn texts(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(sql).unwrap();
+    let texts = statement.query_map([], |row| row.get(0)).unwrap();
+    texts.map(|text| text.unwrap()).collect()
 }
 
 #[test]

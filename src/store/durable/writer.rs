@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use super::aside::Unreadable;
 use super::rows;
 use super::{Batch, Contents, Health, StoreError};
 
@@ -203,7 +204,15 @@ impl Writer {
     }
 
     fn load(&mut self, reply: oneshot::Sender<Result<Contents, StoreError>>) {
-        let contents = rows::load(&self.connection).map_err(StoreError::Unwritable);
+        let contents = rows::load(&self.connection).map_err(|rows::Fault { error, unreadable }| {
+            let why = (self.describe)(&error);
+            StoreError::Unreadable(match unreadable {
+                None => why,
+                Some(Unreadable { table, rowid, why: bad }) => format!(
+                    "{bad} in row {rowid} of its table {table}, which cannot be set aside: {why}"
+                ),
+            })
+        });
         drop(reply.send(contents));
     }
 }

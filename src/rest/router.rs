@@ -1,0 +1,257 @@
+//! From the URL to its resource, and to what a method means there: one walk over the table of
+//! [`routes`](super::routes), segment by segment.
+//!
+//! The library's own router asks one regular expression after the other whether it likes the path,
+//! scope by scope; with so many resources that took more time than all that a message needs here.
+
+use std::rc::Rc;
+
+use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::ALLOW;
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, Route};
+use futures_util::future::LocalBoxFuture;
+
+use super::door;
+use super::fault::Fault;
+use super::resource::{Resource, Verb};
+
+/// The most variables in a path.
+const MOST_VARIABLES: usize = 3;
+
+/// Makes the service for every connection thread.
+pub(super) struct Router {
+    /// What stands in front of all resources that are not apart: empty, or with a leading slash.
+    base: String,
+    resources: Vec<Entry<Route>>,
+}
+
+/// The service.
+pub(super) struct Routed(Rc<Table>);
+
+struct Table {
+    base: String,
+    resources: Vec<Entry<RouteService>>,
+}
+
+type RouteService = <Route as ServiceFactory<ServiceRequest>>::Service;
+
+/// A resource; `S` is what serves a method.
+struct Entry<S> {
+    path: Path,
+    guarded: bool,
+    apart: bool,
+    allow: String,
+    operations: Vec<(Verb, S)>,
+}
+
+/// A path below the base, with variables in braces.
+#[derive(Clone, Copy)]
+struct Path(&'static str);
+
+/// Where in the tree a request has arrived.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    path: &'static str,
+    /// From where to where each variable stands in the path of the request, in bytes.
+    variables: [(usize, usize); MOST_VARIABLES],
+}
+
+/// Gives the path that a request has matched, with its variables in braces.
+pub(super) fn template(request: &HttpRequest) -> Option<&'static str> {
+    request.extensions().get::<Place>().map(|place| place.path)
+}
+
+/// Gives what stands in the place of a variable.
+pub(super) fn variable<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    let place = *request.extensions().get::<Place>()?;
+    let at = Path(place.path).variables().position(|known| known == name)?;
+    let (from, to) = *place.variables.get(at)?;
+    request.match_info().as_str().get(from..to)
+}
+
+impl Router {
+    pub(super) fn new(base: String, resources: Vec<Resource>) -> Self {
+        let resources = resources.into_iter().map(|resource| {
+            let allow = resource.allow();
+            let Resource { path, operations, guarded, apart, .. } = resource;
+            let operations = operations.into_iter().map(|it| (it.verb, it.route)).collect();
+            Entry { path: Path(path), guarded, apart, allow, operations }
+        });
+        Self { base, resources: resources.collect() }
+    }
+}
+
+impl ServiceFactory<ServiceRequest> for Router {
+    type Response = ServiceResponse;
+    type Error = Error;
+    type Config = ();
+    type Service = Routed;
+    type InitError = ();
+    type Future = LocalBoxFuture<'static, Result<Routed, ()>>;
+
+    fn new_service(&self, (): ()) -> Self::Future {
+        let base = self.base.clone();
+        let made: Vec<_> = (self.resources.iter())
+            .map(|Entry { path, guarded, apart, allow, operations }| {
+                let (path, guarded, apart, allow) = (*path, *guarded, *apart, allow.clone());
+                let coming: Vec<_> =
+                    operations.iter().map(|(verb, route)| (*verb, route.new_service(()))).collect();
+                async move {
+                    let mut operations = Vec::with_capacity(coming.len());
+                    for (verb, route) in coming {
+                        operations.push((verb, route.await?));
+                    }
+                    Ok(Entry { path, guarded, apart, allow, operations })
+                }
+            })
+            .collect();
+        Box::pin(async move {
+            let mut resources = Vec::with_capacity(made.len());
+            for entry in made {
+                resources.push(entry.await?);
+            }
+            Ok(Routed(Rc::new(Table { base, resources })))
+        })
+    }
+}
+
+impl Service<ServiceRequest> for Routed {
+    type Response = ServiceResponse;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<ServiceResponse, Error>>;
+
+    actix_web::dev::always_ready!();
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let Some((number, place)) = self.0.find(request.match_info().as_str()) else {
+            return Box::pin(async { Ok(request.error_response(Fault::NotFound)) });
+        };
+        request.extensions_mut().insert(place);
+        Box::pin(Rc::clone(&self.0).serve(number, request))
+    }
+}
+
+impl Table {
+    /// Finds the resource that a path leads to, with or without a slash behind it.
+    fn find(&self, path: &str) -> Option<(usize, Place)> {
+        let below = path.strip_prefix(self.base.as_str());
+        let below = below.map(|below| (self.base.len(), below));
+        self.resources.iter().enumerate().find_map(|(number, entry)| {
+            let (skipped, rest) = if entry.apart { Some((0, path)) } else { below }?;
+            let variables = entry.path.matches(rest, skipped)?;
+            Some((number, Place { path: entry.path.0, variables }))
+        })
+    }
+
+    async fn serve(
+        self: Rc<Self>,
+        number: usize,
+        request: ServiceRequest,
+    ) -> Result<ServiceResponse, Error> {
+        let entry = &self.resources[number];
+        // Who may not come in is told nothing else, not even what is allowed.
+        let _place = match entry.guarded {
+            true => match door::enter(&request).await {
+                Ok(place) => Some(place),
+                Err(fault) => return Ok(request.error_response(fault)),
+            },
+            false => None,
+        };
+        let method = &request.head().method;
+        match entry.operations.iter().find(|(verb, _)| verb.takes(method)) {
+            Some((_, route)) => route.call(request).await,
+            None => Ok(entry.other_method(request)),
+        }
+    }
+}
+
+impl<S> Entry<S> {
+    /// Answers a method that the resource does not have; OPTIONS asks for just that.
+    fn other_method(&self, request: ServiceRequest) -> ServiceResponse {
+        let allow = self.allow.clone();
+        if self.operations.is_empty() {
+            request.error_response(Fault::NotFound)
+        } else if request.method() == Method::OPTIONS {
+            let response = HttpResponse::NoContent().insert_header((ALLOW, allow)).finish();
+            request.into_response(response)
+        } else {
+            request.error_response(Fault::MethodNotAllowed { allow })
+        }
+    }
+}
+
+impl Path {
+    fn variables(self) -> impl Iterator<Item = &'static str> {
+        let name = |segment: &'static str| segment.strip_prefix('{')?.strip_suffix('}');
+        self.0.split('/').filter_map(name)
+    }
+
+    /// Compares; where `path` is such a one, gives where its variables stand, `skipped` bytes
+    /// further on. None of them is empty.
+    fn matches(self, path: &str, skipped: usize) -> Option<[(usize, usize); MOST_VARIABLES]> {
+        let path = path.strip_prefix('/')?;
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let (mut found, mut count) = ([(0, 0); MOST_VARIABLES], 0);
+        let mut rest = Some(path);
+        let mut at = skipped + 1;
+        for wanted in self.0.split('/').skip(1) {
+            let segments = rest?;
+            let (segment, behind) = match segments.split_once('/') {
+                Some((segment, behind)) => (segment, Some(behind)),
+                None => (segments, None),
+            };
+            if wanted.starts_with('{') {
+                (!segment.is_empty()).then_some(())?;
+                *found.get_mut(count)? = (at, at + segment.len());
+                count += 1;
+            } else if segment != wanted {
+                return None;
+            }
+            at += segment.len() + 1;
+            rest = behind;
+        }
+        rest.is_none().then_some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_compared_segment_by_segment() {
+        let at = |path: &str| {
+            let found = Path("/1/{user}/sessions/{id}").matches(path, 0)?;
+            Some(found[..2].iter().map(|(from, to)| path[*from..*to].to_owned()).collect())
+        };
+        let both = |user: &str, id: &str| Some(vec![user.to_owned(), id.to_owned()]);
+        assert_eq!(at("/1/tel:%2B1/sessions/s1"), both("tel:%2B1", "s1"));
+        assert_eq!(at("/1/sessions/sessions/sessions/"), both("sessions", "sessions"));
+        for other in [
+            "",
+            "/",
+            "1/a/sessions/b",
+            "/1/a/sessions",
+            "/1/a/sessions/",
+            "/1/a/sessions//",
+            "/1//sessions/b",
+            "/1/a/sessions/b//",
+            "/1/a/sessions/b/c",
+            "/1/a/Sessions/b",
+            "/11/a/sessions/b",
+        ] {
+            assert_eq!(at(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn no_path_has_more_variables_than_there_is_room_for() {
+        for Resource { path, .. } in super::super::routes::tree() {
+            assert!(Path(path).variables().count() <= MOST_VARIABLES, "{path}");
+            assert!(Path(path).matches(path, 0).is_some(), "{path}");
+        }
+    }
+}
