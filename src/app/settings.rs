@@ -113,10 +113,10 @@ fn own_host(
     sip: SocketAddr,
     names: Option<&im_server::HostNames>,
 ) -> Option<bridge::OwnHost> {
-    let ip = match sip.ip() {
-        IpAddr::V4(any) if any.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(any) if any.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+    let ip = match (sip.ip().is_unspecified(), sip.ip()) {
+        (true, IpAddr::V4(_)) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        (true, IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        (false, ip) => ip,
     };
     let hop = hop(transport(config), SocketAddr::new(ip, sip.port()));
     Some(bridge::OwnHost { factory: names?.factory()?, hop })

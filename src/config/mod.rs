@@ -498,6 +498,17 @@ mod tests {
     }
 
     #[test]
+    fn a_host_of_groups_can_be_reached() {
+        let found = faults("[group]\nfocus = \"host\"\nhost_listen = \"0.0.0.0:2890\"\n");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("[group] host_advertise"), "{found:?}");
+        assert_eq!(faults("[group]\nhost_listen = \"0.0.0.0:2890\"\n"), [""; 0], "nobody hosts");
+        let ue = "[core]\nmode = \"ue\"\nnext_hop = \"x:1\"\n[group]\nfocus = \"host\"\n";
+        let found = faults(ue);
+        assert!(found.iter().any(|fault| fault.contains("[group] focus")), "{found:?}");
+    }
+
+    #[test]
     fn keys_that_do_not_go_together_are_faults() {
         let one = |text: &str| {
             let found = faults(text);

@@ -102,7 +102,7 @@ impl Host {
         let clerk = Clerk::new(&settings.user_agent, &mut random);
         let limits = msrp::Limits {
             response_wait: settings.msrp.response_wait.min(LONGEST_SERVICE),
-            ..(*settings.msrp).clone()
+            ..*settings.msrp
         };
         let settings = FocusSettings {
             msrp: Arc::new(limits),
@@ -183,3 +183,68 @@ impl Element for Host {
 /// How long a participant of a hosted room may leave a message unanswered: its sender waits for the
 /// answer of the slowest, and no longer than 30 s (RFC 4975 section 7.1.1).
 const LONGEST_SERVICE: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::sip::{NameAddr, RequestBuilder, Transport};
+
+    fn names() -> HostNames {
+        let local = Hop::new(Transport::Udp, "192.0.2.1", 5080);
+        HostNames::draw(local, &mut Random::seeded(1))
+    }
+
+    fn request(uri: &Uri, to: &str) -> Request {
+        let address = |text: &str| NameAddr::parse(text).unwrap();
+        RequestBuilder::new(Method::Subscribe, uri.clone())
+            .header("Via", "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1")
+            .from(&address("<sip:a@x>;tag=a"))
+            .to(&address(to))
+            .call_id("c")
+            .cseq(1)
+            .header("P-Asserted-Identity", "<sip:somebody@x>")
+            .header("P-Preferred-Identity", "<sip:me@x>")
+            .build()
+    }
+
+    #[test]
+    fn what_is_for_the_host_is_known_by_names_that_nobody_else_has() {
+        let names = names();
+        let factory = names.factory().unwrap();
+        assert!(names.mean(&factory));
+        let room = format!("sip:{}1@192.0.2.1:5080", names.rooms);
+        assert!(names.mean(&Uri::parse(&room).unwrap()));
+        assert!(names.mean(&Uri::parse(&room.to_uppercase().replace("SIP:", "sip:")).unwrap()));
+        for uri in [
+            room.replace("5080", "5060"),
+            room.replace("192.0.2.1", "192.0.2.2"),
+            "sip:host-@192.0.2.1:5080".to_owned(),
+            "sip:192.0.2.1:5080".to_owned(),
+            "tel:+19585550100".to_owned(),
+        ] {
+            assert!(!names.mean(&Uri::parse(&uri).unwrap()), "{uri}");
+        }
+    }
+
+    #[test]
+    fn who_is_not_believed_asserts_nothing_and_strangers_stay_outside() {
+        let names = names();
+        let room = Uri::parse(&format!("sip:{}1@192.0.2.1:5080", names.rooms)).unwrap();
+        let asserted = |uri: &Uri, to: &str, trust| {
+            let mut request = request(uri, to);
+            let is_in = names.admit(&mut request, trust);
+            let asserted = request.headers.get("P-Asserted-Identity").map(str::to_owned);
+            (is_in, asserted.unwrap_or_default())
+        };
+        let somebody = "<sip:somebody@x>".to_owned();
+        let nobody = String::new();
+        assert_eq!(asserted(&room, "<sip:r@x>", Some(Trust::Trusted)), (true, somebody.clone()));
+        assert_eq!(asserted(&room, "<sip:r@x>", Some(Trust::Own)), (true, somebody.clone()));
+        assert_eq!(asserted(&room, "<sip:r@x>", Some(Trust::Known)), (true, nobody.clone()));
+        assert_eq!(asserted(&room, "<sip:r@x>", None), (false, nobody.clone()));
+        assert_eq!(asserted(&room, "<sip:r@x>;tag=t", None), (true, nobody));
+        let factory = names.factory().unwrap();
+        assert_eq!(asserted(&factory, "<sip:r@x>", None), (true, somebody), "its name is the key");
+    }
+}

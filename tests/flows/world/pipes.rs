@@ -24,7 +24,8 @@ pub(super) enum End {
     Talk(SessionId),
     /// A seat of the host.
     Seat(SeatId),
-    FarEnd,
+    /// The far end, which the test plays.
+    Played,
 }
 
 /// One direction of a connection.
@@ -47,7 +48,7 @@ impl World {
     /// Writes to the far end's MSRP connection.
     pub(crate) fn far_end_writes_bytes(&mut self, bytes: &[u8]) {
         let mut pipes = self.pipes.iter_mut();
-        let pipe = pipes.find(|pipe| pipe.to == Some(End::FarEnd)).expect("a connection");
+        let pipe = pipes.find(|pipe| pipe.to == Some(End::Played)).expect("a connection");
         pipe.back.bytes.extend_from_slice(bytes);
         self.run();
     }
@@ -59,7 +60,7 @@ impl World {
             match pipe.to {
                 Some(End::Talk(to)) => self.feed(&to, Input::MsrpClosed),
                 Some(End::Seat(seat)) => self.tell_seat(seat, msrp::Input::Closed),
-                Some(End::FarEnd) | None => {}
+                Some(End::Played) | None => {}
             }
         }
     }
@@ -97,7 +98,7 @@ impl World {
             match other {
                 Some(End::Talk(other)) => self.feed(&other, Input::MsrpClosed),
                 Some(End::Seat(seat)) => self.tell_seat(seat, msrp::Input::Closed),
-                Some(End::FarEnd) | None => {}
+                Some(End::Played) | None => {}
             }
         }
     }
@@ -151,7 +152,7 @@ impl World {
         match to {
             End::Talk(session) => self.feed(session, Input::MsrpFrame(frame)),
             End::Seat(seat) => self.tell_seat(*seat, msrp::Input::Frame(frame)),
-            End::FarEnd => {
+            End::Played => {
                 let code = if is_binding(&frame) { Some(200) } else { self.far_msrp_code };
                 if let Some(answer) = code.and_then(|code| frame.answer(code)) {
                     answer.write(&mut self.pipes[index].back.bytes);
@@ -166,7 +167,7 @@ impl World {
     fn introduce(&mut self, index: usize, frame: &msrp::Frame) -> End {
         let named = frame.to_path.first().session_id().unwrap_or_default().to_owned();
         let found = self.talks.iter().find(|(_, talk)| talk.msrp_session_id() == named);
-        let seat = self.seat_named(&named).map_or(End::FarEnd, End::Seat);
+        let seat = self.seat_named(&named).map_or(End::Played, End::Seat);
         let end = found.map_or(seat, |(id, _)| End::Talk(id.clone()));
         self.pipes[index].to = Some(end.clone());
         if let End::Talk(session) = &end {
@@ -182,7 +183,7 @@ impl World {
                 None => "nobody".to_owned(),
             },
             End::Seat(_) => "host".to_owned(),
-            End::FarEnd => "far_end".to_owned(),
+            End::Played => "far_end".to_owned(),
         }
     }
 }
