@@ -209,6 +209,8 @@ fn from_sip(
     }
     let code: u16 = step.label.split(' ').next()?.parse().ok()?;
     match (sip.method(), code) {
+        // Who leaves a group is told of his own participation, which may be taken up again.
+        ("BYE", 200..) if dialog_is_group(book, dialog) => None,
         ("BYE", 200..) => event("SessionEnded"),
         ("INVITE", 200..) => {
             let cancelled = script.cues.iter().any(|other| {
