@@ -2,8 +2,8 @@
 //!
 //! `sides` tells who the bridge is in the recording, `script` makes a cue of each of its messages
 //! and finds the REST call that causes it. The `player` goes from cue to cue: what is ours is
-//! rewritten and sent over the sockets of `wires`, what is the bridge's is waited for; `actions`
-//! makes the calls through `api`, and `courtesy` answers what the recording has nothing for.
+//! rewritten and sent (`speaking`) over the sockets of `wires`, what is the bridge's is waited for
+//! and recognised (`matching`); `actions` makes the calls through `api`, and `courtesy` answers what the recording has nothing for.
 //! `expected` is what the application must be told, and `verdict` sets all of it against what was
 //! really said.
 
@@ -11,9 +11,11 @@ mod actions;
 mod api;
 mod courtesy;
 mod expected;
+mod matching;
 mod player;
 mod script;
 mod sides;
+mod speaking;
 mod verdict;
 mod wires;
 
@@ -153,17 +155,17 @@ async fn played(
     if book.totals.steps_untold > 0 {
         return Err((Exit::NoTrace, told("it is too long to be played".to_owned())));
     }
-    let sides = Sides::find(book, run.side, run.play.as_deref())
-        .map_err(|why| (Exit::Usage, told(why)))?;
+    let sides =
+        Sides::find(book, run.side, run.play.as_deref()).map_err(|why| (Exit::Usage, told(why)))?;
     let script = Script::of(book, &sides);
-    let expected = Expected::find(file, run.expect, book, &script)
-        .map_err(|why| (Exit::Usage, why))?;
+    let expected =
+        Expected::find(file, run.expect, book, &script).map_err(|why| (Exit::Usage, why))?;
     let gone = |error: io::Error| (Exit::Unreachable, error.to_string());
     let (sender, events) = mpsc::channel(QUEUE);
     let listen = run.target.as_ref().map(|target| target.listen);
-    let wires = Wires::bind(wires::loopback(listen), sender.clone()).await.map_err(|error| {
-        (Exit::Unreachable, format!("{}: {error}", wires::loopback(listen)))
-    })?;
+    let wires = Wires::bind(wires::loopback(listen), sender.clone())
+        .await
+        .map_err(|error| (Exit::Unreachable, format!("{}: {error}", wires::loopback(listen))))?;
     let stand = match &run.target {
         Some(target) => unless_interrupted(reach(target)).await??,
         None => start(wanted(book, &script, wires.sip)).await.map_err(gone)?,
@@ -176,8 +178,7 @@ async fn played(
         let channel = unless_interrupted(api.listen(user, sender.clone())).await?;
         channels.push(channel.map_err(gone)?);
     }
-    let mut player =
-        Player::new((book, &script), names, (wires, api, run.pace), (sender, events));
+    let mut player = Player::new((book, &script), names, (wires, api, run.pace), (sender, events));
     let halt = player.play().await.err();
     let halt = match halt {
         Some(halt) => Some(halt),

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use super::super::book::{Book, Step};
 use super::super::head::{Head, address};
-use super::super::rewrite::{Raw, line_after};
+use super::super::raw::Raw;
+use super::super::rewrite::line_after;
 use super::super::said::{Msrp, Sip};
 use super::sides::Sides;
 use crate::address::Address;
@@ -300,7 +301,9 @@ fn recipients(body: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(body);
     let Some((_, list)) = text.split_once("<resource-lists") else { return Vec::new() };
     let entries = list.split("<entry").skip(1).take(MAX_USERS);
-    entries.filter_map(|entry| Some(user(entry.split("uri=\"").nth(1)?.split('"').next()?))).collect()
+    entries
+        .filter_map(|entry| Some(user(entry.split("uri=\"").nth(1)?.split('"').next()?)))
+        .collect()
 }
 
 /// Gives the address by which the API knows whom a URI names.

@@ -114,9 +114,12 @@ fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
     })
 }
 
-/// Sets each message that was said against the recorded one that it stands for.
+/// Sets each message of the bridge against the recorded one that it stands for; ours differ by what
+/// was rewritten.
 fn messages(player: &Player<'_>, run: &Run) -> Vec<Apart> {
-    let pairs = player.stands_for.iter();
+    let of_bridge: BTreeSet<usize> =
+        player.script.cues.iter().filter(|cue| !cue.ours).map(|cue| cue.step).collect();
+    let pairs = player.stands_for.iter().filter(|(_, recorded)| of_bridge.contains(recorded));
     let mut apart: Vec<Apart> = pairs
         .filter_map(|(live, recorded)| {
             let (live, recorded) = (&player.live.steps[*live], &player.recorded.steps[*recorded]);
@@ -312,7 +315,8 @@ impl Verdict {
         let number = apart.dialog.map_or(0, |index| index + 1);
         let _ = writeln!(text, "\ndialog {number}{of}:");
         let left = [name.to_owned(), format!("packet {}, {}", apart.packet, apart.at)];
-        let right = ["this run".to_owned(), apart.found_at.map_or(String::new(), |at| at.to_string())];
+        let right =
+            ["this run".to_owned(), apart.found_at.map_or(String::new(), |at| at.to_string())];
         let rows = left.iter().zip(&right).map(|(left, right)| (left.as_str(), right.as_str()));
         let rows: Vec<(&str, &str)> = rows.chain([(&*apart.expected, &*apart.found)]).collect();
         let width = rows.iter().map(|(left, _)| left.chars().count()).max().unwrap_or_default();
@@ -389,13 +393,13 @@ impl Verdict {
     /// Gives a case for each dialog.
     pub(super) fn cases(&self, player: &Player<'_>) -> Vec<Case> {
         let dialogs = player.recorded.dialogs.iter().enumerate();
-        let played = dialogs.filter(|(index, _)| {
-            player.script.cues.iter().any(|cue| cue.dialog == Some(*index))
-        });
+        let played = dialogs
+            .filter(|(index, _)| player.script.cues.iter().any(|cue| cue.dialog == Some(*index)));
         let mut cases: Vec<Case> = played
             .map(|(index, dialog)| {
                 let mut of = player.script.cues.iter().filter(|cue| cue.dialog == Some(index));
-                let was_played = of.all(|cue| cue.ours || cue.optional || player.has_claimed(cue.step));
+                let was_played =
+                    of.all(|cue| cue.ours || cue.optional || player.has_claimed(cue.step));
                 let apart = self.differences.iter().filter(|apart| apart.dialog == Some(index));
                 let failures = apart.map(|apart| {
                     format!(
