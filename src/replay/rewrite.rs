@@ -413,9 +413,11 @@ fn described(body: &[u8], names: &Names) -> Edits {
                 (words.len() == 3).then(|| here(&words.join(" ")))
             }
             Some("m=") if line.contains("MSRP") => {
-                let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-                words.get_mut(1).map(|port| *port = own.port().to_string());
-                words.get_mut(2).map(|proto| *proto = "TCP/MSRP".to_owned());
+                let mut words: Vec<&str> = line.split(' ').collect();
+                let port = own.port().to_string();
+                if let [_, recorded, transport, ..] = words.as_mut_slice() {
+                    (*recorded, *transport) = (&port, "TCP/MSRP");
+                }
                 Some(words.join(" "))
             }
             Some("a=") => line.strip_prefix("a=path:").map(|uris| {

@@ -45,7 +45,7 @@ impl Player<'_> {
                             && found.line.method().is_none()
                             && self.is_it(cue, &heard.said)
                     }
-                    _ => false,
+                    (Said::Sip(_), Said::Msrp(_)) | (Said::Msrp(_), Said::Sip(_)) => false,
                 }
         })
     }
@@ -76,7 +76,7 @@ impl Player<'_> {
             (Said::Msrp(wanted), Said::Msrp(found)) => {
                 self.names.session(&wanted.from) == Some(&found.from)
             }
-            _ => false,
+            (Said::Sip(_), Said::Msrp(_)) | (Said::Msrp(_), Said::Sip(_)) => false,
         }
     }
 
@@ -94,7 +94,7 @@ impl Player<'_> {
                     (Said::Msrp(asked), Said::Msrp(answer)) => {
                         asked.line.method().is_some() && asked.transaction == answer.transaction
                     }
-                    _ => false,
+                    (Said::Sip(_), Said::Msrp(_)) | (Said::Msrp(_), Said::Sip(_)) => false,
                 }
         };
         let cue = self.script.cues.iter().find(asks)?;

@@ -32,6 +32,7 @@ use super::rewrite::Names;
 use super::source::Trace;
 use super::{Exit, Form, Level, Outcome, capture, junit, open};
 use crate::ids::Random;
+use crate::trace::Recorded;
 use api::Api;
 pub use expected::Expect;
 use expected::Expected;
@@ -179,22 +180,27 @@ async fn played(
         channels.push(channel.map_err(gone)?);
     }
     let mut player = Player::new((book, &script), names, (wires, api, run.pace), (sender, events));
-    let halt = player.play().await.err();
-    let halt = match halt {
-        Some(halt) => Some(halt),
-        None => verdict::wait(&mut player, &expected).await.err(),
-    };
+    let mut halt = player.play().await.err();
+    if halt.is_none() {
+        halt = verdict::wait(&mut player, &expected).await.err();
+    }
     let verdict = verdict::of(&player, &expected, run, halt);
-    let mut log = player.log.clone();
-    log.sort_by_key(|message| message.at);
     let stage = verdict::Stage { trace: &trace, sides: &sides, stand: &stand, expected: &expected };
     let mut outcome = verdict.outcome(&player, &stage, run);
+    outcome.warnings.clone_from(&trace.warnings);
+    let report = junit::write(&trace.name, verdict.cases(&player));
+    keep(run, &report, &player.log, &mut outcome);
     player.tidy(if run.target.is_some() { &channels } else { &[] }).await;
-    outcome.warnings.splice(0..0, trace.warnings.iter().cloned());
-    for (path, bytes) in [
-        (&run.capture, capture::write(&log)),
-        (&run.junit, junit::write(&trace.name, verdict.cases(&player)).into_bytes()),
-    ] {
+    Ok(outcome)
+}
+
+/// Writes what is wanted in files.
+fn keep(run: &Run, report: &str, log: &[Recorded], outcome: &mut Outcome) {
+    let mut log = log.to_vec();
+    log.sort_by_key(|message| message.at);
+    for (path, bytes) in
+        [(&run.capture, capture::write(&log)), (&run.junit, report.as_bytes().to_vec())]
+    {
         if let Some(path) = path
             && let Err(error) = fs::write(path, bytes)
         {
@@ -202,7 +208,6 @@ async fn played(
             outcome.exit = outcome.exit.max(Exit::Usage);
         }
     }
-    Ok(outcome)
 }
 
 /// Does something, unless somebody interrupts it.

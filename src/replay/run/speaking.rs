@@ -19,7 +19,7 @@ impl Player<'_> {
         match &cue.said {
             Said::Sip(sip) if sip.line_is_answer() => self.answer(cue).await,
             Said::Sip(_) => self.ask(cue).await,
-            Said::Msrp(msrp) => self.say_frame(cue, &msrp.clone()).await,
+            Said::Msrp(msrp) => self.say_frame(cue, msrp).await,
         }
     }
 
