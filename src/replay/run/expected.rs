@@ -165,7 +165,12 @@ fn derive(book: &Book, script: &Script) -> Expected {
             Said::Msrp(msrp) if cue.ours => from_msrp(script, msrp, &step.bytes),
             Said::Sip(_) | Said::Msrp(_) => None,
         };
+        let is_group = dialog_is_group(book, &book.dialogs[dialog]);
         for (name, fields) in told.into_iter().flatten() {
+            // In a group, reports of single participants are told only where that is configured.
+            if is_group && name == "messageDeliveryStatusNotification" {
+                continue;
+            }
             expected.notices.push(Notice {
                 dialog,
                 packet: step.packet,

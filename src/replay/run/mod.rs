@@ -159,8 +159,11 @@ async fn played(
     let sides =
         Sides::find(book, run.side, run.play.as_deref()).map_err(|why| (Exit::Usage, told(why)))?;
     let script = Script::of(book, &sides);
-    let expected =
-        Expected::find(file, run.expect, book, &script).map_err(|why| (Exit::Usage, why))?;
+    // What is expected beside a trace is expected of the bridge in its usual place.
+    let usual = Sides::find(book, Side::Network, None);
+    let is_usual = usual.is_ok_and(|usual| usual.bridge == sides.bridge);
+    let from = if is_usual { run.expect } else { Expect::Derive };
+    let expected = Expected::find(file, from, book, &script).map_err(|why| (Exit::Usage, why))?;
     let gone = |error: io::Error| (Exit::Unreachable, error.to_string());
     let (sender, events) = mpsc::channel(QUEUE);
     let listen = run.target.as_ref().map(|target| target.listen);

@@ -43,6 +43,9 @@ impl Player<'_> {
     }
 
     pub(super) async fn ask(&mut self, cue: &Cue) -> Result<(), Halt> {
+        if cue.kind == "SIP CANCEL" {
+            self.hear_of_invitation(cue).await?;
+        }
         let recorded = self.recorded.steps[cue.step].bytes.clone();
         let bytes = Bytes::from(rewrite::request(&recorded, &mut self.names));
         let Some(bridge) = self.names.bridge else {
@@ -60,6 +63,25 @@ impl Player<'_> {
             self.repeat(format!("branch {}", sip.branch), &bytes, way);
         }
         self.send(bytes, way, Some(cue.step), Protocol::Sip).await
+    }
+
+    /// Waits for an answer to the INVITE, before which no CANCEL may be sent (RFC 3261 section 9.1).
+    async fn hear_of_invitation(&mut self, cue: &Cue) -> Result<(), Halt> {
+        let Said::Sip(cancel) = &cue.said else { return Ok(()) };
+        let deadline = Instant::now() + self.pace.timeout;
+        let answered = |player: &Self| {
+            let call = player.names.known_call(&cancel.call_id);
+            player.heard.iter().any(|heard| match &heard.said {
+                Said::Sip(sip) => {
+                    sip.line_is_answer() && sip.method() == "INVITE" && call == Some(&sip.call_id)
+                }
+                Said::Msrp(_) => false,
+            })
+        };
+        match self.until(deadline, answered).await? {
+            true => Ok(()),
+            false => Err(Halt::Silent { cue: self.cue }),
+        }
     }
 
     pub(super) async fn stream_to(&mut self, bridge: SocketAddr) -> Result<Way, Halt> {
