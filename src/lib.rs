@@ -10,7 +10,7 @@
 //! | 6 | `app` | wiring: sockets, tasks and channels; graceful stop | `actix_web`, `actix_http`, `actix_server`, `actix_service`, `rand` |
 //! | 6 | `config` | the configuration file as one typed value | `toml` |
 //! | 5 | `rest` | the face of the API: HTTP in, commands down, documents out | `actix_web`, `serde_json`, `httparse` |
-//! | 5 | `replay` | recorded chats: told, drawn, compared | `serde_json` |
+//! | 5 | `replay` | recorded chats: told, drawn, compared, played | `serde_json` |
 //! | 4 | `net` | sockets and timers that drive the machines | `tokio_rustls`, `tokio_tungstenite`, `webpki`, `rustls_native_certs`, `socket2`, `hickory_resolver` |
 //! | 4 | `notify` | notices on their way to applications: callbacks and channels | `reqwest`, `ring`, `base64` |
 //! | 3 | `store` | what outlives a request or a restart: sessions, subscriptions, channels | `dashmap`, `rusqlite`, `serde_json` |
