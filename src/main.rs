@@ -10,9 +10,7 @@ use std::time::Duration;
 use chatbridge::app;
 use chatbridge::bridge::{delivery, group_outcomes, roster_outcomes, sip_outcomes};
 use chatbridge::config::{Config, CoreMode, Faults};
-use chatbridge::replay::{
-    self, Expect, Form, Level, Outcome, Pace, Picture, Run, Side, Target,
-};
+use chatbridge::replay::{self, Expect, Form, Level, Outcome, Pace, Picture, Run, Side, Target};
 use clap::{Args, Parser, Subcommand};
 
 /// `EX_USAGE` of sysexits.h: the configuration is bad, and nothing was started.

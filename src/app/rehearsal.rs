@@ -25,8 +25,7 @@ pub async fn rehearsed(order: &Run) -> Outcome {
     let mut started = None;
     let outcome = run(order, async |wanted| {
         let running = Running::start(&config(&wanted)).await?;
-        let stand =
-            Stand { rest: format!("http://{}", running.rest()), sip: Some(running.sip()) };
+        let stand = Stand { rest: format!("http://{}", running.rest()), sip: Some(running.sip()) };
         started = Some(running);
         Ok(stand)
     })

@@ -11,19 +11,27 @@ use crate::trace::{End, Recorded, Transport};
 pub(super) fn write(log: &[Recorded]) -> Vec<u8> {
     let mut file = Vec::new();
     // The section's length is not known (-1); then one interface: raw IP, nanoseconds.
-    block(&mut file, 0x0a0d_0d0a, &[
-        &0x1a2b_3c4d_u32.to_le_bytes(),
-        &1_u16.to_le_bytes(),
-        &0_u16.to_le_bytes(),
-        &u64::MAX.to_le_bytes(),
-    ]);
-    block(&mut file, 1, &[
-        &LINK_RAW.to_le_bytes(),
-        &0_u16.to_le_bytes(),
-        &0_u32.to_le_bytes(),
-        &option(9, &[9]),
-        &option(0, &[]),
-    ]);
+    block(
+        &mut file,
+        0x0a0d_0d0a,
+        &[
+            &0x1a2b_3c4d_u32.to_le_bytes(),
+            &1_u16.to_le_bytes(),
+            &0_u16.to_le_bytes(),
+            &u64::MAX.to_le_bytes(),
+        ],
+    );
+    block(
+        &mut file,
+        1,
+        &[
+            &LINK_RAW.to_le_bytes(),
+            &0_u16.to_le_bytes(),
+            &0_u32.to_le_bytes(),
+            &option(9, &[9]),
+            &option(0, &[]),
+        ],
+    );
     let mut sent: BTreeMap<(SocketAddr, SocketAddr), u32> = BTreeMap::new();
     for message in log {
         let (End::At(from), End::At(to)) = (message.from, message.to) else { continue };
@@ -81,15 +89,19 @@ fn enhanced_packet(file: &mut Vec<u8>, at: u64, packet: &[u8], comment: &str) {
         true => Vec::new(),
         false => [option(1, comment.as_bytes()), option(0, &[])].concat(),
     };
-    block(file, 6, &[
-        &0_u32.to_le_bytes(),
-        &high.to_le_bytes(),
-        &low.to_le_bytes(),
-        &length,
-        &length,
-        &data,
-        &options,
-    ]);
+    block(
+        file,
+        6,
+        &[
+            &0_u32.to_le_bytes(),
+            &high.to_le_bytes(),
+            &low.to_le_bytes(),
+            &length,
+            &length,
+            &data,
+            &options,
+        ],
+    );
 }
 
 /// Puts a payload into an IP packet; `None` where the two ends are not of one family.
@@ -203,8 +215,10 @@ mod tests {
         let sip = "OPTIONS sip:a SIP/2.0\r\nCall-ID: c1\r\nContent-Length: 0\r\n\r\n".to_owned();
         let frame = |size: usize| {
             let text = "x".repeat(size);
-            format!("MSRP t1 SEND\r\nTo-Path: msrp://a:1/b;tcp\r\nFrom-Path: msrp://c:1/d;tcp\r\n\
-                     Content-Type: text/plain\r\n\r\n{text}\r\n-------t1$\r\n")
+            format!(
+                "MSRP t1 SEND\r\nTo-Path: msrp://a:1/b;tcp\r\nFrom-Path: msrp://c:1/d;tcp\r\n\
+                     Content-Type: text/plain\r\n\r\n{text}\r\n-------t1$\r\n"
+            )
         };
         let (udp, tcp) = (Transport::Udp, Transport::Tcp);
         let six = ("[::1]:5060", "[::1]:5062");

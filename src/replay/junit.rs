@@ -66,7 +66,11 @@ mod tests {
         };
         let text = write(
             "a<b>.pcap",
-            vec![case("one", &[], false), case("two \u{1b}", &["\"x\" & y"], true), case("three", &[], true)],
+            vec![
+                case("one", &[], false),
+                case("two \u{1b}", &["\"x\" & y"], true),
+                case("three", &[], true),
+            ],
         );
         assert_eq!(
             text,

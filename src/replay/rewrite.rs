@@ -128,15 +128,28 @@ impl Names {
 }
 
 /// Makes an answer of ours to a request of the bridge.
-pub(super) fn answer(recorded: &[u8], request: &[u8], source: SocketAddr, names: &Names) -> Vec<u8> {
+pub(super) fn answer(
+    recorded: &[u8],
+    request: &[u8],
+    source: SocketAddr,
+    names: &Names,
+) -> Vec<u8> {
     let raw = Raw::read(recorded);
     let asked = Raw::read(request);
     let mut edits = Edits::default();
-    edits.replace_all(&raw, VIA, &asked.lines_of(VIA, |value, first| match first {
-        true => returned(value, source),
-        false => value.to_owned(),
-    }));
-    edits.replace_all(&raw, RECORD_ROUTE, &asked.lines_of(RECORD_ROUTE, |value, _| value.to_owned()));
+    edits.replace_all(
+        &raw,
+        VIA,
+        &asked.lines_of(VIA, |value, first| match first {
+            true => returned(value, source),
+            false => value.to_owned(),
+        }),
+    );
+    edits.replace_all(
+        &raw,
+        RECORD_ROUTE,
+        &asked.lines_of(RECORD_ROUTE, |value, _| value.to_owned()),
+    );
     for field in [FROM, CALL_ID, CSEQ] {
         if let Some(value) = asked.text(field) {
             edits.value(&raw, field, &value);
@@ -493,7 +506,8 @@ impl Edits {
                 continue;
             };
             let begin = scheme + value[scheme..].find(':').unwrap_or_default() + 1;
-            let end = value[begin..].find(['>', ';', '?', ',']).map_or(value.len(), |at| begin + at);
+            let end =
+                value[begin..].find(['>', ';', '?', ',']).map_or(value.len(), |at| begin + at);
             let host = value[begin..end].find('@').map_or(begin, |at| begin + at + 1);
             let start = field.value.start;
             self.set(start + host..start + end, own.to_string());

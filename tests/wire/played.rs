@@ -66,9 +66,7 @@ fn without_expectations_they_are_derived_from_the_trace() {
 
 #[test]
 fn a_wrong_expectation_ends_with_one_and_shows_the_difference_side_by_side() {
-    let folder = copy("wrong", "02-starting", |text| {
-        text.replace("\"Accepted\"", "\"Declined\"")
-    });
+    let folder = copy("wrong", "02-starting", |text| text.replace("\"Accepted\"", "\"Declined\""));
     let report = folder.join("verdict.xml");
     let outcome = rehearse(&Run { junit: Some(report.clone()), ..order(&folder) });
     assert_eq!((outcome.exit, outcome.exit.code()), (Exit::Differs, 1), "{}", shown(&outcome));
@@ -85,8 +83,7 @@ fn a_wrong_expectation_ends_with_one_and_shows_the_difference_side_by_side() {
 
 #[test]
 fn a_call_that_is_answered_otherwise_is_a_difference() {
-    let folder =
-        copy("status", "03-ending", |text| text.replace("\"http\": 204", "\"http\": 404"));
+    let folder = copy("status", "03-ending", |text| text.replace("\"http\": 204", "\"http\": 404"));
     let outcome = rehearse(&order(&folder));
     assert_eq!(outcome.exit, Exit::Differs, "{}", shown(&outcome));
     assert!(outcome.text.contains(" gives 404 | DELETE "), "{}", outcome.text);

@@ -78,9 +78,8 @@ impl Player<'_> {
                 let url = self.session_of(cue).await?;
                 let list = self.ask_now(Request::get(format!("{url}/participants"))).await?;
                 let list = list.body["participantList"]["participant"].clone();
-                let of = |entry: &&Value| {
-                    user(entry["address"].as_str().unwrap_or_default()) == *whom
-                };
+                let of =
+                    |entry: &&Value| user(entry["address"].as_str().unwrap_or_default()) == *whom;
                 let found = list.as_array().and_then(|list| list.iter().find(of));
                 let Some(url) = found.and_then(|entry| entry["resourceURL"].as_str()) else {
                     return self.refuse(&format!("{whom} is no participant"));
@@ -293,9 +292,7 @@ impl Player<'_> {
                 self.sessions.insert(dialog, url.clone());
                 Ok(url)
             }
-            None => {
-                Err(Halt::Refused { cue: self.cue, what: "no session came to be".to_owned() })
-            }
+            None => Err(Halt::Refused { cue: self.cue, what: "no session came to be".to_owned() }),
         }
     }
 

@@ -243,11 +243,7 @@ fn dialog_is_group(book: &Book, dialog: &Dialog) -> bool {
     })
 }
 
-fn from_msrp(
-    script: &Script,
-    msrp: &super::super::said::Msrp,
-    bytes: &[u8],
-) -> Option<Notices> {
+fn from_msrp(script: &Script, msrp: &super::super::said::Msrp, bytes: &[u8]) -> Option<Notices> {
     let code: Option<u16> = msrp.line.short().split(' ').next().and_then(|it| it.parse().ok());
     if let Some(code) = code.filter(|code| *code != 200) {
         let about = script.cues.iter().find(|other| match &other.said {
@@ -255,7 +251,8 @@ fn from_msrp(
             Said::Sip(_) => false,
         });
         let is_text = matches!(about?.cause, Some(Cause::Say { .. }));
-        let fields = json!({"eventType": "MessageFailure", "eventDescription": format!("MSRP {code}")});
+        let fields =
+            json!({"eventType": "MessageFailure", "eventDescription": format!("MSRP {code}")});
         return is_text.then(|| vec![("chatEventNotification", fields)]);
     }
     if msrp.line.method() != Some("SEND") {
@@ -379,11 +376,14 @@ fn holds(field: &str, wanted: &Value, told: &Value) -> (bool, String) {
         }
         "participant" => {
             let entries = told["participant"].as_array().cloned().unwrap_or_default();
-            let holds = wanted.as_array().into_iter().flatten().all(|wanted| {
-                entries.iter().any(|entry| stands(wanted, entry))
-            });
+            let holds = wanted
+                .as_array()
+                .into_iter()
+                .flatten()
+                .all(|wanted| entries.iter().any(|entry| stands(wanted, entry)));
             let list = entries.iter();
-            let list = list.map(|entry| format!("{} {}", text(&entry["address"]), text(&entry["status"])));
+            let list =
+                list.map(|entry| format!("{} {}", text(&entry["address"]), text(&entry["status"])));
             (holds, list.collect::<Vec<_>>().join(", "))
         }
         _ => (within(wanted, &told[field]), words(&told[field])),

@@ -153,17 +153,17 @@ async fn played(
     if book.totals.steps_untold > 0 {
         return Err((Exit::NoTrace, told("it is too long to be played".to_owned())));
     }
-    let sides = Sides::find(book, run.side, run.play.as_deref())
-        .map_err(|why| (Exit::Usage, told(why)))?;
+    let sides =
+        Sides::find(book, run.side, run.play.as_deref()).map_err(|why| (Exit::Usage, told(why)))?;
     let script = Script::of(book, &sides);
-    let expected = Expected::find(file, run.expect, book, &script)
-        .map_err(|why| (Exit::Usage, why))?;
+    let expected =
+        Expected::find(file, run.expect, book, &script).map_err(|why| (Exit::Usage, why))?;
     let gone = |error: io::Error| (Exit::Unreachable, error.to_string());
     let (sender, events) = mpsc::channel(QUEUE);
     let listen = run.target.as_ref().map(|target| target.listen);
-    let wires = Wires::bind(wires::loopback(listen), sender.clone()).await.map_err(|error| {
-        (Exit::Unreachable, format!("{}: {error}", wires::loopback(listen)))
-    })?;
+    let wires = Wires::bind(wires::loopback(listen), sender.clone())
+        .await
+        .map_err(|error| (Exit::Unreachable, format!("{}: {error}", wires::loopback(listen))))?;
     let stand = match &run.target {
         Some(target) => unless_interrupted(reach(target)).await??,
         None => start(wanted(book, &script, wires.sip)).await.map_err(gone)?,
@@ -176,8 +176,7 @@ async fn played(
         let channel = unless_interrupted(api.listen(user, sender.clone())).await?;
         channels.push(channel.map_err(gone)?);
     }
-    let mut player =
-        Player::new((book, &script), names, (wires, api, run.pace), (sender, events));
+    let mut player = Player::new((book, &script), names, (wires, api, run.pace), (sender, events));
     let halt = player.play().await.err();
     let halt = match halt {
         Some(halt) => Some(halt),

@@ -202,9 +202,10 @@ impl<'a> Player<'a> {
 
     /// Says what became of a wait that found nothing: something else, or silence.
     fn silence(&self, cue: &Cue) -> Halt {
-        let other = self.heard.iter().find(|heard| {
-            heard.state == State::Waiting && self.is_of_dialog(cue, &heard.said)
-        });
+        let other = self
+            .heard
+            .iter()
+            .find(|heard| heard.state == State::Waiting && self.is_of_dialog(cue, &heard.said));
         match other {
             Some(other) => {
                 let (instead, at) = (other.kind.clone(), Some(other.at));
@@ -367,11 +368,7 @@ impl<'a> Player<'a> {
         Ok(Way::Stream(stream))
     }
 
-    async fn say_frame(
-        &mut self,
-        cue: &Cue,
-        msrp: &super::super::said::Msrp,
-    ) -> Result<(), Halt> {
+    async fn say_frame(&mut self, cue: &Cue, msrp: &super::super::said::Msrp) -> Result<(), Halt> {
         let mut asked = None;
         if msrp.line.method().is_none() {
             let Some(index) = self.asked(cue) else {
@@ -408,7 +405,8 @@ impl<'a> Player<'a> {
                 && let Some(to) = self.names.path_of(&msrp.to).and_then(authority)
             {
                 let opened = self.wires.connect(to, self.pace.timeout).await;
-                let stream = opened.map_err(|error| Halt::Gone(format!("MSRP at {to}: {error}")))?;
+                let stream =
+                    opened.map_err(|error| Halt::Gone(format!("MSRP at {to}: {error}")))?;
                 self.connections.insert(session.to_owned(), stream);
                 return Ok(Way::Stream(stream));
             }
@@ -422,7 +420,8 @@ impl<'a> Player<'a> {
     /// Tells who connects, as `a=setup` has it (RFC 6135 section 4.2): we do where our side was
     /// active, or the bridge is passive.
     fn is_for_us_to_connect(&self, cue: &Cue, session: &str) -> bool {
-        let has = |bytes: &[u8], words: &str| memchr::memmem::find(bytes, words.as_bytes()).is_some();
+        let has =
+            |bytes: &[u8], words: &str| memchr::memmem::find(bytes, words.as_bytes()).is_some();
         let ours = self.script.cues.iter().any(|other| {
             other.ours
                 && other.dialog == cue.dialog
@@ -556,8 +555,7 @@ impl<'a> Player<'a> {
             return Err(Halt::Gone("the bridge does not stop talking".to_owned()));
         }
         let said = understand(protocol, &bytes);
-        let transport =
-            if matches!(way, Way::Stream(_)) { Transport::Tcp } else { Transport::Udp };
+        let transport = if matches!(way, Way::Stream(_)) { Transport::Tcp } else { Transport::Udp };
         let step = self.enter(protocol, transport, bytes.clone(), ends);
         match &said {
             Said::Sip(sip) => {

@@ -300,7 +300,9 @@ fn recipients(body: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(body);
     let Some((_, list)) = text.split_once("<resource-lists") else { return Vec::new() };
     let entries = list.split("<entry").skip(1).take(MAX_USERS);
-    entries.filter_map(|entry| Some(user(entry.split("uri=\"").nth(1)?.split('"').next()?))).collect()
+    entries
+        .filter_map(|entry| Some(user(entry.split("uri=\"").nth(1)?.split('"').next()?)))
+        .collect()
 }
 
 /// Gives the address by which the API knows whom a URI names.

@@ -312,7 +312,8 @@ impl Verdict {
         let number = apart.dialog.map_or(0, |index| index + 1);
         let _ = writeln!(text, "\ndialog {number}{of}:");
         let left = [name.to_owned(), format!("packet {}, {}", apart.packet, apart.at)];
-        let right = ["this run".to_owned(), apart.found_at.map_or(String::new(), |at| at.to_string())];
+        let right =
+            ["this run".to_owned(), apart.found_at.map_or(String::new(), |at| at.to_string())];
         let rows = left.iter().zip(&right).map(|(left, right)| (left.as_str(), right.as_str()));
         let rows: Vec<(&str, &str)> = rows.chain([(&*apart.expected, &*apart.found)]).collect();
         let width = rows.iter().map(|(left, _)| left.chars().count()).max().unwrap_or_default();
@@ -389,13 +390,13 @@ impl Verdict {
     /// Gives a case for each dialog.
     pub(super) fn cases(&self, player: &Player<'_>) -> Vec<Case> {
         let dialogs = player.recorded.dialogs.iter().enumerate();
-        let played = dialogs.filter(|(index, _)| {
-            player.script.cues.iter().any(|cue| cue.dialog == Some(*index))
-        });
+        let played = dialogs
+            .filter(|(index, _)| player.script.cues.iter().any(|cue| cue.dialog == Some(*index)));
         let mut cases: Vec<Case> = played
             .map(|(index, dialog)| {
                 let mut of = player.script.cues.iter().filter(|cue| cue.dialog == Some(index));
-                let was_played = of.all(|cue| cue.ours || cue.optional || player.has_claimed(cue.step));
+                let was_played =
+                    of.all(|cue| cue.ours || cue.optional || player.has_claimed(cue.step));
                 let apart = self.differences.iter().filter(|apart| apart.dialog == Some(index));
                 let failures = apart.map(|apart| {
                     format!(
