@@ -45,18 +45,18 @@ pub(super) struct Head {
 pub(super) struct LastLines {
     to_path: LastPath,
     from_path: LastPath,
-    manner: LastManner,
+    manner: Option<Box<LastManner>>,
+    /// How often another manner has come.
+    other_manners: u32,
 }
 
 /// Lines that say what kind of message comes, and what its sender wants to hear of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct LastManner {
     /// The lines as they were spelled, with their breaks. A copy as well.
-    lines: Bytes,
+    lines: Box<[u8]>,
     count: usize,
     manner: Manner,
-    /// How often others have come.
-    others: u32,
 }
 
 /// What such lines say.
@@ -76,19 +76,26 @@ impl Manner {
     }
 }
 
-impl LastManner {
-    /// Remembers the lines that stood together, like [`LastPath::read`].
+impl LastLines {
+    /// Forgets what is learned again soon once there is much to read.
+    pub(super) fn rest(&mut self) {
+        self.manner = None;
+        self.other_manners = 0;
+    }
+
+    /// Remembers lines that stood together: not a long one, and only where many have come at once.
     fn remember(&mut self, lines: &[u8], manner: &Manner) {
-        let in_turns = !self.others.is_multiple_of(PATIENCE);
-        self.others = self.others.wrapping_add(1);
-        if in_turns || lines.len() > LONGEST_LAST {
+        self.other_manners = self.other_manners.wrapping_add(1);
+        if !self.other_manners.is_multiple_of(PATIENCE) || lines.len() > LONGEST_LAST {
             return;
         }
-        self.lines = Bytes::copy_from_slice(lines);
-        self.count = manner.count();
         let content_type = manner.content_type.as_ref();
-        self.manner =
-            Manner { content_type: content_type.map(|it| Text::copied(it.as_bytes())), ..*manner };
+        let content_type = content_type.map(|it| Text::copied(it.as_bytes()));
+        self.manner = Some(Box::new(LastManner {
+            lines: lines.into(),
+            count: manner.count(),
+            manner: Manner { content_type, ..*manner },
+        }));
     }
 }
 
@@ -148,7 +155,7 @@ impl Head {
             if let Some(body) = input.strip_prefix(b"\r\n") {
                 self.body_at = Some(start + section.len() - body.len());
                 if let (Some(lines), None) = (together, self.fault) {
-                    last.manner.remember(before(lines, input), &self.manner);
+                    last.remember(before(lines, input), &self.manner);
                 }
                 return;
             }
@@ -191,7 +198,7 @@ impl Head {
             b'T' | b't' => (&mut self.to_path, &last.to_path),
             b'F' | b'f' => (&mut self.from_path, &last.from_path),
             b'S' | b's' | b'C' | b'c' => {
-                return self.repeated_manner(input, &last.manner, room);
+                return self.repeated_manner(input, last.manner.as_deref()?, room);
             }
             _ => return None,
         };
@@ -202,7 +209,7 @@ impl Head {
             }
             // Failure-Report.
             None if first.eq_ignore_ascii_case(&b'F') => {
-                self.repeated_manner(input, &last.manner, room)
+                self.repeated_manner(input, last.manner.as_deref()?, room)
             }
             None => None,
         }
@@ -216,7 +223,7 @@ impl Head {
         room: usize,
     ) -> Option<(usize, &'a [u8])> {
         let after = input.strip_prefix(&last.lines[..])?;
-        if last.count == 0 || last.count > room || self.manner.count() > 0 {
+        if last.count > room || self.manner.count() > 0 {
             return None;
         }
         self.manner = last.manner.clone();

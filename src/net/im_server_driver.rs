@@ -51,9 +51,11 @@ pub async fn run_element<E: Element>(
         None => (None, None),
     };
     let mut driver = Driver { server, outbound, failed, seats };
-    let mut news = Vec::with_capacity(BATCHES);
+    let (mut news, mut heard) = (Vec::with_capacity(BATCHES), Vec::new());
     loop {
         driver.carry_out();
+        // What a seat is to do about its news is ordered: it may tell more.
+        heard.clear();
         let deadline = driver.server.next_timeout().map(Tick::from_std);
         let timer = async {
             match deadline {
@@ -83,7 +85,8 @@ pub async fn run_element<E: Element>(
         if let Some(input) = input {
             driver.server.handle(now, input);
         }
-        for News { seat, inputs } in news.drain(..) {
+        for News { seat, inputs, permit } in news.drain(..) {
+            heard.push(permit);
             for input in inputs {
                 driver.server.handle(now, Input::Media { seat, input });
             }

@@ -19,6 +19,7 @@ mod json;
 mod junit;
 mod ladder;
 mod mask;
+mod raw;
 mod rewrite;
 mod run;
 mod said;

@@ -7,9 +7,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::ops::Range;
 
 use super::head::{address, parameter};
+use super::raw::{Edits, Raw, line_at};
 
 /// What this run has in place of what was recorded.
 #[derive(Debug, Default)]
@@ -163,8 +163,8 @@ pub(super) fn answer(
         };
         edits.value(&raw, TO, &value);
     }
-    edits.own_contact(&raw, names);
-    edits.body(&raw, names);
+    own_contact(&mut edits, &raw, names);
+    body(&mut edits, &raw, names);
     edits.apply(recorded)
 }
 
@@ -197,8 +197,8 @@ pub(super) fn request(recorded: &[u8], names: &mut Names) -> Vec<u8> {
         edits.set(uri, target(&old, &raw, names));
     }
     edits.replace_all(&raw, ROUTE, "");
-    edits.own_contact(&raw, names);
-    edits.body(&raw, names);
+    own_contact(&mut edits, &raw, names);
+    body(&mut edits, &raw, names);
     edits.apply(recorded)
 }
 
@@ -206,11 +206,11 @@ pub(super) fn request(recorded: &[u8], names: &mut Names) -> Vec<u8> {
 pub(super) fn frame(recorded: &[u8], asked: Option<&str>, names: &Names) -> Vec<u8> {
     let raw = Raw::read(recorded);
     let mut edits = Edits::default();
-    let line = raw.of(&(0..raw.line)).into_owned();
-    if let (Some(now), Some(was)) = (asked, line.split(' ').nth(1)) {
-        edits.set(5..5 + was.len(), now.to_owned());
-        let end = format!("-------{was}");
-        if let Some(at) = memchr::memmem::rfind(recorded, end.as_bytes()) {
+    let line = raw.of(&(0..raw.line_end())).into_owned();
+    if let (Some(now), Some(was)) = (asked, transaction_of(&recorded[..raw.line_end()])) {
+        edits.set(was.clone(), now.to_owned());
+        let end = [b"-------", &recorded[was.clone()]].concat();
+        if let Some(at) = memchr::memmem::rfind(recorded, &end) {
             edits.set(at + 7..at + 7 + was.len(), now.to_owned());
         }
     }
@@ -236,13 +236,20 @@ pub(super) fn frame(recorded: &[u8], asked: Option<&str>, names: &Names) -> Vec<
             edits.value(&raw, BYTE_RANGE, &range.replace(&was.to_string(), &is.to_string()));
         }
     }
-    let grown = edits.body(&raw, names);
+    let grown = body(&mut edits, &raw, names);
     if grown != 0
         && let Some(range) = raw.text(BYTE_RANGE)
     {
         edits.value(&raw, BYTE_RANGE, &grown_range(&range, grown));
     }
     edits.apply(recorded)
+}
+
+/// Gives where the first line of a frame has its transaction.
+fn transaction_of(line: &[u8]) -> Option<std::ops::Range<usize>> {
+    let rest = line.strip_prefix(b"MSRP ")?;
+    let length = memchr::memchr(b' ', rest).unwrap_or(rest.len());
+    Some(5..5 + length)
 }
 
 /// Gives the Request-URI of a request of ours.
@@ -350,235 +357,43 @@ fn tag(value: &str) -> Option<String> {
     parameter(value, "tag").map(str::to_owned)
 }
 
-/// The places of a message's parts in its bytes.
-pub(super) struct Raw<'a> {
-    bytes: &'a [u8],
-    /// Where the first line ends, its line break left out.
-    line: usize,
-    fields: Vec<Field>,
-    body: Range<usize>,
-}
-
-/// The place of a field.
-struct Field {
-    name: String,
-    /// With its line break.
-    whole: Range<usize>,
-    /// Without the white space around it.
-    value: Range<usize>,
-}
-
-impl<'a> Raw<'a> {
-    pub(super) fn read(bytes: &'a [u8]) -> Self {
-        let mut fields: Vec<Field> = Vec::new();
-        let (line, mut at) = line_at(bytes, 0);
-        let mut body = bytes.len();
-        while at < bytes.len() {
-            let (end, next) = line_at(bytes, at);
-            if end == at {
-                body = next;
-                break;
-            }
-            let text = &bytes[at..end];
-            match (fields.last_mut(), text.first()) {
-                (Some(field), Some(b' ' | b'\t')) => {
-                    (field.whole.end, field.value.end) = (next, end);
-                }
-                _ => {
-                    let colon = memchr::memchr(b':', text).unwrap_or(text.len());
-                    let name = String::from_utf8_lossy(&text[..colon]).trim_end().to_owned();
-                    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-                    let value = text.get(colon + 1..).unwrap_or_default();
-                    let begin = at
-                        + (colon + 1).min(text.len())
-                        + value.iter().take_while(|byte| blank(byte)).count();
-                    fields.push(Field { name, whole: at..next, value: begin..end.max(begin) });
-                }
-            }
-            at = next;
-        }
-        let end = if bytes.starts_with(b"MSRP ") { end_line(bytes, body) } else { bytes.len() };
-        Self { bytes, line, fields, body: body.min(end)..end }
-    }
-
-    pub(super) fn body(&self) -> &'a [u8] {
-        &self.bytes[self.body.clone()]
-    }
-
-    fn of(&self, range: &Range<usize>) -> Cow<'a, str> {
-        String::from_utf8_lossy(&self.bytes[range.clone()])
-    }
-
-    fn named(&self, name: (&str, &str)) -> impl Iterator<Item = &Field> {
-        self.fields.iter().filter(move |field| {
-            field.name.eq_ignore_ascii_case(name.0) || field.name.eq_ignore_ascii_case(name.1)
-        })
-    }
-
-    /// Gives the first value of a field, by its long and its compact name.
-    pub(super) fn text(&self, name: (&str, &str)) -> Option<Cow<'a, str>> {
-        self.named(name).next().map(|field| self.of(&field.value))
-    }
-
-    /// Gives all fields of a name as lines.
-    fn lines_of(&self, name: (&str, &str), value: impl Fn(&str, bool) -> String) -> String {
-        let fields = self.named(name).enumerate();
-        fields
-            .map(|(index, field)| {
-                format!("{}: {}\r\n", name.0, value(&self.of(&field.value), index == 0))
-            })
-            .collect()
-    }
-
-    /// Gives the place of the Request-URI.
-    fn uri(&self) -> Option<Range<usize>> {
-        let line = &self.bytes[..self.line];
-        let begin = memchr::memchr(b' ', line)? + 1;
-        let end = memchr::memrchr(b' ', line)?;
-        (begin < end).then_some(begin..end)
+/// Puts our address into our `Contact`.
+fn own_contact(edits: &mut Edits, raw: &Raw<'_>, names: &Names) {
+    let Some(own) = names.sip else { return };
+    for field in raw.named(CONTACT) {
+        // Only in a text are places of letters places of bytes.
+        let Cow::Borrowed(value) = raw.of(&field.value) else { continue };
+        let Some(scheme) = ["sip:", "sips:"].into_iter().find_map(|it| value.find(it)) else {
+            continue;
+        };
+        let begin = scheme + value[scheme..].find(':').unwrap_or_default() + 1;
+        let end = value[begin..].find(['>', ';', '?', ',']).map_or(value.len(), |at| begin + at);
+        let host = value[begin..end].find('@').map_or(begin, |at| begin + at + 1);
+        let start = field.value.start;
+        edits.set(start + host..start + end, own.to_string());
     }
 }
 
-/// Gives where the line ends that begins there, and where the next one begins.
-fn line_at(bytes: &[u8], at: usize) -> (usize, usize) {
-    match memchr::memchr(b'\n', &bytes[at..]) {
-        Some(length) => {
-            let end = at + length;
-            let end_of_text = if end > at && bytes[end - 1] == b'\r' { end - 1 } else { end };
-            (end_of_text, end + 1)
-        }
-        None => (bytes.len(), bytes.len()),
+/// Rewrites a body, and the lengths that depend on it; gives by how much it has grown.
+fn body(edits: &mut Edits, raw: &Raw<'_>, names: &Names) -> i64 {
+    let body = raw.body();
+    let mut inner = described(body, names);
+    inner.extend(reported(body, names));
+    if inner.is_empty() {
+        return 0;
     }
-}
-
-/// Gives where the body of an MSRP frame ends.
-fn end_line(bytes: &[u8], body: usize) -> usize {
-    match memchr::memmem::rfind(&bytes[body.min(bytes.len())..], b"\r\n-------") {
-        Some(at) => body + at,
-        None => body.min(bytes.len()),
+    inner.repair_lengths(body);
+    let grown = inner.grown();
+    for (range, text) in inner.all() {
+        edits.set(raw.body_range().start + range.start..raw.body_range().start + range.end, text);
     }
-}
-
-/// Replacements in the bytes of a message.
-#[derive(Default)]
-struct Edits(Vec<(Range<usize>, Vec<u8>)>);
-
-impl Edits {
-    fn set(&mut self, range: Range<usize>, text: impl Into<Vec<u8>>) {
-        self.0.push((range, text.into()));
+    if grown != 0
+        && let Some(length) = raw.text(CONTENT_LENGTH)
+        && let Ok(length) = length.trim().parse::<i64>()
+    {
+        edits.value(raw, CONTENT_LENGTH, &(length + grown).to_string());
     }
-
-    /// Sets the first value of a field.
-    fn value(&mut self, raw: &Raw<'_>, name: (&str, &str), text: &str) {
-        if let Some(field) = raw.named(name).next()
-            && raw.of(&field.value) != text
-        {
-            self.set(field.value.clone(), text);
-        }
-    }
-
-    /// Sets some words within a range.
-    fn within(&mut self, raw: &Raw<'_>, range: &Range<usize>, old: &str, new: &str) {
-        if let Some(at) = memchr::memmem::rfind(&raw.bytes[range.clone()], old.as_bytes()) {
-            let begin = range.start + at;
-            self.set(begin..begin + old.len(), new);
-        }
-    }
-
-    /// Puts lines in the place of all fields of a name; where there is none, below the first line.
-    fn replace_all(&mut self, raw: &Raw<'_>, name: (&str, &str), lines: &str) {
-        let mut lines = Some(lines);
-        for field in raw.named(name) {
-            self.set(field.whole.clone(), lines.take().unwrap_or_default());
-        }
-        if let Some(lines) = lines.filter(|lines| !lines.is_empty()) {
-            let (_, below) = line_at(raw.bytes, 0);
-            self.set(below..below, lines);
-        }
-    }
-
-    /// Puts our address into our `Contact`.
-    fn own_contact(&mut self, raw: &Raw<'_>, names: &Names) {
-        let Some(own) = names.sip else { return };
-        for field in raw.named(CONTACT) {
-            let value = raw.of(&field.value).into_owned();
-            let Some(scheme) = ["sip:", "sips:"].into_iter().find_map(|it| value.find(it)) else {
-                continue;
-            };
-            let begin = scheme + value[scheme..].find(':').unwrap_or_default() + 1;
-            let end =
-                value[begin..].find(['>', ';', '?', ',']).map_or(value.len(), |at| begin + at);
-            let host = value[begin..end].find('@').map_or(begin, |at| begin + at + 1);
-            let start = field.value.start;
-            self.set(start + host..start + end, own.to_string());
-        }
-    }
-
-    /// Rewrites a body, and the lengths that depend on it; gives by how much it has grown.
-    fn body(&mut self, raw: &Raw<'_>, names: &Names) -> i64 {
-        let body = raw.body();
-        let mut inner = described(body, names);
-        inner.extend(reported(body, names));
-        if inner.0.is_empty() {
-            return 0;
-        }
-        inner.repair_lengths(body);
-        let grown = inner.grown();
-        for (range, text) in inner.0 {
-            self.set(raw.body.start + range.start..raw.body.start + range.end, text);
-        }
-        if grown != 0
-            && let Some(length) = raw.text(CONTENT_LENGTH)
-            && let Ok(length) = length.trim().parse::<i64>()
-        {
-            self.value(raw, CONTENT_LENGTH, &(length + grown).to_string());
-        }
-        grown
-    }
-
-    fn extend(&mut self, more: Self) {
-        self.0.extend(more.0);
-    }
-
-    fn grown(&self) -> i64 {
-        let length = |length: usize| i64::try_from(length).unwrap_or_default();
-        self.0.iter().map(|(range, text)| length(text.len()) - length(range.len())).sum()
-    }
-
-    /// Sets the `Content-Length` of the part, of MIME or CPIM, that each edit lies in.
-    fn repair_lengths(&mut self, body: &[u8]) {
-        let mut by_line: BTreeMap<usize, i64> = BTreeMap::new();
-        for (range, text) in &self.0 {
-            let before = body[..range.start].to_ascii_lowercase();
-            if let Some(at) = memchr::memmem::rfind(&before, b"content-length:") {
-                let grown = text.len() as i64 - range.len() as i64;
-                *by_line.entry(at + b"content-length:".len()).or_default() += grown;
-            }
-        }
-        for (at, grown) in by_line.into_iter().filter(|(_, grown)| *grown != 0) {
-            let (end, _) = line_at(body, at);
-            let text = String::from_utf8_lossy(&body[at..end]).into_owned();
-            if let Ok(length) = text.trim().parse::<i64>() {
-                self.set(at..end, format!(" {}", length + grown));
-            }
-        }
-    }
-
-    fn apply(mut self, bytes: &[u8]) -> Vec<u8> {
-        self.0.sort_by_key(|(range, _)| (range.start, range.end));
-        let (mut out, mut at) = (Vec::with_capacity(bytes.len() + 256), 0);
-        for (range, text) in self.0 {
-            // Of two that overlap the first holds; a recording may say the same thing twice.
-            if range.start < at {
-                continue;
-            }
-            out.extend_from_slice(&bytes[at..range.start]);
-            out.extend_from_slice(&text);
-            at = range.end;
-        }
-        out.extend_from_slice(&bytes[at..]);
-        out
-    }
+    grown
 }
 
 /// Puts our addresses into a session description of ours.
@@ -598,9 +413,11 @@ fn described(body: &[u8], names: &Names) -> Edits {
                 (words.len() == 3).then(|| here(&words.join(" ")))
             }
             Some("m=") if line.contains("MSRP") => {
-                let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-                words.get_mut(1).map(|port| *port = own.port().to_string());
-                words.get_mut(2).map(|proto| *proto = "TCP/MSRP".to_owned());
+                let mut words: Vec<&str> = line.split(' ').collect();
+                let port = own.port().to_string();
+                if let [_, recorded, transport, ..] = words.as_mut_slice() {
+                    (*recorded, *transport) = (&port, "TCP/MSRP");
+                }
                 Some(words.join(" "))
             }
             Some("a=") => line.strip_prefix("a=path:").map(|uris| {
@@ -643,3 +460,6 @@ const CONTENT_LENGTH: (&str, &str) = ("Content-Length", "l");
 const BYTE_RANGE: (&str, &str) = ("Byte-Range", "Byte-Range");
 /// Reports in one body.
 const MAX_REPORTS: usize = 16;
+
+#[cfg(test)]
+mod tests;

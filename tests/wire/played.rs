@@ -65,6 +65,24 @@ fn without_expectations_they_are_derived_from_the_trace() {
 }
 
 #[test]
+fn either_side_can_be_played() {
+    for (flow, side, play) in [
+        ("02-starting", Side::Ue, None),
+        ("14-sending", Side::Ue, None),
+        ("03-ending", Side::Network, Some("192.0.2.10")),
+        ("07-accepting", Side::Network, Some("198.51.100.5:5060")),
+    ] {
+        let run = order(&Path::new(FLOWS).join(flow));
+        let outcome = rehearse(&Run { side, play: play.map(str::to_owned), ..run });
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+    }
+    let nobody = Some("203.0.113.9".to_owned());
+    let run = order(&Path::new(FLOWS).join("02-starting"));
+    let outcome = rehearse(&Run { play: nobody, ..run });
+    assert_eq!(outcome.exit, Exit::Usage, "{}", shown(&outcome));
+}
+
+#[test]
 fn a_wrong_expectation_ends_with_one_and_shows_the_difference_side_by_side() {
     let folder = copy("wrong", "02-starting", |text| text.replace("\"Accepted\"", "\"Declined\""));
     let report = folder.join("verdict.xml");
@@ -119,6 +137,20 @@ fn what_was_really_said_is_written_as_a_capture_that_says_the_same() {
     let same: Value = serde_json::from_str(&same.text).unwrap();
     let of_dialogs = same["differences"].as_array().unwrap().iter();
     assert_eq!(of_dialogs.filter(|apart| apart["dialog"] != 0).count(), 0, "{same}");
+}
+
+#[test]
+fn what_was_written_is_played_again_to_the_letter() {
+    for flow in entries(FLOWS).into_iter().filter(|entry| entry.is_dir()) {
+        let file = scratch("again").join(flow.file_name().unwrap()).with_extension("pcapng");
+        let outcome = rehearse(&Run { capture: Some(file.clone()), ..order(&flow) });
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+        let outcome = rehearse(&Run { level: Level::Strict, ..order(&file) });
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+        // In the first flow no application calls.
+        let told = outcome.text.contains("an application calls for its user");
+        assert!(told || flow.ends_with("01-subscribing"), "{}", outcome.text);
+    }
 }
 
 #[test]

@@ -79,6 +79,14 @@ pub struct SeatId {
     seat: u32,
 }
 
+#[cfg(test)]
+impl SeatId {
+    /// Names a seat where there is no room.
+    pub(crate) fn made_up() -> Self {
+        Self { room: 1, seat: 1 }
+    }
+}
+
 /// What the focus wishes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FocusOutput {

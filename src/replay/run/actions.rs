@@ -29,22 +29,8 @@ impl Player<'_> {
     pub(super) async fn cause(&mut self, cue: &Cue, cause: &Cause) -> Result<(), Halt> {
         let dialog = cue.dialog;
         match cause {
-            Cause::Invite { user, whom, subject } => {
-                let body = json!({"chatSessionInformation": {
-                    "originatorAddress": user, "tParticipantAddress": whom, "subject": subject,
-                }});
-                let url = self.api.url(user, "/sessions");
-                self.call(dialog, Request::post(url, &body), dialog);
-            }
-            Cause::Group { user, whom, subject } => {
-                let mut all = vec![json!({"address": user})];
-                all.extend(whom.iter().map(|whom| json!({"address": whom})));
-                let body = json!({"groupChatSessionInformation": {
-                    "subject": subject, "participant": all,
-                }});
-                let url = self.api.url(user, "/groupSessions");
-                self.call(dialog, Request::post(url, &body), dialog);
-            }
+            Cause::Invite { user, whom, subject } => self.invite(dialog, (user, whom), subject),
+            Cause::Group { user, whom, subject } => self.open_group(dialog, (user, whom), subject),
             Cause::Extend { session, whom } => {
                 let url = self.session(*session).await?;
                 let all: Vec<Value> = whom.iter().map(|whom| json!({"address": whom})).collect();
@@ -53,39 +39,18 @@ impl Player<'_> {
             }
             Cause::Rejoin { user, session } => {
                 let url = self.session(*session).await?;
-                let body = json!({"participantInformation": {"address": user}});
-                let request = Request::post(format!("{url}/participants"), &body);
-                self.call(dialog, request, None);
+                self.add(dialog, &url, user);
                 if let Some(dialog) = dialog {
                     self.sessions.insert(dialog, url);
                 }
             }
             Cause::Leave => self.leave(cue).await?,
-            Cause::Accept => {
-                let url = match self.invitation(cue, "ParticipantSessionStatus").await? {
-                    Some(url) => url,
-                    None => return self.refuse("no invitation was told"),
-                };
-                let body = json!({"participantSessionStatus": {"status": "Connected"}});
-                self.call(dialog, Request::post(url, &body), None);
-            }
+            Cause::Accept => self.accept(cue).await?,
             Cause::Add { whom } => {
                 let url = self.session_of(cue).await?;
-                let body = json!({"participantInformation": {"address": whom}});
-                self.call(dialog, Request::post(format!("{url}/participants"), &body), None);
+                self.add(dialog, &url, whom);
             }
-            Cause::Remove { whom } => {
-                let url = self.session_of(cue).await?;
-                let list = self.ask_now(Request::get(format!("{url}/participants"))).await?;
-                let list = list.body["participantList"]["participant"].clone();
-                let of =
-                    |entry: &&Value| user(entry["address"].as_str().unwrap_or_default()) == *whom;
-                let found = list.as_array().and_then(|list| list.iter().find(of));
-                let Some(url) = found.and_then(|entry| entry["resourceURL"].as_str()) else {
-                    return self.refuse(&format!("{whom} is no participant"));
-                };
-                self.call(dialog, Request::delete(url.to_owned()), None);
-            }
+            Cause::Remove { whom } => self.remove(cue, whom).await?,
             Cause::Say { text, reports } => {
                 let url = self.session_of(cue).await?;
                 self.say_text(dialog, &url, text, reports);
@@ -103,6 +68,56 @@ impl Player<'_> {
                 self.page(cue, (user, whom), (text, reports)).await?;
             }
         }
+        Ok(())
+    }
+
+    fn invite(&mut self, dialog: Option<usize>, (user, whom): (&str, &str), subject: &str) {
+        let body = json!({"chatSessionInformation": {
+            "originatorAddress": user, "tParticipantAddress": whom, "subject": subject,
+        }});
+        let url = self.api.url(user, "/sessions");
+        self.call(dialog, Request::post(url, &body), dialog);
+    }
+
+    fn open_group(
+        &mut self,
+        dialog: Option<usize>,
+        (user, whom): (&str, &[String]),
+        subject: &str,
+    ) {
+        let mut all = vec![json!({"address": user})];
+        all.extend(whom.iter().map(|whom| json!({"address": whom})));
+        let body = json!({"groupChatSessionInformation": {
+            "subject": subject, "participant": all,
+        }});
+        let url = self.api.url(user, "/groupSessions");
+        self.call(dialog, Request::post(url, &body), dialog);
+    }
+
+    fn add(&mut self, dialog: Option<usize>, session: &str, whom: &str) {
+        let body = json!({"participantInformation": {"address": whom}});
+        self.call(dialog, Request::post(format!("{session}/participants"), &body), None);
+    }
+
+    async fn accept(&mut self, cue: &Cue) -> Result<(), Halt> {
+        let Some(url) = self.invitation(cue, "ParticipantSessionStatus").await? else {
+            return self.refuse("no invitation was told");
+        };
+        let body = json!({"participantSessionStatus": {"status": "Connected"}});
+        self.call(cue.dialog, Request::post(url, &body), None);
+        Ok(())
+    }
+
+    async fn remove(&mut self, cue: &Cue, whom: &str) -> Result<(), Halt> {
+        let url = self.session_of(cue).await?;
+        let list = self.ask_now(Request::get(format!("{url}/participants"))).await?;
+        let list = list.body["participantList"]["participant"].clone();
+        let of = |entry: &&Value| user(entry["address"].as_str().unwrap_or_default()) == whom;
+        let found = list.as_array().and_then(|list| list.iter().find(of));
+        let Some(url) = found.and_then(|entry| entry["resourceURL"].as_str()) else {
+            return self.refuse(&format!("{whom} is no participant"));
+        };
+        self.call(cue.dialog, Request::delete(url.to_owned()), None);
         Ok(())
     }
 
@@ -174,12 +189,8 @@ impl Player<'_> {
         (text, reports): (&str, &[&str]),
     ) -> Result<(), Halt> {
         self.note(cue, "is said in a session: the API has no message outside of one");
-        let body = json!({"chatSessionInformation": {
-            "originatorAddress": user, "tParticipantAddress": whom, "subject": "Chat",
-        }});
-        let url = self.api.url(user, "/sessions");
         self.accepts = true;
-        self.call(cue.dialog, Request::post(url, &body), cue.dialog);
+        self.invite(cue.dialog, (user, whom), "Chat");
         let deadline = Instant::now() + self.pace.timeout;
         let invite = |player: &Self| find(player, |heard| heard.kind == "SIP INVITE");
         self.until(deadline, |player| invite(player).is_some()).await?;

@@ -164,10 +164,7 @@ async fn poll_for(user: String, url: String, events: Sender<Event>) {
         let list = exchange.body["notificationList"].as_array().cloned().unwrap_or_default();
         let told: Vec<Told> = list
             .into_iter()
-            .filter_map(|entry| match entry {
-                Value::Object(entry) => entry.into_iter().next(),
-                _ => None,
-            })
+            .filter_map(|entry| entry.as_object()?.clone().into_iter().next())
             .map(|(name, value)| Told { user: user.clone(), name, value })
             .collect();
         if !told.is_empty() && events.send(Event::Told { told, exchange }).await.is_err() {

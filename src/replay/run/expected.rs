@@ -165,7 +165,12 @@ fn derive(book: &Book, script: &Script) -> Expected {
             Said::Msrp(msrp) if cue.ours => from_msrp(script, msrp, &step.bytes),
             Said::Sip(_) | Said::Msrp(_) => None,
         };
+        let is_group = dialog_is_group(book, &book.dialogs[dialog]);
         for (name, fields) in told.into_iter().flatten() {
+            // In a group, reports of single participants are told only where that is configured.
+            if is_group && name == "messageDeliveryStatusNotification" {
+                continue;
+            }
             expected.notices.push(Notice {
                 dialog,
                 packet: step.packet,
@@ -209,6 +214,8 @@ fn from_sip(
     }
     let code: u16 = step.label.split(' ').next()?.parse().ok()?;
     match (sip.method(), code) {
+        // Who leaves a group is told of his own participation, which may be taken up again.
+        ("BYE", 200..) if dialog_is_group(book, dialog) => None,
         ("BYE", 200..) => event("SessionEnded"),
         ("INVITE", 200..) => {
             let cancelled = script.cues.iter().any(|other| {
@@ -267,7 +274,7 @@ fn from_msrp(script: &Script, msrp: &super::super::said::Msrp, bytes: &[u8]) -> 
 
 /// Derives what a body of ours tells.
 fn heard(bytes: &[u8], content_type: &str) -> Option<Notices> {
-    let body = super::super::rewrite::Raw::read(bytes).body();
+    let body = super::super::raw::Raw::read(bytes).body();
     let kind = content_type.to_ascii_lowercase();
     let inner = if kind.starts_with("message/cpim") {
         super::super::rewrite::line_after(body, b"\nContent-Type:")
@@ -415,6 +422,6 @@ fn words(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(list) => list.iter().map(words).collect::<Vec<_>>().join(" "),
-        other => other.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! `sides` tells who the bridge is in the recording, `script` makes a cue of each of its messages
 //! and finds the REST call that causes it. The `player` goes from cue to cue: what is ours is
-//! rewritten and sent over the sockets of `wires`, what is the bridge's is waited for; `actions`
-//! makes the calls through `api`, and `courtesy` answers what the recording has nothing for.
+//! rewritten and sent (`speaking`) over the sockets of `wires`, what is the bridge's is waited for
+//! and recognised (`matching`); `actions` makes the calls through `api`, and `courtesy` answers what the recording has nothing for.
 //! `expected` is what the application must be told, and `verdict` sets all of it against what was
 //! really said.
 
@@ -11,9 +11,11 @@ mod actions;
 mod api;
 mod courtesy;
 mod expected;
+mod matching;
 mod player;
 mod script;
 mod sides;
+mod speaking;
 mod verdict;
 mod wires;
 
@@ -30,6 +32,7 @@ use super::rewrite::Names;
 use super::source::Trace;
 use super::{Exit, Form, Level, Outcome, capture, junit, open};
 use crate::ids::Random;
+use crate::trace::Recorded;
 use api::Api;
 pub use expected::Expect;
 use expected::Expected;
@@ -156,8 +159,11 @@ async fn played(
     let sides =
         Sides::find(book, run.side, run.play.as_deref()).map_err(|why| (Exit::Usage, told(why)))?;
     let script = Script::of(book, &sides);
-    let expected =
-        Expected::find(file, run.expect, book, &script).map_err(|why| (Exit::Usage, why))?;
+    // What is expected beside a trace is expected of the bridge in its usual place.
+    let usual = Sides::find(book, Side::Network, None);
+    let is_usual = usual.is_ok_and(|usual| usual.bridge == sides.bridge);
+    let from = if is_usual { run.expect } else { Expect::Derive };
+    let expected = Expected::find(file, from, book, &script).map_err(|why| (Exit::Usage, why))?;
     let gone = |error: io::Error| (Exit::Unreachable, error.to_string());
     let (sender, events) = mpsc::channel(QUEUE);
     let listen = run.target.as_ref().map(|target| target.listen);
@@ -177,22 +183,27 @@ async fn played(
         channels.push(channel.map_err(gone)?);
     }
     let mut player = Player::new((book, &script), names, (wires, api, run.pace), (sender, events));
-    let halt = player.play().await.err();
-    let halt = match halt {
-        Some(halt) => Some(halt),
-        None => verdict::wait(&mut player, &expected).await.err(),
-    };
+    let mut halt = player.play().await.err();
+    if halt.is_none() {
+        halt = verdict::wait(&mut player, &expected).await.err();
+    }
     let verdict = verdict::of(&player, &expected, run, halt);
-    let mut log = player.log.clone();
-    log.sort_by_key(|message| message.at);
     let stage = verdict::Stage { trace: &trace, sides: &sides, stand: &stand, expected: &expected };
     let mut outcome = verdict.outcome(&player, &stage, run);
+    outcome.warnings.clone_from(&trace.warnings);
+    let report = junit::write(&trace.name, verdict.cases(&player));
+    keep(run, &report, &player.log, &mut outcome);
     player.tidy(if run.target.is_some() { &channels } else { &[] }).await;
-    outcome.warnings.splice(0..0, trace.warnings.iter().cloned());
-    for (path, bytes) in [
-        (&run.capture, capture::write(&log)),
-        (&run.junit, junit::write(&trace.name, verdict.cases(&player)).into_bytes()),
-    ] {
+    Ok(outcome)
+}
+
+/// Writes what is wanted in files.
+fn keep(run: &Run, report: &str, log: &[Recorded], outcome: &mut Outcome) {
+    let mut log = log.to_vec();
+    log.sort_by_key(|message| message.at);
+    for (path, bytes) in
+        [(&run.capture, capture::write(&log)), (&run.junit, report.as_bytes().to_vec())]
+    {
         if let Some(path) = path
             && let Err(error) = fs::write(path, bytes)
         {
@@ -200,7 +211,6 @@ async fn played(
             outcome.exit = outcome.exit.max(Exit::Usage);
         }
     }
-    Ok(outcome)
 }
 
 /// Does something, unless somebody interrupts it.

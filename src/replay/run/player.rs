@@ -9,10 +9,11 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::super::book::{Book, Keep};
-use super::super::rewrite::{self, Names, Raw};
+use super::super::raw::Raw;
+use super::super::rewrite::Names;
 use super::actions::Call;
 use super::api::{Api, Exchange, Told};
-use super::script::{Cue, Said, Script, kind, understand, user};
+use super::script::{Cue, Said, Script, kind, understand};
 use super::wires::{Event, Way, Wires};
 use super::{Pace, courtesy};
 use crate::trace::{End, Moment, Protocol, Recorded, Transport};
@@ -58,12 +59,12 @@ pub(super) enum Halt {
 }
 
 /// A message of ours that is sent again until something answers it.
-struct Resend {
-    key: String,
-    bytes: Bytes,
-    way: Way,
-    next: Instant,
-    pause: Duration,
+pub(super) struct Resend {
+    pub(super) key: String,
+    pub(super) bytes: Bytes,
+    pub(super) way: Way,
+    pub(super) next: Instant,
+    pub(super) pause: Duration,
 }
 
 /// A run under way.
@@ -84,7 +85,7 @@ pub(super) struct Player<'a> {
     /// Where the script is.
     pub(super) cue: usize,
     /// The message that each cue of the bridge has claimed.
-    claims: BTreeMap<usize, usize>,
+    pub(super) claims: BTreeMap<usize, usize>,
     /// Everything that was said, and the accounts of it.
     pub(super) log: Vec<Recorded>,
     pub(super) live: Book,
@@ -92,10 +93,10 @@ pub(super) struct Player<'a> {
     pub(super) stands_for: BTreeMap<usize, usize>,
     /// The place in the accounts of what was heard.
     steps: BTreeMap<usize, usize>,
-    resends: Vec<Resend>,
-    answered: BTreeMap<String, Bytes>,
+    pub(super) resends: Vec<Resend>,
+    pub(super) answered: BTreeMap<String, Bytes>,
     seen: BTreeSet<String>,
-    connections: BTreeMap<String, usize>,
+    pub(super) connections: BTreeMap<String, usize>,
     pub(super) notes: Vec<String>,
     /// Whether an invitation that the trace does not have is to be accepted.
     pub(super) accepts: bool,
@@ -200,79 +201,6 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// Says what became of a wait that found nothing: something else, or silence.
-    fn silence(&self, cue: &Cue) -> Halt {
-        let other = self
-            .heard
-            .iter()
-            .find(|heard| heard.state == State::Waiting && self.is_of_dialog(cue, &heard.said));
-        match other {
-            Some(other) => {
-                let (instead, at) = (other.kind.clone(), Some(other.at));
-                Halt::Differs { cue: self.cue, instead, at }
-            }
-            None => Halt::Silent { cue: self.cue },
-        }
-    }
-
-    fn find(&self, cue: &Cue) -> Option<usize> {
-        self.heard.iter().position(|heard| {
-            heard.state == State::Waiting && heard.kind == cue.kind && self.is_it(cue, &heard.said)
-        })
-    }
-
-    /// Finds a final answer that contradicts the one that is waited for.
-    fn rival(&self, cue: &Cue) -> Option<usize> {
-        self.heard.iter().position(|heard| {
-            heard.state == State::Waiting
-                && heard.kind != cue.kind
-                && match (&cue.said, &heard.said) {
-                    (Said::Sip(wanted), Said::Sip(found)) => {
-                        is_final(&cue.kind)
-                            && is_final(&heard.kind)
-                            && wanted.method() == found.method()
-                            && self.is_it(cue, &heard.said)
-                    }
-                    (Said::Msrp(wanted), Said::Msrp(found)) => {
-                        wanted.line.method().is_none()
-                            && found.line.method().is_none()
-                            && self.is_it(cue, &heard.said)
-                    }
-                    _ => false,
-                }
-        })
-    }
-
-    /// Tells whether a message may be the one that a cue waits for, kind apart.
-    fn is_it(&self, cue: &Cue, said: &Said) -> bool {
-        let fits = self.is_of_dialog(cue, said);
-        match (&cue.said, said) {
-            (Said::Sip(wanted), Said::Sip(found)) if wanted.line_is_answer() => {
-                fits && found.branch == self.names.branch(&wanted.branch)
-            }
-            (Said::Msrp(wanted), Said::Msrp(found)) if wanted.line.method().is_none() => {
-                fits && wanted.transaction == found.transaction
-            }
-            _ => fits,
-        }
-    }
-
-    fn is_of_dialog(&self, cue: &Cue, said: &Said) -> bool {
-        match (&cue.said, said) {
-            (Said::Sip(wanted), Said::Sip(found)) => match self.names.known_call(&wanted.call_id) {
-                Some(call) => call == found.call_id,
-                None => {
-                    !self.names.is_call(&found.call_id)
-                        && wanted.is_redirected() == found.is_redirected()
-                }
-            },
-            (Said::Msrp(wanted), Said::Msrp(found)) => {
-                self.names.session(&wanted.from) == Some(&found.from)
-            }
-            _ => false,
-        }
-    }
-
     fn claim(&mut self, cue: &Cue, index: usize) {
         let heard = &mut self.heard[index];
         heard.state = State::Claimed;
@@ -284,162 +212,6 @@ impl<'a> Player<'a> {
         match heard.said {
             Said::Sip(_) => self.names.learn_sip(recorded, &heard.bytes),
             Said::Msrp(_) => self.names.learn_msrp(recorded, &heard.bytes),
-        }
-    }
-
-    /// Sends a message of ours.
-    async fn say(&mut self, cue: &Cue) -> Result<(), Halt> {
-        match &cue.said {
-            Said::Sip(sip) if sip.line_is_answer() => self.answer(cue).await,
-            Said::Sip(_) => self.ask(cue).await,
-            Said::Msrp(msrp) => self.say_frame(cue, &msrp.clone()).await,
-        }
-    }
-
-    async fn answer(&mut self, cue: &Cue) -> Result<(), Halt> {
-        let Some(index) = self.asked(cue) else {
-            self.note(cue, "is left out, for what it answers did not come");
-            return Ok(());
-        };
-        let asked = &self.heard[index];
-        let (way, source) = (asked.way, asked.source);
-        let recorded = &self.recorded.steps[cue.step].bytes;
-        let bytes = rewrite::answer(recorded, &asked.bytes, source, &self.names);
-        let bytes = Bytes::from(bytes);
-        if let Said::Sip(sip) = &asked.said {
-            self.answered.insert(transaction(sip), bytes.clone());
-            if sip.method() == "INVITE" && is_final(&cue.kind) {
-                self.repeat(format!("ack {}", sip.call_id), &bytes, way);
-            }
-        }
-        self.send(bytes, way, Some(cue.step), Protocol::Sip).await
-    }
-
-    /// Finds the request that a recorded answer of ours is about.
-    fn asked(&self, cue: &Cue) -> Option<usize> {
-        let asks = |other: &&Cue| {
-            !other.ours
-                && other.dialog == cue.dialog
-                && match (&other.said, &cue.said) {
-                    (Said::Sip(asked), Said::Sip(answer)) => {
-                        !asked.line_is_answer()
-                            && asked.branch == answer.branch
-                            && asked.method() == answer.method()
-                    }
-                    (Said::Msrp(asked), Said::Msrp(answer)) => {
-                        asked.line.method().is_some() && asked.transaction == answer.transaction
-                    }
-                    _ => false,
-                }
-        };
-        let cue = self.script.cues.iter().find(asks)?;
-        self.claims.get(&cue.step).copied()
-    }
-
-    async fn ask(&mut self, cue: &Cue) -> Result<(), Halt> {
-        let recorded = self.recorded.steps[cue.step].bytes.clone();
-        let bytes = Bytes::from(rewrite::request(&recorded, &mut self.names));
-        let Some(bridge) = self.names.bridge else {
-            return Err(Halt::Gone("it is not known where the bridge takes SIP: --sip".to_owned()));
-        };
-        let way = match self.recorded.steps[cue.step].dialog {
-            Some(dialog) if self.recorded.dialogs[dialog].transport != Transport::Udp => {
-                self.stream_to(bridge).await?
-            }
-            Some(_) | None => Way::Datagram(bridge),
-        };
-        if let Said::Sip(sip) = understand(Protocol::Sip, &bytes)
-            && sip.method() != "ACK"
-        {
-            self.repeat(format!("branch {}", sip.branch), &bytes, way);
-        }
-        self.send(bytes, way, Some(cue.step), Protocol::Sip).await
-    }
-
-    async fn stream_to(&mut self, bridge: SocketAddr) -> Result<Way, Halt> {
-        let key = bridge.to_string();
-        if let Some(stream) = self.connections.get(&key) {
-            return Ok(Way::Stream(*stream));
-        }
-        let limit = self.pace.timeout;
-        let opened = self.wires.connect(bridge, limit).await;
-        let stream = opened.map_err(|error| Halt::Gone(format!("{bridge}: {error}")))?;
-        self.connections.insert(key, stream);
-        Ok(Way::Stream(stream))
-    }
-
-    async fn say_frame(&mut self, cue: &Cue, msrp: &super::super::said::Msrp) -> Result<(), Halt> {
-        let mut asked = None;
-        if msrp.line.method().is_none() {
-            let Some(index) = self.asked(cue) else {
-                self.note(cue, "is left out, for what it answers did not come");
-                return Ok(());
-            };
-            if let Said::Msrp(frame) = &self.heard[index].said {
-                asked = Some(frame.transaction.clone());
-            }
-        }
-        let Some(session) = self.names.session(&msrp.to).map(str::to_owned) else {
-            self.note(cue, "is left out, for its session did not come to be");
-            return Ok(());
-        };
-        let way = self.connection(cue, &session, msrp).await?;
-        let recorded = &self.recorded.steps[cue.step].bytes;
-        let bytes = rewrite::frame(recorded, asked.as_deref(), &self.names);
-        self.send(bytes.into(), way, Some(cue.step), Protocol::Msrp).await
-    }
-
-    /// Finds the stream of an MSRP session; where it is for us to connect, this is when.
-    async fn connection(
-        &mut self,
-        cue: &Cue,
-        session: &str,
-        msrp: &super::super::said::Msrp,
-    ) -> Result<Way, Halt> {
-        let deadline = Instant::now() + self.pace.timeout;
-        loop {
-            if let Some(stream) = self.connections.get(session) {
-                return Ok(Way::Stream(*stream));
-            }
-            if self.is_for_us_to_connect(cue, session)
-                && let Some(to) = self.names.path_of(&msrp.to).and_then(authority)
-            {
-                let opened = self.wires.connect(to, self.pace.timeout).await;
-                let stream =
-                    opened.map_err(|error| Halt::Gone(format!("MSRP at {to}: {error}")))?;
-                self.connections.insert(session.to_owned(), stream);
-                return Ok(Way::Stream(stream));
-            }
-            if Instant::now() >= deadline {
-                return Err(Halt::Silent { cue: self.cue });
-            }
-            self.step(deadline).await?;
-        }
-    }
-
-    /// Tells who connects, as `a=setup` has it (RFC 6135 section 4.2): we do where our side was
-    /// active, or the bridge is passive.
-    fn is_for_us_to_connect(&self, cue: &Cue, session: &str) -> bool {
-        let has =
-            |bytes: &[u8], words: &str| memchr::memmem::find(bytes, words.as_bytes()).is_some();
-        let ours = self.script.cues.iter().any(|other| {
-            other.ours
-                && other.dialog == cue.dialog
-                && has(&self.recorded.steps[other.step].bytes, "a=setup:active")
-        });
-        ours || self.heard.iter().any(|heard| {
-            matches!(heard.said, Said::Sip(_))
-                && has(&heard.bytes, session)
-                && has(&heard.bytes, "a=setup:passive")
-        })
-    }
-
-    fn repeat(&mut self, key: String, bytes: &Bytes, way: Way) {
-        // A stream loses nothing (RFC 3261 section 17.1.1.2).
-        if matches!(way, Way::Datagram(_)) && self.resends.len() < MAX_RESENDS {
-            self.resends.retain(|resend| resend.key != key);
-            let next = Instant::now() + T1;
-            self.resends.push(Resend { key, bytes: bytes.clone(), way, next, pause: T1 });
         }
     }
 
@@ -616,41 +388,9 @@ impl<'a> Player<'a> {
         self.resends.retain(|resend| resend.key != key);
     }
 
-    /// Tells whether the script may still wait for a message.
-    fn is_wanted(&self, heard: &Heard) -> bool {
-        let rest = self.script.cues.get(self.cue..).unwrap_or_default();
-        rest.iter().any(|cue| {
-            !cue.ours
-                && !self.claims.contains_key(&cue.step)
-                && self.is_it(cue, &heard.said)
-                && (cue.kind == heard.kind || (is_final(&cue.kind) && is_final(&heard.kind)))
-        })
-    }
-
     pub(super) fn note(&mut self, cue: &Cue, what: &str) {
         let step = &self.recorded.steps[cue.step];
         self.notes.push(format!("packet {}: {} {what}", step.packet, cue.kind));
-    }
-
-    /// Gives the answer that the trace has for a request of this kind in this call, for a request
-    /// that repeats one; whoever follows a redirection is redirected once more.
-    pub(super) fn answer_before(&self, heard: &Heard) -> Option<Bytes> {
-        let Said::Sip(asked) = &heard.said else { return None };
-        let cue = self.script.cues.iter().rev().find(|cue| match &cue.said {
-            Said::Sip(sip) => {
-                let is_of_call = self.names.known_call(&sip.call_id) == Some(&asked.call_id);
-                let redirects = asked.is_redirected()
-                    && cue.kind.starts_with("SIP 3")
-                    && user(&sip.to.address) == user(&asked.to.address);
-                cue.ours
-                    && is_final(&cue.kind)
-                    && sip.method() == asked.method()
-                    && (is_of_call || redirects)
-            }
-            Said::Msrp(_) => false,
-        })?;
-        let recorded = &self.recorded.steps[cue.step].bytes;
-        Some(rewrite::answer(recorded, &heard.bytes, heard.source, &self.names).into())
     }
 
     /// Waits until something holds, or the deadline has come.
@@ -686,19 +426,8 @@ impl<'a> Player<'a> {
 }
 
 /// What the requests of one transaction share.
-fn transaction(sip: &super::super::said::Sip) -> String {
+pub(super) fn transaction(sip: &super::super::said::Sip) -> String {
     format!("{} {} {}", sip.method(), sip.branch, sip.cseq)
-}
-
-fn is_final(kind: &str) -> bool {
-    let code = kind.strip_prefix("SIP ").and_then(|rest| rest.split(' ').next());
-    code.and_then(|code| code.parse::<u16>().ok()).is_some_and(|code| code >= 200)
-        || kind.strip_prefix("MSRP ").is_some_and(|rest| rest.parse::<u16>().is_ok())
-}
-
-fn authority(path: &str) -> Option<SocketAddr> {
-    let (_, rest) = path.split_once("://")?;
-    rest.split('/').next()?.parse().ok()
 }
 
 pub(super) fn now() -> Moment {
@@ -712,7 +441,6 @@ pub(super) fn field(bytes: &[u8], name: (&str, &str)) -> Option<String> {
 }
 
 /// The timers of RFC 3261 section 17.1.1.1.
-const T1: Duration = Duration::from_millis(500);
+pub(super) const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
-const MAX_RESENDS: usize = 1000;
 const MAX_HEARD: usize = 200_000;

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use super::super::book::{Book, Step};
 use super::super::head::{Head, address};
-use super::super::rewrite::{Raw, line_after};
+use super::super::raw::Raw;
+use super::super::rewrite::line_after;
 use super::super::said::{Msrp, Sip};
 use super::sides::Sides;
 use crate::address::Address;
@@ -34,7 +35,7 @@ pub(super) struct Cue {
 #[derive(Debug, Clone)]
 pub(super) enum Said {
     Sip(Box<Sip>),
-    Msrp(Msrp),
+    Msrp(Box<Msrp>),
 }
 
 /// What an application does.
@@ -152,15 +153,9 @@ impl Script {
             }
             "MESSAGE" => {
                 let content = self.content(&step.bytes, &sip.content_type)?;
-                match content {
-                    Cause::Say { text, reports } => Some(Cause::Page {
-                        user: user(&sip.from.address),
-                        whom: user(&sip.to.address),
-                        text,
-                        reports,
-                    }),
-                    other => Some(other),
-                }
+                let Cause::Say { text, reports } = content else { return Some(content) };
+                let (user, whom) = (user(&sip.from.address), user(&sip.to.address));
+                Some(Cause::Page { user, whom, text, reports })
             }
             _ => None,
         }
@@ -328,7 +323,7 @@ fn is_provisional(step: &Step) -> bool {
 pub(super) fn understand(protocol: Protocol, bytes: &[u8]) -> Said {
     let head = Head::read(bytes);
     match protocol {
-        Protocol::Msrp => Said::Msrp(Msrp::read(&head)),
+        Protocol::Msrp => Said::Msrp(Box::new(Msrp::read(&head))),
         Protocol::Sip | Protocol::Http => Said::Sip(Box::new(Sip::read(&head))),
     }
 }

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use clap::ValueEnum;
+use percent_encoding::percent_decode_str;
 
 use super::super::book::{Book, Step};
 use super::super::head::Head;
+use super::super::said::Sip;
+use super::script::user;
 use crate::trace::{End, Protocol};
 
 /// Which side of a recording is played.
@@ -83,6 +86,17 @@ fn played(book: &Book, play: &str) -> Result<Sides, String> {
     Err(format!("nobody at {play} talks SIP in it; there are {}", ends.join(", ")))
 }
 
+/// Gives the users for whom the REST calls in a recording are made.
+fn callers(book: &Book) -> BTreeSet<String> {
+    let calls = book.steps.iter().filter(|step| step.protocol == Protocol::Http);
+    let of = |target: &str| {
+        let (_, rest) = target.split_once("/chat/")?;
+        let name = percent_decode_str(rest.split('/').next()?).decode_utf8().ok()?.into_owned();
+        Some(user(&name))
+    };
+    calls.filter_map(|step| of(&step.note)).take(MAX_CALLERS).collect()
+}
+
 fn partner(book: &Book, end: End) -> Option<End> {
     book.dialogs.iter().find_map(|dialog| match dialog.ends {
         (one, other) if one == end => Some(other),
@@ -91,10 +105,19 @@ fn partner(book: &Book, end: End) -> Option<End> {
     })
 }
 
-/// Guesses which end is the user's: it prefers an identity and routes through its proxy, while the
-/// network asserts one (RFC 3325 section 9). Else whoever begins is the user's.
+/// Guesses which end is the user's: it acts for whom an application makes REST calls, or prefers an
+/// identity, while the network asserts one (RFC 3325 section 9). Else whoever begins is the user's.
 fn guess(book: &Book) -> Option<(End, &'static str)> {
     let sip = || book.steps.iter().filter(|step| step.protocol == Protocol::Sip);
+    let users = callers(book);
+    for step in sip().filter(|step| step.label == "INVITE" && !users.is_empty()) {
+        let said = Sip::read(&Head::read(&step.bytes));
+        for (party, end) in [(said.from, step.from), (said.to, step.to)] {
+            if users.contains(&user(&party.address)) {
+                return Some((end, "an application calls for its user"));
+            }
+        }
+    }
     for step in sip().filter(|step| step.about.is_none()) {
         let head = Head::read(&step.bytes);
         if head.field("P-Preferred-Identity").is_some() {
@@ -107,3 +130,5 @@ fn guess(book: &Book) -> Option<(End, &'static str)> {
     let first = book.dialogs.first()?;
     Some((first.ends.0, "it begins"))
 }
+
+const MAX_CALLERS: usize = 10_000;

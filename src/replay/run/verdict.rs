@@ -114,9 +114,12 @@ fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
     })
 }
 
-/// Sets each message that was said against the recorded one that it stands for.
+/// Sets each message of the bridge against the recorded one that it stands for; ours differ by what
+/// was rewritten.
 fn messages(player: &Player<'_>, run: &Run) -> Vec<Apart> {
-    let pairs = player.stands_for.iter();
+    let of_bridge: BTreeSet<usize> =
+        player.script.cues.iter().filter(|cue| !cue.ours).map(|cue| cue.step).collect();
+    let pairs = player.stands_for.iter().filter(|(_, recorded)| of_bridge.contains(recorded));
     let mut apart: Vec<Apart> = pairs
         .filter_map(|(live, recorded)| {
             let (live, recorded) = (&player.live.steps[*live], &player.recorded.steps[*recorded]);

@@ -133,12 +133,9 @@ async fn read_datagrams(udp: Arc<UdpSocket>, local: SocketAddr, events: Sender<E
     // On some systems an error tells of an earlier datagram that found nobody.
     let mut errors = 0;
     while errors < MAX_ERRORS {
-        let (length, from) = match udp.recv_from(&mut datagram).await {
-            Ok(received) => received,
-            Err(_) => {
-                errors += 1;
-                continue;
-            }
+        let Ok((length, from)) = udp.recv_from(&mut datagram).await else {
+            errors += 1;
+            continue;
         };
         let bytes = Bytes::copy_from_slice(&datagram[..length]);
         if bytes.iter().all(u8::is_ascii_whitespace) {
