@@ -21,7 +21,7 @@
 
 mod receive;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -80,9 +80,6 @@ pub struct Session {
     reservation: Reservation,
     /// What is reported on at the next `poll`.
     arrival: Option<Arrival>,
-    /// What is answered when the owner says so, by number.
-    held: BTreeMap<u64, Arrival>,
-    last_held: u64,
     outputs: VecDeque<Output>,
     /// Where frames are written.
     room: BytesMut,
@@ -137,8 +134,6 @@ impl Session {
             reports: Reports::default(),
             reservation: Reservation::default(),
             arrival: None,
-            held: BTreeMap::new(),
-            last_held: 0,
             outputs: VecDeque::new(),
             room: BytesMut::new(),
             ignored: 0,
@@ -536,7 +531,6 @@ impl Session {
         self.state = State::Closed;
         self.again = None;
         self.arrival = None;
-        self.held.clear();
         let settled =
             self.outbox.drain(&Outcome::Failed { code: 408, comment: Some(why.to_owned()) });
         self.settle(settled);

@@ -28,8 +28,8 @@ pub(super) struct Arrival {
 }
 
 /// A message whose answer is kept ([`Session::hold`]).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held(u64);
+#[derive(Debug)]
+pub struct Held(Box<Arrival>);
 
 impl Arrival {
     fn of(last: &mut Frame, message: &Incoming) -> Self {
@@ -207,26 +207,19 @@ impl Session {
         self.settle_arrival(arrival, refusal);
     }
 
-    /// Keeps the answer to the message that [`Event::Message`] has told last until
-    /// [`Self::release`]: for a chat room that answers when those whom it is for have it. Before the
-    /// next [`Self::poll`]; gives nothing where there is none to keep, or too many are kept.
+    /// Gives the answer to the message that [`Event::Message`] has told last into the owner's hands,
+    /// until [`Self::release`]: for a chat room that answers when those whom it is for have it.
+    /// Before the next [`Self::poll`]; gives nothing where there is none to keep.
     pub fn hold(&mut self) -> Option<Held> {
-        if self.held.len() >= self.limits.queue {
-            return None;
-        }
         let arrival = self.arrival.take_if(|arrival| arrival.unanswered.is_some())?;
-        self.last_held += 1;
-        self.held.insert(self.last_held, arrival);
-        Some(Held(self.last_held))
+        Some(Held(Box::new(arrival)))
     }
 
-    /// Answers a message whose answer was kept.
+    /// Answers a message of this session whose answer was kept.
     pub fn release(&mut self, now: Instant, held: Held) {
         self.now = Some(now);
-        if let Some(arrival) = self.held.remove(&held.0)
-            && self.state != State::Closed
-        {
-            self.settle_arrival(arrival, None);
+        if self.state != State::Closed {
+            self.settle_arrival(*held.0, None);
         }
     }
 

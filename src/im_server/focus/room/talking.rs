@@ -125,7 +125,8 @@ impl Room {
     /// vouches for that. Whoever takes nothing is sent away in the time that a sender waits.
     fn await_service(&mut self, from: u32, waits_for: BTreeSet<u32>) {
         let is_hosted = matches!(self.desk.settings.owner, Owner::Originator { .. });
-        if !is_hosted || waits_for.is_empty() {
+        let own = self.unserved.values().filter(|unserved| unserved.from == from).count();
+        if !is_hosted || waits_for.is_empty() || own >= self.desk.settings.msrp.queue {
             return;
         }
         if let Some(held) = self.seats.get_mut(&from).and_then(|seat| seat.media.hold()) {
