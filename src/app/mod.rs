@@ -15,6 +15,7 @@ mod doors;
 mod gatekeeper;
 mod http;
 mod kept;
+mod lobby;
 mod registry;
 mod settings;
 
