@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chatbridge::app;
-use chatbridge::bridge::{delivery, sip_outcomes};
+use chatbridge::bridge::{delivery, group_outcomes, roster_outcomes, sip_outcomes};
 use chatbridge::config::{Config, CoreMode, Faults};
-use chatbridge::replay::{self, Form, Level, Outcome, Picture};
+use chatbridge::replay::{self, Expect, Form, Level, Outcome, Pace, Picture, Run, Side, Target};
 use clap::{Args, Parser, Subcommand};
 
 /// `EX_USAGE` of sysexits.h: the configuration is bad, and nothing was started.
@@ -34,7 +36,7 @@ enum Word {
     Outcomes,
     /// Hash the password in the first line of standard input, for [auth] users
     Password,
-    /// Look at recorded traffic: captures, and the logs of sngrep, HOMER, sipdump and SIPp
+    /// Look at recorded traffic, or play it: captures, and the logs of sngrep, HOMER, sipdump and SIPp
     #[command(subcommand)]
     Replay(Replay),
 }
@@ -55,6 +57,8 @@ enum Replay {
         #[arg(long, value_enum, default_value_t = Picture::Txt)]
         format: Picture,
     },
+    /// Play a trace against a bridge, and judge what becomes of it
+    Run(Box<Rehearsal>),
     /// Compare two traces, dialog by dialog
     Diff {
         /// The one trace
@@ -81,6 +85,99 @@ struct Trace {
 }
 
 #[derive(Debug, Args)]
+struct Rehearsal {
+    /// The trace, or the folder that it lies in
+    #[arg(value_name = "TRACE")]
+    path: PathBuf,
+    /// Play to the bridge whose REST face is there, such as http://127.0.0.1:8080; without it, one
+    /// is started on free ports
+    #[arg(long, value_name = "URL")]
+    target: Option<String>,
+    /// Where that bridge takes SIP, if it does not speak first
+    #[arg(long, value_name = "ADDR", requires = "target")]
+    sip: Option<SocketAddr>,
+    /// Where that bridge looks for its core: what is played takes SIP there
+    #[arg(long, value_name = "ADDR", requires = "target", default_value = "127.0.0.1:5060")]
+    listen: SocketAddr,
+    /// Play to this host, though it is not this one
+    #[arg(long, value_name = "HOST")]
+    allow_target: Vec<String>,
+    /// The side that is played
+    #[arg(long = "as", value_enum, default_value_t = Side::Network)]
+    side: Side,
+    /// Play what this address sent, whatever its side
+    #[arg(long, value_name = "IP[:PORT]", conflicts_with = "side")]
+    play: Option<String>,
+    /// How closely to compare
+    #[arg(long, value_enum, default_value_t = Level::Flow)]
+    level: Level,
+    /// What the trace has nothing for is a fault too
+    #[arg(long)]
+    strict: bool,
+    /// Where the expected notifications are taken from
+    #[arg(long, value_enum, default_value_t = Expect::File)]
+    expect: Expect,
+    /// How many times as fast as recorded; `max` waits for nothing but the bridge
+    #[arg(long, value_name = "N", default_value = "max", value_parser = speed)]
+    speed: Speed,
+    /// The longest pause, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    max_gap: u64,
+    /// How long the bridge may take for each thing, in seconds
+    #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+    /// Draw identifiers from this number, the same ones in each run
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Write the verdict as JUnit does
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write what was really said as pcapng
+    #[arg(long, value_name = "FILE")]
+    write_pcap: Option<PathBuf>,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A speed, or none: as fast as the bridge is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Speed(Option<f64>);
+
+fn speed(text: &str) -> Result<Speed, String> {
+    match text.parse::<f64>() {
+        _ if text == "max" => Ok(Speed(None)),
+        Ok(speed) if speed.is_finite() && speed >= 0.001 => Ok(Speed(Some(speed))),
+        Ok(_) | Err(_) => Err("a number of 0.001 or more is wanted, or max".to_owned()),
+    }
+}
+
+impl Rehearsal {
+    fn order(self) -> Run {
+        let (listen, allowed, sip) = (self.listen, self.allow_target, self.sip);
+        let target = self.target.map(|rest| Target { rest, sip, listen, allowed });
+        Run {
+            trace: self.path,
+            form: if self.json { Form::Json } else { Form::Text },
+            level: self.level,
+            strict: self.strict,
+            side: self.side,
+            play: self.play,
+            expect: self.expect,
+            pace: Pace {
+                speed: self.speed.0,
+                max_gap: Duration::from_millis(self.max_gap),
+                timeout: Duration::from_secs(self.timeout),
+            },
+            seed: self.seed.unwrap_or_else(app::fresh_seed),
+            target,
+            junit: self.junit,
+            capture: self.write_pcap,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
 struct ConfigFile {
     /// The configuration file; without one, the built-in defaults hold
     #[arg(long, value_name = "FILE")]
@@ -98,6 +195,7 @@ Examples:
   chatbridge check --config chatbridge.toml
   chatbridge outcomes | less -S
   chatbridge replay ladder chat.pcapng.gz
+  chatbridge replay run chat.pcapng.gz
 
 Configuration:
   One TOML file; config/chatbridge.example.toml shows every key with its default. The environment
@@ -107,7 +205,7 @@ Configuration:
 Exit status:
   0   stopped in good order; check: no fault
   1   check: there are faults; serve: something failed, such as a port in use; replay: the traces
-      differ
+      differ, or a run was not as expected (replay --help tells the rest)
   2   a command line that is not understood
   3   replay: the trace cannot be read, or holds no SIP and no MSRP
   64  serve: the configuration has faults, all of them told on standard error
@@ -121,12 +219,18 @@ Examples:
   tcpdump -w - port 5060 or port 2855 | chatbridge replay ladder -
   chatbridge replay ladder --format html chat.pcapng > chat.html
   chatbridge replay diff --level headers before.pcap after.pcap
+  chatbridge replay run chat.pcap
+  chatbridge replay run --level body --junit chat.xml --write-pcap run.pcapng chat.pcap
 
 Exit status:
   0   as expected
-  1   diff: the traces differ
-  2   a command line that is not understood
-  3   the trace cannot be read, or holds no SIP and no MSRP
+  1   diff: the traces differ; run: something is not as expected
+  2   a command line that is not understood, a file that cannot be written
+  3   the trace cannot be read, or holds no SIP (run) or no SIP and no MSRP (the others)
+  4   run: the bridge cannot be reached, or an address is taken
+  5   run: what was expected did not come in time
+  6   run --strict: something came that was not expected
+  130 run: interrupted
 
 What cannot be read of a trace is told on standard error, with the number of the packet.";
 
@@ -146,6 +250,7 @@ fn replay(word: Replay) -> ExitCode {
     let Outcome { text, warnings, exit } = match word {
         Replay::Info { trace } => replay::info(&trace.path, form(trace.json)),
         Replay::Ladder { trace, format } => replay::ladder(&trace.path, format, form(trace.json)),
+        Replay::Run(rehearsal) => app::rehearse(&rehearsal.order()),
         Replay::Diff { left, right, level, json } => replay::diff(&left, &right, level, form(json)),
     };
     for warning in warnings {
@@ -200,6 +305,10 @@ fn tables() -> Result<String, std::fmt::Error> {
     sip_outcomes::print(&mut text)?;
     text.push_str("\n## What becomes of a message\n\n");
     delivery::print(&mut text)?;
+    text.push_str("\n## What becomes of a group\n\n");
+    group_outcomes::print(&mut text)?;
+    text.push_str("\n## What a conference says of its participants\n\n");
+    roster_outcomes::print(&mut text)?;
     Ok(text)
 }
 

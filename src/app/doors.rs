@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{named, settings};
-use crate::config::{Config, CoreMode};
+use crate::config::{Config, CoreMode, GroupFocus};
 use crate::net::{MsrpListener, MsrpSettings, MsrpTls, RoomSockets, Service};
 
 /// Where the bearers of MSRP beside TCP are listened for, as far as they are.
@@ -39,6 +39,23 @@ pub(super) async fn bind_rooms(config: &Config) -> io::Result<Option<RoomSockets
     let (listen, ports) = (focus.msrp_listen, focus.msrp_ports);
     let listener = MsrpListener::bind(listen, ports, settings.clone()).await;
     let listener = named("[im_server] msrp_listen", listen, listener)?;
+    Ok(Some(RoomSockets { listener, settings }))
+}
+
+/// Binds the listener of the groups that our users host, if they do.
+///
+/// # Errors
+/// The socket cannot be bound; the error names it.
+pub(super) async fn bind_host(config: &Config) -> io::Result<Option<RoomSockets>> {
+    let group = &config.group;
+    if group.focus != GroupFocus::Host {
+        return Ok(None);
+    }
+    let framing = settings::room_limits(config).into();
+    let settings = MsrpSettings { framing, ..settings::msrp(config, None) };
+    let (listen, ports) = (group.host_listen, group.host_ports);
+    let listener = MsrpListener::bind(listen, ports, settings.clone()).await;
+    let listener = named("[group] host_listen", listen, listener)?;
     Ok(Some(RoomSockets { listener, settings }))
 }
 

@@ -13,10 +13,12 @@
 mod banner;
 mod doors;
 mod gatekeeper;
+mod hosting;
 mod http;
 mod kept;
 mod lobby;
 mod registry;
+mod rehearsal;
 mod settings;
 
 use std::io::{self, IsTerminal};
@@ -42,16 +44,18 @@ use crate::config::{Config, CoreMode, Log, LogFormat};
 use crate::ids::Random;
 use crate::im_server::ImServer;
 use crate::net::{
-    Core, DriverKit, SipOutbound, SipSockets, Switch, bind_sip, run_im_server, run_switch,
+    Core, DriverKit, HostDoor, SipOutbound, SipSockets, Switch, bind_sip, run_im_server, run_switch,
 };
 use crate::notify::{self, Outlets};
 use crate::rest::{Door, Face, Readiness, Reason};
+use crate::sip::Hop;
 use crate::store::durable::{Contents, Health};
 use crate::store::{
     Channels, Correlators, Directories, Keeper, Letter, Notices, Sessions, Subscriptions, restore,
 };
 pub use gatekeeper::hash_password;
 use registry::Registry;
+pub use rehearsal::{fresh_seed, rehearse, rehearsed};
 use settings::{Callbacks, Places};
 
 /// Runs everything until SIGINT or SIGTERM, then says goodbye to all sessions.
@@ -103,6 +107,7 @@ struct Ground {
     registry: Registry,
     settings: Arc<bridge::Settings>,
     kept: (Keeper, Contents),
+    host: Option<HostDoor>,
 }
 
 impl Running {
@@ -150,19 +155,24 @@ impl Running {
             tasks.spawn(run_im_server(server, sockets, rooms, ending));
         }
         let fingerprint = msrp.settings.tls.as_ref().map(|tls| tls.fingerprint().clone());
-        let settings = settings::bridge(config, places, (credentials, fingerprint));
+        let ending = (stop_net.clone(), tasks.clone());
+        let way = (&sip.outbound, credentials.clone());
+        let host = hosting::start(config, &places, way, random.fork(), ending).await?;
+        let names = host.as_ref().map(|host| &host.names);
+        let settings = settings::bridge(config, places, (credentials, fingerprint), names);
         let outside = (sip.outbound.clone(), core.clone(), stop_net.clone());
         let registry = Registry::start(config, Arc::clone(&settings), outside, &mut random);
-        let ground = Ground { sip, msrp, places, core, registry, settings, kept };
+        let ground = Ground { sip, msrp, places, core, registry, settings, kept, host };
         Self::start_bridge(config, ground, random, (stop_net, tasks))
     }
 
     fn start_bridge(
         config: &Config,
-        Ground { sip, msrp, places, core, registry, settings, kept: (keeper, contents) }: Ground,
+        Ground { sip, msrp, places, core, registry, settings, kept, host }: Ground,
         mut random: Random,
         (stop_net, tasks): (CancellationToken, TaskTracker),
     ) -> io::Result<Self> {
+        let (keeper, contents) = kept;
         let (sessions, starts) = Sessions::new(settings::sessions(config));
         let sessions = Arc::new(sessions);
         let subscriptions = Arc::new(Subscriptions::new(settings::subscriptions(config)));
@@ -181,6 +191,7 @@ impl Running {
         let readiness = readiness((&sessions, keeper.health()), &core, &registry);
         let switch = Switch {
             neighbours: settings::neighbours(config, places, &core),
+            host,
             kit: DriverKit {
                 sessions: Arc::clone(&sessions),
                 registrations: registry.directory(),
@@ -352,6 +363,8 @@ impl Running {
     }
 }
 
+const NO_CORE: &str = "[core] next_hop is wanted in every mode but \"embedded\"";
+
 /// Finds the way to the core: the embedded IM server, or one that may move while we run.
 async fn find_core(
     config: &Config,
@@ -363,11 +376,15 @@ async fn find_core(
     match (im_server, settings::core(config)) {
         (Some(address), _) => Ok(Core::fixed(settings::im_server_hop(config, address), &finding)),
         (None, Some(peer)) => Ok(Core::find(peer, outbound, finding, ending).await),
-        (None, None) => {
-            let what = "[core] next_hop is wanted in every mode but \"embedded\"";
-            Err(io::Error::new(io::ErrorKind::InvalidInput, what))
-        }
+        (None, None) => Err(io::Error::new(io::ErrorKind::InvalidInput, NO_CORE)),
     }
+}
+
+/// Gives where requests to the core go that no conversation sends.
+fn find_hop(config: &Config, im_server: Option<SocketAddr>) -> io::Result<Hop> {
+    let embedded = im_server.map(|address| settings::im_server_hop(config, address));
+    let hop = embedded.or_else(|| settings::core(config).map(|core| core.hop()));
+    hop.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, NO_CORE))
 }
 
 /// Makes the list of what has to hold for the bridge to be of use.

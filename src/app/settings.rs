@@ -1,6 +1,6 @@
 //! The configuration handed out: to each folder the part that it knows.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ pub(super) fn bridge(
     config: &Config,
     places: Places,
     (credentials, fingerprint): (Option<Credentials>, Option<Fingerprint>),
+    host: Option<&im_server::HostNames>,
 ) -> Arc<bridge::Settings> {
     let session = &config.session;
     let profile = profile(config);
@@ -55,10 +56,7 @@ pub(super) fn bridge(
         },
         standing: standing(config),
         profile,
-        local: match &config.sip.advertise {
-            Some(host) => Hop::new(transport(config), host, places.sip.port()),
-            None => hop(transport(config), places.sip),
-        },
+        local: local(config, places.sip),
         tls_port: places.tls.map(|tls| tls.port()),
         user_agent,
         core: core(config).map(|core| core.hop()),
@@ -97,14 +95,62 @@ pub(super) fn bridge(
         echo: session.echo,
         tracked_messages: session.tracked_messages,
         redirects: session.redirects,
-        group: group(config),
+        group: group(config, own_host(config, places.sip, host)),
     })
 }
 
-fn group(config: &Config) -> bridge::GroupSettings {
+/// The address of the bridge, as it is told to others.
+pub(super) fn local(config: &Config, sip: SocketAddr) -> Hop {
+    match &config.sip.advertise {
+        Some(host) => Hop::new(transport(config), host, sip.port()),
+        None => hop(transport(config), sip),
+    }
+}
+
+/// The way to the host beside us: our own socket.
+fn own_host(
+    config: &Config,
+    sip: SocketAddr,
+    names: Option<&im_server::HostNames>,
+) -> Option<bridge::OwnHost> {
+    let ip = match (sip.ip().is_unspecified(), sip.ip()) {
+        (true, IpAddr::V4(_)) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        (true, IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        (false, ip) => ip,
+    };
+    let hop = hop(transport(config), SocketAddr::new(ip, sip.port()));
+    Some(bridge::OwnHost { factory: names?.factory()?, hop })
+}
+
+/// The rooms of our users, whose MSRP is listened for at `msrp`; `next_hop` is the core.
+pub(super) fn host(
+    config: &Config,
+    msrp: SocketAddr,
+    (next_hop, credentials): (Hop, Option<Credentials>),
+) -> im_server::FocusSettings {
+    let profile = profile(config);
+    let identity = match standing(config).naming {
+        bridge::Naming::FromOnly => None,
+        bridge::Naming::Preferred => Some("P-Preferred-Identity"),
+        bridge::Naming::Asserted => Some("P-Asserted-Identity"),
+    };
+    let advertised = config.group.host_advertise.clone();
+    im_server::FocusSettings {
+        next_hops: vec![next_hop],
+        msrp_host: advertised.unwrap_or_else(|| msrp.ip().to_string()),
+        owner: im_server::Owner::Originator { identity },
+        contact_params: profile.contact_params.to_owned(),
+        user_agent: user_agent(profile.user_agent_prefix, &config.sip.user_agent),
+        credentials,
+        ..focus(config, msrp)
+    }
+}
+
+fn group(config: &Config, host: Option<bridge::OwnHost>) -> bridge::GroupSettings {
     let group = &config.group;
     bridge::GroupSettings {
         factory: group.factory.clone(),
+        host,
         invite_mode: group.invite_mode,
         refer_mode: group.refer_mode,
         refer_many: group.refer_many,

@@ -302,13 +302,12 @@ impl Conversation {
             this.refuse_unheard(now, Status::NOT_FOUND, Vec::new());
             return this;
         };
-        let invite::Incoming { user, originator, terminating, subject, sdp, first_message } =
-            incoming;
+        let invite::Incoming { user, originator, terminating, subject, sdp, .. } = incoming;
         let chat = Session::new(Role::Terminating, subject, originator, terminating);
         let known = has_client(&user);
         let mut this = Self::new(kit, (session, user), chat, (leg, line));
         this.heard = false;
-        this.first_message = first_message;
+        this.first_message = incoming.first_message;
         this.contribution = contribution;
         // The leg itself refuses what no user needs to hear of, such as an unknown Require.
         this.settle(now);
@@ -329,9 +328,13 @@ impl Conversation {
             }
             Ok(peer) => {
                 this.line.peer = peer;
-                this.timers.invitation = Some(now + this.settings.invitation_timeout);
-                this.legs.current.ring(now);
-                this.tell_invitation(now);
+                if incoming.is_deferred {
+                    this.take_delivery(now);
+                } else {
+                    this.timers.invitation = Some(now + this.settings.invitation_timeout);
+                    this.legs.current.ring(now);
+                    this.tell_invitation(now);
+                }
                 this.settle(now);
             }
         }

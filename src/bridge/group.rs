@@ -71,6 +71,8 @@ pub struct Group {
     refers_all: bool,
     /// The URI of the group, once it is known.
     focus: Option<Uri>,
+    /// Whether the user hosts the group itself: the focus is beside us, and no core in between.
+    is_hosted: bool,
     watch: Watch,
     referrals: Referrals,
     /// Messages that wait for the answer: it opens the MSRP session.
@@ -167,6 +169,7 @@ impl Group {
         this.attempt.draft = Some(draft);
         this.attempt.redirects = redirects;
         this.refers_all = this.settings.group.invite_mode == InviteMode::Refer;
+        this.take_host();
         this.extends = extends;
         this.seek_way_or_call(now);
         this.settle(now);
@@ -294,6 +297,14 @@ impl Group {
         self.line.is_relayed()
     }
 
+    /// Lets the user host the group itself, where that is how groups are begun here.
+    fn take_host(&mut self) {
+        if let Some(host) = &self.settings.group.host {
+            self.is_hosted = true;
+            self.attempt.next_hops = vec![host.hop.clone()];
+        }
+    }
+
     /// Gives the URI of the group, once the focus has told it.
     #[must_use]
     pub fn focus(&self) -> Option<&Uri> {
@@ -329,6 +340,7 @@ impl Group {
             asking: Asking::Opening,
             refers_all: false,
             focus: None,
+            is_hosted: false,
             watch: Watch::default(),
             referrals: Referrals::default(),
             waiting: VecDeque::new(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::settings::Settings;
 use crate::chat::GroupRules;
-use crate::sip::{MethodForm, Status, Uri};
+use crate::sip::{Hop, MethodForm, Status, Uri};
 
 /// How groups behave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,9 @@ pub struct GroupSettings {
     /// The URI at which a conference is asked for; without one, `conference-factory` at the home
     /// domain.
     pub factory: Option<Uri>,
+    /// The host beside us, where the groups of our users are hosted by themselves; without one, by
+    /// the network.
+    pub host: Option<OwnHost>,
     /// How the participants of a new group are named to the focus.
     pub invite_mode: InviteMode,
     /// Where a REFER goes.
@@ -41,6 +44,15 @@ pub struct GroupSettings {
     pub subscribe: Duration,
     /// How an invitation is refused when its user declines.
     pub decline_code: Status,
+}
+
+/// A focus of our own, which hosts the groups that our users begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnHost {
+    /// The URI at which it is asked for a room.
+    pub factory: Uri,
+    /// Where it is: no core stands between.
+    pub hop: Hop,
 }
 
 /// How the participants of a new group are named to the focus.
@@ -89,6 +101,7 @@ impl Default for GroupSettings {
     fn default() -> Self {
         Self {
             factory: None,
+            host: None,
             invite_mode: InviteMode::default(),
             refer_mode: ReferMode::default(),
             refer_many: true,
@@ -110,6 +123,9 @@ impl Default for GroupSettings {
 impl Settings {
     /// Gives the URI at which a conference is asked for; `None` where the domain makes none.
     pub(super) fn factory(&self) -> Option<Uri> {
+        if let Some(host) = &self.group.host {
+            return Some(host.factory.clone());
+        }
         let home = || Uri::sip(Some("conference-factory"), &self.realm.domain).ok();
         self.group.factory.clone().or_else(home)
     }

@@ -166,6 +166,8 @@ pub(super) struct Incoming {
     pub(super) sdp: Option<Vec<u8>>,
     /// A first message that travelled along (`multipart/mixed`).
     pub(super) first_message: Option<Bytes>,
+    /// Whether a store delivers what it has kept: nobody is there who waits for an answer.
+    pub(super) is_deferred: bool,
 }
 
 /// Reads an INVITE; what a trusted core asserts comes before what the caller claims (RFC 3325).
@@ -188,7 +190,17 @@ pub(super) fn read(
             own.filter(has_client).unwrap_or_else(|| registered.clone())
         }
     };
-    let originator = identity::originator(realm, invite, trusted)?;
+    let sender = identity::originator(realm, invite, trusted)?;
+    let author = invite.headers.addresses("Referred-By").into_iter().next().filter(|_| trusted);
+    let is_deferred = trusted && (author.is_some() || is_of_store(invite));
+    // The store speaks for who has written what it has kept.
+    let originator = match author {
+        Some(author) if sender.address != Address::anonymous() => {
+            let address = realm.address(&author.uri).unwrap_or_else(Address::anonymous);
+            Party { address, name: author.display }
+        }
+        Some(_) | None => sender,
+    };
     let (sdp, first_message) = media::parts(invite.content_type(), &invite.body);
     Some(Incoming {
         terminating: Party { address: user.clone(), name: to.display },
@@ -197,5 +209,14 @@ pub(super) fn read(
         subject: invite.headers.get("Subject").unwrap_or_default().trim().to_owned(),
         sdp,
         first_message,
+        is_deferred,
     })
+}
+
+/// Tells whether the store of a core has sent an INVITE, to deliver reports: its asserted identity
+/// has this name.
+fn is_of_store(invite: &Request) -> bool {
+    let asserted = invite.headers.addresses("P-Asserted-Identity");
+    let names = asserted.iter().filter_map(|asserted| asserted.uri.user_unescaped());
+    names.into_iter().any(|name| name.eq_ignore_ascii_case("rcse-standfw"))
 }

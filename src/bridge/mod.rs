@@ -32,7 +32,7 @@ pub use access::{Access, RegisteredContact, Subscriber, Terms, may_be_forgotten}
 pub use bearer::{Bearer, Bearers, Shown};
 pub use conversation::{Arrival, Conversation, ConversationKit, Input, Output};
 pub use group::Group;
-pub use group_settings::{ExtendMode, GroupReports, GroupSettings, InviteMode, ReferMode};
+pub use group_settings::{ExtendMode, GroupReports, GroupSettings, InviteMode, OwnHost, ReferMode};
 pub use identity::{Naming, Realm, Standing, TargetUri};
 pub use pager::{Reports, reports_in};
 pub use profile::{PROFILES, Profile};

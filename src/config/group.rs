@@ -1,15 +1,25 @@
 //! `[group]`: groups, as the client of a conference focus has them.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::reader::{Choice, Reader};
 use super::sections::decline;
+use super::values::host;
 use crate::bridge::{ExtendMode, GroupReports, InviteMode, ReferMode};
 use crate::sip::{MethodForm, Uri};
 
 /// `[group]`: groups, as the client of a conference focus has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
+    /// Who hosts the groups that users begin.
+    pub focus: GroupFocus,
+    /// Where a host listens for the MSRP of its groups.
+    pub host_listen: SocketAddr,
+    /// How many ports are tried, from that of `host_listen` upwards.
+    pub host_ports: u16,
+    /// The host that participants are told to connect to, where it is not that of `host_listen`.
+    pub host_advertise: Option<String>,
     /// The URI of the conference factory; without one, `conference-factory` at the home domain.
     pub factory: Option<Uri>,
     /// How the participants of a new group are named to the focus.
@@ -46,6 +56,10 @@ impl Group {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let mut keys = reader.section("group");
         Self {
+            focus: keys.choice("focus"),
+            host_listen: keys.socket("host_listen", ("127.0.0.1", 0)),
+            host_ports: u16::try_from(keys.number("host_ports", 1, 1..=1024)).unwrap_or(1),
+            host_advertise: keys.optional("host_advertise", host),
             factory: keys.optional("factory", factory),
             invite_mode: keys.choice("invite_mode"),
             refer_mode: keys.choice("refer_mode"),
@@ -63,6 +77,21 @@ impl Group {
             decline_code: keys.parsed("decline_code", 603, decline),
         }
     }
+}
+
+/// Who hosts the groups that users begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GroupFocus {
+    /// A conference focus in the network, which the core knows.
+    #[default]
+    Network,
+    /// The user that begins the group, at the bridge.
+    Host,
+}
+
+impl Choice for GroupFocus {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("network", Self::Network), ("host", Self::Host)];
 }
 
 fn factory(text: &str) -> Result<Uri, String> {

@@ -21,7 +21,7 @@ pub use accounts::Account;
 pub use auth::{Auth, AuthFault, AuthMode};
 pub use fault::{Fault, Faults, Place};
 pub use focus::Focus;
-pub use group::Group;
+pub use group::{Group, GroupFocus};
 pub use rest::Rest;
 pub use sections::{Core, Dns, ImServer, Limits, Log, Msrp, Notify, Session, Sip};
 pub use store::{Store, StoreKind};
@@ -239,6 +239,11 @@ impl Config {
                 reader.discord(("core", "username"), mode, what.to_owned());
             }
         }
+        if core.mode == CoreMode::Ue && self.group.focus == GroupFocus::Host {
+            let what =
+                "must be \"network\" in mode \"ue\": the core routes nothing to a room of ours";
+            reader.discord(("group", "focus"), mode, what.to_owned());
+        }
         if core.orig && core.mode != CoreMode::As {
             reader.discord(("core", "orig"), mode, "is for mode \"as\"".to_owned());
         }
@@ -258,6 +263,12 @@ impl Config {
         }
         if self.msrp.listen.ip().is_unspecified() && self.msrp.advertise.is_none() {
             reader.discord(("msrp", "advertise"), ("msrp", "listen"), what(self.msrp.listen));
+        }
+        let hosts = self.group.host_listen;
+        let is_host = self.group.focus == GroupFocus::Host;
+        if is_host && hosts.ip().is_unspecified() && self.group.host_advertise.is_none() {
+            let keys = (("group", "host_advertise"), ("group", "host_listen"));
+            reader.discord(keys.0, keys.1, what(hosts));
         }
         let server = self.im_server.listen;
         if self.core.mode == CoreMode::Embedded && server.ip().is_unspecified() {
@@ -484,6 +495,17 @@ mod tests {
                 "CHATBRIDGE_SIP_T1_MS: [sip] t1_ms: \"soon\" is wrong; a whole number is wanted",
             ]
         );
+    }
+
+    #[test]
+    fn a_host_of_groups_can_be_reached() {
+        let found = faults("[group]\nfocus = \"host\"\nhost_listen = \"0.0.0.0:2890\"\n");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("[group] host_advertise"), "{found:?}");
+        assert_eq!(faults("[group]\nhost_listen = \"0.0.0.0:2890\"\n"), [""; 0], "nobody hosts");
+        let ue = "[core]\nmode = \"ue\"\nnext_hop = \"x:1\"\n[group]\nfocus = \"host\"\n";
+        let found = faults(ue);
+        assert!(found.iter().any(|fault| fault.contains("[group] focus")), "{found:?}");
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod domain;
 mod door;
 mod focus;
 mod forward;
+mod host;
 mod policy;
 mod refusal;
 mod registrar;
@@ -55,8 +56,9 @@ use crate::sip::{
 };
 
 pub use self::focus::{
-    Denial, Focus, FocusOutput, FocusSettings, MediaOutput, OriginatorLeaves, SeatId,
+    Denial, Focus, FocusOutput, FocusSettings, MediaOutput, OriginatorLeaves, Owner, SeatId,
 };
+pub use self::host::{Host, HostNames, Trust};
 pub use self::settings::{Account, Settings};
 
 /// The IM server: hand in what happens, then carry out what [`ImServer::poll`] gives until it
@@ -115,6 +117,33 @@ pub enum Output {
         /// What.
         output: MediaOutput,
     },
+}
+
+/// A pure machine with sockets of SIP and MSRP: hand in what happens, then carry out what
+/// [`Element::poll`] gives until it gives nothing more.
+pub trait Element {
+    /// Takes in what happened.
+    fn handle(&mut self, now: Instant, input: Input);
+
+    /// Gives the next wish.
+    fn poll(&mut self) -> Option<Output>;
+
+    /// Tells when to hand in [`Input::Timeout`].
+    fn next_timeout(&self) -> Option<Instant>;
+}
+
+impl Element for ImServer {
+    fn handle(&mut self, now: Instant, input: Input) {
+        self.handle(now, input);
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        self.poll()
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.next_timeout()
+    }
 }
 
 /// What is to be done with a request.
@@ -386,7 +415,7 @@ impl ImServer {
         let Passage { request, source, mark, is_from_focus, .. } = passage;
         policy::validate_scheme(request)?;
         let route::Way { mut destination, is_known } =
-            route::follow(request, &self.desk.domain, &self.desk.seal);
+            route::follow(request, &self.desk.domain, (&self.desk.seal, self.desk.home.as_ref()));
         if self.focus.as_ref().is_some_and(|focus| focus.serves(&request.uri)) {
             destination = destination.map(|_| Destination::Focus);
         }

@@ -2,9 +2,10 @@
 
 use super::domain::{Domain, SEAL, Whose};
 use super::forward::Target;
+use super::policy;
 use super::refusal::Refusal;
 use crate::address::Address;
-use crate::sip::{Headers, Hop, NameAddr, Request, Seal, Status};
+use crate::sip::{Headers, Hop, NameAddr, Request, Seal, Status, Uri};
 
 /// Where a request wants to go.
 #[derive(Debug, Clone)]
@@ -32,8 +33,13 @@ pub(super) struct Way {
 ///
 /// Only a request within a dialog that we put ourselves on the path of goes to another domain:
 /// the server is no open relay. Such a request brings back what we sealed when the dialog began;
-/// a tag alone, which anybody can write, says nothing.
-pub(super) fn follow(request: &mut Request, domain: &Domain, seal: &Seal) -> Way {
+/// a tag alone, which anybody can write, says nothing. The bridge is one of us: what is for its own
+/// address, a room that one of its users hosts, goes there.
+pub(super) fn follow(
+    request: &mut Request,
+    domain: &Domain,
+    (seal, home): (&Seal, Option<&Hop>),
+) -> Way {
     let is_sealed = take_own_routes(request, domain, seal);
     let is_known = is_sealed && request.to_tag().is_some();
     let destination = if request.headers.has("Route") {
@@ -42,11 +48,16 @@ pub(super) fn follow(request: &mut Request, domain: &Domain, seal: &Seal) -> Way
         match domain.whose(&request.uri) {
             Whose::Server => Ok(Destination::Server),
             Whose::User(user) => Ok(Destination::User(user)),
-            Whose::Foreign if is_known => onward(request),
+            Whose::Foreign if is_known || is_at(&request.uri, home) => onward(request),
             Whose::Foreign => Err(Status::NOT_FOUND.into()),
         }
     };
     Way { destination, is_known }
+}
+
+/// Tells whether a URI names an address of the bridge.
+fn is_at(uri: &Uri, home: Option<&Hop>) -> bool {
+    uri.is_sip() && uri.hop().is_some_and(|hop| policy::leads_home(&hop, home))
 }
 
 /// Seals the dialog that `request` may begin: its Call-ID and the tag of its sender, of which every

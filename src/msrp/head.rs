@@ -32,21 +32,71 @@ pub(super) struct Head {
     kind: Option<Kind>,
     to_path: Option<Path>,
     from_path: Option<Path>,
-    failure_report: Option<FailureReport>,
+    manner: Manner,
     message_id: Option<Text>,
     byte_range: Option<ByteRange>,
-    success_report: Option<bool>,
     status: Option<Status>,
     headers: Vec<Header>,
+}
+
+/// The lines that came last and are likely to come again. On a connection nearly every frame repeats
+/// them octet by octet; to see that costs less than to take them apart again.
+#[derive(Debug, Default)]
+pub(super) struct LastLines {
+    to_path: LastPath,
+    from_path: LastPath,
+    manner: Option<Box<LastManner>>,
+    /// How often another manner has come.
+    other_manners: u32,
+}
+
+/// Lines that say what kind of message comes, and what its sender wants to hear of it.
+#[derive(Debug)]
+struct LastManner {
+    /// The lines as they were spelled, with their breaks. A copy as well.
+    lines: Box<[u8]>,
+    count: usize,
+    manner: Manner,
+}
+
+/// What such lines say.
+#[derive(Debug, Clone, Default)]
+struct Manner {
+    success_report: Option<bool>,
+    failure_report: Option<FailureReport>,
     content_type: Option<Text>,
 }
 
-/// The path lines that came last. On a connection nearly every frame repeats them octet by octet;
-/// to see that costs less than to take the URIs apart again.
-#[derive(Debug, Default)]
-pub(super) struct LastPaths {
-    to_path: LastPath,
-    from_path: LastPath,
+impl Manner {
+    /// Counts the fields that are there.
+    fn count(&self) -> usize {
+        let reports =
+            usize::from(self.success_report.is_some()) + usize::from(self.failure_report.is_some());
+        reports + usize::from(self.content_type.is_some())
+    }
+}
+
+impl LastLines {
+    /// Forgets what is learned again soon once there is much to read.
+    pub(super) fn rest(&mut self) {
+        self.manner = None;
+        self.other_manners = 0;
+    }
+
+    /// Remembers lines that stood together: not a long one, and only where many have come at once.
+    fn remember(&mut self, lines: &[u8], manner: &Manner) {
+        self.other_manners = self.other_manners.wrapping_add(1);
+        if !self.other_manners.is_multiple_of(PATIENCE) || lines.len() > LONGEST_LAST {
+            return;
+        }
+        let content_type = manner.content_type.as_ref();
+        let content_type = content_type.map(|it| Text::copied(it.as_bytes()));
+        self.manner = Some(Box::new(LastManner {
+            lines: lines.into(),
+            count: manner.count(),
+            manner: Manner { content_type, ..*manner },
+        }));
+    }
 }
 
 #[derive(Debug, Default)]
@@ -93,25 +143,30 @@ impl Head {
         frame: &Bytes,
         (start, end): (usize, usize),
         limits: &Limits,
-        last: &mut LastPaths,
+        last: &mut LastLines,
     ) {
         let section = frame.get(start..end.min(limits.max_header_bytes)).unwrap_or_default();
         let Ok((mut input, first)) = line(section) else { return };
         self.fault = self.start(Source { frame, plain: first.plain }, first.text).err();
         let mut fields = 0_usize;
+        // Where the lines begin that say the manner, as long as they stand together.
+        let mut together = None;
         loop {
             if let Some(body) = input.strip_prefix(b"\r\n") {
                 self.body_at = Some(start + section.len() - body.len());
+                if let (Some(lines), None) = (together, self.fault) {
+                    last.remember(before(lines, input), &self.manner);
+                }
                 return;
             }
-            fields += 1;
-            if fields <= limits.max_headers
-                && let Some(after) = self.repeated(input, last)
-            {
-                input = after;
+            let room = limits.max_headers.saturating_sub(fields);
+            if let Some((count, after)) = self.repeated(input, last, room) {
+                (input, fields, together) = (after, fields + count, None);
                 continue;
             }
+            fields += 1;
             let Ok((after, line)) = line(input) else { return };
+            let known = self.manner.count();
             let outcome = if fields > limits.max_headers {
                 Err(FrameFault::TooManyHeaders)
             } else {
@@ -120,21 +175,59 @@ impl Head {
             if let Err(fault) = outcome {
                 self.fault.get_or_insert(fault);
             }
+            together = match (self.manner.count() > known, known) {
+                (true, 0) => Some(input),
+                (true, _) => together,
+                (false, _) => None,
+            };
             input = after;
         }
     }
 
-    /// Takes a path line that is there for the first time in this frame, but not on this
-    /// connection.
-    fn repeated<'a>(&mut self, input: &'a [u8], last: &LastPaths) -> Option<&'a [u8]> {
-        let (place, last) = match input.first()? {
+    /// Takes lines that are there for the first time in this frame, but not on this connection, if
+    /// there is room for so many; gives how many they are, and what follows.
+    #[inline]
+    fn repeated<'a>(
+        &mut self,
+        input: &'a [u8],
+        last: &LastLines,
+        room: usize,
+    ) -> Option<(usize, &'a [u8])> {
+        let first = input.first()?;
+        let (place, path) = match first {
             b'T' | b't' => (&mut self.to_path, &last.to_path),
             b'F' | b'f' => (&mut self.from_path, &last.from_path),
+            b'S' | b's' | b'C' | b'c' => {
+                return self.repeated_manner(input, last.manner.as_deref()?, room);
+            }
             _ => return None,
         };
-        let (after, path) = last.repeated(input).filter(|_| place.is_none())?;
-        *place = Some(path.clone());
-        Some(after)
+        match path.repeated(input).filter(|_| place.is_none() && room > 0) {
+            Some((after, path)) => {
+                *place = Some(path.clone());
+                Some((1, after))
+            }
+            // Failure-Report.
+            None if first.eq_ignore_ascii_case(&b'F') => {
+                self.repeated_manner(input, last.manner.as_deref()?, room)
+            }
+            None => None,
+        }
+    }
+
+    #[inline]
+    fn repeated_manner<'a>(
+        &mut self,
+        input: &'a [u8],
+        last: &LastManner,
+        room: usize,
+    ) -> Option<(usize, &'a [u8])> {
+        let after = input.strip_prefix(&last.lines[..])?;
+        if last.count > room || self.manner.count() > 0 {
+            return None;
+        }
+        self.manner = last.manner.clone();
+        Some((last.count, after))
     }
 
     /// Makes a frame of it, and leaves nothing behind: a frame is large, and moved but once.
@@ -153,11 +246,11 @@ impl Head {
                 from_path,
                 message_id: self.message_id.take(),
                 byte_range: self.byte_range,
-                success_report: self.success_report,
-                failure_report: self.failure_report,
+                success_report: self.manner.success_report,
+                failure_report: self.manner.failure_report,
                 status: self.status.take(),
                 headers: mem::take(&mut self.headers),
-                content_type: self.content_type.take(),
+                content_type: self.manner.content_type.take(),
                 body,
                 flag,
             })),
@@ -168,8 +261,9 @@ impl Head {
                     (Some(_), Some(_)) => "From-Path",
                 };
                 let fault = fault.unwrap_or(FrameFault::Missing(missing));
-                let failure_report = self.failure_report;
-                let head = Self { kind, to_path, from_path, failure_report, ..Self::default() };
+                let failure_report = self.manner.failure_report;
+                let manner = Manner { failure_report, ..Manner::default() };
+                let head = Self { kind, to_path, from_path, manner, ..Self::default() };
                 Err(head.refuse(tid, fault))
             }
         }
@@ -183,7 +277,7 @@ impl Head {
             to_path: self.to_path,
             from_path: self.from_path,
             kind: self.kind,
-            failure_report: self.failure_report.unwrap_or_default(),
+            failure_report: self.manner.failure_report.unwrap_or_default(),
         }))
     }
 
@@ -210,7 +304,7 @@ impl Head {
         &mut self,
         source: Source<'_>,
         line: &[u8],
-        last: &mut LastPaths,
+        last: &mut LastLines,
     ) -> Result<(), FrameFault> {
         let (value, name) = name(line).map_err(|_| FrameFault::HeaderSyntax)?;
         let value = value.trim_ascii();
@@ -231,7 +325,9 @@ impl Head {
                 once(&mut self.from_path, "From-Path", last.from_path.read(source, line, value)?)
             }
             Known::MessageId => once(&mut self.message_id, "Message-ID", source.text(value)?),
-            Known::ContentType => once(&mut self.content_type, "Content-Type", source.text(value)?),
+            Known::ContentType => {
+                once(&mut self.manner.content_type, "Content-Type", source.text(value)?)
+            }
             Known::ByteRange => match byte_range(value) {
                 Ok((_, range)) => once(&mut self.byte_range, "Byte-Range", range),
                 Err(_) if self.is_send() => Err(FrameFault::ByteRange),
@@ -241,10 +337,10 @@ impl Head {
             Known::SuccessReport => {
                 // Whatever is not "yes" is the default (RFC 4975 section 7.1.1).
                 let yes = value.eq_ignore_ascii_case(b"yes");
-                once(&mut self.success_report, "Success-Report", yes)
+                once(&mut self.manner.success_report, "Success-Report", yes)
             }
             Known::FailureReport => {
-                once(&mut self.failure_report, "Failure-Report", failure_report(value))
+                once(&mut self.manner.failure_report, "Failure-Report", failure_report(value))
             }
             Known::Status => match status(value) {
                 Ok((_, (namespace, Verdict { code, comment }))) => {
@@ -402,9 +498,38 @@ fn name(line: &[u8]) -> IResult<&[u8], Name<'_>> {
 
 #[inline]
 fn byte_range(input: &[u8]) -> IResult<&[u8], ByteRange> {
+    if let Some(range) = plain_range(input) {
+        return Ok((b"", range));
+    }
     let parts = (terminated(number, char('-')), terminated(place, char('/')), place);
     all_consuming(map(parts, |(start, end, total)| ByteRange { start, end, total })).parse(input)
 }
+
+/// Reads nearly every range: three numbers of a few digits.
+#[inline]
+fn plain_range(input: &[u8]) -> Option<ByteRange> {
+    let (start, rest) = few_digits(input)?;
+    let (end, rest) = few_digits(rest.strip_prefix(b"-")?)?;
+    let (total, rest) = few_digits(rest.strip_prefix(b"/")?)?;
+    rest.is_empty().then_some(ByteRange { start, end: Some(end), total: Some(total) })
+}
+
+/// Takes a number that is too short to be too large.
+#[inline]
+fn few_digits(input: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut rest, mut sum) = (input, 0_u64);
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        sum = 10 * sum + u64::from(digit - b'0');
+        rest = after;
+        if input.len() - rest.len() > FEW_DIGITS {
+            return None;
+        }
+    }
+    (rest.len() < input.len()).then_some((sum, rest))
+}
+
+/// How many digits make no number that 64 bits cannot hold.
+const FEW_DIGITS: usize = 18;
 
 /// Takes a number, or the star that stands for one that is not known.
 fn place(input: &[u8]) -> IResult<&[u8], Option<u64>> {
@@ -493,6 +618,11 @@ fn once<T>(place: &mut Option<T>, name: &'static str, found: T) -> Result<(), Fr
             Ok(())
         }
     }
+}
+
+/// Gives what of `whole` stands before its end `rest`.
+fn before<'a>(whole: &'a [u8], rest: &[u8]) -> &'a [u8] {
+    whole.get(..whole.len().saturating_sub(rest.len())).unwrap_or_default()
 }
 
 /// How many other paths come before one of them is remembered instead.

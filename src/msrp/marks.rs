@@ -1,15 +1,17 @@
 //! Which messages have come already: each is known by 64 bits.
 
-use std::collections::VecDeque;
-
 use crate::ids::Random;
 
 /// The messages of one session that were complete last.
 #[derive(Debug)]
 pub(super) struct Marks {
     key: Key,
-    /// The oldest first.
-    seen: VecDeque<u64>,
+    /// In halves: nearly every message is none of them by its lower half alone, and more halves
+    /// than wholes are compared at a time.
+    lower: Vec<u32>,
+    upper: Vec<u32>,
+    /// The place of the oldest, once all places are taken.
+    next: usize,
 }
 
 /// Drawn for each session, so that nobody can choose messages that look the same.
@@ -24,25 +26,42 @@ impl Marks {
         let mut random = random.fork();
         let mut draw = || random.below(u64::MAX);
         let key = Key { lanes: [draw(), draw()], factor: draw() };
-        Self { key, seen: VecDeque::new() }
+        Self { key, lower: Vec::new(), upper: Vec::new(), next: 0 }
     }
 
     /// Remembers the message that is made of these parts, and tells whether it was known.
     pub(super) fn is_repeated(&mut self, parts: [&[u8]; 3]) -> bool {
-        let mark = self.key.mark(parts);
-        if self.seen.contains(&mark) {
+        let (lower, upper) = halves(self.key.mark(parts));
+        if self.is_known(lower, upper) {
             return true;
         }
-        if self.seen.len() >= REMEMBERED {
-            self.seen.pop_front();
-        }
-        self.seen.push_back(mark);
+        self.put(lower, upper);
+        self.next = (self.next + 1) % REMEMBERED;
         false
     }
 
     /// Forgets the message that was remembered last.
     pub(super) fn forget_last(&mut self) {
-        self.seen.pop_back();
+        self.next = (self.next + REMEMBERED - 1) % REMEMBERED;
+        if let Some((lower, upper)) = self.lower.get(self.next).zip(self.upper.get(self.next)) {
+            // What it is not stands there until another comes.
+            self.put(!*lower, !*upper);
+        }
+    }
+
+    fn is_known(&self, lower: u32, upper: u32) -> bool {
+        // To stop at the first that is the same would cost more than there is to gain.
+        let is_likely = self.lower.iter().fold(false, |found, seen| found | (*seen == lower));
+        is_likely && self.lower.iter().zip(&self.upper).any(|seen| seen == (&lower, &upper))
+    }
+
+    fn put(&mut self, lower: u32, upper: u32) {
+        for (halves, half) in [(&mut self.lower, lower), (&mut self.upper, upper)] {
+            match halves.get_mut(self.next) {
+                Some(place) => *place = half,
+                None => halves.push(half),
+            }
+        }
     }
 }
 
@@ -62,9 +81,8 @@ impl Key {
             }
             if !rest.is_empty() {
                 let mut last = [0; BLOCK];
-                for (place, octet) in last.iter_mut().zip(rest) {
-                    *place = *octet;
-                }
+                let (place, _) = last.split_at_mut(rest.len());
+                place.copy_from_slice(rest);
                 self.absorb(&mut lanes, &last);
             }
         }
@@ -77,6 +95,10 @@ impl Key {
         let [a, b, c, d] = [a, b, c, d].map(|word| u64::from_le_bytes(*word));
         *lanes = [fold(a ^ lanes[0], b ^ self.factor), fold(c ^ lanes[1], d ^ self.factor)];
     }
+}
+
+fn halves(mark: u64) -> (u32, u32) {
+    (mark as u32, (mark >> 32) as u32)
 }
 
 /// Multiplies, and lays the upper half of the product over the lower one.
@@ -146,7 +168,7 @@ mod tests {
         for number in 0..=REMEMBERED {
             assert!(!marks.is_repeated([number.to_string().as_bytes(), b"", b""]));
         }
-        assert_eq!(marks.seen.len(), REMEMBERED);
+        assert_eq!([marks.lower.len(), marks.upper.len()], [REMEMBERED; 2]);
         assert!(marks.is_repeated([b"1", b"", b""]));
         assert!(!marks.is_repeated([b"0", b"", b""]), "forgotten");
         marks.forget_last();

@@ -30,6 +30,6 @@ pub use limits::Limits;
 pub use nickname::{NicknameError, NicknameRequest};
 pub use parse::{BadFrame, FrameFault, ParseError, Parser, StreamFault};
 pub use relay::{MAX_RELAYS, RelayError, Relays};
-pub use session::Session;
+pub use session::{Held, Session};
 pub use text::Text;
 pub use uri::{Matching, Path, PathError, Uri, UriError};

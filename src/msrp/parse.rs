@@ -18,7 +18,7 @@ use memchr::memchr_iter;
 
 use super::frame::{Continuation, FailureReport, Frame, Kind, TransactionId};
 use super::framing::{END_LINE, Framing};
-use super::head::{Head, LastPaths, transaction};
+use super::head::{Head, LastLines, transaction};
 use super::limits::Limits;
 use super::uri::{Path, PathError, Uri};
 
@@ -26,7 +26,7 @@ use super::uri::{Path, PathError, Uri};
 #[derive(Debug)]
 pub struct Parser {
     framing: Framing,
-    last_paths: LastPaths,
+    last_lines: LastLines,
     stage: Stage,
 }
 
@@ -147,7 +147,7 @@ impl Parser {
     #[must_use]
     pub fn new(framing: impl Into<Framing>) -> Self {
         let framing = framing.into();
-        Self { framing, last_paths: LastPaths::default(), stage: Stage::Between }
+        Self { framing, last_lines: LastLines::default(), stage: Stage::Between }
     }
 
     /// Takes the next frame out of `buffer`; `None` asks for more bytes.
@@ -203,6 +203,11 @@ impl Parser {
         }
     }
 
+    /// Gives back what is not needed while nothing comes.
+    pub fn rest(&mut self) {
+        self.last_lines.rest();
+    }
+
     /// Builds the frame that `end` has completed.
     #[inline]
     fn frame(
@@ -217,7 +222,7 @@ impl Parser {
         let head_end = end.at + LINE_BREAK;
         let section = (inside.tid_end + 1, head_end);
         let mut head = Head::default();
-        head.read(&frame, section, self.framing.limits(), &mut self.last_paths);
+        head.read(&frame, section, self.framing.limits(), &mut self.last_lines);
         let body = head.body_at.map(|body_at| {
             // After an empty line the hyphens may follow at once, without a break of their own.
             frame.truncate(end.at);
@@ -253,7 +258,7 @@ impl Parser {
         let seen = Bytes::copy_from_slice(seen);
         let section = (inside.tid_end + 1, seen.len());
         let mut head = Head::default();
-        head.read(&seen, section, self.framing.limits(), &mut self.last_paths);
+        head.read(&seen, section, self.framing.limits(), &mut self.last_lines);
         let tid = inside.read_tid(&seen);
         self.stage = match self.last_end(over).checked_sub(inside.searched) {
             Some(left) => Stage::Skipping { tid: tid.clone(), left },
@@ -744,6 +749,42 @@ mod tests {
         let fault = refusal(outcomes[1].as_ref().unwrap_err()).0;
         assert_eq!(fault, FrameFault::Repeated("To-Path"));
         assert_eq!(outcomes[2], outcomes[0]);
+    }
+
+    #[test]
+    fn lines_say_what_they_say_whatever_came_before() {
+        let lines = [
+            "Success-Report: yes\r\n",
+            "success-report: no\r\n",
+            "Failure-Report: partial\r\n",
+            "Failure-Report: no\r\n",
+            "Content-Type: text/plain\r\n",
+            "Content-Type: message/cpim; and=a-parameter-that-makes-it-long\r\n",
+            "Message-ID: m\r\n",
+            "no colon\r\n",
+            "",
+        ];
+        let mut frames = Vec::new();
+        for one in lines {
+            for two in lines {
+                for three in lines {
+                    let frame = send("tid1", &format!("{one}{two}{three}\r\nhello"), '$');
+                    // At the end they are known, if they ever are.
+                    frames.extend(std::iter::repeat_n(frame, 9));
+                }
+            }
+        }
+        for max_headers in [4, 5, 32] {
+            let limits = Limits { max_headers, ..Limits::default() };
+            let read = |parser: &mut Parser, frame: &String| {
+                parser.next(&mut BytesMut::from(frame.as_bytes()))
+            };
+            let mut knowing = Parser::new(limits);
+            for frame in &frames {
+                let alone = read(&mut Parser::new(limits), frame);
+                assert_eq!(read(&mut knowing, frame), alone, "{frame}");
+            }
+        }
     }
 
     #[test]

@@ -49,27 +49,51 @@ impl Frame {
     pub fn write_answer(&self, code: u16, out: &mut BytesMut) -> bool {
         let Some(hops) = self.hops_back(code) else { return false };
         let tid = self.tid.as_bytes();
+        if (code, hops) == (200, 1) {
+            self.write_ok(out);
+            return true;
+        }
         let to_path = self.from_path.iter().take(hops);
         let length: usize = to_path.clone().map(|uri| uri.as_bytes().len() + 1).sum();
         let us = self.to_path.first();
         out.reserve(length + us.as_bytes().len() + 2 * tid.len() + ROOM_FOR_ANSWER);
         out.put_slice(b"MSRP ");
         out.put_slice(tid);
-        // Nearly every answer.
-        if code == 200 {
-            out.put_slice(b" 200 OK\r\n");
-        } else {
-            out.put_u8(b' ');
-            put_code(out, code);
-            put_comment(out, comment(code).map(str::as_bytes));
-            out.put_slice(b"\r\n");
-        }
+        out.put_u8(b' ');
+        put_code(out, code);
+        put_comment(out, comment(code).map(str::as_bytes));
+        out.put_slice(b"\r\n");
         put_path(out, b"To-Path:", to_path);
         put_path(out, b"From-Path:", std::iter::once(us));
         out.put_slice(b"-------");
         out.put_slice(tid);
         out.put_slice(b"$\r\n");
         true
+    }
+
+    /// Appends nearly every answer: its length is known, so that there is one look for room.
+    fn write_ok(&self, out: &mut BytesMut) {
+        let (to, from) = (self.from_path.first().as_bytes(), self.to_path.first().as_bytes());
+        let tid = self.tid.as_bytes();
+        let parts: [&[u8]; 9] = [
+            b"MSRP ",
+            tid,
+            b" 200 OK\r\nTo-Path: ",
+            to,
+            b"\r\nFrom-Path: ",
+            from,
+            b"\r\n-------",
+            tid,
+            b"$\r\n",
+        ];
+        let at = out.len();
+        out.resize(at + parts.iter().map(|part| part.len()).sum::<usize>(), 0);
+        let mut rest = out.get_mut(at..).unwrap_or_default();
+        for part in parts {
+            let Some((place, after)) = rest.split_at_mut_checked(part.len()) else { return };
+            place.copy_from_slice(part);
+            rest = after;
+        }
     }
 
     fn write_start_line(&self, out: &mut BytesMut) {

@@ -15,7 +15,7 @@ use super::msrp::{LinkEvent, MsrpLink, MsrpSettings, Reach};
 use super::outbox::{Outbox, Released};
 use super::sip_outbound::SipOutbound;
 use crate::bridge::{Input, Output, Talk, may_be_forgotten};
-use crate::chat::{Answer, AnswerId, Notice, NoticeKind, Refusal};
+use crate::chat::{Answer, AnswerId, Command, Notice, NoticeKind, Refusal};
 use crate::ids::MessageId;
 use crate::sip::{DialogKey, Message};
 use crate::store::connections::OnFailure;
@@ -73,17 +73,24 @@ pub(super) struct Driver {
     late: BTreeMap<AnswerId, AnswerReply>,
     outbox: Outbox,
     alarm: Alarm,
-    /// What the peer is to read of this turn, where the turn may tell the applications something
-    /// that has to be durable before.
+    /// What the peer is to read of this turn, where notices become durable.
     turn: Option<Turn>,
 }
 
-/// What came together from the peer, and what follows from it.
+/// What follows from what came together: what is written leaves after what is told is durable.
 #[derive(Default)]
 struct Turn {
     wire: Vec<Output>,
     /// Whether the applications are told something.
     tells: bool,
+    /// Whether it is the user who acts, so that nothing of it answers the peer.
+    is_ours: bool,
+}
+
+impl Turn {
+    fn closes(&self) -> bool {
+        self.wire.iter().any(|output| matches!(output, Output::MsrpClose))
+    }
 }
 
 /// What woke the driver.
@@ -118,6 +125,7 @@ impl Driver {
                 conversation.msrp_session_id(),
             ),
             outbox: Outbox::new(kit.notices.clone()),
+            turn: kit.notices.patience.map(|_patience| Turn::default()),
             kit,
             msrp_id: conversation.msrp_session_id().to_owned(),
             conversation,
@@ -129,7 +137,6 @@ impl Driver {
             answer: None,
             late: BTreeMap::new(),
             alarm: Alarm::default(),
-            turn: None,
         })
     }
 
@@ -171,10 +178,10 @@ impl Driver {
         let deadline = self.conversation.next_timeout().map(Tick::from_std);
         let timer = self.alarm.ring(deadline);
         // Who cannot get rid of what he has decided takes nothing more in.
-        let is_full = self.outbox.is_full();
+        let (is_full, is_closing) = (self.outbox.is_full(), self.outbox.holds_close());
         tokio::select! {
             letter = self.letters.recv(), if !is_full => Woken::Letter(letter),
-            event = self.link.next(), if !is_full => Woken::Link(event),
+            event = self.link.next(), if !is_full && !is_closing => Woken::Link(event),
             () = timer => Woken::Timeout,
             released = self.outbox.next() => Woken::Released(released),
         }
@@ -185,6 +192,10 @@ impl Driver {
             // Who has stopped waiting must not find the order carried out behind a 503.
             Letter::Command { reply, .. } if reply.is_closed() => {}
             Letter::Command { command, reply } => {
+                if let Some(turn) = &mut self.turn {
+                    // Who has been accepted is answered what it has said already.
+                    turn.is_ours = !matches!(command, Command::Accept);
+                }
                 self.conversation.handle(now(), Input::Command(command));
                 self.carry_out_until_answer();
                 match self.answer.take().unwrap_or(Err(Refusal::NoSession)) {
@@ -224,6 +235,13 @@ impl Driver {
         drop(reply.send(ticket));
     }
 
+    fn forget_wire(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.wire.clear();
+        }
+        self.outbox.forget_wire();
+    }
+
     /// Has another MSRP session-id routed here, on a connection of its own.
     fn reroute_msrp(&mut self, session_id: String) {
         let sessions = &self.kit.sessions;
@@ -231,8 +249,9 @@ impl Driver {
         if !self.conversation.is_relayed() {
             sessions.route_msrp(&session_id, self.inbox.clone());
         }
-        self.outbox.forget_wire();
-        self.link = MsrpLink::new(self.kit.msrp.clone(), Arc::clone(sessions), &session_id);
+        let sessions = Arc::clone(sessions);
+        self.forget_wire();
+        self.link = MsrpLink::new(self.kit.msrp.clone(), sessions, &session_id);
         self.msrp_id = session_id;
     }
 
@@ -248,7 +267,7 @@ impl Driver {
         match self.link.adopt(arrival) {
             Some(first) => {
                 // What was for the connection before is for nobody.
-                self.outbox.forget_wire();
+                self.forget_wire();
                 self.conversation.handle(now(), Input::MsrpAccepted(shown));
                 self.carry_out();
                 // Who is not the peer has been closed.
@@ -264,22 +283,17 @@ impl Driver {
     fn feed_link_all(&mut self, event: LinkEvent) {
         // What has come together has come at one time.
         let now = now();
-        self.turn = self.kit.notices.patience.map(|_patience| Turn::default());
         self.feed_link(now, event);
         for _ in 0..BATCH {
+            self.drain();
+            // Who says goodbye listens no more.
+            if self.turn.as_ref().is_some_and(Turn::closes) {
+                break;
+            }
             let Some(event) = self.link.buffered() else { break };
-            self.carry_out();
             self.feed_link(now, event);
         }
         self.carry_out();
-        if let Some(Turn { wire, tells }) = self.turn.take().filter(|turn| !turn.wire.is_empty()) {
-            // What the peer reads as delivered must be so even if we die at once.
-            if tells || self.outbox.holds_wire() {
-                self.outbox.wire(wire);
-            } else {
-                self.write(wire);
-            }
-        }
     }
 
     fn feed_link(&mut self, now: Instant, event: LinkEvent) {
@@ -288,7 +302,7 @@ impl Driver {
             LinkEvent::Frame(frame) => Input::MsrpFrame(frame),
             LinkEvent::Malformed(why) => Input::MsrpMalformed(why),
             LinkEvent::Closed => {
-                self.outbox.forget_wire();
+                self.forget_wire();
                 Input::MsrpClosed
             }
         };
@@ -303,9 +317,24 @@ impl Driver {
         }
     }
 
-    fn carry_out(&mut self) {
+    fn drain(&mut self) {
         while let Some(output) = self.conversation.poll() {
             self.carry_out_one(output);
+        }
+    }
+
+    /// Carries out all outputs, and ends the turn.
+    fn carry_out(&mut self) {
+        self.drain();
+        let Some(turn) = self.turn.as_mut().map(std::mem::take) else { return };
+        if turn.wire.is_empty() {
+            return;
+        }
+        // What the peer reads as delivered must be so even if we die at once.
+        if (turn.tells && !turn.is_ours) || self.outbox.holds_wire() {
+            self.outbox.wire(turn.wire);
+        } else {
+            self.write(turn.wire);
         }
     }
 
@@ -325,11 +354,12 @@ impl Driver {
                 self.dialogs.push(key);
             }
             Output::MsrpConnect { host, port, secure, fingerprints } => {
+                // What was for the connection before is for nobody.
+                self.forget_wire();
                 self.link.connect(Reach { host, port, secure, fingerprints });
             }
             output @ (Output::MsrpWrite(_) | Output::MsrpClose) => match &mut self.turn {
                 Some(turn) => turn.wire.push(output),
-                None if self.outbox.holds_wire() => self.outbox.wire(vec![output]),
                 None => self.write(vec![output]),
             },
             Output::Notice(notice) => {

@@ -1,4 +1,5 @@
-//! The loop of the embedded IM server: its own sockets, one machine.
+//! The loop of an element of the network beside the conversations: the embedded IM server with its
+//! own sockets, or the host of our users' groups, which shares those of the bridge.
 
 use std::future::pending;
 
@@ -12,7 +13,7 @@ use super::driver::now;
 use super::rooms::{News, RoomSockets, Seats};
 use super::sip::SipSockets;
 use super::sip_outbound::{Inbound, SipOutbound};
-use crate::im_server::{ImServer, Input, Output};
+use crate::im_server::{Element, ImServer, Input, Output};
 use crate::msrp;
 use crate::sip::Hop;
 use crate::store::connections::OnFailure;
@@ -23,14 +24,24 @@ const FAILURES: usize = 256;
 /// How many batches of news are taken before timers and SIP have their turn.
 const BATCHES: usize = 64;
 
-/// Drives the IM server until the server stops; `rooms` are the sockets of its focus, if it has one.
+/// Drives the IM server on its own sockets until the server stops; `rooms` are the sockets of its
+/// focus, if it has one.
 pub async fn run(
     server: ImServer,
-    sockets: SipSockets,
+    SipSockets { outbound, inbound, .. }: SipSockets,
+    rooms: Option<RoomSockets>,
+    ending: (CancellationToken, TaskTracker),
+) {
+    run_element(server, (outbound, inbound), rooms, ending).await;
+}
+
+/// Drives an element until the server stops; `rooms` are the sockets of its focus, if it has one.
+pub async fn run_element<E: Element>(
+    server: E,
+    (outbound, mut inbound): (SipOutbound, mpsc::Receiver<Inbound>),
     rooms: Option<RoomSockets>,
     (stop, tasks): (CancellationToken, TaskTracker),
 ) {
-    let SipSockets { outbound, mut inbound, .. } = sockets;
     let (failed, mut failures) = mpsc::channel::<Hop>(FAILURES);
     let (seats, mut told) = match rooms {
         Some(rooms) => {
@@ -40,9 +51,11 @@ pub async fn run(
         None => (None, None),
     };
     let mut driver = Driver { server, outbound, failed, seats };
-    let mut news = Vec::with_capacity(BATCHES);
+    let (mut news, mut heard) = (Vec::with_capacity(BATCHES), Vec::new());
     loop {
         driver.carry_out();
+        // What a seat is to do about its news is ordered: it may tell more.
+        heard.clear();
         let deadline = driver.server.next_timeout().map(Tick::from_std);
         let timer = async {
             match deadline {
@@ -72,7 +85,8 @@ pub async fn run(
         if let Some(input) = input {
             driver.server.handle(now, input);
         }
-        for News { seat, inputs } in news.drain(..) {
+        for News { seat, inputs, permit } in news.drain(..) {
+            heard.push(permit);
             for input in inputs {
                 driver.server.handle(now, Input::Media { seat, input });
             }
@@ -81,14 +95,14 @@ pub async fn run(
 }
 
 /// The machine with the hands that carry out its wishes.
-struct Driver {
-    server: ImServer,
+struct Driver<E> {
+    server: E,
     outbound: SipOutbound,
     failed: mpsc::Sender<Hop>,
     seats: Option<Seats>,
 }
 
-impl Driver {
+impl<E: Element> Driver<E> {
     fn carry_out(&mut self) {
         while let Some(output) = self.server.poll() {
             match output {
@@ -96,7 +110,7 @@ impl Driver {
                     let (failed, to) = (self.failed.clone(), hop.clone());
                     let tell = OnFailure::new(move || {
                         if failed.try_send(to).is_err() {
-                            warn!("too many failed sends at the IM server, its timers will tell");
+                            warn!("too many failed sends at an element, its timers will tell");
                         }
                     });
                     self.outbound.send(bytes, &hop, tell);

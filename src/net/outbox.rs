@@ -25,6 +25,10 @@ use crate::store::{Notices, Receipt, Receipted, Told};
 pub(super) struct Outbox {
     notices: Notices,
     queue: VecDeque<Pending>,
+    /// How many bytes the wires hold that wait.
+    held: usize,
+    /// Whether a notice will never be durable. Then nobody is told any more that one is.
+    is_torn: bool,
 }
 
 /// What waits for its turn.
@@ -56,10 +60,12 @@ pub(super) const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
 /// How much may wait before the conversation takes nothing more in.
 const LIMIT: usize = 1024;
+/// How many bytes may wait to be written, likewise.
+const HELD: usize = 256 * 1024;
 
 impl Outbox {
     pub(super) fn new(notices: Notices) -> Self {
-        Self { notices, queue: VecDeque::new() }
+        Self { notices, queue: VecDeque::new(), held: 0, is_torn: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -67,12 +73,23 @@ impl Outbox {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.queue.len() >= LIMIT
+        self.queue.len() >= LIMIT || self.held >= HELD
     }
 
-    /// Tells whether something is to be written that has to wait.
+    /// Tells whether what is to be written has to wait: for it would tell, be it by repeating an
+    /// answer, that a notice is safe which is not yet.
     pub(super) fn holds_wire(&self) -> bool {
-        self.queue.iter().any(Pending::is_wire)
+        self.is_torn || self.queue.iter().any(Pending::tells)
+    }
+
+    /// Tells whether the connection is to be closed once what waits has left.
+    pub(super) fn holds_close(&self) -> bool {
+        self.queue.iter().any(|pending| match pending {
+            Pending::Wire(outputs, _) => outputs.iter().any(|it| matches!(it, Output::MsrpClose)),
+            Pending::Hold(..) | Pending::Notice(_) | Pending::Durable(_) | Pending::Receipt(_) => {
+                false
+            }
+        })
     }
 
     /// Holds back what follows until the answer has left, but not for long.
@@ -84,13 +101,24 @@ impl Outbox {
         self.queue.push_back(Pending::Notice(notice));
     }
 
-    /// Forgets what is to be written: its connection is gone.
+    /// Forgets what is to be written: its connection is gone. What it would have told is not to be
+    /// told on the next connection any sooner.
     pub(super) fn forget_wire(&mut self) {
+        let before = self.queue.len();
         self.queue.retain(|pending| !pending.is_wire());
+        self.held = 0;
+        if self.queue.len() < before {
+            let (nobody, _) = Receipt::new();
+            self.queue.push_back(Pending::Receipt(nobody));
+        }
     }
 
     /// Has these outputs written once all before them is durable.
     pub(super) fn wire(&mut self, outputs: Vec<Output>) {
+        self.held += length_of(&outputs);
+        if let Some(Pending::Wire(before, _)) = self.queue.back_mut() {
+            return before.extend(outputs);
+        }
         let patience = self.notices.patience.unwrap_or_default() + FLUSH_WAIT;
         self.queue.push_back(Pending::Wire(outputs, Instant::now() + patience));
     }
@@ -136,12 +164,18 @@ impl Outbox {
                     let is_kept = receipted.wait().await;
                     self.queue.pop_front();
                     if !is_kept {
+                        self.is_torn = true;
                         self.queue.retain(|pending| !pending.tells());
                         return Released::Late;
                     }
                 }
                 Some(Pending::Wire(..) | Pending::Receipt(_)) => match self.queue.pop_front() {
-                    Some(Pending::Wire(outputs, _)) => return Released::Wire(outputs),
+                    Some(Pending::Wire(..)) if self.is_torn => return Released::Late,
+                    Some(Pending::Wire(outputs, _)) => {
+                        self.held = self.held.saturating_sub(length_of(&outputs));
+                        return Released::Wire(outputs);
+                    }
+                    Some(Pending::Receipt(_)) if self.is_torn => {}
                     Some(Pending::Receipt(receipt)) => receipt.give(),
                     Some(Pending::Hold(..) | Pending::Notice(_) | Pending::Durable(_)) | None => {}
                 },
@@ -149,12 +183,18 @@ impl Outbox {
         }
     }
 
+    /// Tells whether somebody behind the first notice, and not behind another, waits for its being
+    /// durable.
+    fn is_waited_for(&self) -> bool {
+        let is_notice = |pending: &&Pending| matches!(pending, Pending::Notice(_));
+        self.queue.iter().skip(1).take_while(|it| !is_notice(it)).any(Pending::tells)
+    }
+
     /// Hands the first notice on once there is room for it; where somebody waits for its being
     /// durable, so does what follows.
     async fn hand_on(&mut self) {
         let room = self.notices.sender.reserve().await;
-        let awaited =
-            self.notices.patience.is_some() && self.queue.get(1).is_some_and(Pending::tells);
+        let awaited = self.notices.patience.is_some() && self.is_waited_for();
         let Some(Pending::Notice(notice)) = self.queue.pop_front() else { return };
         // Nobody listens any more only when the whole server goes down.
         let Ok(room) = room else { return };
@@ -165,6 +205,23 @@ impl Outbox {
         });
         mpsc::Permit::send(room, Told { notice, receipt });
     }
+}
+
+fn length_of(outputs: &[Output]) -> usize {
+    let lengths = outputs.iter().map(|output| match output {
+        Output::MsrpWrite(bytes) => bytes.len(),
+        Output::MsrpClose
+        | Output::Sip { .. }
+        | Output::Spare { .. }
+        | Output::Route(_)
+        | Output::MsrpConnect { .. }
+        | Output::Notice(_)
+        | Output::Answer(_)
+        | Output::LateAnswer(..)
+        | Output::MsrpRoute(_)
+        | Output::Extension { .. } => 0,
+    });
+    lengths.sum()
 }
 
 impl Pending {
@@ -220,7 +277,7 @@ mod tests {
         let began = Instant::now();
         assert!(matches!(outbox.next().await, Released::Late));
         assert_eq!(began.elapsed(), PATIENCE + FLUSH_WAIT);
-        assert!(!outbox.holds_wire());
+        assert!(outbox.holds_wire(), "nor is it said on another connection");
         // What comes later still waits for its turn.
         outbox.notice(notice());
         assert!(outbox.next().now_or_never().is_none());
@@ -251,6 +308,72 @@ mod tests {
         told.try_recv().unwrap().receipt.unwrap().give();
         assert!(matches!(outbox.next().await, Released::Drained));
         assert!(receipted.wait().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_said_again_on_the_next_connection_waits_as_well() {
+        let (mut outbox, mut told) = outbox(8);
+        outbox.notice(notice());
+        outbox.wire(wire());
+        assert!(outbox.next().now_or_never().is_none());
+        let receipt = told.try_recv().unwrap().receipt.unwrap();
+        outbox.forget_wire();
+        assert!(outbox.holds_wire(), "the notice is not durable yet");
+        outbox.wire(wire());
+        assert!(outbox.next().now_or_never().is_none());
+        receipt.give();
+        assert!(matches!(outbox.next().await, Released::Wire(_)));
+        assert!(!outbox.holds_wire());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_a_receipt_was_torn_up_nothing_leaves_any_more() {
+        let (mut outbox, mut told) = outbox(8);
+        outbox.notice(notice());
+        outbox.wire(wire());
+        assert!(outbox.next().now_or_never().is_none());
+        drop(told.try_recv().unwrap().receipt);
+        assert!(matches!(outbox.next().await, Released::Late));
+        assert!(outbox.holds_wire());
+        let (receipt, mut receipted) = Receipt::new();
+        outbox.receipt(receipt);
+        outbox.wire(wire());
+        assert!(matches!(outbox.next().await, Released::Late));
+        assert!(!receipted.wait().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hold_between_notice_and_wire_changes_nothing() {
+        let (mut outbox, mut told) = outbox(8);
+        let (unread, released) = oneshot::channel();
+        outbox.notice(notice());
+        outbox.hold(released);
+        outbox.wire(wire());
+        assert!(outbox.next().now_or_never().is_none());
+        let receipt = told.try_recv().unwrap().receipt.unwrap();
+        drop(unread);
+        assert!(outbox.next().now_or_never().is_none());
+        receipt.give();
+        assert!(matches!(outbox.next().await, Released::Wire(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_to_be_written_is_bounded() {
+        let (mut outbox, mut told) = outbox(8);
+        outbox.notice(notice());
+        let mut wires = 0;
+        while !outbox.is_full() {
+            outbox.wire(vec![Output::MsrpWrite(Bytes::from(vec![0; 1000]))]);
+            wires += 1;
+        }
+        assert_eq!(wires, HELD.div_ceil(1000));
+        outbox.wire(vec![Output::MsrpClose]);
+        assert!(outbox.holds_close());
+        assert!(outbox.next().now_or_never().is_none());
+        told.try_recv().unwrap().receipt.unwrap().give();
+        let released = outbox.next().await;
+        assert!(matches!(released, Released::Wire(outputs) if outputs.len() == wires + 1));
+        assert!(!outbox.is_full() && !outbox.holds_close());
     }
 
     #[tokio::test(start_paused = true)]

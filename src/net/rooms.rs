@@ -7,16 +7,16 @@
 //!                                                  │  ▼
 //!                                             the IM server's loop
 //! ```
-//! The loop never waits for a seat. A session has no more on its way than its window, so that the
-//! orders of a seat have room whatever its participant does; where they have none all the same, the
-//! seat is cut off.
+//! The loop never waits for a seat. A session has no more on its way than its window, and a seat tells
+//! no more before it has its orders about what it has told, so that these have room whatever its
+//! participant does; where they have none all the same, the seat is cut off.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -49,6 +49,8 @@ pub(super) struct Seats {
 pub(super) struct News {
     pub(super) seat: SeatId,
     pub(super) inputs: Vec<msrp::Input>,
+    /// To be dropped once the seat has its orders about them.
+    pub(super) permit: OwnedSemaphorePermit,
 }
 
 /// The way to the task of a seat.
@@ -108,7 +110,8 @@ impl Seats {
         self.sessions.route_msrp(&session_id, inbox);
         let (orders, waiting) = mpsc::channel(ORDERS);
         let link = MsrpLink::new(self.settings.clone(), Arc::clone(&self.sessions), &session_id);
-        let sitter = Sitter { seat, link, news: self.news.clone() };
+        let permits = Arc::new(Semaphore::new(UNANSWERED));
+        let sitter = Sitter { seat, link, news: self.news.clone(), permits };
         self.tasks.spawn(sitter.run(waiting, letters));
         self.seats.insert(seat, Seat { orders, session_id });
     }
@@ -128,11 +131,14 @@ struct Sitter {
     seat: SeatId,
     link: MsrpLink,
     news: mpsc::Sender<News>,
+    permits: Arc<Semaphore>,
 }
 
 impl Sitter {
     async fn run(mut self, mut orders: mpsc::Receiver<Order>, mut letters: Letters) {
+        let mut permit = None;
         loop {
+            let may_tell = permit.is_some();
             let mut inputs = Vec::new();
             tokio::select! {
                 // Orders first: what is written together leaves together.
@@ -146,18 +152,24 @@ impl Sitter {
                     Some(Order::WriteParts(parts)) => self.link.write_parts(parts),
                     Some(Order::Close) | None => return self.close().await,
                 },
-                Some(letter) = letters.recv() => if let Letter::Msrp(arrival) = letter {
+                granted = Arc::clone(&self.permits).acquire_owned(), if !may_tell => {
+                    permit = granted.ok();
+                }
+                Some(letter) = letters.recv(), if may_tell => if let Letter::Msrp(arrival) = letter {
                     inputs.extend(self.link.adopt(*arrival).map(msrp::Input::Frame));
                 },
-                event = self.link.next() => inputs.push(input_of(event)),
+                event = self.link.next(), if may_tell => inputs.push(input_of(event)),
             }
-            while inputs.len() < BATCH
+            while may_tell
+                && inputs.len() < BATCH
                 && let Some(event) = self.link.buffered()
             {
                 inputs.push(input_of(event));
             }
-            if !inputs.is_empty() {
-                let news = News { seat: self.seat, inputs };
+            if !inputs.is_empty()
+                && let Some(permit) = permit.take()
+            {
+                let news = News { seat: self.seat, inputs, permit };
                 if self.news.send(news).await.is_err() {
                     return;
                 }
@@ -190,8 +202,10 @@ fn input_of(event: LinkEvent) -> msrp::Input {
 
 /// How many arrivals wait for a seat; more than one is a mistake already.
 const LETTERS: usize = 2;
-/// How many orders wait for the task of a seat: far more than its window and the answers to what it
-/// tells at a time.
+/// How many batches of news of a seat wait for its orders.
+const UNANSWERED: usize = 4;
+/// How many orders wait for the task of a seat: far more than its window, and an answer and a report
+/// for each frame of its unanswered news.
 const ORDERS: usize = 1024;
 /// How many batches of news wait for the loop.
 const NEWS: usize = 1024;
@@ -199,3 +213,70 @@ const NEWS: usize = 1024;
 const BATCH: usize = 64;
 /// How long a participant may take to read its last bytes.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use bytes::BytesMut;
+    use memchr::memmem;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_says_very_much_at_once_keeps_its_seat() {
+        const SAID: usize = 3 * ORDERS;
+        let (settings, anywhere) = (MsrpSettings::default(), "127.0.0.1:0".parse().unwrap());
+        let listener = MsrpListener::bind(anywhere, 1, settings.clone()).await.unwrap();
+        let place = listener.local_addr().unwrap();
+        let ending = (CancellationToken::new(), TaskTracker::new());
+        let (mut seats, mut told) = Seats::open(RoomSockets { listener, settings }, ending);
+        let seat = SeatId::made_up();
+        assert!(seats.carry_out(seat, MediaOutput::Open { session_id: "seat".into() }));
+        let participant = tokio::spawn(async move {
+            let mut stream = TcpStream::connect(place).await.unwrap();
+            let said: String = (0..SAID)
+                .map(|at| {
+                    format!(
+                        "MSRP tid{at} SEND\r\nTo-Path: msrp://{place}/seat;tcp\r\n\
+                         From-Path: msrp://127.0.0.1:9/me;tcp\r\nMessage-ID: {at}\r\n\
+                         Content-Type: text/plain\r\n\r\nhi\r\n-------tid{at}$\r\n"
+                    )
+                })
+                .collect();
+            stream.write_all(said.as_bytes()).await.unwrap();
+            let (mut seen, mut answered) = (Vec::new(), 0);
+            while answered < SAID {
+                assert!(stream.read_buf(&mut seen).await.unwrap() > 0, "cut off at {answered}");
+                answered = memmem::find_iter(&seen, b" 200 OK\r\n").count();
+            }
+        });
+        // The loop is busy elsewhere, until the seat has told all that it may.
+        let mut quiet = 0;
+        while quiet < 5000 {
+            let before = told.len();
+            yield_now().await;
+            quiet = if before > 0 && told.len() == before { quiet + 1 } else { 0 };
+        }
+        let (mut news, mut answered) = (Vec::new(), 0);
+        while answered < SAID {
+            told.recv_many(&mut news, 64).await;
+            let mut heard = Vec::new();
+            for News { inputs, permit, .. } in news.drain(..) {
+                heard.push(permit);
+                for input in inputs {
+                    let msrp::Input::Frame(frame) = input else { panic!("{input:?}") };
+                    let mut answer = BytesMut::new();
+                    assert!(frame.write_answer(200, &mut answer));
+                    let order = MediaOutput::Write(answer.freeze());
+                    assert!(seats.carry_out(seat, order), "cut off at {answered}");
+                    answered += 1;
+                }
+            }
+        }
+        participant.await.unwrap();
+    }
+}

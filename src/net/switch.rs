@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::core::Core;
 use super::driver::{Driver, DriverKit, StartReply, now};
+use super::hosting::HostDoor;
 use super::sip_outbound::{Inbound, stateless};
 use crate::address::Address;
 use crate::bridge::{Access, Arrival, ConversationKit, Reports, Settings, Talk, reports_in};
@@ -45,6 +46,8 @@ pub struct Switch {
     pub store: Health,
     /// From whom invitations are taken.
     pub neighbours: Neighbours,
+    /// The host of our users' groups, if they host them themselves.
+    pub host: Option<HostDoor>,
     /// How many messages may wait for room in a full inbox, each behind its own connection.
     pub patience: Arc<Semaphore>,
     /// Wall time.
@@ -158,6 +161,7 @@ impl Switch {
 
     fn route(&mut self, message: Message, source: Hop) {
         let Some(message) = self.to_registrations(message) else { return };
+        let Some(message) = self.to_host(message, &source) else { return };
         match route(&message) {
             Route::Response(key) | Route::InDialog(key) => match self.kit.sessions.dialog(&key) {
                 Some(inbox) => self.offer(&inbox, message, source),
@@ -190,6 +194,37 @@ impl Switch {
                 None
             }
             message @ (Message::Response(_) | Message::Request(_)) => Some(message),
+        }
+    }
+
+    /// Hands the host what is for it: its requests by their URI, and the responses that no
+    /// conversation waits for; gives back all else.
+    fn to_host(&self, message: Message, source: &Hop) -> Option<Message> {
+        let Some(host) = &self.host else { return Some(message) };
+        match message {
+            Message::Request(request) if host.is_for(&request) => {
+                if let Some(request) = host.take(request, source, &self.neighbours)
+                    && request.method != Method::Ack
+                {
+                    self.send(answer_stateless(&request, Status::FORBIDDEN), source);
+                }
+                None
+            }
+            Message::Request(request) => Some(Message::Request(request)),
+            Message::Response(response) => {
+                let message = Message::Response(response);
+                let is_known = match route(&message) {
+                    Route::Response(key) => self.kit.sessions.dialog(&key).is_some(),
+                    Route::InDialog(_) | Route::Initial(_) | Route::Malformed => true,
+                };
+                match message {
+                    Message::Response(response) if !is_known => {
+                        host.take_response(response, source);
+                        None
+                    }
+                    message @ (Message::Request(_) | Message::Response(_)) => Some(message),
+                }
+            }
         }
     }
 

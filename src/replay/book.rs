@@ -321,7 +321,7 @@ impl Book {
                     100..200 => queue.front().copied(),
                     _ => queue.pop_front(),
                 });
-                asked.unwrap_or_default()
+                asked.unwrap_or_default() || !http.told.is_empty()
             }
         };
         if !is_chat {
@@ -333,7 +333,7 @@ impl Book {
             about: None,
             note: match &http.line {
                 Line::Request(_, target) => target.clone(),
-                Line::Answer(..) => String::new(),
+                Line::Answer(..) => http.told.join(", "),
             },
             dialog: None,
             forward: matches!(http.line, Line::Request(..)),

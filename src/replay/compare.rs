@@ -38,12 +38,20 @@ pub(super) fn difference(left: &Step, right: &Step, level: Level) -> Option<Diff
         let fields = fields(&step.bytes).into_iter();
         let mut lines: Vec<String> =
             fields.map(|(name, value)| format!("{name}: {value}")).collect();
+        if level < Level::Strict {
+            // The order of fields of different names means nothing (RFC 3261 section 7.3.1).
+            lines.sort_by(|left, right| name_of(left).cmp(name_of(right)));
+        }
         if level >= Level::Body {
             lines.extend(mask::body_lines(&step.bytes));
         }
         lines
     };
     first_difference(&of(left), &of(right))
+}
+
+fn name_of(line: &str) -> &str {
+    line.split(':').next().unwrap_or_default()
 }
 
 /// Says what a message is: its direction, and its method or code.

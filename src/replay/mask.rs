@@ -34,6 +34,11 @@ pub(super) fn body_lines(bytes: &[u8]) -> Vec<String> {
         if line.starts_with("o=") {
             return "o=*".to_owned();
         }
+        // The port, the second word of RFC 8866 section 5.14.
+        if let Some((media, rest)) = line.strip_prefix("m=").and_then(|line| line.split_once(' ')) {
+            let behind = rest.split_once(' ').map_or("", |(_, behind)| behind);
+            return format!("m={media} * {behind}");
+        }
         if line.starts_with("--") {
             return "--*".to_owned();
         }
@@ -193,9 +198,9 @@ mod tests {
         assert_eq!(masked("a=path:msrp://192.0.2.1:2855/s1;tcp"), "a=path:msrp://*;tcp");
         assert_eq!(masked("abc face 100rel"), "abc face 100rel");
         let invite =
-            b"INVITE sip:a SIP/2.0\r\nk: timer\r\nCall-ID: x\r\n\r\no=- 1 1 IN IP4 a\r\nt=0 0\r\n";
+            b"INVITE sip:a SIP/2.0\r\nk: timer\r\nCall-ID: x\r\n\r\no=- 1 1 IN IP4 a\r\nt=0 0\r\nm=message 7 TCP/MSRP *\r\n";
         assert_eq!(named_fields(invite), [("supported".to_owned(), "timer".to_owned())]);
         assert_eq!(all_fields(invite)[1], ("call-id".to_owned(), "*".to_owned()));
-        assert_eq!(body_lines(invite), ["o=*", "t=0 0"]);
+        assert_eq!(body_lines(invite), ["o=*", "t=0 0", "m=message * TCP/MSRP *"]);
     }
 }

@@ -1,21 +1,27 @@
-//! Recorded chats, looked at: what is in a trace, drawn as a ladder, or set beside another one.
+//! Recorded chats: what is in a trace, drawn as a ladder, set beside another one, or played again.
 //!
 //! [`crate::trace`] gives the messages. `source` reads a file in pieces and hands them on, `head`
 //! and `said` understand what each one says, as far as it can be understood: a recording holds
 //! what peers really sent, so nothing here is refused. `book` keeps the accounts: dialogs with
 //! their forks, MSRP sessions bound to the dialog whose description offers their path, REST calls,
 //! and retransmissions folded into what they repeat. Upon it stand `info`, `ladder` and `diff`;
-//! `compare` and `mask` say when two messages are the same.
+//! `compare` and `mask` say when two messages are the same. `run` plays a recording against a
+//! bridge: `rewrite` makes its messages fit for that, `junit` and `capture` keep what came of it.
 
 mod book;
+mod capture;
 mod compare;
 mod content;
 mod diff;
 mod head;
 mod info;
 mod json;
+mod junit;
 mod ladder;
 mod mask;
+mod raw;
+mod rewrite;
+mod run;
 mod said;
 mod source;
 
@@ -25,6 +31,7 @@ pub use compare::Level;
 pub use diff::diff;
 pub use info::info;
 pub use ladder::{Picture, ladder};
+pub use run::{Expect, Family, Pace, Run, Side, Stand, Target, Wanted, run};
 
 /// What a command gives to its caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +51,18 @@ pub enum Exit {
     Good,
     /// Something differs from what was expected.
     Differs,
-    /// The input cannot be read, or holds no SIP and no MSRP.
+    /// What was asked for makes no sense, or its result cannot be written.
+    Usage,
+    /// The input cannot be read, or holds nothing that the command is about.
     NoTrace,
+    /// The bridge cannot be reached, or a socket cannot be bound.
+    Unreachable,
+    /// What was expected did not come in time.
+    Silent,
+    /// Something came that was not expected, where that matters.
+    Unexpected,
+    /// Somebody interrupted it.
+    Interrupted,
 }
 
 impl Exit {
@@ -55,7 +72,12 @@ impl Exit {
         match self {
             Self::Good => 0,
             Self::Differs => 1,
+            Self::Usage => 2,
             Self::NoTrace => 3,
+            Self::Unreachable => 4,
+            Self::Silent => 5,
+            Self::Unexpected => 6,
+            Self::Interrupted => 130,
         }
     }
 }

@@ -103,6 +103,26 @@ impl Sip {
         sip
     }
 
+    /// Tells whether it is an answer.
+    pub(super) fn line_is_answer(&self) -> bool {
+        matches!(self.line, Some(Line::Answer(..)))
+    }
+
+    /// Tells whether it is a request to somebody else than whom it was meant for first: to the
+    /// Contact of a redirection (RFC 3261 section 8.1.3.4).
+    pub(super) fn is_redirected(&self) -> bool {
+        let user = |uri: &str| {
+            let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+            rest.split(['@', ';', '?']).next().unwrap_or_default().to_owned()
+        };
+        match &self.line {
+            Some(Line::Request(_, uri)) => {
+                self.to.tag.is_empty() && user(uri) != user(&self.to.address)
+            }
+            Some(Line::Answer(..)) | None => false,
+        }
+    }
+
     /// The method of a request, or of the request that it answers.
     pub(super) fn method(&self) -> &str {
         let own = self.line.as_ref().and_then(Line::method);
@@ -195,6 +215,8 @@ pub(super) struct Http {
     pub(super) line: Line,
     /// Whether it is a request of the chat API or one of its notifications.
     pub(super) is_chat: bool,
+    /// The notifications that it hands out, each with its event where it is one.
+    pub(super) told: Vec<String>,
 }
 
 impl Http {
@@ -207,10 +229,37 @@ impl Http {
             }
             Line::Answer(..) => false,
         };
-        Self { line, is_chat }
+        let told = match &line {
+            Line::Request(..) => Vec::new(),
+            Line::Answer(..) => told(head.body),
+        };
+        Self { line, is_chat, told }
     }
 }
 
+/// Finds the notifications in what a poll is answered with.
+fn told(body: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    if memchr::memmem::find(body, b"notificationList").is_none() {
+        return found;
+    }
+    let text = String::from_utf8_lossy(body);
+    for (at, _) in text.match_indices("Notification\":").take(MAX_TOLD) {
+        let name = text[..at].rsplit('"').next().unwrap_or_default();
+        let rest = &text[at..];
+        let rest = rest.get(13..).and_then(|rest| rest.split("Notification\":").next());
+        let word = |field: &str| {
+            let (_, value) = rest?.split_once(&format!("\"{field}\":\""))?;
+            value.split('"').next()
+        };
+        let event = word("eventType").or_else(|| word("status")).unwrap_or_default();
+        found.push(format!("{name} {event}").trim_end().to_owned());
+    }
+    found
+}
+
+/// Notifications told of one answer.
+const MAX_TOLD: usize = 8;
 /// Descriptions in one message.
 const MAX_PATHS: usize = 8;
 

@@ -23,6 +23,12 @@ pub trait MsrpWire: Debug + Send {
     /// Queues one frame.
     fn push(&mut self, frame: Bytes);
 
+    /// Queues one frame that comes in parts. A stream needs no copy of them; what carries messages
+    /// makes one message of one frame (RFC 7977 section 5).
+    fn push_parts(&mut self, parts: [Bytes; 3]) {
+        self.push(parts.concat().into());
+    }
+
     /// Tells how many bytes are queued.
     fn waiting(&self) -> usize;
 
@@ -72,4 +78,40 @@ pub struct MsrpPort {
     pub news: mpsc::Receiver<Result<Box<Frame>, ParseError>>,
     /// What leaves, frame by frame; all sessions of the connection share the queue.
     pub frames: mpsc::Sender<Bytes>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// What carries messages, and nothing of the rest.
+    #[derive(Debug, Default)]
+    struct Messages(Vec<Bytes>);
+
+    impl MsrpWire for Messages {
+        fn poll_read(&mut self, _: &mut Context<'_>, _: &mut BytesMut) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn push(&mut self, frame: Bytes) {
+            self.0.push(frame);
+        }
+
+        fn waiting(&self) -> usize {
+            self.0.len()
+        }
+
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn a_frame_in_parts_is_one_message() {
+        let mut wire = Messages::default();
+        wire.push_parts([b"head\r\n".as_slice(), b"body", b"\r\nend"].map(Bytes::from));
+        assert_eq!(wire.0, [&b"head\r\nbody\r\nend"[..]]);
+    }
 }

@@ -10,7 +10,7 @@ use super::Protocol;
 
 /// What stands at the beginning of a stream's bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub enum Cut {
     /// Not enough to tell.
     Need,
     /// So many bytes that are no message: keep-alives, or what is left of a lost one.
@@ -23,7 +23,7 @@ pub(super) enum Cut {
 
 /// Finds messages on one direction of a stream.
 #[derive(Debug)]
-pub(super) struct Framer {
+pub struct Framer {
     limit: usize,
     /// Bytes of the message under way in which its end is known not to be.
     searched: usize,
@@ -32,7 +32,9 @@ pub(super) struct Framer {
 }
 
 impl Framer {
-    pub(super) fn new(limit: usize) -> Self {
+    /// Makes one for messages of so many bytes at most.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
         Self { limit, searched: 0, lost: false }
     }
 
@@ -51,7 +53,7 @@ impl Framer {
     }
 
     /// Looks at the bytes that were not cut off yet.
-    pub(super) fn next(&mut self, bytes: &[u8]) -> Cut {
+    pub fn next(&mut self, bytes: &[u8]) -> Cut {
         let cut = self.look(bytes);
         match &cut {
             Cut::Need => {}

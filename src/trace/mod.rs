@@ -33,6 +33,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+pub use framing::{Cut, Framer};
 pub use moment::Moment;
 pub use reader::{Format, Found, Reader, Summary};
 pub use warning::{Fault, Warning};

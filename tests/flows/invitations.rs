@@ -143,6 +143,33 @@ fn the_first_message_travels_with_the_invite() {
     assert_eq!(world.told(), NOTHING, "the same message again");
 }
 
+/// Signalling 1.4: a store delivers what came while nobody was there, in the name of its author.
+#[test]
+fn what_a_store_delivers_is_told_without_an_invitation() {
+    let store = "<sip:rcse-standfw@far.example>";
+    for (headers, from) in [
+        (&[("Referred-By", "<tel:+447700900009>")][..], "tel:+447700900009"),
+        (&[("P-Asserted-Identity", store)], "sip:rcse-standfw@far.example"),
+    ] {
+        let mut world = World::new();
+        world.far_end_invites_with(headers, "application/sdp", &offer_sdp());
+        let accepted = world.far_end_heard(&Method::Invite);
+        assert_eq!(accepted.status.code(), 200, "nobody is asked");
+        world.far_end_goes_on(&accepted, (Method::Ack, 1), &[]);
+        world.far_end_says("message/cpim", CPIM, false);
+        assert_eq!(world.told(), [format!("bob: \"First\" from {from}, wants Delivered")]);
+        world.far_end_goes_on(&accepted, (Method::Bye, 2), &[]);
+        assert_eq!(world.told(), NOTHING, "nobody was there who could leave");
+        world.demand_rest();
+    }
+    // Whoever is not believed is a caller as all others.
+    let mut world = World::new();
+    world.trusts_far_end = false;
+    let headers = [("Referred-By", "<tel:+447700900009>"), ("Subject", "Hello")];
+    world.far_end_invites_with(&headers, "application/sdp", &offer_sdp());
+    assert_eq!(world.told(), ["bob: invited by sip:carol@far.example \"Hello\""]);
+}
+
 #[test]
 fn a_declined_first_message_is_never_told() {
     let mut world = World::new();

@@ -11,6 +11,7 @@ mod group_referrals;
 mod group_trace;
 mod group_watch;
 mod hardening;
+mod hosted;
 mod hostile;
 mod invitations;
 mod laws;

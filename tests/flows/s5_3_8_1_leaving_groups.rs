@@ -113,6 +113,141 @@ fn figure_12_a_bye_that_overtakes_the_last_state_waits_for_it() {
     assert_eq!(room.told(), [gone_by]);
 }
 
+/// What a focus does at the end of a conference, and may be late or lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// NOTIFY: somebody has gone.
+    Change,
+    /// NOTIFY: nothing more is told.
+    Word,
+    /// BYE.
+    Bye,
+    /// The MSRP connection is closed.
+    Close,
+}
+
+/// Plays the end of a conference in this order; what is not named is lost.
+fn end_of_conference(order: &[Last], between: Duration) -> (Room, Vec<String>) {
+    let mut room = Room::open();
+    room.notify("full", 1, &[user(BOB, "connected"), user(CAROL, "connected")].concat());
+    room.told();
+    room.world.far_msrp_closed = true;
+    let bob_gone = gone(BOB, "departed", "");
+    let mut told = Vec::new();
+    for last in order {
+        match last {
+            Last::Change => {
+                room.notify("partial", 2, &bob_gone);
+            }
+            Last::Word if order.contains(&Last::Change) => {
+                room.notify_with("terminated;reason=noresource", None);
+            }
+            // What was not told before is told with it.
+            Last::Word => {
+                let all = user(CAROL, "connected");
+                room.notify_last("terminated;reason=noresource", ("full", 3, &all));
+            }
+            Last::Bye => room.bye(Some("SIP;cause=410;text=\"Gone\"")),
+            Last::Close => room.world.cut_msrp(),
+        }
+        told.extend(room.told());
+        room.world.wait(between);
+        told.extend(room.told());
+    }
+    (room, told)
+}
+
+/// All orders of these in which the last NOTIFY comes after the one before it.
+fn orders(of: &[Last]) -> Vec<Vec<Last>> {
+    let Some((first, rest)) = of.split_first() else { return vec![Vec::new()] };
+    let mut all = Vec::new();
+    for order in orders(rest) {
+        for place in 0..=order.len() {
+            let mut longer = order.clone();
+            longer.insert(place, *first);
+            all.push(longer);
+        }
+    }
+    let place = |order: &[Last], of| order.iter().position(|last| *last == of);
+    all.retain(|order| match (place(order, Last::Change), place(order, Last::Word)) {
+        (Some(change), Some(word)) => change < word,
+        (Some(_), None) | (None, _) => true,
+    });
+    all
+}
+
+const GONE_BY: &str = "alice: SessionEnded (SIP BYE; Reason: SIP;cause=410;text=\"Gone\")";
+
+/// Figure 12: SIP and MSRP go different ways, and datagrams overtake each other.
+#[test]
+fn figure_12_who_has_gone_is_told_before_the_end_in_whatever_order_that_comes() {
+    let all = [Last::Change, Last::Word, Last::Bye, Last::Close];
+    let without_change = [Last::Word, Last::Bye, Last::Close];
+    let mut count = 0;
+    for between in [Duration::ZERO, Duration::from_millis(600)] {
+        for order in orders(&all).into_iter().chain(orders(&without_change)) {
+            let (mut room, told) = end_of_conference(&order, between);
+            let said = format!("{order:?} {between:?}");
+            assert_eq!(told, ["alice: bob Disconnected", GONE_BY], "{said}");
+            room.world.wait(10 * SECOND);
+            assert_eq!(room.told(), NOTHING, "{said}");
+            assert!(room.got_all(&Method::Bye).is_empty(), "{said}: the focus has said it");
+            count += 1;
+        }
+    }
+    assert_eq!(count, 2 * (12 + 6));
+}
+
+/// A focus that does not say its last word is waited for no longer than `leave_wait`.
+#[test]
+fn figure_12_the_last_word_is_waited_for_no_longer_than_it_may_take() {
+    for (of, told) in [
+        (&[Last::Change, Last::Bye, Last::Close][..], &["alice: bob Disconnected", GONE_BY][..]),
+        (&[Last::Bye, Last::Close], &[GONE_BY]),
+    ] {
+        for order in orders(of) {
+            let (mut room, mut heard) = end_of_conference(&order, Duration::ZERO);
+            assert!(!heard.contains(&GONE_BY.to_owned()), "{order:?}: the last word may yet come");
+            room.world.wait(2 * SECOND);
+            heard.extend(room.told());
+            assert_eq!(heard, told, "{order:?}");
+            room.world.wait(10 * SECOND);
+            assert_eq!(room.told(), NOTHING, "{order:?}");
+            assert!(room.got_all(&Method::Bye).is_empty(), "{order:?}: the focus has said it");
+        }
+    }
+}
+
+/// Whoever has not been told anything yet may hear it all with the last word.
+#[test]
+fn figure_12_a_subscription_that_has_told_nothing_yet_is_waited_for_too() {
+    let mut room = Room::open();
+    room.bye(Some("SIP;cause=410;text=\"Gone\""));
+    assert_eq!(room.told(), NOTHING);
+    room.notify_last("terminated;reason=noresource", ("full", 1, &user(BOB, "connected")));
+    assert_eq!(room.told(), ["alice: bob Connected", GONE_BY]);
+}
+
+/// What a gap has kept from being told is told before the end: nobody tells the whole any more.
+#[test]
+fn figure_12_a_gap_that_nobody_closes_is_told_all_the_same() {
+    for is_refused in [true, false] {
+        let mut room = Room::open();
+        room.notify("full", 1, &[user(BOB, "connected"), user(CAROL, "connected")].concat());
+        room.told();
+        room.notify("partial", 3, &gone(BOB, "departed", ""));
+        let refresh = room.got(&Method::Subscribe);
+        room.bye(Some("SIP;cause=410;text=\"Gone\""));
+        assert_eq!(room.told(), NOTHING);
+        if is_refused {
+            room.reply(&refresh, 481, &[]);
+        } else {
+            room.notify_with("terminated;reason=noresource", None);
+        }
+        assert_eq!(room.told(), ["alice: bob Disconnected", GONE_BY], "{is_refused}");
+    }
+}
+
 /// Signalling 2.4: no reason, or any but 410, leaves the way back.
 #[test]
 fn a_bye_without_410_leaves_the_way_back() {

@@ -1,6 +1,7 @@
 //! A world without sockets: conversations, the embedded IM server, a far end that the test plays,
 //! and a clock that only tests move.
 
+mod hosting;
 mod pipes;
 mod registry;
 mod settings;
@@ -28,6 +29,7 @@ use chatbridge::sip::{
 };
 use time::OffsetDateTime;
 
+use self::hosting::Hosting;
 use self::pipes::Pipe;
 use self::registry::Registry;
 use crate::lines;
@@ -54,6 +56,8 @@ pub(crate) struct World {
     pub(crate) trusts_far_end: bool,
     random: Random,
     im_server: ImServer,
+    /// The host beside the bridge, in a world whose users host their groups.
+    host: Option<Hosting>,
     talks: BTreeMap<SessionId, Talk>,
     talks_made: usize,
     /// By our tags.
@@ -129,6 +133,7 @@ impl World {
             trusts_far_end: true,
             random,
             im_server,
+            host: None,
             talks: BTreeMap::new(),
             talks_made: 0,
             dialogs: BTreeMap::new(),
@@ -355,6 +360,7 @@ impl World {
             self.im_server.handle(self.now, im_server::Input::Timeout);
         }
         self.wake_registry();
+        self.wake_host();
         let due = |talk: &Talk| talk.next_timeout().is_some_and(|next| next <= self.now);
         let due: Vec<SessionId> =
             self.talks.iter().filter(|(_, talk)| due(talk)).map(|(id, _)| id.clone()).collect();
@@ -418,7 +424,8 @@ impl World {
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let talks = self.talks.values().filter_map(Talk::next_timeout);
         let roster = self.registry.as_ref().and_then(|registry| registry.roster.next_timeout());
-        talks.chain(self.im_server.next_timeout()).chain(roster).min()
+        let host = self.host.as_ref().and_then(Hosting::next_timeout);
+        talks.chain(self.im_server.next_timeout()).chain(roster).chain(host).min()
     }
 
     /// Moves what is on its way until nothing moves.
@@ -487,6 +494,7 @@ impl World {
     /// Does what the switch of `net` does.
     fn switch(&mut self, message: Message, source: Hop) {
         let Some(message) = self.keep_for_registry(message) else { return };
+        let Some(message) = self.keep_for_host(message, &source) else { return };
         let (known, caller) = match route(&message) {
             Route::Response(key) | Route::InDialog(key) => (self.dialogs.get(&key), None),
             Route::Initial(key) => (self.callers.get(&key), Some(key)),

@@ -6,13 +6,13 @@ use super::ears::{Ears, Way};
 use super::world::{ALICE, BOB, CAROL, User, World};
 
 /// A user with one ear.
-struct Member {
-    user: User,
-    ears: Ears,
+pub(crate) struct Member {
+    pub(crate) user: User,
+    pub(crate) ears: Ears,
 }
 
 impl Member {
-    async fn of(world: &World, address: &str) -> Self {
+    pub(crate) async fn of(world: &World, address: &str) -> Self {
         let user = world.user(address, Format::Json);
         let ears = user.listen(Way::Poll, address).await;
         Self { user, ears }
@@ -47,7 +47,7 @@ impl Member {
     }
 
     /// Is invited, and gives its own participation and the status to accept with.
-    async fn invited(&mut self) -> (String, String) {
+    pub(crate) async fn invited(&mut self) -> (String, String) {
         let told = self.ears.next().await;
         assert_eq!(told.name, "groupSessionInvitationNotification", "{told:?}");
         assert_eq!(told.text("subject"), "Trip");
@@ -59,7 +59,7 @@ impl Member {
     }
 }
 
-async fn accept(member: &Member, status: &str) {
+pub(crate) async fn accept(member: &Member, status: &str) {
     let fields = [("status", "Connected")];
     member.user.post(status, "participantSessionStatus", &fields).await.shows(200);
 }
@@ -75,7 +75,7 @@ async fn open(alice: &Member) -> String {
     seen.shows(201).header("location").to_owned()
 }
 
-fn session_of(participation: &str) -> String {
+pub(crate) fn session_of(participation: &str) -> String {
     let (session, _) = participation.split_once("/participants/").expect("a participation");
     session.to_owned()
 }

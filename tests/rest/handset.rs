@@ -14,7 +14,7 @@ use super::document::Format;
 use super::ears::Way;
 use super::world::{ALICE, Pair, World, within};
 
-const HANDSET: &str = "+19585550150";
+pub(crate) const HANDSET: &str = "+19585550150";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_a_password_registers_is_called_and_calls() {
@@ -57,13 +57,13 @@ async fn the_bridge_proves_itself_to_its_im_server_over_tcp() {
     world.stop().await;
 }
 
-fn with_accounts(config: &mut Config, accounts: &str) {
+pub(crate) fn with_accounts(config: &mut Config, accounts: &str) {
     let variable = ("CHATBRIDGE_IM_SERVER_ACCOUNTS".to_owned(), accounts.to_owned());
     config.im_server.accounts = Config::read("", [variable]).unwrap().im_server.accounts;
 }
 
 /// A user agent that speaks SIP over UDP.
-struct Handset {
+pub(crate) struct Handset {
     socket: UdpSocket,
     server: SocketAddr,
     digest: DigestClient,
@@ -72,7 +72,7 @@ struct Handset {
 }
 
 impl Handset {
-    async fn start(world: &World, password: &str) -> Self {
+    pub(crate) async fn start(world: &World, password: &str) -> Self {
         let credentials = Credentials {
             username: HANDSET.to_owned(),
             password: Password::Text(password.to_owned()),
@@ -88,7 +88,7 @@ impl Handset {
     }
 
     /// Registers, and gives the codes of the answers.
-    async fn register(&mut self) -> Vec<u16> {
+    pub(crate) async fn register(&mut self) -> Vec<u16> {
         let own = format!("sip:{HANDSET}@example.com;user=phone");
         self.attempt(Method::Register, "sip:example.com", &own).await
     }
@@ -135,16 +135,55 @@ impl Handset {
             .build()
     }
 
-    async fn answer(&self, request: &Request, code: u16) {
+    pub(crate) async fn answer(&self, request: &Request, code: u16) {
         let response = response_to(request, Status::new(code).unwrap(), Some("handset"));
         self.send(response.encode().as_ref()).await;
+    }
+
+    /// Accepts an invitation with this description.
+    pub(crate) async fn accept(&self, invite: &Request, sdp: &str) {
+        let at = self.socket.local_addr().unwrap();
+        let mut response = response_to(invite, Status::OK, Some("handset"));
+        for line in invite.headers.all("Record-Route") {
+            response.headers.push("Record-Route", line);
+        }
+        response.headers.push("Contact", &format!("<sip:{HANDSET}@{at}>"));
+        response.headers.push("Content-Type", "application/sdp");
+        response.body = bytes::Bytes::copy_from_slice(sdp.as_bytes());
+        self.send(response.encode().as_ref()).await;
+        self.request(Method::Ack).await;
+    }
+
+    /// Asks something within the dialog of an invitation; gives the code of the answer.
+    pub(crate) async fn ask(
+        &mut self,
+        invite: &Request,
+        (method, headers): (Method, &[(&str, &str)]),
+    ) -> u16 {
+        self.cseq += 1;
+        let at = self.socket.local_addr().unwrap();
+        let target = invite.contact().unwrap().unwrap().uri;
+        let mut request = RequestBuilder::new(method, target)
+            .header("Via", &format!("SIP/2.0/UDP {at};branch=z9hG4bK{}", self.random.token()))
+            .from(&invite.to().unwrap().with_tag("handset"))
+            .to(&invite.from().unwrap())
+            .call_id(invite.call_id().unwrap())
+            .cseq(self.cseq);
+        for line in invite.headers.all("Record-Route") {
+            request = request.header("Route", line);
+        }
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        self.send(request.build().encode().as_ref()).await;
+        self.response().await.status.code()
     }
 
     async fn send(&self, bytes: &[u8]) {
         self.socket.send_to(bytes, self.server).await.unwrap();
     }
 
-    async fn request(&self, method: Method) -> Request {
+    pub(crate) async fn request(&self, method: Method) -> Request {
         loop {
             if let Message::Request(request) = self.message().await
                 && request.method == method

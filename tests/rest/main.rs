@@ -33,6 +33,7 @@ mod registered;
 mod registrar;
 mod representations;
 mod restart;
+mod rooms;
 mod schema;
 mod session_status;
 mod sessions;

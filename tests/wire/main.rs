@@ -5,6 +5,7 @@ mod corpus;
 mod msrp;
 mod mutations;
 mod payload;
+mod played;
 mod replay;
 mod torture;
 mod traces;

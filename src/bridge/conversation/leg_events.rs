@@ -83,6 +83,14 @@ impl Conversation {
         self.tell(now, kind);
     }
 
+    /// Lets a store deliver what it has kept: the user hears of the messages, and neither of an
+    /// invitation nor of the end, for nobody is there to talk to.
+    pub(super) fn take_delivery(&mut self, now: Instant) {
+        if self.chat.accept().is_ok() {
+            self.accept(now);
+        }
+    }
+
     /// The wire has confirmed the end, or never will.
     fn farewell_answered(&mut self) {
         self.goodbye = false;

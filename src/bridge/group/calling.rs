@@ -40,9 +40,14 @@ impl Group {
         let wire = (&*self.settings, &*self.access);
         let call = self.attempt.draft.as_ref().zip(to);
         let call = call.and_then(|(draft, to)| draft.call(wire, &to, way, (offer, &list)).ok());
-        let Some(call) = call else {
+        let Some(mut call) = call else {
             return self.finish(now, GroupEnd::Leg(LegEnd::Unreachable), &[]);
         };
+        if self.is_hosted {
+            // The host is beside us.
+            (call.proxy, call.orig) = (None, false);
+            call.route.clear();
+        }
         self.timers.invitation = Some(now + self.settings.invitation_timeout);
         let leg = Leg::call(now, call, self.kit());
         self.legs.replace(leg);
@@ -184,6 +189,7 @@ impl Group {
     /// The focus knows the session no more: the factory makes another one of it (CPM B.2.3.4.2).
     fn restart(&mut self, now: Instant) {
         self.asking = Asking::Restarting;
+        self.take_host();
         self.attempt.retried = false;
         self.refers_all = self.settings.group.invite_mode == crate::bridge::InviteMode::Refer;
         self.call(now, None);

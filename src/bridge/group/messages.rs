@@ -238,6 +238,10 @@ impl Group {
     }
 
     fn broken(&mut self, now: Instant, broken: &msrp::Broken) {
+        if self.timers.leave.is_some() {
+            // Nothing more comes over it, but who has gone may still be told before the end.
+            return self.line.msrp.close(now);
+        }
         if self.timers.relay.is_some() || matches!(broken, msrp::Broken::Relay { .. }) {
             let code = match broken {
                 msrp::Broken::Relay { code } | msrp::Broken::Refused { code } => *code,
@@ -250,9 +254,6 @@ impl Group {
         }
         if self.chat.state() != GroupState::Connected || !self.is_in() {
             return;
-        }
-        if self.timers.leave.is_some() {
-            return self.part(now);
         }
         match broken {
             msrp::Broken::ConnectFailed | msrp::Broken::BindTimeout => {

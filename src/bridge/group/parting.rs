@@ -60,6 +60,11 @@ impl Group {
         let is_bound = self.timers.msrp.is_none() && self.timers.explanation.is_none();
         let waits = (is_bound && !self.line.msrp.is_idle()) || self.awaits_roster(&farewell);
         if self.chat.state() == GroupState::Connected && waits {
+            // This is the explanation, and nothing is left to be connected.
+            (self.timers.msrp, self.timers.explanation) = (None, None);
+            if !is_bound {
+                self.line.msrp.close(now);
+            }
             self.leaving = Some(farewell);
             self.timers.leave.get_or_insert(now + self.settings.leave_wait);
         } else {
@@ -71,7 +76,7 @@ impl Group {
     /// Tells whether the focus is still to say who has gone: the BYE of a conference that is over
     /// may overtake that, and the user hears of it first (TS Chat Figure 12).
     fn awaits_roster(&self, farewell: &Farewell) -> bool {
-        farewell.is_said && farewell.end == GroupEnd::Dissolved && self.watch.is_up()
+        farewell.is_said && farewell.end == GroupEnd::Dissolved && self.watch.stands()
     }
 
     /// Tells whether nothing is left to wait for by who leaves or was left.

@@ -492,6 +492,11 @@ impl Group {
         }
     }
 
+    fn is_gone(&self, id: &ParticipantId) -> bool {
+        let participant = self.chat.participants().get(id);
+        participant.is_none_or(|it| it.status == ParticipantStatus::Disconnected)
+    }
+
     /// Lets no application wait longer than it may.
     pub(super) fn expire_referrals(&mut self, now: Instant) {
         let is_due = |job: &&mut Job| job.answer.is_some_and(|(_, until)| until <= now);
@@ -521,6 +526,11 @@ impl Group {
         }
         for job in std::mem::take(&mut self.referrals.jobs) {
             if let Some((id, _)) = job.answer {
+                // The end may have overtaken the answer to what has brought it about.
+                if job.wish == Wish::Remove && job.named.iter().all(|it| self.is_gone(it)) {
+                    self.answer_later(id, Ok(Answer::Done));
+                    continue;
+                }
                 let gone = self.chat.state() == GroupState::Ended;
                 let why = "the user is not in the session";
                 let refusal = match gone {

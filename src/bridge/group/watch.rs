@@ -21,7 +21,7 @@ use crate::sip::{
 };
 
 /// How often all of the state is asked for before a document is taken in spite of a gap.
-const FRUITLESS: u8 = 2;
+const FRUITLESS: usize = 2;
 
 /// The subscription, and what is known from it.
 #[derive(Debug, Default)]
@@ -32,8 +32,8 @@ pub(super) struct Watch {
     view: View,
     /// Whether a NOTIFY has come in the current subscription.
     is_told: bool,
-    /// How often a gap has been met and all of the state asked for.
-    gaps: u8,
+    /// The changes beyond a gap, not taken yet: all of the state was asked for, once for each.
+    beyond: Vec<Conference>,
     /// When to subscribe again.
     again: Option<Instant>,
 }
@@ -42,11 +42,6 @@ impl Watch {
     /// Tells whether somebody says who takes part.
     pub(super) fn stands(&self) -> bool {
         self.current.is_some()
-    }
-
-    /// Tells whether it has been said who takes part, and will be said who has gone.
-    pub(super) fn is_up(&self) -> bool {
-        self.is_told && self.current.is_some()
     }
 
     /// Gives the subscription what is for it, and back what is not.
@@ -109,7 +104,7 @@ impl Group {
         // Another subscription begins with all of the state, and counts anew.
         self.watch.view = View::default();
         self.watch.is_told = false;
-        self.watch.gaps = 0;
+        self.watch.beyond.clear();
         self.watch.current = Some(subscriber);
     }
 
@@ -168,6 +163,11 @@ impl Group {
         if self.chat.state() != GroupState::Connected {
             return;
         }
+        self.take_beyond(now);
+        // Who leaves, or was left, needs no other subscription.
+        if self.leaving.is_some() {
+            return;
+        }
         match roster_outcomes::on(end).then {
             // One that is ended before it has told anything would be ended again at once.
             Then::Subscribe if self.watch.is_told => self.subscribe(now),
@@ -190,20 +190,35 @@ impl Group {
         self.watch.is_told = true;
         let mut merged = self.watch.view.merge(&document);
         if merged == Merged::Gap {
-            self.watch.gaps = self.watch.gaps.saturating_add(1);
-            if self.watch.gaps <= FRUITLESS {
+            if self.watch.beyond.len() < FRUITLESS {
+                self.watch.beyond.push(document);
                 if let Some(subscriber) = &mut self.watch.current {
                     subscriber.refresh(now);
                 }
                 return;
             }
+            self.take_beyond(now);
             merged = self.watch.view.take(&document);
         }
+        if merged != Merged::Stale {
+            self.watch.beyond.clear();
+        }
+        self.take_merged(now, &document, merged);
+    }
+
+    /// Takes the changes beyond a gap that nobody has closed: nobody tells the whole.
+    fn take_beyond(&mut self, now: Instant) {
+        for document in std::mem::take(&mut self.watch.beyond) {
+            let merged = self.watch.view.take(&document);
+            self.take_merged(now, &document, merged);
+        }
+    }
+
+    fn take_merged(&mut self, now: Instant, document: &Conference, merged: Merged) {
         match merged {
             Merged::Stale | Merged::Gap => {}
             Merged::Over => self.watch_ended(now, WatchEnd::NoConference, None),
             Merged::Taken { changed, gone } => {
-                self.watch.gaps = 0;
                 let is_whole = document.state == Extent::Full;
                 self.take_state(now, (changed, gone), is_whole);
             }

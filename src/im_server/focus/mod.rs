@@ -47,7 +47,7 @@ use crate::sip::{
 };
 
 pub use self::policy::Denial;
-pub use self::settings::{FocusSettings, OriginatorLeaves};
+pub use self::settings::{FocusSettings, OriginatorLeaves, Owner};
 
 /// All rooms of a focus.
 ///
@@ -77,6 +77,14 @@ pub struct Focus {
 pub struct SeatId {
     room: u64,
     seat: u32,
+}
+
+#[cfg(test)]
+impl SeatId {
+    /// Names a seat where there is no room.
+    pub(crate) fn made_up() -> Self {
+        Self { room: 1, seat: 1 }
+    }
 }
 
 /// What the focus wishes.
@@ -344,7 +352,7 @@ impl Focus {
             return Err(Denial::crowded());
         }
         let (kind, user) = match place {
-            Place::Factory => (Kind::AdHoc, Names::draw(&self.random.token())),
+            Place::Factory => (Kind::AdHoc, self.names.draw(&self.random.token())),
             Place::AdHoc(_) => return Err(Status::NOT_FOUND.into()),
             Place::Named(user) => (Kind::Named, user),
         };
@@ -411,6 +419,7 @@ impl Focus {
         local.contact_params = format!(";isfocus{}", settings.contact_params);
         local.gruu = Some(uri.clone());
         local.datagram = settings.datagram;
+        local.credentials = settings.credentials.clone();
         local
     }
 

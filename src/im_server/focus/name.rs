@@ -24,6 +24,7 @@ pub(super) struct Names {
     domain_name: String,
     authority: String,
     factory: String,
+    ad_hoc: String,
     rooms: String,
 }
 
@@ -34,6 +35,7 @@ impl Names {
             domain_name: settings.domain.clone(),
             authority: settings.local.authority(),
             factory: settings.factory.to_ascii_lowercase(),
+            ad_hoc: settings.ad_hoc.to_ascii_lowercase(),
             rooms: settings.rooms.to_ascii_lowercase(),
         }
     }
@@ -47,7 +49,7 @@ impl Names {
         let user = uri.user_unescaped()?.to_ascii_lowercase();
         if !self.factory.is_empty() && user == self.factory {
             Some(Place::Factory)
-        } else if user.strip_prefix(AD_HOC).is_some_and(|rest| !rest.is_empty()) {
+        } else if user.strip_prefix(&self.ad_hoc).is_some_and(|rest| !rest.is_empty()) {
             Some(Place::AdHoc(user))
         } else if !self.rooms.is_empty() && user.len() > self.rooms.len() {
             user.starts_with(&self.rooms).then_some(Place::Named(user))
@@ -57,8 +59,8 @@ impl Names {
     }
 
     /// Makes the user part of a room without a name.
-    pub(super) fn draw(token: &str) -> String {
-        format!("{AD_HOC}{}", token.to_ascii_lowercase())
+    pub(super) fn draw(&self, token: &str) -> String {
+        format!("{}{}", self.ad_hoc, token.to_ascii_lowercase())
     }
 
     /// Writes the URI of a room: with our address, that needs no name server to be found again.
@@ -126,9 +128,6 @@ pub(super) fn carried(headers: &Headers) -> Vec<(String, String)> {
     let carried = CARRIED.iter().filter_map(|name| Some((*name, headers.get(name)?)));
     carried.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
-
-/// How the user parts of rooms without a name begin.
-const AD_HOC: &str = "conf-";
 
 /// What is carried from the INVITE of the originator to those of the others.
 const CARRIED: [&str; 5] =

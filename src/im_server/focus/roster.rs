@@ -175,18 +175,23 @@ impl Roster {
         !self.changed.is_empty()
     }
 
-    /// Writes the news, and forgets that they are any.
-    pub(super) fn news(&mut self) -> Conference {
+    /// Writes the news, and forgets that they are any; gives with them of whom they are.
+    pub(super) fn news(&mut self) -> (BTreeSet<Address>, Conference) {
         let changed = std::mem::take(&mut self.changed);
         let users = changed.iter().filter_map(|user| self.members.get(user)).map(Member::tell);
         let users = users.collect();
-        self.document(Extent::Partial, users)
+        let document = self.document(Extent::Partial, users);
+        (changed, document)
     }
 
-    /// Writes all there is.
-    pub(super) fn whole(&self) -> Conference {
-        let present = self.members.values().filter(|member| member.standing.is_present());
-        self.document(Extent::Full, present.map(Member::tell).collect())
+    /// Writes all there is for one who may not know of `changed`: how they have gone who are there
+    /// no more is told, too.
+    pub(super) fn whole(&self, changed: &BTreeSet<Address>) -> Conference {
+        let told = self
+            .members
+            .iter()
+            .filter(|(user, member)| member.standing.is_present() || changed.contains(user));
+        self.document(Extent::Full, told.map(|(_, member)| member.tell()).collect())
     }
 
     /// Lists those who are in it or are to be, the originator first, for the eyes of `reader`.
@@ -272,7 +277,7 @@ mod tests {
         set(&mut roster, "b", Standing::Pending);
         set(&mut roster, "b", Standing::Invited);
         assert_eq!((roster.connected(), roster.present()), (1, 2));
-        let news = roster.news();
+        let (_, news) = roster.news();
         assert_eq!((news.users.len(), news.user_count), (2, Some(2)));
         assert!(!roster.has_news());
         set(&mut roster, "b", Standing::Invited);
@@ -280,11 +285,12 @@ mod tests {
         let busy = Standing::Gone(Disconnection::Busy, Some(Reason::sip(486, "Busy Here")));
         set(&mut roster, "b", busy);
         assert_eq!((roster.connected(), roster.present()), (1, 1));
-        let news = roster.news();
+        let (changed, news) = roster.news();
         let [gone] = &news.users[..] else { panic!("one") };
         let reason = gone.endpoints[0].reason.as_deref();
         assert_eq!(reason, Some("SIP;cause=486;text=\"Busy Here\""));
-        assert_eq!(roster.whole().users.len(), 1);
+        assert_eq!(roster.whole(&BTreeSet::new()).users.len(), 1);
+        assert_eq!(roster.whole(&changed).users.len(), 2, "for one who does not know it");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::msrp;
-use crate::sip::{DATAGRAM, Hop, Timers, Transport};
+use crate::sip::{Credentials, DATAGRAM, Hop, Timers, Transport};
 
 /// Where the focus is, what it is called, and how much it takes on.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct FocusSettings {
     pub next_hops: Vec<Hop>,
     /// The user part of the conference factory; an empty one leaves the focus without.
     pub factory: String,
+    /// How the user parts of rooms begin that are begun at the factory.
+    pub ad_hoc: String,
     /// How the user parts of rooms begin that have a name of their own, and come to be by being
     /// called; empty, there are none.
     pub rooms: String,
@@ -61,6 +63,31 @@ pub struct FocusSettings {
     pub user_agent: String,
     /// What the Contact of a room says beside `isfocus`: parameters, each with its semicolon.
     pub contact_params: String,
+    /// In whose name the rooms are.
+    pub owner: Owner,
+    /// What the focus proves itself by towards the proxy.
+    pub credentials: Option<Credentials>,
+}
+
+/// In whose name a room is, and so who ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The network's: who is invited is invited by the room.
+    Network,
+    /// Its originator's, who is the host. It invites in its own name, acknowledges a message when
+    /// all others have it, and ends the room when it leaves.
+    Originator {
+        /// The header that names the host to the proxy, if one does (RFC 3325 section 9).
+        identity: Option<&'static str>,
+    },
+}
+
+impl FocusSettings {
+    /// Tells whether a room ends for all when its originator leaves.
+    pub(super) fn ends_with_originator(&self) -> bool {
+        let is_hosted = matches!(self.owner, Owner::Originator { .. });
+        is_hosted || self.originator_leaves == OriginatorLeaves::End
+    }
 }
 
 /// What becomes of a room that its originator leaves.
@@ -79,6 +106,7 @@ impl Default for FocusSettings {
             local: Hop::new(Transport::Udp, "127.0.0.1", 5060),
             next_hops: Vec::new(),
             factory: "conference-factory".to_owned(),
+            ad_hoc: "conf-".to_owned(),
             rooms: "room-".to_owned(),
             max_rooms: 1000,
             max_rooms_per_user: 100,
@@ -100,6 +128,8 @@ impl Default for FocusSettings {
             datagram: DATAGRAM,
             user_agent: "chatbridge".to_owned(),
             contact_params: String::new(),
+            owner: Owner::Network,
+            credentials: None,
         }
     }
 }

@@ -21,7 +21,7 @@
 
 mod receive;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,8 @@ use super::text::Text;
 use super::uri::{Matching, Path, Uri};
 use crate::ids::Random;
 use receive::Arrival;
+
+pub use receive::Held;
 
 /// Sends and receives messages over one connection.
 ///
@@ -78,6 +80,9 @@ pub struct Session {
     reservation: Reservation,
     /// What is reported on at the next `poll`.
     arrival: Option<Arrival>,
+    /// What is answered when the owner says so, by number.
+    held: BTreeMap<u64, Arrival>,
+    last_held: u64,
     outputs: VecDeque<Output>,
     /// Where frames are written.
     room: BytesMut,
@@ -132,6 +137,8 @@ impl Session {
             reports: Reports::default(),
             reservation: Reservation::default(),
             arrival: None,
+            held: BTreeMap::new(),
+            last_held: 0,
             outputs: VecDeque::new(),
             room: BytesMut::new(),
             ignored: 0,
@@ -288,10 +295,10 @@ impl Session {
 
     /// Gives the next thing to do.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front().or_else(|| {
+        if self.outputs.is_empty() {
             self.pump();
-            self.outputs.pop_front()
-        })
+        }
+        self.outputs.pop_front()
     }
 
     /// Gives back the room that is not needed until something happens: for an owner that is going
@@ -529,6 +536,7 @@ impl Session {
         self.state = State::Closed;
         self.again = None;
         self.arrival = None;
+        self.held.clear();
         let settled =
             self.outbox.drain(&Outcome::Failed { code: 408, comment: Some(why.to_owned()) });
         self.settle(settled);

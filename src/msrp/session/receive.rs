@@ -27,6 +27,10 @@ pub(super) struct Arrival {
     unanswered: Option<Box<Frame>>,
 }
 
+/// A message whose answer is kept ([`Session::hold`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held(u64);
+
 impl Arrival {
     fn of(last: &mut Frame, message: &Incoming) -> Self {
         Self {
@@ -200,6 +204,33 @@ impl Session {
     /// report.
     pub(super) fn report_arrival(&mut self, refusal: Option<u16>) {
         let Some(arrival) = self.arrival.take() else { return };
+        self.settle_arrival(arrival, refusal);
+    }
+
+    /// Keeps the answer to the message that [`Event::Message`] has told last until
+    /// [`Self::release`]: for a chat room that answers when those whom it is for have it. Before the
+    /// next [`Self::poll`]; gives nothing where there is none to keep, or too many are kept.
+    pub fn hold(&mut self) -> Option<Held> {
+        if self.held.len() >= self.limits.queue {
+            return None;
+        }
+        let arrival = self.arrival.take_if(|arrival| arrival.unanswered.is_some())?;
+        self.last_held += 1;
+        self.held.insert(self.last_held, arrival);
+        Some(Held(self.last_held))
+    }
+
+    /// Answers a message whose answer was kept.
+    pub fn release(&mut self, now: Instant, held: Held) {
+        self.now = Some(now);
+        if let Some(arrival) = self.held.remove(&held.0)
+            && self.state != State::Closed
+        {
+            self.settle_arrival(arrival, None);
+        }
+    }
+
+    fn settle_arrival(&mut self, arrival: Arrival, refusal: Option<u16>) {
         let is_answered = arrival.unanswered.is_none();
         if let Some(frame) = &arrival.unanswered {
             self.answer(frame, refusal.unwrap_or(200));

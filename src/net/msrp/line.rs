@@ -66,6 +66,11 @@ impl Line {
         self.wire.push(frame);
     }
 
+    /// Queues a frame that comes in parts.
+    pub(super) fn push_parts(&mut self, parts: [Bytes; 3]) {
+        self.wire.push_parts(parts);
+    }
+
     /// Queues the answer to a request, if it gets one.
     pub(super) fn answer(&mut self, request: &Frame, code: u16) {
         if let Some(answer) = request.answer(code) {
@@ -137,6 +142,7 @@ impl Line {
         if read.is_pending() && self.incoming.is_empty() {
             // Nothing is held for a session that is idle.
             self.incoming = BytesMut::new();
+            self.parser.rest();
         }
         match ready!(read)? {
             0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
@@ -202,6 +208,6 @@ mod tests {
     fn an_idle_session_is_small() {
         use crate::msrp::Session;
         use crate::net::MsrpLink;
-        assert!(size_of::<Line>() + size_of::<MsrpLink>() + size_of::<Session>() <= 1152);
+        assert!(size_of::<Line>() + size_of::<MsrpLink>() + size_of::<Session>() <= 1200);
     }
 }

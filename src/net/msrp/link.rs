@@ -164,7 +164,7 @@ impl MsrpLink {
     /// Queues one frame in parts, of which none is copied where the connection is the session's own.
     pub fn write_parts(&mut self, parts: [Bytes; 3]) {
         match &mut self.state {
-            LinkState::Open(line) => parts.into_iter().for_each(|part| line.push(part)),
+            LinkState::Open(line) => line.push_parts(parts),
             // Frames of others go between those that are handed to a hub.
             LinkState::Shared(shared) => shared.push(parts.concat().into()),
             LinkState::Absent | LinkState::Connecting(_) => {}

@@ -40,6 +40,10 @@ impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> MsrpWire for ByteWire<S> 
         self.outgoing.push(frame);
     }
 
+    fn push_parts(&mut self, parts: [Bytes; 3]) {
+        parts.into_iter().for_each(|part| self.outgoing.push(part));
+    }
+
     fn waiting(&self) -> usize {
         self.outgoing.length
     }

@@ -58,6 +58,11 @@ pub fn ladder(trace: &Path, picture: Picture, form: Form) -> Outcome {
     Outcome { text, warnings: trace.warnings, exit: Exit::Good }
 }
 
+/// Draws accounts for a terminal.
+pub(super) fn picture(book: &Book) -> String {
+    printable(&txt::draw(&Ladder::of(book)))
+}
+
 /// The rails of a ladder, and its rungs in the order of time.
 struct Ladder<'a> {
     rails: Vec<String>,

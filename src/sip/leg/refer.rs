@@ -273,6 +273,11 @@ impl Leg {
     /// else is to be had here.
     pub(super) fn handle_subscribe(&mut self, now: Instant, inbound: &Inbound) {
         let event = EventType::of(&inbound.request.headers);
+        let events = &self.desk.kit.local.events;
+        if event.as_ref().is_some_and(|event| events.contains(&event.package)) {
+            // It is to be had, in a dialog of its own (RFC 6665 section 4.5.2).
+            return self.refuse(now, inbound, Status::FORBIDDEN);
+        }
         let Some(event) = event.filter(|event| event.package == REFER_EVENT) else {
             return self.refuse_event(now, inbound);
         };

@@ -113,7 +113,7 @@ enum State {
     /// The subscription stands.
     Standing(Box<Watch>),
     /// The subscription has ended, but its last NOTIFY has no answer, or must still be sent.
-    Parting(Box<Watch>, Farewell),
+    Parting(Box<Watch>, Box<Farewell>),
     /// There is nothing left to do.
     Over,
 }
@@ -149,6 +149,8 @@ struct Farewell {
     parting: Parting,
     ending: Ending,
     body: Option<Body>,
+    /// The last state, for a peer that does not take the NOTIFY which is still under way.
+    whole: Option<Body>,
 }
 
 /// What a request of ours aims at: there is one kind only.
@@ -335,15 +337,8 @@ impl Notifier {
     /// Tells whether the peer is to be told the whole state now.
     #[must_use]
     pub fn wants_whole(&self) -> bool {
-        self.is_behind() && !self.desk.is_asking(Aim)
-    }
-
-    /// Tells whether the peer has not been told the last changes yet: it is to be told the whole
-    /// state, in [`Notifier::terminate`] if not before.
-    #[must_use]
-    pub fn is_behind(&self) -> bool {
         let State::Standing(watch) = &self.state else { return false };
-        watch.on_demand && watch.is_owed
+        watch.on_demand && watch.is_owed && !self.desk.is_asking(Aim)
     }
 
     /// Tells the whole state that is wanted.
@@ -366,7 +361,17 @@ impl Notifier {
 
     /// Ends the subscription, and tells the peer why, with a last state or none.
     pub fn terminate(&mut self, now: Instant, ending: Ending, body: Option<Body>) {
-        self.part(Farewell { parting: Parting::Terminated, ending, body });
+        self.part(Farewell { parting: Parting::Terminated, ending, body, whole: None });
+        self.settle(now);
+    }
+
+    /// As [`Notifier::terminate`], with the last state for a peer that does not know it: because it
+    /// was not told, or does not take what it is being told.
+    pub fn terminate_informed(&mut self, now: Instant, ending: Ending, whole: Body) {
+        let State::Standing(watch) = &self.state else { return };
+        let is_behind = watch.is_owed || watch.has_missed;
+        let (body, whole) = if is_behind { (Some(whole), None) } else { (None, Some(whole)) };
+        self.part(Farewell { parting: Parting::Terminated, ending, body, whole });
         self.settle(now);
     }
 
@@ -427,7 +432,8 @@ impl Notifier {
                 }
                 Wait::Expiry => {
                     let ending = Ending::because(EndReason::Timeout);
-                    self.part(Farewell { parting: Parting::Expired, ending, body: None });
+                    let parting = Parting::Expired;
+                    self.part(Farewell { parting, ending, body: None, whole: None });
                 }
             }
         }
@@ -485,8 +491,15 @@ impl Notifier {
                 Outcome::Answer(_) | Outcome::None(_) => watch.has_missed = true,
             },
             // A NOTIFY that was under way when the end came; the last one has yet to go.
-            State::Parting(watch, _)
-                if watch.is_owed && !failure.is_some_and(ends_subscription) => {}
+            State::Parting(watch, farewell)
+                if watch.is_owed && !failure.is_some_and(ends_subscription) =>
+            {
+                if failure.is_some()
+                    && let Some(whole) = farewell.whole.take()
+                {
+                    farewell.body = Some(whole);
+                }
+            }
             State::Parting(_, farewell) => {
                 let parting = farewell.parting;
                 self.state = State::Over;
@@ -567,7 +580,8 @@ impl Notifier {
         } else {
             let body = watch.whole.clone();
             let ending = Ending::because(EndReason::Timeout);
-            self.part(Farewell { parting: Parting::Unsubscribed, ending, body });
+            let parting = Parting::Unsubscribed;
+            self.part(Farewell { parting, ending, body, whole: None });
         }
     }
 
@@ -577,7 +591,7 @@ impl Notifier {
             State::Standing(mut watch) => {
                 self.waits.stop_all();
                 watch.is_owed = true;
-                self.state = State::Parting(watch, farewell);
+                self.state = State::Parting(watch, Box::new(farewell));
             }
             state @ (State::Deciding(_) | State::Parting(..) | State::Over) => self.state = state,
         }

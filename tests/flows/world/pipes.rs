@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use chatbridge::bridge::{Input, Shown};
 use chatbridge::ids::SessionId;
+use chatbridge::im_server::{self, SeatId};
 use chatbridge::msrp;
 
 use super::World;
@@ -21,7 +22,10 @@ pub(super) struct Pipe {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum End {
     Talk(SessionId),
-    FarEnd,
+    /// A seat of the host.
+    Seat(SeatId),
+    /// The far end, which the test plays.
+    Played,
 }
 
 /// One direction of a connection.
@@ -44,7 +48,7 @@ impl World {
     /// Writes to the far end's MSRP connection.
     pub(crate) fn far_end_writes_bytes(&mut self, bytes: &[u8]) {
         let mut pipes = self.pipes.iter_mut();
-        let pipe = pipes.find(|pipe| pipe.to == Some(End::FarEnd)).expect("a connection");
+        let pipe = pipes.find(|pipe| pipe.to == Some(End::Played)).expect("a connection");
         pipe.back.bytes.extend_from_slice(bytes);
         self.run();
     }
@@ -53,8 +57,10 @@ impl World {
     pub(crate) fn cut_msrp(&mut self) {
         for pipe in std::mem::take(&mut self.pipes) {
             self.feed(&pipe.from, Input::MsrpClosed);
-            if let Some(End::Talk(to)) = pipe.to {
-                self.feed(&to, Input::MsrpClosed);
+            match pipe.to {
+                Some(End::Talk(to)) => self.feed(&to, Input::MsrpClosed),
+                Some(End::Seat(seat)) => self.tell_seat(seat, msrp::Input::Closed),
+                Some(End::Played) | None => {}
             }
         }
     }
@@ -89,10 +95,34 @@ impl World {
         self.pipes = kept;
         for pipe in gone {
             let other = if pipe.from == *session { pipe.to } else { Some(End::Talk(pipe.from)) };
-            if let Some(End::Talk(other)) = other {
-                self.feed(&other, Input::MsrpClosed);
+            match other {
+                Some(End::Talk(other)) => self.feed(&other, Input::MsrpClosed),
+                Some(End::Seat(seat)) => self.tell_seat(seat, msrp::Input::Closed),
+                Some(End::Played) | None => {}
             }
         }
+    }
+
+    pub(super) fn write_from_seat(&mut self, seat: SeatId, bytes: &[u8]) {
+        let mut pipes = self.pipes.iter_mut();
+        if let Some(pipe) = pipes.find(|pipe| pipe.to == Some(End::Seat(seat))) {
+            pipe.back.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    pub(super) fn close_seat(&mut self, seat: SeatId) {
+        while self.move_msrp() {}
+        let (gone, kept): (Vec<Pipe>, Vec<Pipe>) = std::mem::take(&mut self.pipes)
+            .into_iter()
+            .partition(|pipe| pipe.to == Some(End::Seat(seat)));
+        self.pipes = kept;
+        for pipe in gone {
+            self.feed(&pipe.from, Input::MsrpClosed);
+        }
+    }
+
+    fn tell_seat(&mut self, seat: SeatId, input: msrp::Input) {
+        self.tell_host(im_server::Input::Media { seat, input });
     }
 
     /// Moves one frame, and tells whether there was one.
@@ -121,7 +151,8 @@ impl World {
         self.ladder.push(format!("msrp {from} > {whom}: {}", lines::msrp(&frame)));
         match to {
             End::Talk(session) => self.feed(session, Input::MsrpFrame(frame)),
-            End::FarEnd => {
+            End::Seat(seat) => self.tell_seat(*seat, msrp::Input::Frame(frame)),
+            End::Played => {
                 let code = if is_binding(&frame) { Some(200) } else { self.far_msrp_code };
                 if let Some(answer) = code.and_then(|code| frame.answer(code)) {
                     answer.write(&mut self.pipes[index].back.bytes);
@@ -136,7 +167,8 @@ impl World {
     fn introduce(&mut self, index: usize, frame: &msrp::Frame) -> End {
         let named = frame.to_path.first().session_id().unwrap_or_default().to_owned();
         let found = self.talks.iter().find(|(_, talk)| talk.msrp_session_id() == named);
-        let end = found.map_or(End::FarEnd, |(id, _)| End::Talk(id.clone()));
+        let seat = self.seat_named(&named).map_or(End::Played, End::Seat);
+        let end = found.map_or(seat, |(id, _)| End::Talk(id.clone()));
         self.pipes[index].to = Some(end.clone());
         if let End::Talk(session) = &end {
             self.feed(session, Input::MsrpAccepted(Shown::default()));
@@ -150,7 +182,8 @@ impl World {
                 Some(talk) => lines::user(talk.user().spelling()).to_owned(),
                 None => "nobody".to_owned(),
             },
-            End::FarEnd => "far_end".to_owned(),
+            End::Seat(_) => "host".to_owned(),
+            End::Played => "far_end".to_owned(),
         }
     }
 }

@@ -6,16 +6,16 @@ use bytes::Bytes;
 
 use super::{Inbound, Item, Room, RoomOutput};
 use crate::address::Address;
-use crate::im_server::focus::MediaOutput;
 use crate::im_server::focus::guests::Guest;
 use crate::im_server::focus::media::{Parts, Peer, Unusable};
 use crate::im_server::focus::policy::Denial;
 use crate::im_server::focus::roster::Standing;
 use crate::im_server::focus::seat::{Draft, Seat};
+use crate::im_server::focus::{MediaOutput, Owner};
 use crate::payload::conference::{Disconnection, Joining};
 use crate::payload::resource_list::{self, HISTORY};
 use crate::payload::{Part, multipart};
-use crate::sip::{Body, Call, NameAddr, Reason, Request, Response, Status};
+use crate::sip::{Body, Call, NameAddr, Reason, Request, Response, Status, Uri};
 
 /// An INVITE that may come in, read.
 #[derive(Debug)]
@@ -144,9 +144,14 @@ impl Room {
     /// Writes the INVITE for somebody, with all the others in it (RFC 5366 section 5.1).
     fn call(&mut self, guest: &Guest, draft: &Draft) -> Option<Call> {
         let target = self.desk.names.uri(&guest.user)?;
-        let room = format!("<{}>", self.desk.uri);
+        let room = self.desk.uri.clone();
+        let host = self.roster.entity(&self.originator).and_then(|host| Uri::parse(host).ok());
+        let (caller, identity) = match (self.desk.settings.owner, host) {
+            (Owner::Originator { identity }, Some(host)) => (host, identity),
+            (Owner::Network | Owner::Originator { .. }, _) => (room, Some("P-Asserted-Identity")),
+        };
         let mut headers = self.topic.clone();
-        headers.push(("P-Asserted-Identity".to_owned(), room));
+        headers.extend(identity.map(|name| (name.to_owned(), format!("<{caller}>"))));
         if let Some(host) = self.roster.entity(&self.originator) {
             headers.push(("Referred-By".to_owned(), format!("<{host}>")));
         }
@@ -164,7 +169,7 @@ impl Room {
         Some(Call {
             to: NameAddr::new(target.clone()),
             target,
-            from: NameAddr::new(self.desk.uri.clone()),
+            from: NameAddr::new(caller),
             next_hops: self.desk.settings.next_hops.clone(),
             proxy: None,
             route: Vec::new(),

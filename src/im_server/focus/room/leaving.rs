@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::{Item, Room};
 use crate::address::Address;
-use crate::im_server::focus::OriginatorLeaves;
 use crate::im_server::focus::roster::Standing;
 use crate::im_server::focus::seat::Seat;
 use crate::payload::conference::Disconnection;
@@ -82,6 +81,7 @@ impl Room {
             self.inviting -= usize::from(seat.is_inviting());
             let user = seat.user.clone();
             seat.hang_up(now, goodbye);
+            self.serve_no_more(now, number);
             self.busy.push_back(Item::Seat(number));
             self.vacate(now, number, &user, how, Status::REQUEST_TIMEOUT);
         }
@@ -99,6 +99,7 @@ impl Room {
             self.inviting -= usize::from(seat.is_inviting());
             let user = seat.user.clone();
             seat.part(now);
+            self.serve_no_more(now, number);
             self.busy.push_back(Item::Seat(number));
             self.vacate(now, number, &user, how, status);
         }
@@ -126,6 +127,7 @@ impl Room {
         if let Some(seat) = self.seats.get_mut(&number).filter(|seat| !seat.is_parting()) {
             self.inviting -= usize::from(seat.is_inviting());
             seat.hang_up(now, reason.cloned());
+            self.serve_no_more(now, number);
             self.busy.push_back(Item::Seat(number));
         }
     }
@@ -142,7 +144,7 @@ impl Room {
         let entity = self.desk.entity(user);
         self.roster.set(user, || entity, Standing::Gone(how, why));
         self.has_shrunk = true;
-        let ends = self.desk.settings.originator_leaves == OriginatorLeaves::End;
+        let ends = self.desk.settings.ends_with_originator();
         if ends && was_here && *user == self.originator {
             self.end(now, Some(gone()));
         }
@@ -176,6 +178,7 @@ impl Room {
         parting.for_each(|seat: &mut Seat| seat.hang_up(now, reason.clone()));
         self.inviting = 0;
         self.seat_of.clear();
+        self.unserved.clear();
         self.dismiss_watchers(now);
         self.wake_all();
     }

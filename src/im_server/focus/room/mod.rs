@@ -36,6 +36,7 @@ use crate::ids::Random;
 use crate::msrp;
 use crate::sip::{Body, Hop, Kit, LegEvent, Local, Message, Request, Uri, UsageInput, UsageOutput};
 use referring::{Asker, Referral};
+use talking::Unserved;
 use watching::Watcher;
 
 pub(super) use entering::Entrance;
@@ -118,6 +119,8 @@ pub(super) struct Room {
     /// The number of the next part, and of the next message.
     next: u32,
     messages: u64,
+    /// Messages whose senders wait for all others to have them, by number.
+    unserved: BTreeMap<u64, Unserved>,
     /// Somebody has gone since the room was looked over.
     has_shrunk: bool,
     idle_at: Option<Instant>,
@@ -150,6 +153,7 @@ impl Room {
             askers: BTreeMap::new(),
             next: 0,
             messages: 0,
+            unserved: BTreeMap::new(),
             has_shrunk: false,
             idle_at: None,
             schedule: Schedule::default(),

@@ -4,17 +4,26 @@
 //! bytes that came in, and writes its own head before it. A participant that does not take what it
 //! is sent has a full queue, or an unanswered chunk, and is sent away; nobody waits for it.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::{Item, Room, RoomOutput};
 use crate::address::Address;
-use crate::im_server::focus::MediaOutput;
 use crate::im_server::focus::seat::Seat;
 use crate::im_server::focus::switch::{Judge, Passed, Recipients};
+use crate::im_server::focus::{MediaOutput, Owner};
 use crate::msrp::{self, Event, FailureReport, Outgoing, Output};
 use crate::payload::conference::Disconnection;
 use crate::payload::cpim;
 use crate::sip::Reason;
+
+/// A message whose sender waits for others to have it.
+#[derive(Debug)]
+pub(super) struct Unserved {
+    from: u32,
+    held: msrp::Held,
+    waits_for: BTreeSet<u32>,
+}
 
 impl Room {
     /// Takes what the MSRP session of a seat wishes or reports.
@@ -36,9 +45,10 @@ impl Room {
             // It has taken no answer in time: it does not read, or is gone.
             Event::Failed { code: 408, .. } | Event::Broken(_) => self.drop_stalled(now, number),
             // What one participant does not want to have is no business of the sender's.
-            Event::Failed { .. }
-            | Event::Bound
-            | Event::Sent { .. }
+            Event::Sent { message_id } | Event::Failed { message_id, .. } => {
+                self.note_served(now, number, &message_id);
+            }
+            Event::Bound
             | Event::Report { .. }
             | Event::Nickname { .. }
             | Event::Interrupted
@@ -81,7 +91,7 @@ impl Room {
         self.messages = self.messages.wrapping_add(1);
         // One for all of them: each session knows it as the message of this room.
         let message_id = format!("m{}", self.messages);
-        let mut stalled = Vec::new();
+        let (mut served, mut stalled) = (BTreeSet::new(), Vec::new());
         for (number, seat) in &mut self.seats {
             let is_meant = match &passed.to {
                 Recipients::All => *number != from,
@@ -98,12 +108,56 @@ impl Room {
                 failure_report: FailureReport::Yes,
             };
             match seat.media.send(now, copy) {
-                Ok(()) => self.busy.push_back(Item::Seat(*number)),
+                Ok(()) => {
+                    served.insert(*number);
+                    self.busy.push_back(Item::Seat(*number));
+                }
                 Err(_) => stalled.push(*number),
             }
         }
+        self.await_service(from, served);
         for number in stalled {
             self.drop_stalled(now, number);
+        }
+    }
+
+    /// Keeps the answer to a message until those who are sent it have taken it, in a room whose host
+    /// vouches for that. Whoever takes nothing is sent away in the time that a sender waits.
+    fn await_service(&mut self, from: u32, waits_for: BTreeSet<u32>) {
+        let is_hosted = matches!(self.desk.settings.owner, Owner::Originator { .. });
+        if !is_hosted || waits_for.is_empty() {
+            return;
+        }
+        if let Some(held) = self.seats.get_mut(&from).and_then(|seat| seat.media.hold()) {
+            self.unserved.insert(self.messages, Unserved { from, held, waits_for });
+        }
+    }
+
+    /// Notes that somebody has taken a message, or does not want it.
+    fn note_served(&mut self, now: Instant, number: u32, message_id: &str) {
+        let message = message_id.strip_prefix('m').and_then(|digits| digits.parse().ok());
+        if let Some(unserved) = message.and_then(|message| self.unserved.get_mut(&message)) {
+            unserved.waits_for.remove(&number);
+            self.acknowledge(now);
+        }
+    }
+
+    /// Waits for somebody no more who has gone.
+    pub(super) fn serve_no_more(&mut self, now: Instant, number: u32) {
+        self.unserved.retain(|_, unserved| unserved.from != number);
+        for unserved in self.unserved.values_mut() {
+            unserved.waits_for.remove(&number);
+        }
+        self.acknowledge(now);
+    }
+
+    /// Answers the messages that all have who were sent them.
+    fn acknowledge(&mut self, now: Instant) {
+        for (_, done) in self.unserved.extract_if(.., |_, it| it.waits_for.is_empty()) {
+            if let Some(seat) = self.seats.get_mut(&done.from) {
+                seat.media.release(now, done.held);
+                self.busy.push_back(Item::Seat(done.from));
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! Whoever keeps up gets what has changed, numbered one by one; whoever is slow, or asks, gets the
 //! whole, which is written only then.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::{Inbound, Item, Room, RoomOutput};
@@ -23,6 +24,8 @@ pub(super) struct Watcher {
     stands: bool,
     /// The number of the last document (RFC 4575 section 4.3).
     version: u32,
+    /// Of whom the last document told, which it may not have taken; and of whom none has told yet.
+    unsure: BTreeSet<Address>,
     keys: Keys,
 }
 
@@ -62,8 +65,9 @@ impl Room {
         let number = self.draw();
         let item = Item::Watcher(number);
         self.outputs.push_back(RoomOutput::Enter(item, keys.clone()));
-        self.watchers
-            .insert(number, Watcher { notifier, user, entity, stands: false, version: 0, keys });
+        let (stands, version, unsure) = (false, 0, BTreeSet::new());
+        let watcher = Watcher { notifier, user, entity, stands, version, unsure, keys };
+        self.watchers.insert(number, watcher);
         self.busy.push_back(item);
         self.settle(now);
     }
@@ -121,31 +125,34 @@ impl Room {
         if self.is_over || !self.roster.has_news() {
             return;
         }
-        let news = self.roster.news();
+        let (changed, news) = self.roster.news();
         let news = self.describe(news);
-        for (number, Watcher { notifier, entity, version, .. }) in &mut self.watchers {
+        for (number, Watcher { notifier, entity, version, unsure, .. }) in &mut self.watchers {
             let change = || written_for(&news, entity, *version + 1);
             if notifier.tell_change(now, change) {
+                // All before has been taken, or it would be told the whole.
                 *version += 1;
+                unsure.clear();
             }
+            unsure.extend(changed.iter().cloned());
             self.busy.push_back(Item::Watcher(*number));
         }
     }
 
     /// Tells all who watch that the room is over (RFC 6665 section 4.1.3), and with it what they
-    /// have not been told yet.
+    /// have not been told yet, or do not take.
     pub(super) fn dismiss_watchers(&mut self, now: Instant) {
         for number in self.watchers.keys().copied().collect::<Vec<_>>() {
-            let behind = self.watchers.get(&number).is_some_and(|it| it.notifier.is_behind());
-            let last = if behind { self.whole_for(number) } else { None };
-            if let Some(watcher) = self.watchers.get_mut(&number) {
-                watcher.notifier.terminate(now, over(), last);
+            let last = self.whole_for(number);
+            if let (Some(last), Some(watcher)) = (last, self.watchers.get_mut(&number)) {
+                watcher.notifier.terminate_informed(now, over(), last);
             }
         }
     }
 
     fn whole_for(&mut self, number: u32) -> Option<Body> {
-        let whole = self.describe(self.roster.whole());
+        let unsure = &self.watchers.get(&number)?.unsure;
+        let whole = self.describe(self.roster.whole(unsure));
         let watcher = self.watchers.get_mut(&number)?;
         watcher.version += 1;
         Some(written_for(&whole, &watcher.entity, watcher.version))

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::stage::*;
+use crate::im_server::Owner;
 use crate::payload::imdn::{DeliveryStatus, Imdn, Report};
 use crate::payload::{Composing, Cpim, composing};
 
@@ -165,4 +166,32 @@ fn a_queue_that_is_full_ends_the_session_before_its_time() {
     }
     assert!(stage.told(3).iter().any(|line| line.starts_with("bye")));
     assert_eq!(stage.told(2).len(), 11);
+}
+
+/// A chat hosted by a participant: its host acknowledges a message when all others have it, or have
+/// gone.
+#[test]
+fn a_host_acknowledges_what_all_have() {
+    let owner = Owner::Originator { identity: Some("P-Asserted-Identity") };
+    let mut stage = Stage::with(3, |focus| {
+        let response_wait = std::time::Duration::from_secs(20);
+        focus.msrp =
+            std::sync::Arc::new(crate::msrp::Limits { response_wait, ..Default::default() });
+        focus.owner = owner;
+    });
+    stage.call(1, FACTORY, &[&user(2), &user(3)]);
+    (1..=3).for_each(|number| drop(stage.told(number)));
+    let invite = stage.phone(2).invited.clone().unwrap();
+    assert_eq!(invite.from().unwrap().uri.to_string(), user(1), "the host invites");
+    assert!(invite.contact().unwrap().unwrap().uri.to_string().contains("conf-"));
+    stage.say(2, "all here?");
+    assert_eq!(stage.told(2), ["id1 sent"]);
+    stage.phone(3).reads = false;
+    stage.say(2, "and now?");
+    assert_eq!(stage.told(1), ["002: all here?", "002: and now?"]);
+    assert_eq!(stage.told(2), [""; 0], "somebody does not have it yet");
+    stage.wait(21);
+    assert_eq!(stage.told(2), ["id2 sent"], "who takes nothing is there no more");
+    stage.leave(1, None);
+    assert_eq!(stage.told(2), ["bye SIP;cause=410;text=\"Gone\""], "the host ends it");
 }

@@ -1,7 +1,7 @@
 //! Watching: who is told what of a room, and how long.
 
 use super::stage::*;
-use crate::payload::{Conference, ResourceList};
+use crate::payload::{Conference, ResourceList, conference};
 use crate::sip::{MethodForm, Refer, Reference, Uri};
 
 #[test]
@@ -51,6 +51,59 @@ fn who_is_slow_is_told_the_whole_with_the_next_number() {
     stage.leave(2, None);
     let third = Conference::parse(&stage.unclaimed.pop().unwrap().body).unwrap();
     assert_eq!((third.version, third.users.len()), (Some(3), 1));
+}
+
+/// What is told last may be lost on the way: then the last word tells it.
+#[test]
+fn what_is_not_taken_before_the_end_is_told_with_it() {
+    for (code, is_told_again) in [(200, false), (500, true)] {
+        let mut stage = Stage::new(4);
+        stage.call(1, FACTORY, &[&user(2)]);
+        let mut subscribe = stage.request(1, "SUBSCRIBE", &stage.phones[&1].room.clone());
+        subscribe.headers.set("Event", "conference");
+        assert_eq!(stage.knock("udp:127.0.0.1:5070", subscribe), 200);
+        let first = stage.unclaimed.pop().unwrap();
+        stage.answer_unclaimed(&first, 200);
+        stage.leave(2, None);
+        let change = stage.unclaimed.pop().unwrap();
+        assert_eq!(Conference::parse(&change.body).unwrap().version, Some(2));
+        assert!(stage.unclaimed.is_empty(), "one at a time");
+        stage.answer_unclaimed(&change, code);
+        let last = stage.unclaimed.pop().unwrap();
+        let state = last.headers.get("Subscription-State");
+        assert_eq!(state, Some("terminated;reason=noresource"));
+        assert_eq!(!last.body.is_empty(), is_told_again, "{code}");
+        if is_told_again {
+            let document = Conference::parse(&last.body).unwrap();
+            let method = document.users[1].endpoints[0].disconnection;
+            assert_eq!((document.version, document.users.len()), (Some(3), 2));
+            assert_eq!(method, Some(conference::Disconnection::Departed), "and how it has gone");
+        }
+    }
+}
+
+/// Whoever is told the whole late is told how they have gone who are not in it: who never came is
+/// not as who has left.
+#[test]
+fn who_is_slow_is_told_how_others_have_gone() {
+    let mut stage = Stage::new(4);
+    stage.phone(3).manner = Manner::Rings;
+    stage.call(1, FACTORY, &[&user(2), &user(3)]);
+    let mut subscribe = stage.request(1, "SUBSCRIBE", &stage.phones[&1].room.clone());
+    subscribe.headers.set("Event", "conference");
+    assert_eq!(stage.knock("udp:127.0.0.1:5070", subscribe), 200);
+    let first = stage.unclaimed.pop().unwrap();
+    stage.decline(3, 480);
+    stage.answer_unclaimed(&first, 200);
+    let second = stage.unclaimed.pop().unwrap();
+    let document = Conference::parse(&second.body).unwrap();
+    assert_eq!((document.state, document.users.len()), (conference::Extent::Full, 3));
+    let reason = document.users[2].endpoints[0].reason.clone();
+    assert!(reason.is_some_and(|reason| reason.contains("cause=480")));
+    // What was taken is not told again.
+    stage.answer_unclaimed(&second, 200);
+    stage.say(2, "nothing new");
+    assert!(stage.unclaimed.is_empty());
 }
 
 #[test]

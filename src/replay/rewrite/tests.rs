@@ -1,0 +1,144 @@
+//! What is rewritten of a message, and that nothing else is.
+
+use super::*;
+
+const INVITE: &str = "INVITE sip:+2@ims.example SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKu1;rport\r\n\
+    From: <sip:+1@ims.example>;tag=ut\r\nTo: <sip:+2@ims.example>\r\nCall-ID: c1@ue\r\nCSeq: 1 INVITE\r\n\
+    Contact: <sip:192.0.2.10:5060>\r\n\r\na=path:msrp://192.0.2.10:2855/us;tcp\r\n";
+const LIVE: &str = "INVITE sip:+2@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5080;rport;branch=z9hG4bKx\r\n\
+    From: <sip:+1@example.com>;tag=lt\r\nTo: <sip:+2@example.com>\r\nCall-ID: live\r\nCSeq: 7 INVITE\r\n\
+    Contact: <sip:+1@127.0.0.1:5080;ob>\r\n\r\na=path:msrp://127.0.0.1:2855/ls;tcp\r\n";
+
+#[test]
+fn an_answer_goes_where_this_run_asked_and_keeps_its_own_words() {
+    let recorded = "SIP/2.0 200  Fine\r\nv: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKu1;rport=5060\r\n\
+        v: SIP/2.0/UDP 192.0.2.9\r\nf:<sip:+1@ims.example>;tag=ut\r\nTo:  <sip:+2@ims.example>\r\n \t;tag=nt\r\n\
+        i: c1@ue\r\nCSEQ: 1\r\n INVITE\r\nX-Odd :  kept \r\n\
+        m: \"Bob\" <sip:bob@198.51.100.5:5060;gr>;isfocus\r\nl: 130\r\n\r\n\
+        o=- 1 1 IN IP4 198.51.100.5\nc=IN IP4 198.51.100.5\nm=message 9000 TCP/MSRP *\n\
+        a=path:msrp://198.51.100.5:9000/ns;tcp\na=setup:passive";
+    let answer = text(answer(recorded.as_bytes(), LIVE.as_bytes(), at("127.0.0.1:5080"), &names()));
+    assert_eq!(
+        answer,
+        "SIP/2.0 200  Fine\r\nVia: SIP/2.0/UDP 127.0.0.1:5080;rport=5080;branch=z9hG4bKx;received=127.0.0.1\r\n\
+         f:<sip:+1@example.com>;tag=lt\r\nTo:  <sip:+2@example.com>;tag=nt\r\n\
+         i: live\r\nCSEQ: 7 INVITE\r\nX-Odd :  kept \r\n\
+         m: \"Bob\" <sip:bob@127.0.0.1:5062;gr>;isfocus\r\nl: 121\r\n\r\n\
+         o=- 1 1 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=message 9001 TCP/MSRP *\n\
+         a=path:msrp://127.0.0.1:9001/ns;tcp\na=setup:passive"
+    );
+}
+
+#[test]
+fn a_request_in_a_dialog_goes_to_the_contact_that_this_run_has_learned() {
+    let mut names = learned();
+    let bye = "BYE sip:192.0.2.10:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.5:5060;branch=z9hG4bKn1;x, SIP/2.0/UDP 192.0.2.9\r\n\
+        Via: SIP/2.0/UDP 192.0.2.8\r\nFrom: <sip:+2@ims.example>;tag=nt\r\nTo: <sip:+1@ims.example>;tag=ut\r\n\
+        Route: <sip:192.0.2.9;lr>\r\nCall-ID: c1@ue\r\nCSeq: 4 BYE\r\nReason: SIP;cause=200\r\n\r\n";
+    assert_eq!(
+        text(request(bye.as_bytes(), &mut names)),
+        "BYE sip:+1@127.0.0.1:5080;ob SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5062;branch=z9hG4bKn1.run;x\r\n\
+         From: <sip:+2@ims.example>;tag=nt\r\nTo: <sip:+1@ims.example>;tag=lt\r\n\
+         Call-ID: live\r\nCSeq: 4 BYE\r\nReason: SIP;cause=200\r\n\r\n"
+    );
+}
+
+#[test]
+fn a_request_of_our_own_has_its_own_call_and_names_the_user_to_the_bridge() {
+    let mut names = names();
+    let message = "MESSAGE sip:192.0.2.10:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.5:5060;branch=z9hG4bKn1\r\n\
+        To: <sip:+1@ims.example>\r\nCall-ID: m1@as\r\n\r\nHi";
+    let first = text(request(message.as_bytes(), &mut names));
+    assert!(first.starts_with("MESSAGE sip:+1@127.0.0.1:5080 SIP/2.0\r\n"), "{first}");
+    assert!(
+        first.contains("\r\nCall-ID: run-m1@as\r\n") && first.ends_with("\r\n\r\nHi"),
+        "{first}"
+    );
+    assert_eq!(first, text(request(message.as_bytes(), &mut names)));
+}
+
+#[test]
+fn a_frame_has_the_paths_and_the_transaction_of_this_run() {
+    let names = learned();
+    let ok = "MSRP t1 413 Too Big\r\nTo-Path: msrp://192.0.2.10:2855/us;tcp\r\n\
+        From-Path: msrp://198.51.100.5:9000/ns;tcp\r\n-------t1$\r\n";
+    assert_eq!(
+        text(frame(ok.as_bytes(), Some("drawn123"), &names)),
+        "MSRP drawn123 413 Too Big\r\nTo-Path: msrp://127.0.0.1:2855/ls;tcp\r\n\
+         From-Path: msrp://127.0.0.1:9001/ns;tcp\r\n-------drawn123$\r\n"
+    );
+}
+
+#[test]
+fn a_report_is_about_the_message_of_this_run_and_all_lengths_follow() {
+    let mut names = learned();
+    let sent = |id: &str, imdn: &str, size: u64| {
+        format!(
+            "MSRP t SEND\r\nMessage-ID: {id}\r\nByte-Range: 1-{size}/{size}\r\n\r\n\
+             imdn.Message-ID: {imdn}\r\n\r\nx\r\n-------t$\r\n"
+        )
+    };
+    names.learn_msrp(sent("m1", "i1", 50).as_bytes(), sent("live1", "drawn1", 77).as_bytes());
+    let imdn = "MSRP t2 SEND\r\nTo-Path: msrp://192.0.2.10:2855/us;tcp\r\n\
+        From-Path: msrp://198.51.100.5:9000/ns;tcp\r\nMessage-ID: own\r\nByte-Range: 1-70/70\r\n\
+        Content-Type: message/cpim\r\n\r\nTo: <sip:a>\r\n\r\nContent-Length: 40\r\n\r\n\
+        <imdn><message-id>i1</message-id></imdn>\r\n-------t2$\r\n";
+    let told = text(frame(imdn.as_bytes(), None, &names));
+    for part in [
+        "Message-ID: own\r\nByte-Range: 1-74/74\r\n",
+        "Content-Length: 44\r\n",
+        "<message-id>drawn1</message-id></imdn>\r\n-------t2$\r\n",
+    ] {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    let report = "MSRP t3 REPORT\r\nTo-Path: msrp://192.0.2.10:2855/us;tcp\r\n\
+        From-Path: msrp://198.51.100.5:9000/ns;tcp\r\nMessage-ID: m1\r\nByte-Range: 1-50/50\r\n\
+        Status: 000 200 OK\r\n-------t3$\r\n";
+    let told = text(frame(report.as_bytes(), None, &names));
+    assert!(told.contains("Message-ID: live1\r\nByte-Range: 1-77/77\r\nStatus: 000"), "{told}");
+}
+
+#[test]
+fn no_bytes_are_too_odd_to_be_rewritten() {
+    let odd = ["", "\n", ":\r\n \r\n", "MSRP ", "MSRP  \r\n-------", "x y z\nVia\n \nTo:"];
+    let mut messages: Vec<Vec<u8>> = odd.iter().map(|text| text.as_bytes().to_vec()).collect();
+    for text in [INVITE, LIVE] {
+        messages.push(text.as_bytes().to_vec());
+        // Latin-1 where a text is wanted.
+        messages.push(text.bytes().map(|byte| if byte == b'i' { 0xe9 } else { byte }).collect());
+    }
+    messages.push(b"MSRP \xe9\xe9\xe9 SEND\r\n-------\xe9\xe9\xe9$\r\n".to_vec());
+    messages.push(b"MSRP t1 SEND\r\nContact: \xe9\xe9 <sip:\xe9@\xe9\xe9>\r\n\r\n".to_vec());
+    for message in messages {
+        for end in 0..=message.len() {
+            let cut = &message[..end];
+            let mut names = learned();
+            names.learn_sip(cut, LIVE.as_bytes());
+            names.learn_sip(INVITE.as_bytes(), cut);
+            names.learn_msrp(cut, cut);
+            let _ = answer(cut, LIVE.as_bytes(), at("127.0.0.1:1"), &names);
+            let _ = answer(INVITE.as_bytes(), cut, at("127.0.0.1:1"), &names);
+            let _ = request(cut, &mut names);
+            let _ = frame(cut, Some("t"), &names);
+        }
+    }
+}
+
+fn names() -> Names {
+    let own = (at("127.0.0.1:5062"), at("127.0.0.1:9001"));
+    Names::new("run".to_owned(), own, Some(at("127.0.0.1:5080")))
+}
+
+fn learned() -> Names {
+    let mut names = names();
+    names.learn_sip(INVITE.as_bytes(), LIVE.as_bytes());
+    names
+}
+
+fn at(address: &str) -> SocketAddr {
+    address.parse().expect("an address")
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("text")
+}

@@ -1,0 +1,298 @@
+//! `replay run`: a recording played against a bridge, and judged.
+//!
+//! `sides` tells who the bridge is in the recording, `script` makes a cue of each of its messages
+//! and finds the REST call that causes it. The `player` goes from cue to cue: what is ours is
+//! rewritten and sent (`speaking`) over the sockets of `wires`, what is the bridge's is waited for
+//! and recognised (`matching`); `actions` makes the calls through `api`, and `courtesy` answers what the recording has nothing for.
+//! `expected` is what the application must be told, and `verdict` sets all of it against what was
+//! really said.
+
+mod actions;
+mod api;
+mod courtesy;
+mod expected;
+mod matching;
+mod player;
+mod script;
+mod sides;
+mod speaking;
+mod verdict;
+mod wires;
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::book::Keep;
+use super::rewrite::Names;
+use super::source::Trace;
+use super::{Exit, Form, Level, Outcome, capture, junit, open};
+use crate::ids::Random;
+use crate::trace::Recorded;
+use api::Api;
+pub use expected::Expect;
+use expected::Expected;
+use player::{Halt, Player};
+use script::Script;
+pub use sides::Side;
+use sides::Sides;
+use wires::Wires;
+
+/// What to play, and how.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The recording; in a folder, the one in it.
+    pub trace: PathBuf,
+    /// Whether the report is for people or for programs.
+    pub form: Form,
+    /// How closely messages are compared.
+    pub level: Level,
+    /// Whether what the recording has nothing for is a fault.
+    pub strict: bool,
+    /// Which side is played.
+    pub side: Side,
+    /// The address whose messages are played, instead.
+    pub play: Option<String>,
+    /// Where the notifications come from that are expected.
+    pub expect: Expect,
+    /// How fast.
+    pub pace: Pace,
+    /// Of what identifiers are drawn.
+    pub seed: u64,
+    /// The bridge that runs already; else one is started.
+    pub target: Option<Target>,
+    /// Where to write the verdict for test runners.
+    pub junit: Option<PathBuf>,
+    /// Where to write what was really said.
+    pub capture: Option<PathBuf>,
+}
+
+/// How fast a recording is played.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// How many times as fast as it was recorded; without it, nothing but the bridge is waited for.
+    pub speed: Option<f64>,
+    /// The longest pause.
+    pub max_gap: Duration,
+    /// How long each wait may take.
+    pub timeout: Duration,
+}
+
+/// A bridge that runs already.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// What stands before `/1/chat` in its URLs.
+    pub rest: String,
+    /// Where it takes SIP.
+    pub sip: Option<SocketAddr>,
+    /// Where it looks for its core, and so for us.
+    pub listen: SocketAddr,
+    /// Hosts beside this one that may be played to.
+    pub allowed: Vec<String>,
+}
+
+/// What a recording wants of the bridge that plays in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where its core is.
+    pub core: SocketAddr,
+    /// The family of cores that the recording is of.
+    pub family: Family,
+    /// The domain of the users.
+    pub domain: Option<String>,
+}
+
+/// Families of cores, by what their clients say that they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Nobody says.
+    Plain,
+    /// OMA SIMPLE IM.
+    SimpleIm,
+    /// OMA CPM.
+    Cpm,
+}
+
+/// Where a bridge is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stand {
+    /// What stands before `/1/chat` in its URLs.
+    pub rest: String,
+    /// Where it takes SIP.
+    pub sip: Option<SocketAddr>,
+}
+
+/// Plays a recording; a bridge is started by `start` where none runs that was named.
+pub async fn run(run: &Run, start: impl AsyncFnOnce(Wanted) -> io::Result<Stand>) -> Outcome {
+    let file = match trace_in(&run.trace) {
+        Ok(file) => file,
+        Err(error) => return failed(Exit::NoTrace, format!("{}: {error}", run.trace.display())),
+    };
+    let trace = match open(&file, Keep::Messages) {
+        Ok(trace) => trace,
+        Err(failure) => return failure,
+    };
+    match played(run, &file, trace, start).await {
+        Ok(outcome) => outcome,
+        Err((exit, why)) => failed(exit, why),
+    }
+}
+
+async fn played(
+    run: &Run,
+    file: &Path,
+    trace: Trace,
+    start: impl AsyncFnOnce(Wanted) -> io::Result<Stand>,
+) -> Result<Outcome, (Exit, String)> {
+    let book = &trace.book;
+    let told = |why| format!("{}: {why}", trace.name);
+    if book.totals.sip == 0 {
+        return Err((Exit::NoTrace, told("no SIP in it".to_owned())));
+    }
+    if book.totals.steps_untold > 0 {
+        return Err((Exit::NoTrace, told("it is too long to be played".to_owned())));
+    }
+    let sides =
+        Sides::find(book, run.side, run.play.as_deref()).map_err(|why| (Exit::Usage, told(why)))?;
+    let script = Script::of(book, &sides);
+    // What is expected beside a trace is expected of the bridge in its usual place.
+    let usual = Sides::find(book, Side::Network, None);
+    let is_usual = usual.is_ok_and(|usual| usual.bridge == sides.bridge);
+    let from = if is_usual { run.expect } else { Expect::Derive };
+    let expected = Expected::find(file, from, book, &script).map_err(|why| (Exit::Usage, why))?;
+    let gone = |error: io::Error| (Exit::Unreachable, error.to_string());
+    let (sender, events) = mpsc::channel(QUEUE);
+    let listen = run.target.as_ref().map(|target| target.listen);
+    let wires = Wires::bind(wires::loopback(listen), sender.clone())
+        .await
+        .map_err(|error| (Exit::Unreachable, format!("{}: {error}", wires::loopback(listen))))?;
+    let stand = match &run.target {
+        Some(target) => unless_interrupted(reach(target)).await??,
+        None => start(wanted(book, &script, wires.sip)).await.map_err(gone)?,
+    };
+    let mut random = Random::seeded(run.seed);
+    let names = Names::new(random.token(), (wires.sip, wires.msrp), stand.sip);
+    let api = Api::new(&stand.rest, run.pace.timeout);
+    let mut channels = Vec::new();
+    for user in &script.users {
+        let channel = unless_interrupted(api.listen(user, sender.clone())).await?;
+        channels.push(channel.map_err(gone)?);
+    }
+    let mut player = Player::new((book, &script), names, (wires, api, run.pace), (sender, events));
+    let mut halt = player.play().await.err();
+    if halt.is_none() {
+        halt = verdict::wait(&mut player, &expected).await.err();
+    }
+    let verdict = verdict::of(&player, &expected, run, halt);
+    let stage = verdict::Stage { trace: &trace, sides: &sides, stand: &stand, expected: &expected };
+    let mut outcome = verdict.outcome(&player, &stage, run);
+    outcome.warnings.clone_from(&trace.warnings);
+    let report = junit::write(&trace.name, verdict.cases(&player));
+    keep(run, &report, &player.log, &mut outcome);
+    player.tidy(if run.target.is_some() { &channels } else { &[] }).await;
+    Ok(outcome)
+}
+
+/// Writes what is wanted in files.
+fn keep(run: &Run, report: &str, log: &[Recorded], outcome: &mut Outcome) {
+    let mut log = log.to_vec();
+    log.sort_by_key(|message| message.at);
+    for (path, bytes) in
+        [(&run.capture, capture::write(&log)), (&run.junit, report.as_bytes().to_vec())]
+    {
+        if let Some(path) = path
+            && let Err(error) = fs::write(path, bytes)
+        {
+            outcome.warnings.push(format!("{}: {error}", path.display()));
+            outcome.exit = outcome.exit.max(Exit::Usage);
+        }
+    }
+}
+
+/// Does something, unless somebody interrupts it.
+async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Result<T, (Exit, String)> {
+    tokio::select! {
+        done = work => Ok(done),
+        _ = tokio::signal::ctrl_c() => Err((Exit::Interrupted, "interrupted".to_owned())),
+    }
+}
+
+/// Gives the recording in a folder: the first of its files that is neither an expectation nor told
+/// for people.
+fn trace_in(path: &Path) -> io::Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path)? {
+        files.push(entry?.path());
+    }
+    files.retain(|file| {
+        let kind = file.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
+        file.is_file() && !matches!(kind, "json" | "md" | "tsv")
+    });
+    files.sort();
+    let none = || io::Error::new(io::ErrorKind::NotFound, "no trace in this folder");
+    files.into_iter().next().ok_or_else(none)
+}
+
+/// Finds a bridge that runs, and holds back from hosts that were not meant.
+async fn reach(target: &Target) -> Result<Stand, (Exit, String)> {
+    let gone = |error: io::Error| (Exit::Unreachable, format!("{}: {error}", target.rest));
+    let address = api::resolve(&target.rest).await.map_err(gone)?;
+    let hosts = [Some(address.ip()), target.sip.map(|sip| sip.ip())];
+    for host in hosts.into_iter().flatten() {
+        let is_allowed = target.allowed.iter().any(|allowed| {
+            allowed.parse::<IpAddr>().is_ok_and(|allowed| allowed == host)
+                || target.rest.contains(&format!("//{allowed}"))
+        });
+        if !host.is_loopback() && !is_allowed {
+            let why = format!("{host} is another host: --allow-target {host} if it is meant");
+            return Err((Exit::Usage, why));
+        }
+    }
+    tokio::net::TcpStream::connect(address).await.map_err(gone)?;
+    Ok(Stand { rest: target.rest.clone(), sip: target.sip })
+}
+
+/// Tells what the bridge has to be for a recording.
+fn wanted(book: &super::book::Book, script: &Script, core: SocketAddr) -> Wanted {
+    let has = |words: &str| {
+        let found = |bytes: &[u8]| memchr::memmem::find(bytes, words.as_bytes()).is_some();
+        script.cues.iter().any(|cue| found(&book.steps[cue.step].bytes))
+    };
+    let family = match (has("oma.cpm."), has("+g.oma.sip-im")) {
+        (true, _) => Family::Cpm,
+        (false, true) => Family::SimpleIm,
+        (false, false) => Family::Plain,
+    };
+    let domain = script.cues.iter().find_map(|cue| match &cue.said {
+        script::Said::Sip(sip) => {
+            let (_, host) = sip.from.address.split_once('@')?;
+            Some(host.split([';', ':', '>']).next()?.to_owned())
+        }
+        script::Said::Msrp(_) => None,
+    });
+    Wanted { core, family, domain }
+}
+
+fn failed(exit: Exit, why: String) -> Outcome {
+    Outcome { text: String::new(), warnings: vec![why], exit }
+}
+
+/// Says why a run stopped, and how that ends.
+fn exit_of(halt: &Halt) -> Exit {
+    match halt {
+        Halt::Differs { .. } | Halt::Refused { .. } => Exit::Differs,
+        Halt::Silent { .. } => Exit::Silent,
+        Halt::Gone(_) => Exit::Unreachable,
+        Halt::Interrupted => Exit::Interrupted,
+    }
+}
+
+/// Events that wait to be looked at.
+const QUEUE: usize = 1024;

@@ -1,0 +1,446 @@
+//! The run itself: cue by cue, what is ours is sent, and what is the bridge's is waited for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::super::book::{Book, Keep};
+use super::super::raw::Raw;
+use super::super::rewrite::Names;
+use super::actions::Call;
+use super::api::{Api, Exchange, Told};
+use super::script::{Cue, Said, Script, kind, understand};
+use super::wires::{Event, Way, Wires};
+use super::{Pace, courtesy};
+use crate::trace::{End, Moment, Protocol, Recorded, Transport};
+
+/// A message of the bridge.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) said: Said,
+    pub(super) bytes: Bytes,
+    pub(super) way: Way,
+    pub(super) source: SocketAddr,
+    pub(super) kind: String,
+    pub(super) state: State,
+    pub(super) at: Moment,
+}
+
+/// What a message of the bridge has turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// The script may still wait for it.
+    Waiting,
+    /// The script has it.
+    Claimed,
+    /// The trace has nothing of its kind, and says nothing against it.
+    Aside,
+    /// The trace has nothing of its kind.
+    Extra,
+}
+
+/// Why a run does not go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// The bridge said something else than it should have.
+    Differs { cue: usize, instead: String, at: Option<Moment> },
+    /// The bridge said nothing.
+    Silent { cue: usize },
+    /// A call of the application failed.
+    Refused { cue: usize, what: String },
+    /// The bridge cannot be reached, or not any longer.
+    Gone(String),
+    /// Somebody interrupted the run.
+    Interrupted,
+}
+
+/// A message of ours that is sent again until something answers it.
+pub(super) struct Resend {
+    pub(super) key: String,
+    pub(super) bytes: Bytes,
+    pub(super) way: Way,
+    pub(super) next: Instant,
+    pub(super) pause: Duration,
+}
+
+/// A run under way.
+pub(super) struct Player<'a> {
+    pub(super) recorded: &'a Book,
+    pub(super) script: &'a Script,
+    pub(super) names: Names,
+    pub(super) wires: Wires,
+    pub(super) api: Api,
+    pub(super) pace: Pace,
+    pub(super) events: Receiver<Event>,
+    pub(super) sender: Sender<Event>,
+    pub(super) heard: Vec<Heard>,
+    pub(super) told: Vec<(Told, Moment)>,
+    pub(super) calls: Vec<Call>,
+    /// The URLs of the sessions, by recorded dialog.
+    pub(super) sessions: BTreeMap<usize, String>,
+    /// Where the script is.
+    pub(super) cue: usize,
+    /// The message that each cue of the bridge has claimed.
+    pub(super) claims: BTreeMap<usize, usize>,
+    /// Everything that was said, and the accounts of it.
+    pub(super) log: Vec<Recorded>,
+    pub(super) live: Book,
+    /// The recorded step that each message of the log stands for.
+    pub(super) stands_for: BTreeMap<usize, usize>,
+    /// The place in the accounts of what was heard.
+    steps: BTreeMap<usize, usize>,
+    pub(super) resends: Vec<Resend>,
+    pub(super) answered: BTreeMap<String, Bytes>,
+    seen: BTreeSet<String>,
+    pub(super) connections: BTreeMap<String, usize>,
+    pub(super) notes: Vec<String>,
+    /// Whether an invitation that the trace does not have is to be accepted.
+    pub(super) accepts: bool,
+    last: Option<Moment>,
+}
+
+impl<'a> Player<'a> {
+    pub(super) fn new(
+        (recorded, script): (&'a Book, &'a Script),
+        names: Names,
+        (wires, api, pace): (Wires, Api, Pace),
+        (sender, events): (Sender<Event>, Receiver<Event>),
+    ) -> Self {
+        Self {
+            recorded,
+            script,
+            names,
+            wires,
+            api,
+            pace,
+            events,
+            sender,
+            heard: Vec::new(),
+            told: Vec::new(),
+            calls: Vec::new(),
+            sessions: BTreeMap::new(),
+            cue: 0,
+            claims: BTreeMap::new(),
+            log: Vec::new(),
+            live: Book::new(Keep::Messages),
+            stands_for: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            resends: Vec::new(),
+            answered: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            connections: BTreeMap::new(),
+            notes: Vec::new(),
+            accepts: false,
+            last: None,
+        }
+    }
+
+    /// Plays the script to its end, or to where it does not go on.
+    pub(super) async fn play(&mut self) -> Result<(), Halt> {
+        while let Some(cue) = self.script.cues.get(self.cue) {
+            self.keep_pace(cue).await?;
+            if cue.ours {
+                self.say(cue).await?;
+            } else {
+                self.expect(cue).await?;
+            }
+            self.cue += 1;
+        }
+        Ok(())
+    }
+
+    /// Waits as long as the recording did, as far as that is wanted.
+    async fn keep_pace(&mut self, cue: &Cue) -> Result<(), Halt> {
+        let gap = self.last.map_or(Duration::ZERO, |last| cue.at.since(last));
+        self.last = Some(cue.at);
+        let begins = cue.ours || cue.cause.is_some();
+        let Some(speed) = self.pace.speed.filter(|_| begins && gap > Duration::ZERO) else {
+            return Ok(());
+        };
+        let pause = gap.div_f64(speed).min(self.pace.max_gap);
+        let until = Instant::now() + pause;
+        while Instant::now() < until {
+            self.step(until).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a message of the bridge.
+    async fn expect(&mut self, cue: &Cue) -> Result<(), Halt> {
+        if let Some(cause) = &cue.cause {
+            self.cause(cue, cause).await?;
+        }
+        if matches!(cue.cause, Some(super::script::Cause::Page { .. })) {
+            // It is said in a session instead.
+            return Ok(());
+        }
+        let deadline = Instant::now() + self.pace.timeout;
+        loop {
+            if let Some(index) = self.find(cue) {
+                self.claim(cue, index);
+                return Ok(());
+            }
+            if cue.optional {
+                return Ok(());
+            }
+            if let Some(rival) = self.rival(cue) {
+                let (instead, at) = (self.heard[rival].kind.clone(), self.heard[rival].at);
+                return Err(Halt::Differs { cue: self.cue, instead, at: Some(at) });
+            }
+            if let Some(what) = self.failure(self.cue) {
+                return Err(Halt::Refused { cue: self.cue, what });
+            }
+            if Instant::now() >= deadline {
+                return Err(self.silence(cue));
+            }
+            self.step(deadline).await?;
+        }
+    }
+
+    fn claim(&mut self, cue: &Cue, index: usize) {
+        let heard = &mut self.heard[index];
+        heard.state = State::Claimed;
+        self.claims.insert(cue.step, index);
+        if let Some(step) = self.steps.get(&index) {
+            self.stands_for.insert(*step, cue.step);
+        }
+        let recorded = &self.recorded.steps[cue.step].bytes;
+        match heard.said {
+            Said::Sip(_) => self.names.learn_sip(recorded, &heard.bytes),
+            Said::Msrp(_) => self.names.learn_msrp(recorded, &heard.bytes),
+        }
+    }
+
+    /// Sends, and enters it into the log.
+    pub(super) async fn send(
+        &mut self,
+        bytes: Bytes,
+        way: Way,
+        stands_for: Option<usize>,
+        protocol: Protocol,
+    ) -> Result<(), Halt> {
+        let sent = self.wires.send(way, bytes.clone()).await;
+        let (ends, transport) = sent.map_err(|error| Halt::Gone(error.to_string()))?;
+        let step = self.enter(protocol, transport, bytes, ends);
+        if let (Some(step), Some(recorded)) = (step, stands_for) {
+            self.stands_for.insert(step, recorded);
+        }
+        Ok(())
+    }
+
+    /// Enters a message into the log; gives its place in the accounts.
+    fn enter(
+        &mut self,
+        protocol: Protocol,
+        transport: Transport,
+        bytes: Bytes,
+        ends: (SocketAddr, SocketAddr),
+    ) -> Option<usize> {
+        self.enter_at(now(), (protocol, transport), bytes, ends)
+    }
+
+    /// Enters a call and its answer, the call at the time when it was made.
+    fn enter_exchange(&mut self, exchange: &Exchange) {
+        let ((own, rest), http) = (exchange.ends, (Protocol::Http, Transport::Tcp));
+        self.enter_at(exchange.at, http, exchange.request.clone(), (own, rest));
+        self.enter_at(now(), http, exchange.answer.clone(), (rest, own));
+    }
+
+    fn enter_at(
+        &mut self,
+        at: Moment,
+        (protocol, transport): (Protocol, Transport),
+        bytes: Bytes,
+        (from, to): (SocketAddr, SocketAddr),
+    ) -> Option<usize> {
+        let packet = self.log.len() as u64 + 1;
+        let (from, to) = (End::At(from), End::At(to));
+        let recorded = Recorded { at, from, to, transport, protocol, packet, bytes };
+        let before = self.live.steps.len();
+        self.live.add(&recorded);
+        self.log.push(recorded);
+        (self.live.steps.len() > before).then_some(before)
+    }
+
+    /// Lets one thing happen, at the latest until then.
+    pub(super) async fn step(&mut self, until: Instant) -> Result<(), Halt> {
+        let next = self.resends.iter().map(|resend| resend.next).min();
+        let wake = next.map_or(until, |next| next.min(until));
+        tokio::select! {
+            event = self.events.recv() => match event {
+                Some(event) => self.take(event).await,
+                None => Err(Halt::Gone("all sockets are closed".to_owned())),
+            },
+            () = sleep_until(wake) => self.send_again().await,
+            _ = tokio::signal::ctrl_c() => Err(Halt::Interrupted),
+        }
+    }
+
+    async fn send_again(&mut self) -> Result<(), Halt> {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        for resend in self.resends.iter_mut().filter(|resend| resend.next <= now) {
+            resend.pause = (resend.pause * 2).min(T2);
+            resend.next = now + resend.pause;
+            due.push((resend.bytes.clone(), resend.way));
+        }
+        for (bytes, way) in due {
+            self.send(bytes, way, None, Protocol::Sip).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, event: Event) -> Result<(), Halt> {
+        match event {
+            Event::Opened { stream, outbox, ends } => self.wires.enter(stream, outbox, ends),
+            Event::Called { call, result } => {
+                if let Ok(exchange) = &result {
+                    self.enter_exchange(exchange);
+                }
+                self.called(call, result);
+            }
+            Event::Told { told, exchange } => {
+                self.enter_exchange(&exchange);
+                let at = now();
+                self.told.extend(told.into_iter().map(|told| (told, at)));
+            }
+            Event::Heard { protocol: Protocol::Http, .. } => {}
+            Event::Heard { protocol, bytes, way, ends } => {
+                return self.hear(protocol, bytes, way, ends).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn hear(
+        &mut self,
+        protocol: Protocol,
+        bytes: Bytes,
+        way: Way,
+        ends: (SocketAddr, SocketAddr),
+    ) -> Result<(), Halt> {
+        if self.heard.len() >= MAX_HEARD {
+            return Err(Halt::Gone("the bridge does not stop talking".to_owned()));
+        }
+        let said = understand(protocol, &bytes);
+        let transport = if matches!(way, Way::Stream(_)) { Transport::Tcp } else { Transport::Udp };
+        let step = self.enter(protocol, transport, bytes.clone(), ends);
+        match &said {
+            Said::Sip(sip) => {
+                self.settle(sip);
+                let key = if sip.line_is_answer() {
+                    format!("{} {} {}", kind(&said, &bytes), sip.branch, sip.to.tag)
+                } else {
+                    transaction(sip)
+                };
+                if !self.seen.insert(key) {
+                    let again = self.answered.get(&transaction(sip)).cloned();
+                    if let Some(again) = again.filter(|_| !sip.line_is_answer()) {
+                        return self.send(again, way, None, Protocol::Sip).await;
+                    }
+                    return Ok(());
+                }
+                if self.names.bridge.is_none() {
+                    self.names.bridge = Some(ends.0);
+                }
+            }
+            Said::Msrp(msrp) => {
+                if let Way::Stream(stream) = way {
+                    self.connections.insert(msrp.from.clone(), stream);
+                }
+            }
+        }
+        let kind = kind(&said, &bytes);
+        let mut heard =
+            Heard { said, bytes, way, source: ends.0, kind, state: State::Waiting, at: now() };
+        let is_for_aside = self.accepts && heard.kind == "SIP INVITE";
+        if !is_for_aside && !self.is_wanted(&heard) {
+            heard.state = courtesy::state(&heard, self.script.has_msrp);
+            if let Some(bytes) = courtesy::answer(self, &heard) {
+                let protocol = match &heard.said {
+                    Said::Sip(sip) => {
+                        self.answered.insert(transaction(sip), bytes.clone());
+                        Protocol::Sip
+                    }
+                    Said::Msrp(_) => Protocol::Msrp,
+                };
+                self.send(bytes, way, None, protocol).await?;
+            }
+        }
+        if let Some(step) = step {
+            self.steps.insert(self.heard.len(), step);
+        }
+        self.heard.push(heard);
+        Ok(())
+    }
+
+    /// Stops sending again what is answered.
+    fn settle(&mut self, sip: &super::super::said::Sip) {
+        let key = match (sip.line_is_answer(), sip.method()) {
+            (true, _) => format!("branch {}", sip.branch),
+            (false, "ACK") => format!("ack {}", sip.call_id),
+            (false, _) => return,
+        };
+        self.resends.retain(|resend| resend.key != key);
+    }
+
+    pub(super) fn note(&mut self, cue: &Cue, what: &str) {
+        let step = &self.recorded.steps[cue.step];
+        self.notes.push(format!("packet {}: {} {what}", step.packet, cue.kind));
+    }
+
+    /// Waits until something holds, or the deadline has come.
+    pub(super) async fn until(
+        &mut self,
+        deadline: Instant,
+        mut holds: impl FnMut(&Self) -> bool,
+    ) -> Result<bool, Halt> {
+        loop {
+            if holds(self) {
+                return Ok(true);
+            }
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            self.step(deadline).await?;
+        }
+    }
+
+    /// Takes what still comes, without waiting for the script.
+    pub(super) async fn drain(&mut self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        while let Ok(Some(event)) = timeout_at(deadline, self.events.recv()).await {
+            if self.take(event).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn has_claimed(&self, step: usize) -> bool {
+        self.claims.contains_key(&step)
+    }
+}
+
+/// What the requests of one transaction share.
+pub(super) fn transaction(sip: &super::super::said::Sip) -> String {
+    format!("{} {} {}", sip.method(), sip.branch, sip.cseq)
+}
+
+pub(super) fn now() -> Moment {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Moment::new(now.as_secs(), u64::from(now.subsec_nanos()))
+}
+
+/// Gives a field of a message.
+pub(super) fn field(bytes: &[u8], name: (&str, &str)) -> Option<String> {
+    Raw::read(bytes).text(name).map(std::borrow::Cow::into_owned)
+}
+
+/// The timers of RFC 3261 section 17.1.1.1.
+pub(super) const T1: Duration = Duration::from_millis(500);
+const T2: Duration = Duration::from_secs(4);
+const MAX_HEARD: usize = 200_000;

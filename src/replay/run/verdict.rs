@@ -1,0 +1,426 @@
+//! The verdict: what was expected against what was really said, and how it is told.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::super::compare::{Level, difference, signature};
+use super::super::junit::Case;
+use super::super::ladder;
+use super::super::source::Trace;
+use super::super::{Exit, Form, Outcome, json, printable};
+use super::actions::link;
+use super::expected::{Expected, Notice, line};
+use super::player::{Halt, Player, State};
+use super::sides::Sides;
+use super::{Run, Stand, exit_of};
+use crate::trace::Moment;
+
+/// What a run was.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    pub(super) exit: Exit,
+    /// What differs, the first one first.
+    differences: Vec<Apart>,
+    /// What the recording has nothing for.
+    extra: Vec<String>,
+}
+
+/// Where a run and its recording come apart.
+#[derive(Debug)]
+struct Apart {
+    dialog: Option<usize>,
+    packet: u64,
+    at: Moment,
+    expected: String,
+    found: String,
+    found_at: Option<Moment>,
+}
+
+/// What a report is about.
+pub(super) struct Stage<'a> {
+    pub(super) trace: &'a Trace,
+    pub(super) sides: &'a Sides,
+    pub(super) stand: &'a Stand,
+    pub(super) expected: &'a Expected,
+}
+
+/// Waits for what must still be told and answered.
+pub(super) async fn wait(player: &mut Player<'_>, expected: &Expected) -> Result<(), Halt> {
+    let deadline = Instant::now() + player.pace.timeout;
+    player
+        .until(deadline, |player| {
+            let answered = player.calls.iter().all(|call| call.result.is_some());
+            answered && pair(player, expected).missing.is_empty()
+        })
+        .await?;
+    // What should not come has a moment to come in.
+    let moment = Instant::now() + QUIET;
+    player.until(moment, |_| false).await.map(|_| ())
+}
+
+/// Judges a run.
+pub(super) fn of(
+    player: &Player<'_>,
+    expected: &Expected,
+    run: &Run,
+    halt: Option<Halt>,
+) -> Verdict {
+    let mut differences = Vec::new();
+    let mut exit = Exit::Good;
+    if let Some(halt) = &halt {
+        exit = exit_of(halt);
+        differences.extend(halted(player, halt));
+    }
+    differences.extend(messages(player, run));
+    if halt.is_none() {
+        differences.extend(calls(player, expected, run.level));
+        differences.extend(notices(player, expected));
+    }
+    differences.sort_by_key(|apart| apart.packet);
+    if exit == Exit::Good && !differences.is_empty() {
+        exit = Exit::Differs;
+    }
+    let extra = extras(player, expected);
+    if exit == Exit::Good && run.strict && !extra.is_empty() {
+        exit = Exit::Unexpected;
+    }
+    Verdict { exit, differences, extra }
+}
+
+fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
+    let (cue, found, found_at) = match halt {
+        Halt::Differs { cue, instead, at } => (*cue, instead.clone(), *at),
+        Halt::Silent { cue } => {
+            let seconds = player.pace.timeout.as_secs_f64();
+            (*cue, format!("nothing within {seconds} s"), None)
+        }
+        Halt::Refused { cue, what } => (*cue, what.clone(), None),
+        Halt::Gone(why) => (player.cue, why.clone(), None),
+        Halt::Interrupted => (player.cue, "interrupted".to_owned(), None),
+    };
+    let cue = player.script.cues.get(cue)?;
+    let step = &player.recorded.steps[cue.step];
+    Some(Apart {
+        dialog: cue.dialog,
+        packet: step.packet,
+        at: step.at,
+        expected: signature(step),
+        found,
+        found_at,
+    })
+}
+
+/// Sets each message of the bridge against the recorded one that it stands for; ours differ by what
+/// was rewritten.
+fn messages(player: &Player<'_>, run: &Run) -> Vec<Apart> {
+    let of_bridge: BTreeSet<usize> =
+        player.script.cues.iter().filter(|cue| !cue.ours).map(|cue| cue.step).collect();
+    let pairs = player.stands_for.iter().filter(|(_, recorded)| of_bridge.contains(recorded));
+    let mut apart: Vec<Apart> = pairs
+        .filter_map(|(live, recorded)| {
+            let (live, recorded) = (&player.live.steps[*live], &player.recorded.steps[*recorded]);
+            let found = difference(recorded, live, run.level)?;
+            Some(Apart {
+                dialog: recorded.dialog,
+                packet: recorded.packet,
+                at: recorded.at,
+                expected: format!("{}: {}", signature(recorded), found.left),
+                found: format!("{}: {}", signature(live), found.right),
+                found_at: Some(live.at),
+            })
+        })
+        .collect();
+    // The first difference of each dialog is told, as `diff` does.
+    apart.sort_by_key(|apart| apart.packet);
+    let mut seen = BTreeSet::new();
+    apart.retain(|apart| seen.insert(apart.dialog));
+    apart
+}
+
+/// Sets the answers to the calls of the application against what is expected of them: by their
+/// class, and by their code where more than the flow is compared.
+fn calls(player: &Player<'_>, expected: &Expected, level: Level) -> Vec<Apart> {
+    let mut apart = Vec::new();
+    let mut wanted = expected.calls.clone();
+    for call in &player.calls {
+        let place = wanted.iter().position(|(dialog, _)| Some(*dialog) == call.dialog);
+        let wanted = place.and_then(|place| wanted.remove(place).1);
+        let found = match &call.result {
+            Some(Ok((status, _))) => match wanted {
+                Some(wanted) if wanted == *status => continue,
+                // Whether something is done or under way is no matter of the flow.
+                Some(wanted) if level == Level::Flow && wanted / 100 == status / 100 => continue,
+                None if *status < 400 => continue,
+                Some(_) | None => status.to_string(),
+            },
+            Some(Err(error)) => error.clone(),
+            None => "no answer".to_owned(),
+        };
+        let Some(cue) = player.script.cues.get(call.cue) else { continue };
+        let step = &player.recorded.steps[cue.step];
+        let wanted = wanted.map_or("2xx".to_owned(), |wanted| wanted.to_string());
+        apart.push(Apart {
+            dialog: call.dialog,
+            packet: step.packet,
+            at: step.at,
+            expected: format!("{} gives {wanted}", call.what),
+            found: format!("{} gives {found}", call.what),
+            found_at: None,
+        });
+    }
+    apart
+}
+
+/// Notifications, set against those that are expected.
+struct Pairs<'a> {
+    missing: Vec<&'a Notice>,
+    /// Which of those that were told are expected.
+    used: BTreeSet<usize>,
+}
+
+/// Pairs what was told with what is expected, dialog by dialog and in order.
+fn pair<'a>(player: &Player<'_>, expected: &'a Expected) -> Pairs<'a> {
+    let dialogs: Vec<Option<usize>> =
+        (0..player.told.len()).map(|index| dialog_of(player, index)).collect();
+    let mut pairs = Pairs { missing: Vec::new(), used: BTreeSet::new() };
+    let mut last: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
+    for notice in &expected.notices {
+        let from = last.get(&notice.dialog).copied().unwrap_or_default();
+        let found = (from..player.told.len()).find(|index| {
+            dialogs[*index] == Some(notice.dialog)
+                && !pairs.used.contains(index)
+                && notice.is(&player.told[*index].0)
+        });
+        match found {
+            Some(index) => {
+                pairs.used.insert(index);
+                last.insert(notice.dialog, index + 1);
+            }
+            None if notice.optional => {}
+            None => pairs.missing.push(notice),
+        }
+    }
+    pairs
+}
+
+/// Finds the dialog whose session a notification links to.
+fn dialog_of(player: &Player<'_>, told: usize) -> Option<usize> {
+    let told = &player.told[told].0;
+    let links = told.value["link"].as_array()?;
+    let is_of = |url: &str| {
+        let below = format!("{url}/");
+        links.iter().any(|link| {
+            let href = link["href"].as_str().unwrap_or_default();
+            href == url || href.starts_with(&below)
+        })
+    };
+    let known = player.sessions.iter().filter(|(_, url)| is_of(url));
+    // A group that was joined again has two dialogs and one session: it is told in the first.
+    if let Some((dialog, _)) = known.min_by_key(|(dialog, _)| **dialog) {
+        return Some(*dialog);
+    }
+    let own = link(told, "ChatSessionInformation").or_else(|| {
+        let own = link(told, "ParticipantInformation")?;
+        Some(own.split("/participants/").next()?.to_owned())
+    })?;
+    let invited = player.script.cues.iter().filter(|cue| cue.ours && cue.kind == "SIP INVITE");
+    invited.filter_map(|cue| cue.dialog).find(|dialog| {
+        player.invitation_to(*dialog, "ChatSessionInformation").is_some_and(|url| url == own)
+    })
+}
+
+fn notices(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
+    let pairs = pair(player, expected);
+    let missing = pairs.missing.into_iter();
+    missing
+        .map(|notice| {
+            let rival = (0..player.told.len()).find(|index| {
+                !pairs.used.contains(index)
+                    && dialog_of(player, *index) == Some(notice.dialog)
+                    && player.told[*index].0.name == notice.name
+            });
+            let (expected, found, found_at) = match rival {
+                Some(rival) => {
+                    let (told, at) = &player.told[rival];
+                    let (left, right) = notice.difference(told).unwrap_or_default();
+                    (
+                        format!("{}: {left}", notice.name),
+                        format!("{}: {right}", told.name),
+                        Some(*at),
+                    )
+                }
+                None => (notice.line(), "was not told".to_owned(), None),
+            };
+            Apart {
+                dialog: Some(notice.dialog),
+                packet: notice.packet,
+                at: notice.at,
+                expected,
+                found,
+                found_at,
+            }
+        })
+        .collect()
+}
+
+/// Lists what the recording has nothing for.
+fn extras(player: &Player<'_>, expected: &Expected) -> Vec<String> {
+    let said = player.heard.iter().filter(|heard| heard.state == State::Extra);
+    let mut extra: Vec<String> = said.map(|heard| heard.kind.clone()).collect();
+    let pairs = pair(player, expected);
+    let told = player.told.iter().enumerate().filter(|(index, _)| !pairs.used.contains(index));
+    extra.extend(told.map(|(_, (told, _))| line(told)));
+    extra
+}
+
+impl Verdict {
+    /// Tells the verdict, in words or for programs.
+    pub(super) fn outcome(&self, player: &Player<'_>, stage: &Stage<'_>, run: &Run) -> Outcome {
+        let text = match run.form {
+            Form::Json => format!("{:#}\n", self.json(player, stage)),
+            Form::Text => printable(&self.text(player, stage)),
+        };
+        Outcome { text, warnings: Vec::new(), exit: self.exit }
+    }
+
+    // Writing to a `String` cannot fail, so what `write!` gives is not looked at below.
+
+    fn text(&self, player: &Player<'_>, stage: &Stage<'_>) -> String {
+        let mut text = ladder::picture(&player.live);
+        let Stage { trace, sides, stand, expected } = stage;
+        let sip = player.names.bridge.map_or(String::new(), |sip| format!(", SIP {sip}"));
+        let _ = writeln!(text, "\n{}: in place of {} ({})", trace.name, sides.bridge, sides.why);
+        let _ = writeln!(text, "  bridge     REST {}{sip}", stand.rest);
+        let _ = writeln!(text, "  expected   {}", expected.source);
+        for note in &player.notes {
+            let _ = writeln!(text, "  note       {note}");
+        }
+        for extra in &self.extra {
+            let _ = writeln!(text, "  also said  {extra}");
+        }
+        for apart in &self.differences {
+            self.write_apart(&mut text, apart, player, &trace.name);
+        }
+        let _ = writeln!(text, "{}", self.sum(player));
+        text
+    }
+
+    fn write_apart(&self, text: &mut String, apart: &Apart, player: &Player<'_>, name: &str) {
+        let dialog = apart.dialog.map(|index| &player.recorded.dialogs[index]);
+        let of = dialog.map_or(String::new(), |it| format!(" ({} {})", it.method, it.call_id));
+        let number = apart.dialog.map_or(0, |index| index + 1);
+        let _ = writeln!(text, "\ndialog {number}{of}:");
+        let left = [name.to_owned(), format!("packet {}, {}", apart.packet, apart.at)];
+        let right =
+            ["this run".to_owned(), apart.found_at.map_or(String::new(), |at| at.to_string())];
+        let rows = left.iter().zip(&right).map(|(left, right)| (left.as_str(), right.as_str()));
+        let rows: Vec<(&str, &str)> = rows.chain([(&*apart.expected, &*apart.found)]).collect();
+        let width = rows.iter().map(|(left, _)| left.chars().count()).max().unwrap_or_default();
+        for (left, right) in rows {
+            let _ = writeln!(text, "  {left:<width$} | {right}");
+        }
+    }
+
+    fn sum(&self, player: &Player<'_>) -> String {
+        let totals = &player.live.totals;
+        let counts = format!(
+            "{} of {} messages, {} SIP, {} MSRP, {} REST calls, {} notifications",
+            player.cue,
+            player.script.cues.len(),
+            totals.sip,
+            totals.msrp,
+            player.calls.len(),
+            player.told.len()
+        );
+        let verdict = match self.exit {
+            Exit::Good => "as expected",
+            Exit::Differs => "not as expected",
+            Exit::Usage | Exit::NoTrace | Exit::Unreachable => "the bridge cannot be reached",
+            Exit::Silent => "the bridge is silent",
+            Exit::Unexpected => "more was said than is expected",
+            Exit::Interrupted => "interrupted",
+        };
+        format!("{verdict}: {counts}")
+    }
+
+    fn json(&self, player: &Player<'_>, stage: &Stage<'_>) -> Value {
+        let differences: Vec<Value> = self
+            .differences
+            .iter()
+            .map(|apart| {
+                json!({
+                    "dialog": apart.dialog.map(|index| index + 1),
+                    "packet": apart.packet,
+                    "at": apart.at.to_string(),
+                    "expected": apart.expected,
+                    "found": apart.found,
+                    "foundAt": apart.found_at.map(|at| at.to_string()),
+                })
+            })
+            .collect();
+        let calls: Vec<Value> = player
+            .calls
+            .iter()
+            .map(|call| {
+                let status = call.result.as_ref().and_then(|it| it.as_ref().ok()).map(|it| it.0);
+                json!({"call": call.what, "status": status})
+            })
+            .collect();
+        let told: Vec<Value> = player
+            .told
+            .iter()
+            .map(|(told, at)| json!({"at": at.to_string(), "user": told.user, told.name.as_str(): told.value}))
+            .collect();
+        json!({
+            "trace": stage.trace.name,
+            "exit": self.exit.code(),
+            "verdict": self.sum(player),
+            "inPlaceOf": stage.sides.bridge.to_string(),
+            "expectations": stage.expected.source,
+            "differences": differences,
+            "alsoSaid": self.extra,
+            "notes": player.notes,
+            "calls": calls,
+            "notifications": told,
+            "steps": json::steps(&player.live),
+        })
+    }
+
+    /// Gives a case for each dialog.
+    pub(super) fn cases(&self, player: &Player<'_>) -> Vec<Case> {
+        let dialogs = player.recorded.dialogs.iter().enumerate();
+        let played = dialogs
+            .filter(|(index, _)| player.script.cues.iter().any(|cue| cue.dialog == Some(*index)));
+        let mut cases: Vec<Case> = played
+            .map(|(index, dialog)| {
+                let mut of = player.script.cues.iter().filter(|cue| cue.dialog == Some(index));
+                let was_played =
+                    of.all(|cue| cue.ours || cue.optional || player.has_claimed(cue.step));
+                let apart = self.differences.iter().filter(|apart| apart.dialog == Some(index));
+                let failures = apart.map(|apart| {
+                    format!(
+                        "packet {}, {}: expected {}; found {}",
+                        apart.packet, apart.at, apart.expected, apart.found
+                    )
+                });
+                Case {
+                    name: format!("{} {}", dialog.method, dialog.call_id),
+                    failures: failures.collect(),
+                    skipped: !was_played && self.exit != Exit::Good,
+                }
+            })
+            .collect();
+        if self.exit == Exit::Unexpected {
+            let name = "nothing else".to_owned();
+            cases.push(Case { name, failures: self.extra.clone(), skipped: false });
+        }
+        cases
+    }
+}
+
+/// How long silence is listened to before it counts.
+const QUIET: Duration = Duration::from_millis(100);

@@ -1,0 +1,299 @@
+//! Recorded flows, played against a bridge: each ends as its expectation says, and what is wrong is
+//! found.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use chatbridge::app::{Running, rehearse};
+use chatbridge::config::{Config, CoreMode, HostPort, StoreKind};
+use chatbridge::replay::{
+    self, Exit, Expect, Form, Level, Outcome, Pace, Run, Side, Stand, Target,
+};
+use serde_json::Value;
+
+const FLOWS: &str = "sip-fixtures/flows";
+
+#[test]
+fn every_flow_of_the_specification_goes_as_expected_and_says_nothing_else() {
+    let mut played = Vec::new();
+    for folder in entries(FLOWS).into_iter().filter(|entry| entry.is_dir()) {
+        let outcome = rehearse(&Run { strict: true, ..order(&folder) });
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        played.push(name.split('-').next().unwrap().parse::<u8>().unwrap());
+    }
+    played.dedup();
+    assert_eq!(played, (1..=15).collect::<Vec<u8>>(), "a figure without a flow");
+}
+
+#[test]
+fn every_form_of_every_recorded_chat_goes_as_expected() {
+    for form in ["pcap", "pcapng", "sngrep.txt", "sipp_messages.log"] {
+        for name in ["cpm-1to1", "cpm-group", "cpm-pager-imdn", "simple-im-declines"] {
+            let trace = Path::new("sip-fixtures/traces").join(format!("{name}.{form}"));
+            if !trace.exists() {
+                continue;
+            }
+            let outcome = rehearse(&order(&trace));
+            assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+            assert!(outcome.text.contains("==> MSRP") && outcome.text.contains("\nas expected: "));
+        }
+    }
+}
+
+#[test]
+fn what_is_said_closely_is_compared_closely() {
+    // The bridge is no copy of the device that was recorded, and each level sees more of that.
+    let trace = Path::new("sip-fixtures/traces/cpm-1to1.pcap");
+    let outcome = rehearse(&Run { level: Level::Headers, ..order(trace) });
+    assert_eq!(outcome.exit, Exit::Differs, "{}", shown(&outcome));
+    assert!(outcome.text.contains("packet 1, 2023-11-14T22:13:20.000000Z"), "{}", outcome.text);
+    assert!(outcome.text.contains("-> SIP INVITE: "), "{}", outcome.text);
+}
+
+#[test]
+fn without_expectations_they_are_derived_from_the_trace() {
+    for flow in ["02-starting-declined", "03-ending", "06-cancelling", "13-leaving", "14-sending"] {
+        let run = order(&Path::new(FLOWS).join(flow));
+        let outcome = rehearse(&Run { expect: Expect::Derive, ..run });
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+        assert!(outcome.text.contains("derived from the trace"), "{}", outcome.text);
+    }
+}
+
+#[test]
+fn either_side_can_be_played() {
+    for (flow, side, play) in [
+        ("02-starting", Side::Ue, None),
+        ("14-sending", Side::Ue, None),
+        ("03-ending", Side::Network, Some("192.0.2.10")),
+        ("07-accepting", Side::Network, Some("198.51.100.5:5060")),
+    ] {
+        let run = order(&Path::new(FLOWS).join(flow));
+        let outcome = rehearse(&Run { side, play: play.map(str::to_owned), ..run });
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+    }
+    let nobody = Some("203.0.113.9".to_owned());
+    let run = order(&Path::new(FLOWS).join("02-starting"));
+    let outcome = rehearse(&Run { play: nobody, ..run });
+    assert_eq!(outcome.exit, Exit::Usage, "{}", shown(&outcome));
+}
+
+#[test]
+fn a_wrong_expectation_ends_with_one_and_shows_the_difference_side_by_side() {
+    let folder = copy("wrong", "02-starting", |text| text.replace("\"Accepted\"", "\"Declined\""));
+    let report = folder.join("verdict.xml");
+    let outcome = rehearse(&Run { junit: Some(report.clone()), ..order(&folder) });
+    assert_eq!((outcome.exit, outcome.exit.code()), (Exit::Differs, 1), "{}", shown(&outcome));
+    let told = "chatEventNotification: eventType: Declined | \
+                chatEventNotification: eventType: Accepted\n";
+    for part in ["dialog 1 (INVITE one@192.0.2.10):", "packet 4, 2026-01-15T10:00:00.200000Z", told]
+    {
+        assert!(outcome.text.contains(part), "{part} is not in {}", outcome.text);
+    }
+    let report = fs::read_to_string(report).unwrap();
+    assert!(report.contains("tests=\"1\" failures=\"1\" skipped=\"0\""), "{report}");
+    assert!(report.contains("<failure message=\"packet 4, 2026-01-15T10:00:00.200000Z: "));
+}
+
+#[test]
+fn a_call_that_is_answered_otherwise_is_a_difference() {
+    let folder = copy("status", "03-ending", |text| text.replace("\"http\": 204", "\"http\": 404"));
+    let outcome = rehearse(&order(&folder));
+    assert_eq!(outcome.exit, Exit::Differs, "{}", shown(&outcome));
+    assert!(outcome.text.contains(" gives 404 | DELETE "), "{}", outcome.text);
+}
+
+#[test]
+fn more_than_the_trace_has_matters_where_it_is_to() {
+    let folder = copy("more", "13-leaving", |text| text.replace("SessionEnded", "SessionEnded*"));
+    let text = fs::read_to_string(folder.join("expected.json")).unwrap();
+    let mut expected: Value = serde_json::from_str(&text).unwrap();
+    expected["trace.txt"]["dialogs"][0]["steps"][2]["expect"] = Value::Null;
+    fs::write(folder.join("expected.json"), expected.to_string()).unwrap();
+    let outcome = rehearse(&order(&folder));
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+    let extra = "also said  chatEventNotification eventType SessionEnded";
+    assert!(outcome.text.contains(extra), "{}", outcome.text);
+    let outcome = rehearse(&Run { strict: true, ..order(&folder) });
+    assert_eq!((outcome.exit, outcome.exit.code()), (Exit::Unexpected, 6), "{}", shown(&outcome));
+}
+
+#[test]
+fn what_was_really_said_is_written_as_a_capture_that_says_the_same() {
+    let file = scratch("run").join("run.pcapng");
+    let flow = Path::new(FLOWS).join("15-receiving");
+    let outcome = rehearse(&Run { capture: Some(file.clone()), ..order(&flow) });
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+    let told = replay::info(&file, Form::Json);
+    assert_eq!((told.exit, told.warnings.as_slice()), (Exit::Good, &[][..]));
+    let told: Value = serde_json::from_str(&told.text).unwrap();
+    assert_eq!(told["sessions"][0]["dialog"], 1);
+    assert_eq!(told["sessions"][0]["frames"]["SEND"], 3);
+    let same = replay::diff(&flow.join("trace.txt"), &file, Level::Flow, Form::Json);
+    let same: Value = serde_json::from_str(&same.text).unwrap();
+    let of_dialogs = same["differences"].as_array().unwrap().iter();
+    assert_eq!(of_dialogs.filter(|apart| apart["dialog"] != 0).count(), 0, "{same}");
+}
+
+#[test]
+fn what_was_written_is_played_again_to_the_letter() {
+    for flow in entries(FLOWS).into_iter().filter(|entry| entry.is_dir()) {
+        let file = scratch("again").join(flow.file_name().unwrap()).with_extension("pcapng");
+        let outcome = rehearse(&Run { capture: Some(file.clone()), ..order(&flow) });
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+        let outcome = rehearse(&Run { level: Level::Strict, ..order(&file) });
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+        // In the first flow no application calls.
+        let told = outcome.text.contains("an application calls for its user");
+        assert!(told || flow.ends_with("01-subscribing"), "{}", outcome.text);
+    }
+}
+
+#[test]
+fn programs_are_told_the_verdict_as_well() {
+    let flow = Path::new(FLOWS).join("14-sending");
+    let outcome = rehearse(&Run { form: Form::Json, ..order(&flow) });
+    let told: Value = serde_json::from_str(&outcome.text).unwrap();
+    assert_eq!((&told["exit"], &told["differences"]), (&0.into(), &Value::Array(vec![])));
+    assert_eq!(told["inPlaceOf"], "192.0.2.10:5060");
+    assert_eq!(told["calls"][1]["status"], 201);
+    assert_eq!(told["notifications"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn without_a_bridge_at_the_target_it_ends_with_four() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let target = target(format!("http://{nobody}"));
+    let outcome = rehearse(&Run { target: Some(target), ..order(Path::new(FLOWS)) });
+    assert_eq!(outcome.exit, Exit::NoTrace, "a folder of folders");
+    let flow = Path::new(FLOWS).join("02-starting");
+    let target = self::target(format!("http://{nobody}"));
+    let outcome = rehearse(&Run { target: Some(target), ..order(&flow) });
+    assert_eq!((outcome.exit, outcome.exit.code()), (Exit::Unreachable, 4), "{}", shown(&outcome));
+}
+
+#[test]
+fn other_hosts_are_played_to_only_where_they_are_named() {
+    let flow = Path::new(FLOWS).join("02-starting");
+    let target = target("http://192.0.2.1:8080".to_owned());
+    let outcome = rehearse(&Run { target: Some(target), ..order(&flow) });
+    assert_eq!((outcome.exit, outcome.exit.code()), (Exit::Usage, 2), "{}", shown(&outcome));
+    assert!(outcome.warnings[0].contains("--allow-target 192.0.2.1"), "{}", shown(&outcome));
+}
+
+#[test]
+fn a_trace_without_sip_ends_with_three() {
+    let folder = scratch("msrp");
+    let frame = "2026/01/15 10:00:00.000000 192.0.2.10:1 -> 198.51.100.5:2\n\
+                 MSRP t1 SEND\r\nTo-Path: msrp://b:1/s2;tcp\r\nFrom-Path: msrp://a:1/s1;tcp\r\n\
+                 Message-ID: m1\r\nByte-Range: 1-0/0\r\n-------t1$\r\n";
+    fs::write(folder.join("trace.txt"), frame).unwrap();
+    let known = replay::info(&folder.join("trace.txt"), Form::Text);
+    assert_eq!(known.exit, Exit::Good, "{}", shown(&known));
+    for trace in [folder, PathBuf::from("no-such-file"), PathBuf::from("Cargo.toml")] {
+        let outcome = rehearse(&order(&trace));
+        assert_eq!((outcome.exit, outcome.exit.code()), (Exit::NoTrace, 3), "{}", shown(&outcome));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_ends_with_five() {
+    // The bridge calls somebody else.
+    let elsewhere = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = elsewhere.local_addr().unwrap().port();
+    let mut config = Config::default();
+    for listen in [&mut config.rest.listen, &mut config.sip.listen, &mut config.msrp.listen] {
+        *listen = "127.0.0.1:0".parse().unwrap();
+    }
+    config.msrp.ports = 1;
+    config.store.kind = StoreKind::Memory;
+    config.notify.farewell = Duration::ZERO;
+    config.core.mode = CoreMode::Peer;
+    config.core.next_hop = Some(HostPort { host: "127.0.0.1".into(), port: Some(port) });
+    let running = Running::start(&config).await.unwrap();
+    let flow = Path::new(FLOWS).join("02-starting");
+    let stand = Stand { rest: format!("http://{}", running.rest()), sip: Some(running.sip()) };
+    let order = Run { pace: Pace { timeout: Duration::from_secs(1), ..PACE }, ..order(&flow) };
+    let outcome = replay::run(&order, async |_| Ok(stand)).await;
+    running.stop(Duration::ZERO).await;
+    assert_eq!((outcome.exit, outcome.exit.code()), (Exit::Silent, 5), "{}", shown(&outcome));
+    assert!(outcome.text.contains("-> SIP INVITE") && outcome.text.contains("nothing within 1 s"));
+}
+
+#[test]
+fn an_interrupted_run_ends_with_130() {
+    // It takes calls, and answers none.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", mute.local_addr().unwrap());
+    let run = Command::new(env!("CARGO_BIN_EXE_chatbridge"))
+        .args(["replay", "run", "--timeout", "600", "--listen", "127.0.0.1:0", "--target", &url])
+        .arg(Path::new(FLOWS).join("02-starting"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first only asks whether anybody is there.
+    let _reached = mute.accept().unwrap();
+    let _asked = mute.accept().unwrap();
+    let sent = Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+}
+
+const PACE: Pace =
+    Pace { speed: None, max_gap: Duration::from_secs(10), timeout: Duration::from_secs(30) };
+
+fn order(trace: &Path) -> Run {
+    Run {
+        trace: trace.to_owned(),
+        form: Form::Text,
+        level: Level::Flow,
+        strict: false,
+        side: Side::Network,
+        play: None,
+        expect: Expect::File,
+        pace: PACE,
+        seed: 7,
+        target: None,
+        junit: None,
+        capture: None,
+    }
+}
+
+fn target(rest: String) -> Target {
+    let listen = "127.0.0.1:0".parse().unwrap();
+    Target { rest, sip: None, listen, allowed: Vec::new() }
+}
+
+/// Copies a flow with another expectation.
+fn copy(name: &str, flow: &str, change: impl FnOnce(String) -> String) -> PathBuf {
+    let (folder, from) = (scratch(name), Path::new(FLOWS).join(flow));
+    fs::copy(from.join("trace.txt"), folder.join("trace.txt")).unwrap();
+    let expected = fs::read_to_string(from.join("expected.json")).unwrap();
+    let changed = change(expected.clone());
+    assert_ne!(changed, expected);
+    fs::write(folder.join("expected.json"), changed).unwrap();
+    folder
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("played").join(name);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn entries(folder: &str) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    entries
+}
+
+fn shown(outcome: &Outcome) -> String {
+    format!("{}\n{}", outcome.text, outcome.warnings.join("\n"))
+}
