@@ -36,7 +36,6 @@ impl Kind {
 
 /// A server that runs until it is dropped.
 pub(crate) struct Server {
-    pub(crate) kind: Kind,
     pub(crate) address: SocketAddr,
     child: Child,
 }
@@ -55,7 +54,7 @@ impl Server {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address =
             line.trim().parse().unwrap_or_else(|_| panic!("{} has not begun", kind.name()));
-        Self { kind, address, child }
+        Self { address, child }
     }
 
     /// Gives the bytes that it holds in memory.

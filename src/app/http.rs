@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use super::lobby::Lobby;
 use super::{named, settings};
 use crate::access::Crowd;
 use crate::config::{Config, Rest};
@@ -81,7 +82,12 @@ pub(super) fn serve(
         .disable_signals();
     let ending = builder.graceful_shutdown_signal();
     let serve_one = move || {
-        let ending = ending.clone();
+        let (ending, entrance) = (ending.clone(), entrance.clone());
+        let app = || {
+            let app = App::new().configure(rest::configure(face.clone())).into_factory();
+            map_config(app, |()| AppConfig::default())
+        };
+        let until = ending.clone();
         let http = HttpService::build()
             .keep_alive(idle)
             // The doorway keeps an eye on every head, not on the first one only.
@@ -91,14 +97,12 @@ pub(super) fn serve(
             .h1_allow_half_closed(false)
             .local_addr(address)
             .graceful_shutdown_signal(move || {
-                let ending = ending.clone();
+                let ending = until.clone();
                 async move { ending.notified().await }
             });
-        let app = App::new().configure(rest::configure(face.clone())).into_factory();
-        let app = app.map_err(|error: actix_web::Error| error.error_response());
-        let entrance = entrance.clone();
-        fn_service(move |stream| entrance.clone().admit(stream))
-            .and_then(http.h1(map_config(app, |()| AppConfig::default())))
+        let http = http.h1(app().map_err(|error: actix_web::Error| error.error_response()));
+        let lobby = Lobby { polls: app(), http, ending, idle };
+        fn_service(move |stream| entrance.clone().admit(stream)).and_then(lobby)
     };
     run(builder.listen("rest", socket, serve_one)?, tasks)
 }
@@ -129,7 +133,7 @@ impl Entrance {
         self,
         stream: TcpStream,
     ) -> Result<
-        (impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + use<>, Option<SocketAddr>),
+        (Doorway<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + use<>>, SocketAddr),
         DispatchError,
     > {
         let peer = stream.peer_addr()?;
@@ -140,12 +144,16 @@ impl Entrance {
         // What is small is sent at once.
         stream.set_nodelay(true)?;
         let stream = match &self.tls {
-            Some(tls) => Either::Right(tls.accept(stream).await.inspect_err(|error| {
-                debug!(source = %peer.ip(), %error, "a TLS handshake has failed");
-            })?),
+            // In boxes: a plain connection would have room for all that TLS keeps, too.
+            Some(tls) => {
+                let accepted = Box::pin(tls.accept(stream)).await.inspect_err(|error| {
+                    debug!(source = %peer.ip(), %error, "a TLS handshake has failed");
+                })?;
+                Either::Right(Box::new(accepted))
+            }
             None => Either::Left(stream),
         };
-        Ok((Doorway::new(stream, self.head, self.patience).keeping(place), Some(peer)))
+        Ok((Doorway::new(stream, self.head, self.patience).keeping(place), peer))
     }
 }
 

@@ -16,6 +16,7 @@ mod gatekeeper;
 mod hosting;
 mod http;
 mod kept;
+mod lobby;
 mod registry;
 mod rehearsal;
 mod settings;

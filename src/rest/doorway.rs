@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -202,6 +203,68 @@ impl<T: AsyncRead + Unpin> Doorway<T> {
                 Poll::Ready(Ok(count @ 1..)) => self.refused = Some(thrown + count),
                 Poll::Ready(Ok(_) | Err(_)) => self.refused = Some(MOST_THROWN_AWAY),
                 Poll::Pending => return,
+            }
+        }
+    }
+}
+
+/// For those who serve without the library.
+impl<T: AsyncRead + Unpin> Doorway<T> {
+    /// Waits until something may pass, and shows it; nothing where the connection is at its end.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub async fn peek(&mut self) -> io::Result<Option<&[u8]>> {
+        let is_open = poll_fn(|cx| self.poll_peek(cx)).await?;
+        Ok(is_open.then(|| &self.held[..self.ready]))
+    }
+
+    /// Takes out what was peeked at, or the beginning of it.
+    pub fn take(&mut self, count: usize) -> BytesMut {
+        let count = count.min(self.ready);
+        self.ready -= count;
+        let taken = self.held.split_to(count);
+        if self.held.is_empty() {
+            self.held = BytesMut::new();
+        }
+        taken
+    }
+
+    /// Waits until the client is gone. What it says meanwhile is held, but not without end.
+    pub async fn gone(&mut self) {
+        // Nothing is due from who waits for an answer.
+        self.awaited = None;
+        poll_fn(|cx| {
+            while self.held.len() < PORTION {
+                match ready!(self.read_once(cx)) {
+                    Ok(1..) => self.judge(),
+                    Ok(0) | Err(_) => return Poll::Ready(()),
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            if self.ready > 0 {
+                return Poll::Ready(Ok(true));
+            }
+            if self.refused.is_some() {
+                self.throw_away(cx);
+                return Poll::Pending;
+            }
+            match self.read_once(cx)? {
+                Poll::Ready(0) => return Poll::Ready(Ok(false)),
+                Poll::Ready(_) => self.judge(),
+                Poll::Pending => match self.overdue(cx) {
+                    None => return Poll::Pending,
+                    Some(Awaited::Head) => self.refuse(Refused::Slow),
+                    Some(Awaited::First | Awaited::Next | Awaited::Body) => {
+                        return Poll::Ready(Ok(false));
+                    }
+                },
             }
         }
     }

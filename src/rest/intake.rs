@@ -298,6 +298,30 @@ fn framing(fields: &[Header<'_>], is_1_1: bool) -> Result<Part, Refused> {
     }
 }
 
+/// Tells how long the first head in `bytes` is, where it is that of a long poll and of nothing else:
+/// a plain GET of a channel, without a body and without wishes for the connection.
+#[must_use]
+pub fn poll_length(bytes: &[u8]) -> Option<usize> {
+    let mut fields = [EMPTY_HEADER; MOST_FIELDS];
+    let mut request = Request::new(&mut fields);
+    let Ok(Status::Complete(length)) = request.parse(bytes) else { return None };
+    let path = request.path?.split('?').next()?;
+    let is_channel = path.contains("/notificationchannel/") && path.contains("/polls/");
+    if request.method != Some("GET") || request.version != Some(1) || !is_channel {
+        return None;
+    }
+    let is_plain = |Header { name, value }: &Header<'_>| {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        let says = |what: &[u8]| memchr::memmem::find(&value.to_ascii_lowercase(), what).is_some();
+        // A stream of events is no poll, and never at its end.
+        let is_stream = is("accept") && says(b"event-stream");
+        let has_body = is("content-length") && *value != b"0";
+        let frames = ["transfer-encoding", "expect", "upgrade", "connection"];
+        !is_stream && !has_body && !frames.into_iter().any(is)
+    };
+    request.headers.iter().all(is_plain).then_some(length)
+}
+
 fn is_number(text: &str) -> bool {
     (1..=19).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -76,6 +76,65 @@ async fn h11_what_a_client_has_lost_comes_again_with_the_same_id() {
     world.stop().await;
 }
 
+/// Polls are served before the HTTP library has the connection: nobody may see that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_polls_and_asks_for_other_things_as_it_likes() {
+    let world = World::start().await;
+    let bob = world.user(BOB, Format::Json);
+    let opened = open_channel(&bob).await;
+    subscribe(&bob, &opened.callback, "bob", "").await;
+    let (alice, channel) = (world.user(ALICE, Format::Json), opened.poll);
+    let authority = channel.strip_prefix("http://").unwrap().split('/').next().unwrap();
+    let get =
+        |url: &str| format!("GET {url} HTTP/1.1\r\nHost: {authority}\r\nX-Correlator: c\r\n\r\n");
+    let mut stream = TcpStream::connect(authority).await.unwrap();
+    for round in ["one", "two"] {
+        // The poll comes in pieces, and waits.
+        let request = get(&channel);
+        let (front, back) = request.split_at(20);
+        stream.write_all(front.as_bytes()).await.unwrap();
+        stream.write_all(back.as_bytes()).await.unwrap();
+        alice.invite(BOB, round).await;
+        let told = answer(&mut stream).await;
+        assert!(told.contains("<subject>") && told.contains(round), "{told}");
+        let head = told.to_ascii_lowercase();
+        for field in ["http/1.1 200 ok", "date: ", "x-correlator: c", "cache-control: no-store"] {
+            assert!(head.contains(field), "no {field} in {told}");
+        }
+    }
+    // Two at once: the second is no poll, and comes out of the same bytes.
+    alice.invite(BOB, "three").await;
+    let both = get(&channel) + &get(&bob.channels());
+    stream.write_all(both.as_bytes()).await.unwrap();
+    assert!(answer(&mut stream).await.contains("three"));
+    assert!(answer(&mut stream).await.contains("notificationChannelList"));
+    // And a poll again, which the library now serves.
+    alice.invite(BOB, "four").await;
+    stream.write_all(get(&channel).as_bytes()).await.unwrap();
+    assert!(answer(&mut stream).await.contains("four"));
+    world.stop().await;
+}
+
+/// Reads one answer with its body.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    within("an answer", async {
+        loop {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let lower = head.to_ascii_lowercase();
+                let length = lower.split("content-length: ").nth(1).unwrap().lines().next();
+                if body.len() >= length.unwrap().parse::<usize>().unwrap() {
+                    return text;
+                }
+            }
+            // Byte by byte, so that nothing of the next answer is taken.
+            bytes.push(stream.read_u8().await.unwrap());
+        }
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_no_larger_than_was_wished() {
     let world = World::start().await;

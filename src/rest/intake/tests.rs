@@ -238,3 +238,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_long_poll_is_known_by_its_head() {
+    let url = "/base/1/notificationchannel/u/polls/s";
+    let get = |url: &str, fields: &str| format!("GET {url} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+    for fields in ["", "Accept: application/json\r\n", "Content-Length: 0\r\n"] {
+        for url in [url, &format!("{url}?since=n1"), &format!("{url}/")] {
+            let head = get(url, fields);
+            // What lies behind it is another's.
+            let both = head.clone() + "GET /more";
+            assert_eq!(poll_length(both.as_bytes()), Some(head.len()), "{head}");
+        }
+    }
+    for other in [
+        get("/1/notificationchannel/u/channels/c", ""),
+        get("/1/chat/u/sessions?x=/notificationchannel/u/polls/s", ""),
+        get(url, "").replace("GET", "POST"),
+        get(url, "").replace("GET", "HEAD"),
+        get(url, "").replace("1.1", "1.0"),
+        get(url, "Accept: application/json, text/Event-Stream\r\n"),
+        get(url, "Connection: close\r\n"),
+        get(url, "Content-Length: 1\r\n"),
+        get(url, "Transfer-Encoding: chunked\r\n"),
+        get(url, "Expect: 100-continue\r\n"),
+        get(url, "Upgrade: h2c\r\n"),
+        get(url, "")[..40].to_owned(),
+    ] {
+        assert_eq!(poll_length(other.as_bytes()), None, "{other}");
+    }
+}
