@@ -206,8 +206,11 @@ async fn write<T: AsyncWrite + AsyncRead + Unpin>(
     let mut out = BytesMut::new();
     let size = body.size();
     codec.encode(Message::Item((response.into(), size)), &mut out)?;
-    let has_body = !matches!(size, BodySize::None | BodySize::Sized(0));
-    while has_body {
+    if matches!(size, BodySize::None | BodySize::Sized(0)) {
+        doorway.write_all_buf(&mut out).await?;
+        return doorway.flush().await;
+    }
+    loop {
         let mut next = next_of(body.as_mut());
         let chunk = match (&mut next).now_or_never() {
             Some(chunk) => chunk,
