@@ -157,7 +157,7 @@ async fn f2_a_peer_reads_no_200_for_what_could_not_be_kept() {
         .world(|config| {
             peer.carry(config);
             (config.store.max_size, config.notify.max_subscriptions) = (0, 10_000);
-            config.store.commit_timeout = Duration::from_secs(1);
+            config.store.commit_timeout = Duration::from_secs(3);
         })
         .await;
     let alice = world.user(ALICE, Format::Json);
