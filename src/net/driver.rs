@@ -478,9 +478,14 @@ fn log(notice: &Notice) {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::io;
+    use std::sync::Mutex;
+    use std::task::{Context, Poll};
     use std::time::Duration;
 
+    use bytes::{Bytes, BytesMut};
     use time::OffsetDateTime;
+    use tokio::net::UdpSocket;
     use tokio::sync::mpsc;
     use tokio::time::timeout;
     use tokio_util::sync::CancellationToken;
@@ -491,16 +496,21 @@ mod tests {
     use crate::address::Address;
     use crate::bridge::delivery::SuccessOn;
     use crate::bridge::{
-        ConversationKit, MsrpRules, Profile, Realm, Settings, Standing, TargetUri,
+        ConversationKit, MsrpRules, Profile, Realm, Settings, Shown, Standing, TargetUri,
     };
     use crate::chat::{
         Command, Invitation, NotificationFormat, OutgoingMessage, Party, ReportRequest,
     };
     use crate::clock::Anchor;
     use crate::ids::{Random, SessionId, SubscriptionId};
+    use crate::msrp::{Limits, Parser};
     use crate::net::{CoreSettings, SipSettings, bind_sip};
-    use crate::sip::{DATAGRAM, Hop, Status, Timers, Transport};
-    use crate::store::{Bounds, Subscription, SubscriptionLimits, Told};
+    use crate::sip::{
+        DATAGRAM, Decoded, Hop, Status, Timers, Transport, WireLimits, decode_datagram,
+    };
+    use crate::store::{
+        Bounds, MsrpConnection, MsrpWay, MsrpWire, Subscription, SubscriptionLimits, Told,
+    };
 
     #[tokio::test(start_paused = true)]
     async fn notices_wait_until_the_answer_before_them_has_left() {
@@ -524,6 +534,90 @@ mod tests {
         assert!(Tick::now() - asked >= FLUSH_WAIT);
     }
 
+    /// What has come before the answer to our INVITE is read with it: its 200 waits all the same.
+    #[tokio::test]
+    async fn what_came_early_is_answered_once_its_notice_is_durable() {
+        let core = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let hop = Hop::new(Transport::Udp, "127.0.0.1", core.local_addr().unwrap().port());
+        let (inbox, mut told) = start_at(hop.clone(), Some(Duration::from_secs(60))).await;
+        let mut invite = vec![0; 4096];
+        let length = core.recv(&mut invite).await.unwrap();
+        let invite = String::from_utf8(invite[..length].to_vec()).unwrap();
+        let field = |name: &str| invite.lines().find(|line| line.starts_with(name)).unwrap();
+
+        let wire = Recorder::default();
+        let path = field("a=path:").trim_start_matches("a=path:");
+        let frame = format!(
+            "MSRP early SEND\r\nTo-Path: {path}\r\nFrom-Path: {FAR_PATH}\r\nMessage-ID: m\r\n\
+             Byte-Range: 1-2/2\r\nContent-Type: text/plain\r\n\r\nhi\r\n-------early$\r\n"
+        );
+        let mut parser = Parser::new(Limits::default());
+        let first = parser.next(&mut BytesMut::from(frame.as_bytes())).unwrap().unwrap();
+        let connection =
+            MsrpConnection { wire: Box::new(wire.clone()), parser, incoming: BytesMut::new() };
+        let way = MsrpWay::Own(Box::new(connection));
+        let arrival = MsrpArrival { first, shown: Shown::default(), way };
+        assert!(inbox.offer(Letter::Msrp(Box::new(arrival))).is_ok());
+
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=message 7 TCP/MSRP *\r\na=accept-types:*\r\na=setup:active\r\na=path:{FAR_PATH}\r\n"
+        );
+        let fields = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].map(field);
+        let [via, from, to, call_id, cseq] = fields;
+        let answer = format!(
+            "SIP/2.0 200 OK\r\n{via}\r\n{from}\r\n{to};tag=far\r\n{call_id}\r\n{cseq}\r\n\
+             Contact: <sip:127.0.0.1:9>\r\nContent-Type: application/sdp\r\n\
+             Content-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        );
+        let decoded = decode_datagram(Bytes::from(answer), &WireLimits::default());
+        let Decoded::Message(message) = decoded else { panic!("{decoded:?}") };
+        assert!(inbox.offer(Letter::Sip { message, source: hop }).is_ok());
+
+        let receipt = loop {
+            let Told { notice, receipt } = told.recv().await.unwrap();
+            if matches!(notice.kind, NoticeKind::Message { .. }) {
+                break receipt.expect("somebody waits for it");
+            }
+        };
+        assert!(!wire.has_written("MSRP early 200"), "the notice is not durable yet");
+        receipt.give();
+        while !wire.has_written("MSRP early 200") {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    const FAR_PATH: &str = "msrp://127.0.0.1:7/far;tcp";
+
+    /// A connection that keeps what is written.
+    #[derive(Debug, Clone, Default)]
+    struct Recorder(Arc<Mutex<Vec<u8>>>);
+
+    impl Recorder {
+        fn has_written(&self, text: &str) -> bool {
+            memchr::memmem::find(&self.0.lock().unwrap(), text.as_bytes()).is_some()
+        }
+    }
+
+    impl MsrpWire for Recorder {
+        fn poll_read(&mut self, _: &mut Context<'_>, _: &mut BytesMut) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn push(&mut self, frame: Bytes) {
+            self.0.lock().unwrap().extend_from_slice(&frame);
+        }
+
+        fn waiting(&self) -> usize {
+            0
+        }
+
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
     async fn say(inbox: &Inbox, text: &str) -> Ticket<Result<Answer, Refusal>> {
         let (id, text) = (MessageId::new(text), text.to_owned());
         let message = OutgoingMessage { id, text, reports: ReportRequest::default() };
@@ -535,13 +629,18 @@ mod tests {
 
     /// Starts a conversation that invites somebody behind a port where nobody listens.
     async fn start() -> (Inbox, mpsc::Receiver<Told>) {
+        start_at(hop(), None).await
+    }
+
+    /// Starts a conversation that invites somebody behind `hop`.
+    async fn start_at(hop: Hop, patience: Option<Duration>) -> (Inbox, mpsc::Receiver<Told>) {
         let listen = "127.0.0.1:0".parse().unwrap();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let sockets = bind_sip(listen, SipSettings::default(), stop, tasks).await.unwrap();
         let (sessions, _) = Sessions::new(Bounds::default());
         sessions.admit().unwrap();
         let (sender, told) = mpsc::channel(8);
-        let notices = Notices { sender, patience: None };
+        let notices = Notices { sender, patience };
         let audience = Subscriptions::new(SubscriptionLimits::default());
         audience.restore(subscription());
         let audience = Arc::new(audience);
@@ -549,12 +648,13 @@ mod tests {
             sessions: Arc::new(sessions),
             registrations: None,
             outbound: sockets.outbound,
-            core: Core::fixed(hop(), &CoreSettings::default()),
+            core: Core::fixed(hop.clone(), &CoreSettings::default()),
             notices,
             audience,
             msrp: Arc::default(),
         };
-        let conversation = Talk::originate(now(), conversation_kit(), invitation());
+        let own = ConversationKit { next_hops: vec![hop], ..conversation_kit() };
+        let conversation = Talk::originate(now(), own, invitation());
         let (inbox, letters) = Inbox::new(8);
         let driver = Driver::new(kit, conversation.unwrap(), (inbox.clone(), letters), None);
         tokio::spawn(driver.run(None));
