@@ -167,6 +167,15 @@ pub(super) fn in_log(bytes: &[u8]) -> Option<(Protocol, Option<InLog>)> {
     Some((protocol, told))
 }
 
+/// Tells whether a message begins here; `None` where the line that would tell is not whole yet.
+pub(super) fn begins(bytes: &[u8]) -> Option<bool> {
+    match start(bytes) {
+        Start::Of(_) => Some(true),
+        Start::None => Some(false),
+        Start::Unknown => None,
+    }
+}
+
 /// Counts the line breaks, spaces and zeros that keep a flow alive between messages.
 fn blank(bytes: &[u8]) -> usize {
     let is_blank = |byte: &&u8| matches!(byte, b'\r' | b'\n' | b' ' | b'\t' | 0);

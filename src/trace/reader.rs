@@ -390,6 +390,22 @@ mod tests {
         }
     }
 
+    /// Found by fuzzing: where a body ends, half of the next start line said that none comes.
+    #[test]
+    fn half_a_start_line_behind_a_body_that_looks_like_messages_says_nothing() {
+        let body = "MSRP t SEND\r\nabc\r\n";
+        let length = body.len();
+        let log = format!(
+            "MESSAGE sip:a SIP/2.0\r\nContent-Length: {length}\r\n\r\n{body}\
+             SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
+        );
+        let at_once = read(&log, log.len(), 1000);
+        assert_eq!(at_once.0.len(), 2);
+        for size in 1..log.len() {
+            assert_eq!(read(&log, size, 1000), at_once, "in pieces of {size}");
+        }
+    }
+
     const PARTS: &[&str] = &[
         "2023/11/14 22:13:20.000007 192.0.2.1:5060 -> 192.0.2.2:5061\n",
         "proto:UDP 2023-11-14T22:13:20+00:00  192.0.2.1:5060 ---> 192.0.2.2:5060\r\n",
@@ -403,6 +419,8 @@ mod tests {
         "MSRP tx SEND\r\n\r\nabc\r\n-------tx$\r\n",
         "MSRP ty SEND\r\n",
         "Call-ID: x\r\n",
+        "HTTP/1.1 200 OK\r\n",
+        "MESSAGE sip:a SIP/2.0\r\nContent-Length: 14\r\n\r\n",
         "\r\n",
         "\n",
         "====================",

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use memchr::memchr;
 
-use super::framing::in_log;
+use super::framing::{begins, in_log};
 use super::{End, Fault, Format, Moment, Protocol, Transport};
 
 /// A log under way.
@@ -194,9 +194,10 @@ fn separator(format: Format, bytes: &[u8], ended: bool) -> Separator {
         Format::Homer => one_line(lines, homer),
         Format::Sipdump => sipdump(lines),
         Format::SippLog => sipp(lines),
-        Format::Plain => match in_log(bytes) {
-            Some(_) => Separator::Here(Entry::default(), 0),
-            None => Separator::None,
+        Format::Plain => match begins(bytes) {
+            Some(true) => Separator::Here(Entry::default(), 0),
+            None if !ended => Separator::Unknown,
+            Some(false) | None => Separator::None,
         },
         Format::Pcap | Format::PcapNg => Separator::None,
     }
