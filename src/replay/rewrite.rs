@@ -233,7 +233,7 @@ pub(super) fn frame(recorded: &[u8], asked: Option<&str>, names: &Names) -> Vec<
     {
         edits.value(&raw, ("Message-ID", "Message-ID"), new);
         if let (Some((was, is)), Some(range)) = (names.sizes.get(id), raw.text(BYTE_RANGE)) {
-            edits.value(&raw, BYTE_RANGE, &range.replace(&was.to_string(), &is.to_string()));
+            edits.value(&raw, BYTE_RANGE, &sized(&range, (*was, *is)));
         }
     }
     let grown = body(&mut edits, &raw, names);
@@ -318,11 +318,23 @@ fn own_path(uri: &str, names: &Names) -> String {
 /// Shifts a `Byte-Range` by what the body has grown.
 fn grown_range(range: &str, grown: i64) -> String {
     let shift = |number: &str| match number.parse::<i64>() {
-        Ok(number) => (number + grown).to_string(),
+        Ok(number) => number.saturating_add(grown).to_string(),
         Err(_) => number.to_owned(),
     };
     match range.split_once('-').and_then(|(start, rest)| Some((start, rest.split_once('/')?))) {
         Some((start, (end, total))) => format!("{start}-{}/{}", shift(end), shift(total)),
+        None => range.to_owned(),
+    }
+}
+
+/// Puts the size of a message of this run in the place of the recorded one.
+fn sized(range: &str, (was, is): (u64, u64)) -> String {
+    let size = |number: &str| match number.parse::<u64>() {
+        Ok(number) if number == was => is.to_string(),
+        Ok(_) | Err(_) => number.to_owned(),
+    };
+    match range.split_once('-').and_then(|(start, rest)| Some((start, rest.split_once('/')?))) {
+        Some((start, (end, total))) => format!("{start}-{}/{}", size(end), size(total)),
         None => range.to_owned(),
     }
 }
@@ -391,7 +403,7 @@ fn body(edits: &mut Edits, raw: &Raw<'_>, names: &Names) -> i64 {
         && let Some(length) = raw.text(CONTENT_LENGTH)
         && let Ok(length) = length.trim().parse::<i64>()
     {
-        edits.value(raw, CONTENT_LENGTH, &(length + grown).to_string());
+        edits.value(raw, CONTENT_LENGTH, &length.saturating_add(grown).to_string());
     }
     grown
 }

@@ -357,10 +357,22 @@ impl Player<'_> {
         Err(Halt::Refused { cue: self.cue, what: what.to_owned() })
     }
 
-    /// Leaves nothing behind in a bridge that goes on: sessions that still run, and channels.
-    pub(super) async fn tidy(&mut self, channels: &[String]) {
-        let sessions: Vec<String> = self.sessions.values().cloned().collect();
-        for url in sessions.into_iter().chain(channels.iter().cloned()) {
+    /// Lets every user of the script be told of everything.
+    pub(super) async fn listen(&mut self) -> Result<(), Halt> {
+        for user in &self.script.users {
+            let subscribed = self.api.listen(user, self.sender.clone(), &mut self.channels).await;
+            subscribed.map_err(|error| Halt::Gone(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Leaves nothing behind: sessions that still run, and, in a bridge that goes on, channels.
+    pub(super) async fn tidy(&mut self, goes_on: bool) {
+        let mut left: Vec<String> = self.sessions.values().cloned().collect();
+        if goes_on {
+            left.append(&mut self.channels);
+        }
+        for url in left {
             let request = Request::delete(url);
             tokio::spawn(async move {
                 // It may be gone already.

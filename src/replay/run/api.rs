@@ -122,25 +122,31 @@ impl Api {
         format!("{}/1/chat/{}{rest}", self.root, escaped(user))
     }
 
-    /// Subscribes a user to everything; what is told comes as events. Gives what has to be deleted
+    /// Subscribes a user to everything; what is told comes as events. Notes what has to be deleted
     /// when all is over.
-    pub(super) async fn listen(&self, user: &str, events: Sender<Event>) -> io::Result<String> {
+    pub(super) async fn listen(
+        &self,
+        user: &str,
+        events: Sender<Event>,
+        leavings: &mut Vec<String>,
+    ) -> io::Result<()> {
         let url = format!("{}/1/notificationchannel/{}/channels", self.root, escaped(user));
         let channel = serde_json::json!({"notificationChannel": {"channelType": "LongPolling"}});
         let made = self.create(Request::post(url, &channel)).await?;
         let made = &made.body["notificationChannel"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let poll = text(&made["channelData"]["channelURL"]);
-        let channel = text(&made["resourceURL"]);
+        leavings.push(text(&made["resourceURL"]));
         let subscription = serde_json::json!({"chatNotificationSubscription": {
             "callbackReference": {
                 "notifyURL": made["callbackURL"], "notificationFormat": "JSON",
             },
         }});
         let url = self.url(user, "/subscriptions?echo=false");
-        self.create(Request::post(url, &subscription)).await?;
+        let subscribed = self.create(Request::post(url, &subscription)).await?;
+        leavings.extend(subscribed.location);
         tokio::spawn(poll_for(user.to_owned(), poll, events));
-        Ok(channel)
+        Ok(())
     }
 
     async fn create(&self, request: Request) -> io::Result<Exchange> {
