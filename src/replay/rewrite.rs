@@ -4,12 +4,15 @@
 //! A message is never taken apart and written anew, for its folding, its spacing and its mistakes
 //! are what it was recorded for.
 
+mod credentials;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::head::{address, parameter};
 use super::raw::{Edits, Raw, line_at};
+use credentials::Pledges;
 
 /// What this run has in place of what was recorded.
 #[derive(Debug, Default)]
@@ -32,6 +35,8 @@ pub(super) struct Names {
     ids: BTreeMap<String, String>,
     /// The sizes of messages of the bridge, by recorded Message-ID: recorded, and now.
     sizes: BTreeMap<String, (u64, u64)>,
+    /// What the bridge has asked of us, and who we are to it.
+    pub(super) pledges: Pledges,
 }
 
 impl Names {
@@ -42,7 +47,8 @@ impl Names {
         (sip, msrp): (SocketAddr, SocketAddr),
         bridge: Option<SocketAddr>,
     ) -> Self {
-        Self { run, sip: Some(sip), msrp: Some(msrp), bridge, ..Self::default() }
+        let pledges = Pledges::new(run.clone());
+        Self { run, sip: Some(sip), msrp: Some(msrp), bridge, pledges, ..Self::default() }
     }
 
     /// Gives the Call-ID that stands for a recorded one; one of ours is drawn now.
@@ -102,6 +108,7 @@ impl Names {
         {
             self.paths.insert(id.to_owned(), new);
         }
+        self.pledges.learn(&live);
         self.learn_imdn(recorded.body(), live.body());
     }
 
@@ -199,7 +206,7 @@ pub(super) fn request(recorded: &[u8], names: &mut Names) -> Vec<u8> {
     edits.replace_all(&raw, ROUTE, "");
     own_contact(&mut edits, &raw, names);
     body(&mut edits, &raw, names);
-    edits.apply(recorded)
+    names.pledges.renew(edits.apply(recorded))
 }
 
 /// Makes an MSRP frame of ours: the transaction is that of the request it answers, where it does.
@@ -258,6 +265,10 @@ fn target(recorded: &str, raw: &Raw<'_>, names: &Names) -> String {
         return contact.clone();
     }
     let Some(bridge) = names.bridge else { return recorded.to_owned() };
+    // Of a registration it names the registrar (RFC 3261 section 10.2).
+    if raw.of(&(0..raw.line_end())).starts_with("REGISTER ") {
+        return recorded.to_owned();
+    }
     // A Contact that this run has not seen, such as that of a registration, names no user to
     // whoever did not write it: the one in To is meant.
     let scheme = recorded.split(':').next().unwrap_or_default();

@@ -116,14 +116,18 @@ fn read(
         let dialog = book.dialogs.iter().position(|dialog| dialog.call_id == id);
         let mut place = dialog.map(|dialog| Place::of(book, script, dialog));
         if dialog.is_none() {
-            let (packet, at) = book.steps.first().map(|step| (step.packet, step.at)).unwrap_or_default();
+            let (packet, at) =
+                book.steps.first().map(|step| (step.packet, step.at)).unwrap_or_default();
             let what = format!("dialog {id}");
             expected.absent.push(Absent { dialog, packet, at, what });
         }
         for step in list(told, "steps").map_err(of)? {
             known(step, &STEP).map_err(of)?;
-            let notices =
-                if step["expect"].is_null() { &[][..] } else { list(step, "expect").map_err(of)? };
+            let notices = if step["expect"].is_null() {
+                &[][..]
+            } else {
+                list(step, "expect").map_err(of)?
+            };
             let is_msrp = !step["msrp_in"].is_null() || !step["msrp_out"].is_null();
             let (Some(dialog), Some(place)) = (dialog, &mut place) else { continue };
             if is_msrp && !script.has_msrp {
@@ -264,9 +268,8 @@ fn reported_in(book: &Book, script: &Script, cue: &Cue) -> Option<usize> {
     let id = line_after(&book.steps[cue.step].bytes, b"<message-id>")?;
     let id = id.split('<').next()?.trim();
     let said = script.cues.iter().filter(|other| !other.ours);
-    let mut about = said.filter(|other| {
-        imdn_id(&book.steps[other.step].bytes).is_some_and(|other| other == id)
-    });
+    let mut about = said
+        .filter(|other| imdn_id(&book.steps[other.step].bytes).is_some_and(|other| other == id));
     about.next()?.dialog
 }
 
@@ -363,8 +366,7 @@ fn heard(bytes: &[u8], content_type: &str) -> Option<Notices> {
     let body = super::super::raw::Raw::read(bytes).body();
     let kind = content_type.to_ascii_lowercase();
     let inner = if kind.starts_with("message/cpim") {
-        line_after(body, b"\nContent-Type:")
-            .or_else(|| line_after(body, b"\nContent-type:"))?
+        line_after(body, b"\nContent-Type:").or_else(|| line_after(body, b"\nContent-type:"))?
     } else {
         kind
     };

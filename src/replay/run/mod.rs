@@ -34,6 +34,7 @@ use super::junit::Case;
 use super::rewrite::Names;
 use super::source::Trace;
 use super::{Exit, Form, Level, Outcome, capture, junit, open};
+use crate::digest::Credentials;
 use crate::ids::Random;
 use api::Api;
 pub use expected::Expect;
@@ -67,6 +68,8 @@ pub struct Run {
     pub seed: u64,
     /// The bridge that runs already; else one is started.
     pub target: Option<Target>,
+    /// Who is known to whom in SIP: us to the bridge, and a bridge of our own to us.
+    pub credentials: Option<Credentials>,
     /// Where to write the verdict for test runners.
     pub junit: Option<PathBuf>,
     /// Where to write what was really said.
@@ -95,11 +98,15 @@ pub struct Target {
     pub listen: SocketAddr,
     /// Hosts beside this one that may be played to.
     pub allowed: Vec<String>,
+    /// What its REST face wants in `Authorization`.
+    pub authorization: Option<String>,
 }
 
 /// What a recording wants of the bridge that plays in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
+    /// What it answers challenges with.
+    pub credentials: Option<Credentials>,
     /// Where its core is.
     pub core: SocketAddr,
     /// The family of cores that the recording is of.
@@ -194,11 +201,18 @@ async fn played(
             let stopped = Err((Exit::Interrupted, "interrupted".to_owned()));
             unless_interrupted(&mut interrupt, reached).await.unwrap_or(stopped)?
         }
-        None => start(wanted(book, &script, wires.sip)).await.map_err(gone)?,
+        None => start(Wanted {
+            credentials: run.credentials.clone(),
+            ..wanted(book, &script, wires.sip)
+        })
+        .await
+        .map_err(gone)?,
     };
     let mut random = Random::seeded(run.seed);
-    let names = Names::new(random.token(), (wires.sip, wires.msrp), stand.sip);
-    let api = Api::new(&stand.rest, run.pace.timeout);
+    let mut names = Names::new(random.token(), (wires.sip, wires.msrp), stand.sip);
+    names.pledges.credentials.clone_from(&run.credentials);
+    let pass = run.target.as_ref().and_then(|target| target.authorization.as_deref());
+    let api = Api::new(&stand.rest, run.pace.timeout, pass);
     let mut player = Player::new((book, &script), names, (wires, api, run.pace), (sender, events));
     let playing = async {
         player.listen().await?;
@@ -301,7 +315,7 @@ fn wanted(book: &super::book::Book, script: &Script, core: SocketAddr) -> Wanted
         }
         script::Said::Msrp(_) => None,
     });
-    Wanted { core, family, domain }
+    Wanted { credentials: None, core, family, domain }
 }
 
 fn failed(exit: Exit, why: String) -> Outcome {

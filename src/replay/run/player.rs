@@ -230,7 +230,8 @@ impl<'a> Player<'a> {
     ) -> Result<(), Halt> {
         // Whoever does not read holds up a stream.
         let sent = timeout(self.pace.timeout, self.wires.send(way, bytes.clone())).await;
-        let sent = sent.map_err(|_| Halt::Gone("the bridge does not read what is sent".to_owned()))?;
+        let sent =
+            sent.map_err(|_| Halt::Gone("the bridge does not read what is sent".to_owned()))?;
         let (ends, transport) = sent.map_err(|error| Halt::Gone(error.to_string()))?;
         let step = self.enter(protocol, transport, bytes, ends);
         if let (Some(step), Some(recorded)) = (step, stands_for) {

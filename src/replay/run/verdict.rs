@@ -345,6 +345,10 @@ impl Verdict {
         let _ = writeln!(text, "\n{}: in place of {} ({})", trace.name, sides.bridge, sides.why);
         let _ = writeln!(text, "  bridge     REST {}{sip}", stand.rest);
         let _ = writeln!(text, "  expected   {}", expected.source);
+        if player.script.upkeep > 0 {
+            let count = player.script.upkeep;
+            let _ = writeln!(text, "  left out   {count} messages that only keep a device known");
+        }
         for note in &player.notes {
             let _ = writeln!(text, "  note       {note}");
         }
@@ -469,8 +473,9 @@ impl Verdict {
         }
         // What belongs to no dialog, and whatever else ended the run, fails as well.
         let apart = self.differences.iter().filter(|apart| apart.dialog.is_none());
-        let mut failures: Vec<String> =
-            apart.map(|apart| format!("expected {}; found {}", apart.expected, apart.found)).collect();
+        let mut failures: Vec<String> = apart
+            .map(|apart| format!("expected {}; found {}", apart.expected, apart.found))
+            .collect();
         let is_told = cases.iter().any(|case| !case.failures.is_empty());
         if self.exit != Exit::Good && failures.is_empty() && !is_told {
             failures.push(self.sum(player));
