@@ -10,6 +10,7 @@ use std::time::Duration;
 use chatbridge::app;
 use chatbridge::bridge::{delivery, group_outcomes, roster_outcomes, sip_outcomes};
 use chatbridge::config::{Config, CoreMode, Faults};
+use chatbridge::digest::{Credentials, Password};
 use chatbridge::replay::{self, Expect, Form, Level, Outcome, Pace, Picture, Run, Side, Target};
 use clap::{Args, Parser, Subcommand};
 
@@ -99,6 +100,16 @@ struct Rehearsal {
     /// Where that bridge looks for its core: what is played takes SIP there
     #[arg(long, value_name = "ADDR", requires = "target", default_value = "127.0.0.1:5060")]
     listen: SocketAddr,
+    /// Who the application is to that bridge, by [auth] mode "basic"
+    #[arg(long, value_name = "NAME:PASSWORD", requires = "target")]
+    login: Option<String>,
+    /// The token of the application for that bridge, by [auth] mode "bearer" or "jwt"
+    #[arg(long, value_name = "TOKEN", requires = "target", conflicts_with = "login")]
+    token: Option<String>,
+    /// Compute the Digest credentials of the trace anew with these; a bridge that is started answers
+    /// the challenges of the trace with them
+    #[arg(long, value_name = "USER:PASSWORD[@REALM]", value_parser = credentials)]
+    auth: Option<Credentials>,
     /// Play to this host, though it is not this one
     #[arg(long, value_name = "HOST")]
     allow_target: Vec<String>,
@@ -152,10 +163,26 @@ fn speed(text: &str) -> Result<Speed, String> {
     }
 }
 
+/// Reads credentials; a password may have an `@` in it where a realm stands behind it.
+fn credentials(text: &str) -> Result<Credentials, String> {
+    let (pair, realm) = match text.rsplit_once('@') {
+        Some((pair, realm)) if pair.contains(':') => (pair, Some(realm.to_owned())),
+        Some(_) | None => (text, None),
+    };
+    let (username, password) = pair.split_once(':').ok_or("USER:PASSWORD is wanted")?;
+    Ok(Credentials {
+        username: username.to_owned(),
+        password: Password::Text(password.to_owned()),
+        realms: realm.into_iter().collect(),
+    })
+}
+
 impl Rehearsal {
     fn order(self) -> Run {
         let (listen, allowed, sip) = (self.listen, self.allow_target, self.sip);
-        let target = self.target.map(|rest| Target { rest, sip, listen, allowed });
+        let login = self.login.map(|login| app::basic_credentials(&login));
+        let authorization = login.or(self.token.map(|token| format!("Bearer {token}")));
+        let target = self.target.map(|rest| Target { rest, sip, listen, allowed, authorization });
         Run {
             trace: self.path,
             form: if self.json { Form::Json } else { Form::Text },
@@ -171,6 +198,7 @@ impl Rehearsal {
             },
             seed: self.seed.unwrap_or_else(app::fresh_seed),
             target,
+            credentials: self.auth,
             junit: self.junit,
             capture: self.write_pcap,
         }

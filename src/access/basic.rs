@@ -205,6 +205,13 @@ impl fmt::Display for SlowHash {
     }
 }
 
+/// Gives what a client says in `Authorization`, of a name and a password with a colon between them
+/// (RFC 7617 section 2).
+#[must_use]
+pub fn basic_credentials(pair: &str) -> String {
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
 /// Hashes a password as a list of users keeps it, with a salt that was drawn for it alone.
 #[must_use]
 pub fn hash_password(password: &str, salt: [u8; 16]) -> String {

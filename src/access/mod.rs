@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 pub use attempts::{AttemptLimits, Attempts, source_of};
-pub use basic::{PasswordCheck, Passwords, Proven, hash_password};
+pub use basic::{PasswordCheck, Passwords, Proven, basic_credentials, hash_password};
 pub use crowd::Crowd;
 pub use jwks::{KeySet, KeySetFault};
 pub use jwt::{Flaw, TokenJudge, TokenRules};

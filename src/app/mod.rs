@@ -38,6 +38,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+pub use crate::access::basic_credentials;
 use crate::bridge;
 use crate::clock::Anchor;
 use crate::config::{Config, CoreMode, Log, LogFormat};

@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::Running;
-use crate::config::{Config, CoreMode, HostPort, Profile, StoreKind};
+use crate::config::{Config, CoreMode, HostPort, Profile, Secret, StoreKind};
+use crate::digest::{Credentials, Password};
 use crate::replay::{Exit, Family, Outcome, Run, Stand, Wanted, run};
 
 /// Plays a recording against a bridge that runs, or against one of its own.
@@ -53,6 +54,13 @@ fn config(wanted: &Wanted) -> Config {
     config.core.retry_after_max = Duration::ZERO;
     if let Some(domain) = &wanted.domain {
         config.core.domain.clone_from(domain);
+    }
+    if let Some(Credentials { username, password: Password::Text(text), realms }) =
+        &wanted.credentials
+    {
+        config.core.username = Some(username.clone());
+        config.core.password = Some(Secret::new(text.clone()));
+        config.core.realms.clone_from(realms);
     }
     config.sip.profile = match wanted.family {
         Family::Plain => Profile::Plain,

@@ -156,6 +156,12 @@ impl Secret {
         Ok(Self(text.to_owned()))
     }
 
+    /// Keeps a text to itself.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// Gives the text to those who must know it.
     #[must_use]
     pub fn reveal(&self) -> &str {

@@ -187,15 +187,16 @@ impl Edits {
         for (range, text) in &self.0 {
             let before = body[..range.start].to_ascii_lowercase();
             if let Some(at) = memchr::memmem::rfind(&before, b"content-length:") {
-                let grown = text.len() as i64 - range.len() as i64;
-                *by_line.entry(at + b"content-length:".len()).or_default() += grown;
+                let length = |length: usize| i64::try_from(length).unwrap_or_default();
+                *by_line.entry(at + b"content-length:".len()).or_default() +=
+                    length(text.len()) - length(range.len());
             }
         }
         for (at, grown) in by_line.into_iter().filter(|(_, grown)| *grown != 0) {
             let (end, _) = line_at(body, at);
             let text = String::from_utf8_lossy(&body[at..end]).into_owned();
             if let Ok(length) = text.trim().parse::<i64>() {
-                self.set(at..end, format!(" {}", length + grown));
+                self.set(at..end, format!(" {}", length.saturating_add(grown)));
             }
         }
     }

@@ -4,12 +4,15 @@
 //! A message is never taken apart and written anew, for its folding, its spacing and its mistakes
 //! are what it was recorded for.
 
+mod credentials;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::head::{address, parameter};
 use super::raw::{Edits, Raw, line_at};
+use credentials::Pledges;
 
 /// What this run has in place of what was recorded.
 #[derive(Debug, Default)]
@@ -32,6 +35,8 @@ pub(super) struct Names {
     ids: BTreeMap<String, String>,
     /// The sizes of messages of the bridge, by recorded Message-ID: recorded, and now.
     sizes: BTreeMap<String, (u64, u64)>,
+    /// What the bridge has asked of us, and who we are to it.
+    pub(super) pledges: Pledges,
 }
 
 impl Names {
@@ -42,7 +47,8 @@ impl Names {
         (sip, msrp): (SocketAddr, SocketAddr),
         bridge: Option<SocketAddr>,
     ) -> Self {
-        Self { run, sip: Some(sip), msrp: Some(msrp), bridge, ..Self::default() }
+        let pledges = Pledges::new(run.clone());
+        Self { run, sip: Some(sip), msrp: Some(msrp), bridge, pledges, ..Self::default() }
     }
 
     /// Gives the Call-ID that stands for a recorded one; one of ours is drawn now.
@@ -102,6 +108,7 @@ impl Names {
         {
             self.paths.insert(id.to_owned(), new);
         }
+        self.pledges.learn(&live);
         self.learn_imdn(recorded.body(), live.body());
     }
 
@@ -199,7 +206,7 @@ pub(super) fn request(recorded: &[u8], names: &mut Names) -> Vec<u8> {
     edits.replace_all(&raw, ROUTE, "");
     own_contact(&mut edits, &raw, names);
     body(&mut edits, &raw, names);
-    edits.apply(recorded)
+    names.pledges.renew(edits.apply(recorded))
 }
 
 /// Makes an MSRP frame of ours: the transaction is that of the request it answers, where it does.
@@ -233,7 +240,7 @@ pub(super) fn frame(recorded: &[u8], asked: Option<&str>, names: &Names) -> Vec<
     {
         edits.value(&raw, ("Message-ID", "Message-ID"), new);
         if let (Some((was, is)), Some(range)) = (names.sizes.get(id), raw.text(BYTE_RANGE)) {
-            edits.value(&raw, BYTE_RANGE, &range.replace(&was.to_string(), &is.to_string()));
+            edits.value(&raw, BYTE_RANGE, &sized(&range, (*was, *is)));
         }
     }
     let grown = body(&mut edits, &raw, names);
@@ -258,6 +265,10 @@ fn target(recorded: &str, raw: &Raw<'_>, names: &Names) -> String {
         return contact.clone();
     }
     let Some(bridge) = names.bridge else { return recorded.to_owned() };
+    // Of a registration it names the registrar (RFC 3261 section 10.2).
+    if raw.of(&(0..raw.line_end())).starts_with("REGISTER ") {
+        return recorded.to_owned();
+    }
     // A Contact that this run has not seen, such as that of a registration, names no user to
     // whoever did not write it: the one in To is meant.
     let scheme = recorded.split(':').next().unwrap_or_default();
@@ -318,11 +329,23 @@ fn own_path(uri: &str, names: &Names) -> String {
 /// Shifts a `Byte-Range` by what the body has grown.
 fn grown_range(range: &str, grown: i64) -> String {
     let shift = |number: &str| match number.parse::<i64>() {
-        Ok(number) => (number + grown).to_string(),
+        Ok(number) => number.saturating_add(grown).to_string(),
         Err(_) => number.to_owned(),
     };
     match range.split_once('-').and_then(|(start, rest)| Some((start, rest.split_once('/')?))) {
         Some((start, (end, total))) => format!("{start}-{}/{}", shift(end), shift(total)),
+        None => range.to_owned(),
+    }
+}
+
+/// Puts the size of a message of this run in the place of the recorded one.
+fn sized(range: &str, (was, is): (u64, u64)) -> String {
+    let size = |number: &str| match number.parse::<u64>() {
+        Ok(number) if number == was => is.to_string(),
+        Ok(_) | Err(_) => number.to_owned(),
+    };
+    match range.split_once('-').and_then(|(start, rest)| Some((start, rest.split_once('/')?))) {
+        Some((start, (end, total))) => format!("{start}-{}/{}", size(end), size(total)),
         None => range.to_owned(),
     }
 }
@@ -391,7 +414,7 @@ fn body(edits: &mut Edits, raw: &Raw<'_>, names: &Names) -> i64 {
         && let Some(length) = raw.text(CONTENT_LENGTH)
         && let Ok(length) = length.trim().parse::<i64>()
     {
-        edits.value(raw, CONTENT_LENGTH, &(length + grown).to_string());
+        edits.value(raw, CONTENT_LENGTH, &length.saturating_add(grown).to_string());
     }
     grown
 }

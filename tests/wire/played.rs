@@ -22,6 +22,8 @@ fn every_flow_of_the_specification_goes_as_expected_and_says_nothing_else() {
     for folder in entries(FLOWS).into_iter().filter(|entry| entry.is_dir()) {
         let outcome = rehearse(&Run { strict: true, ..order(&folder) });
         assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+        let file = folder.join("expected.json").display().to_string();
+        assert!(outcome.text.contains(&format!("  expected   {file}\n")), "{}", outcome.text);
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         played.push(name.split('-').next().unwrap().parse::<u8>().unwrap());
     }
@@ -56,6 +58,9 @@ fn what_is_said_closely_is_compared_closely() {
 
 #[test]
 fn without_expectations_they_are_derived_from_the_trace() {
+    let pager = Path::new("sip-fixtures/traces/cpm-pager-imdn.pcap");
+    let outcome = rehearse(&Run { expect: Expect::Derive, ..order(pager) });
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
     for flow in ["02-starting-declined", "03-ending", "06-cancelling", "13-leaving", "14-sending"] {
         let run = order(&Path::new(FLOWS).join(flow));
         let outcome = rehearse(&Run { expect: Expect::Derive, ..run });
@@ -111,6 +116,104 @@ fn a_call_that_is_answered_otherwise_is_a_difference() {
     let outcome = rehearse(&order(&folder));
     assert_eq!(outcome.exit, Exit::Differs, "{}", shown(&outcome));
     assert!(outcome.text.contains(" gives 404 | DELETE "), "{}", outcome.text);
+}
+
+#[test]
+fn what_is_expected_of_something_that_is_not_there_is_not_met() {
+    for (name, flow, old, new, told) in [
+        ("no-dialog", "02-starting", "\"one@", "\"none@", "dialog none@192.0.2.10 | the trace has"),
+        ("no-message", "03-ending", "\"BYE", "\"CANCEL", "sip_out CANCEL "),
+        (
+            "no-call",
+            "03-ending",
+            "\"sip_in\": \"200\"",
+            "\"rest\": \"POST x\", \"http\": 201",
+            "POST x ",
+        ),
+        ("no-notice", "15-receiving", "messageNotification", "messageNotice", "messageNotice "),
+        ("no-text", "14-sending", "MessageSuccess", "MessageFailure", "eventType: MessageFailure"),
+    ] {
+        let folder = copy(name, flow, |text| text.replacen(old, new, 1));
+        let report = folder.join("verdict.xml");
+        let pace = Pace { timeout: Duration::from_secs(2), ..PACE };
+        let run = Run { junit: Some(report.clone()), pace, ..order(&folder) };
+        let outcome = rehearse(&run);
+        assert_eq!(outcome.exit, Exit::Differs, "{name}: {}", shown(&outcome));
+        assert!(outcome.text.contains(told), "{name}: {told} is not in {}", outcome.text);
+        let report = fs::read_to_string(report).unwrap();
+        assert!(report.contains("<failure message=\""), "{name}: {report}");
+    }
+}
+
+#[test]
+fn an_expectation_that_is_not_understood_is_refused() {
+    for (name, old, new, told) in [
+        ("field", "\"expect\"", "\"expext\"", "a step with \"expext\""),
+        ("steps", "\"steps\"", "\"stops\"", "dialog call@198.51.100.5: steps is no list"),
+        ("list", "\"dialogs\"", "\"dialog\"", "dialogs is no list"),
+        ("id", "\"call_id\"", "\"callid\"", "a dialog without its call_id"),
+        ("notice", "\"notification\"", "\"note\"", "something expected that is no notification"),
+    ] {
+        let folder = copy(name, "13-leaving", |text| text.replacen(old, new, 1));
+        let report = folder.join("verdict.xml");
+        let outcome = rehearse(&Run { junit: Some(report.clone()), ..order(&folder) });
+        assert_eq!(outcome.exit, Exit::Usage, "{name}: {}", shown(&outcome));
+        assert!(outcome.warnings[0].contains(told), "{name}: {}", shown(&outcome));
+        assert!(fs::read_to_string(report).unwrap().contains("failures=\"1\""));
+    }
+    // Where it speaks of another trace, that is said.
+    let folder = copy("other", "13-leaving", |text| text.replace("\"trace.txt\"", "\"race.txt\""));
+    let outcome = rehearse(&order(&folder));
+    assert!(outcome.text.contains("derived from the trace: "), "{}", outcome.text);
+}
+
+#[test]
+fn a_trace_in_which_something_else_is_said_ends_with_one() {
+    for (name, flow, old, new) in [
+        ("declined", "02-starting", "SIP/2.0 200 OK", "SIP/2.0 486 Busy Here"),
+        ("refused", "14-sending", "200 OK\r\nTo-Path", "413 Too Big\r\nTo-Path"),
+        ("said", "15-receiving", "Hello Alice", "Hallo Alice"),
+        ("accepted", "08-declining", " 480 ", " 486 "),
+        ("left", "13-leaving", "BYE sip", "INFO sip"),
+    ] {
+        let from = Path::new(FLOWS).join(flow);
+        let folder = scratch("damaged").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(from.join("expected.json"), folder.join("expected.json")).unwrap();
+        let trace = fs::read_to_string(from.join("trace.txt")).unwrap();
+        let damaged = trace.replace(old, new);
+        assert_ne!(damaged, trace, "{name}");
+        fs::write(folder.join("trace.txt"), damaged).unwrap();
+        let pace = Pace { timeout: Duration::from_secs(2), ..PACE };
+        let outcome = rehearse(&Run { pace, ..order(&folder) });
+        assert_eq!(outcome.exit, Exit::Differs, "{name}: {}", shown(&outcome));
+        assert!(outcome.text.contains(" | "), "{name}: {}", outcome.text);
+    }
+}
+
+#[test]
+fn what_keeps_a_device_known_is_left_out_and_told() {
+    let folder = copy("known", "02-starting", |text| format!("{text}\n"));
+    let message = |at: &str, ends: &str, first: &str, cseq: &str| {
+        format!(
+            "2026/01/15 09:59:{at} {ends}\n{first}\r\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKr1\r\n\
+             From: <sip:+19585550100@example.com>;tag=r\r\nTo: <sip:+19585550100@example.com>\r\n\
+             Call-ID: reg@192.0.2.10\r\nCSeq: {cseq}\r\nContent-Length: 0\r\n\r\n\n"
+        )
+    };
+    let (there, back) =
+        ("192.0.2.10:5060 -> 198.51.100.5:5060", "198.51.100.5:5060 -> 192.0.2.10:5060");
+    let mut trace = message("58.000000", there, "REGISTER sip:example.com SIP/2.0", "1 REGISTER");
+    trace.push_str(&message("58.100000", back, "SIP/2.0 200 OK", "1 REGISTER"));
+    fs::write(folder.join("only.txt"), &trace).unwrap();
+    let outcome = rehearse(&order(&folder.join("only.txt")));
+    assert_eq!(outcome.exit, Exit::NoTrace, "{}", shown(&outcome));
+    fs::remove_file(folder.join("only.txt")).unwrap();
+    trace.push_str(&fs::read_to_string(folder.join("trace.txt")).unwrap());
+    fs::write(folder.join("trace.txt"), trace).unwrap();
+    let outcome = rehearse(&Run { strict: true, ..order(&folder) });
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+    assert!(outcome.text.contains("left out   2 messages"), "{}", outcome.text);
 }
 
 #[test]
@@ -266,6 +369,7 @@ fn order(trace: &Path) -> Run {
         pace: PACE,
         seed: 7,
         target: None,
+        credentials: None,
         junit: None,
         capture: None,
     }
@@ -273,7 +377,7 @@ fn order(trace: &Path) -> Run {
 
 fn target(rest: String) -> Target {
     let listen = "127.0.0.1:0".parse().unwrap();
-    Target { rest, sip: None, listen, allowed: Vec::new() }
+    Target { rest, sip: None, listen, allowed: Vec::new(), authorization: None }
 }
 
 /// Copies a flow with another expectation.

@@ -1,6 +1,7 @@
 //! What is rewritten of a message, and that nothing else is.
 
 use super::*;
+use crate::digest::{Answer, Credentials, Password};
 
 const INVITE: &str = "INVITE sip:+2@ims.example SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKu1;rport\r\n\
     From: <sip:+1@ims.example>;tag=ut\r\nTo: <sip:+2@ims.example>\r\nCall-ID: c1@ue\r\nCSeq: 1 INVITE\r\n\
@@ -96,6 +97,51 @@ fn a_report_is_about_the_message_of_this_run_and_all_lengths_follow() {
         Status: 000 200 OK\r\n-------t3$\r\n";
     let told = text(frame(report.as_bytes(), None, &names));
     assert!(told.contains("Message-ID: live1\r\nByte-Range: 1-77/77\r\nStatus: 000"), "{told}");
+}
+
+#[test]
+fn a_report_on_one_byte_keeps_where_it_begins() {
+    assert_eq!(sized("1-1/1", (1, 20)), "1-20/20");
+    assert_eq!(sized("1-*/10", (10, 7)), "1-*/7");
+    assert_eq!(sized("odd", (1, 2)), "odd");
+}
+
+#[test]
+fn lengths_beyond_all_bounds_stay_within_them() {
+    let most = i64::MAX;
+    let invite = INVITE.replace("\r\n\r\n", &format!("\r\nContent-Length: {most}\r\n\r\n"));
+    let mut names = names();
+    names.msrp = Some(at("127.100.100.100:65535"));
+    assert!(text(request(invite.as_bytes(), &mut names)).contains(&format!("Length: {most}\r\n")));
+    assert_eq!(grown_range(&format!("1-{most}/{most}"), 3), format!("1-{most}/{most}"));
+}
+
+#[test]
+fn credentials_are_computed_for_what_this_run_is_asked() {
+    let again = "REGISTER sip:ims.example SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKu2\r\n\
+        To: <sip:+1@ims.example>\r\nCall-ID: r1\r\nCSeq: 2 REGISTER\r\n\
+        Authorization: Digest username=\"old\", realm=\"ims.example\", nonce=\"was\",\r\n \
+        uri=\"sip:ims.example\", response=\"00\"\r\n\r\n";
+    let asked = "SIP/2.0 401 Unauthorized\r\nCall-ID: run-r1\r\n\
+        WWW-Authenticate: Digest realm=\"live\", nonce=\"now\"\r\n\r\n";
+    let mut names = names();
+    names.learn_sip(again.as_bytes(), asked.as_bytes());
+    let passed = text(request(again.as_bytes(), &mut names));
+    assert!(passed.contains("nonce=\"was\",\r\n uri=\"sip:ims.example\""), "{passed}");
+    names.pledges.credentials = Some(Credentials {
+        username: "bob".to_owned(),
+        password: Password::Text("zanzibar".to_owned()),
+        realms: Vec::new(),
+    });
+    names.learn_sip(again.as_bytes(), asked.as_bytes());
+    let told = text(request(again.as_bytes(), &mut names));
+    let uri = told.split(' ').nth(1).expect("a URI").to_owned();
+    let line = told.lines().find(|line| line.starts_with("Authorization: ")).expect("credentials");
+    for part in ["username=\"bob\"", "realm=\"live\"", "nonce=\"now\"", &format!("uri=\"{uri}\"")] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+    let answer = Answer::read_all(line.split_once(' ').expect("a value").1).next().expect("one");
+    assert_eq!(answer.response, answer.expected("REGISTER", b"", b"zanzibar"));
 }
 
 #[test]

@@ -244,8 +244,9 @@ impl Player<'_> {
         let what = format!("{} {}", request.method, path(&request.url));
         self.calls.push(Call { cue: self.cue, dialog, what, result: None, opens });
         let (events, limit) = (self.sender.clone(), self.pace.timeout);
+        let pass = self.api.pass.clone();
         tokio::spawn(async move {
-            let result = request.send(limit).await.map_err(|error| error.to_string());
+            let result = request.send(limit, &pass).await.map_err(|error| error.to_string());
             // Where the run is over, nobody wants to know.
             let _ = events.send(super::wires::Event::Called { call, result }).await;
         });
@@ -253,7 +254,7 @@ impl Player<'_> {
 
     /// Makes a call and waits for its answer.
     async fn ask_now(&mut self, request: Request) -> Result<Exchange, Halt> {
-        let sent = request.send(self.pace.timeout).await;
+        let sent = request.send(self.pace.timeout, &self.api.pass).await;
         sent.map_err(|error| Halt::Gone(format!("{}: {error}", request.url)))
     }
 
@@ -357,14 +358,26 @@ impl Player<'_> {
         Err(Halt::Refused { cue: self.cue, what: what.to_owned() })
     }
 
-    /// Leaves nothing behind in a bridge that goes on: sessions that still run, and channels.
-    pub(super) async fn tidy(&mut self, channels: &[String]) {
-        let sessions: Vec<String> = self.sessions.values().cloned().collect();
-        for url in sessions.into_iter().chain(channels.iter().cloned()) {
-            let request = Request::delete(url);
+    /// Lets every user of the script be told of everything.
+    pub(super) async fn listen(&mut self) -> Result<(), Halt> {
+        for user in &self.script.users {
+            let subscribed = self.api.listen(user, self.sender.clone(), &mut self.channels).await;
+            subscribed.map_err(|error| Halt::Gone(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Leaves nothing behind: sessions that still run, and, in a bridge that goes on, channels.
+    pub(super) async fn tidy(&mut self, goes_on: bool) {
+        let mut left: Vec<String> = self.sessions.values().cloned().collect();
+        if goes_on {
+            left.append(&mut self.channels);
+        }
+        for url in left {
+            let (request, pass) = (Request::delete(url), self.api.pass.clone());
             tokio::spawn(async move {
                 // It may be gone already.
-                let _ = request.send(TIDY).await;
+                let _ = request.send(TIDY, &pass).await;
             });
         }
         self.drain(TIDY).await;

@@ -61,14 +61,14 @@ impl Request {
     }
 
     /// Makes the exchange, on a connection of its own.
-    pub(super) async fn send(&self, limit: Duration) -> io::Result<Exchange> {
-        match timeout(limit, self.exchange()).await {
+    pub(super) async fn send(&self, limit: Duration, pass: &Pass) -> io::Result<Exchange> {
+        match timeout(limit, self.exchange(pass)).await {
             Ok(result) => result,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")),
         }
     }
 
-    async fn exchange(&self) -> io::Result<Exchange> {
+    async fn exchange(&self, pass: &Pass) -> io::Result<Exchange> {
         let (authority, path) = split(&self.url)?;
         let mut stream = TcpStream::connect(authority).await?;
         let ends = (stream.local_addr()?, stream.peer_addr()?);
@@ -84,7 +84,12 @@ impl Request {
             request.push_str("\r\n");
         }
         let at = now();
-        stream.write_all(request.as_bytes()).await?;
+        // What is logged has no credentials in it.
+        let sent = match pass.to(authority) {
+            Some(pass) => request.replacen("\r\n", &format!("\r\nAuthorization: {pass}\r\n"), 1),
+            None => request.clone(),
+        };
+        stream.write_all(sent.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.take(MAX_ANSWER).read_to_end(&mut answer).await?;
         let head = Head::read(&answer);
@@ -104,17 +109,33 @@ impl Request {
     }
 }
 
+/// What lets an application in, and where: nobody else gets it, whatever a link says.
+#[derive(Clone, Default)]
+pub(super) struct Pass {
+    authority: String,
+    authorization: Option<String>,
+}
+
+impl Pass {
+    fn to(&self, authority: &str) -> Option<&str> {
+        self.authorization.as_deref().filter(|_| authority == self.authority)
+    }
+}
+
 /// The REST face of a bridge.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Api {
     /// What stands before `/1/chat`.
     root: String,
     limit: Duration,
+    pub(super) pass: Pass,
 }
 
 impl Api {
-    pub(super) fn new(root: &str, limit: Duration) -> Self {
-        Self { root: root.trim_end_matches('/').to_owned(), limit }
+    pub(super) fn new(root: &str, limit: Duration, authorization: Option<&str>) -> Self {
+        let authority = split(root).map_or("", |(authority, _)| authority).to_owned();
+        let pass = Pass { authority, authorization: authorization.map(str::to_owned) };
+        Self { root: root.trim_end_matches('/').to_owned(), limit, pass }
     }
 
     /// Gives the URL of something of a user.
@@ -122,29 +143,35 @@ impl Api {
         format!("{}/1/chat/{}{rest}", self.root, escaped(user))
     }
 
-    /// Subscribes a user to everything; what is told comes as events. Gives what has to be deleted
+    /// Subscribes a user to everything; what is told comes as events. Notes what has to be deleted
     /// when all is over.
-    pub(super) async fn listen(&self, user: &str, events: Sender<Event>) -> io::Result<String> {
+    pub(super) async fn listen(
+        &self,
+        user: &str,
+        events: Sender<Event>,
+        leavings: &mut Vec<String>,
+    ) -> io::Result<()> {
         let url = format!("{}/1/notificationchannel/{}/channels", self.root, escaped(user));
         let channel = serde_json::json!({"notificationChannel": {"channelType": "LongPolling"}});
         let made = self.create(Request::post(url, &channel)).await?;
         let made = &made.body["notificationChannel"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let poll = text(&made["channelData"]["channelURL"]);
-        let channel = text(&made["resourceURL"]);
+        leavings.push(text(&made["resourceURL"]));
         let subscription = serde_json::json!({"chatNotificationSubscription": {
             "callbackReference": {
                 "notifyURL": made["callbackURL"], "notificationFormat": "JSON",
             },
         }});
         let url = self.url(user, "/subscriptions?echo=false");
-        self.create(Request::post(url, &subscription)).await?;
-        tokio::spawn(poll_for(user.to_owned(), poll, events));
-        Ok(channel)
+        let subscribed = self.create(Request::post(url, &subscription)).await?;
+        leavings.extend(subscribed.location);
+        tokio::spawn(poll_for(user.to_owned(), poll, self.pass.clone(), events));
+        Ok(())
     }
 
     async fn create(&self, request: Request) -> io::Result<Exchange> {
-        let exchange = request.send(self.limit).await?;
+        let exchange = request.send(self.limit, &self.pass).await?;
         if exchange.status == 201 {
             return Ok(exchange);
         }
@@ -154,10 +181,10 @@ impl Api {
 }
 
 /// Polls until nobody listens any more, or the channel is gone.
-async fn poll_for(user: String, url: String, events: Sender<Event>) {
+async fn poll_for(user: String, url: String, pass: Pass, events: Sender<Event>) {
     let request = Request::get(url);
     loop {
-        let Ok(exchange) = request.send(POLL).await else { return };
+        let Ok(exchange) = request.send(POLL, &pass).await else { return };
         if exchange.status != 200 {
             return;
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::super::book::{Book, Dialog};
+use super::super::rewrite::{imdn_id, line_after};
 use super::api::Told;
 use super::script::{Cause, Cue, Said, Script, user};
 use crate::bridge::sip_outcomes::{self, Outcome};
@@ -26,8 +27,30 @@ pub(super) struct Expected {
     /// Where it comes from.
     pub(super) source: String,
     pub(super) notices: Vec<Notice>,
-    /// The status of each call of a dialog, in order.
-    pub(super) calls: Vec<(usize, Option<u16>)>,
+    /// The calls of each dialog, in order.
+    pub(super) calls: Vec<Wish>,
+    /// What is expected and cannot be, for the trace has nothing of it.
+    pub(super) absent: Vec<Absent>,
+}
+
+/// A call that must be made.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Wish {
+    pub(super) dialog: usize,
+    pub(super) status: Option<u16>,
+    /// What it is, where an expectation lists it.
+    pub(super) what: Option<String>,
+    pub(super) packet: u64,
+    pub(super) at: Moment,
+}
+
+/// An expectation of something that the trace does not have.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Absent {
+    pub(super) dialog: Option<usize>,
+    pub(super) packet: u64,
+    pub(super) at: Moment,
+    pub(super) what: String,
 }
 
 /// A notification that must come.
@@ -66,44 +89,89 @@ impl Expected {
         });
         match entry {
             Some(entry) => {
-                let mut expected = read(entry, book, script);
-                expected.source = file.display().to_string();
+                let mut expected = Self { source: file.display().to_string(), ..Self::default() };
+                read(&mut expected, entry, book, script).map_err(|why| told(&why))?;
                 Ok(expected)
             }
-            None => Ok(derive(book, script)),
+            None => {
+                let mut expected = derive(book, script);
+                expected.source.push_str(&format!(": {} says nothing of it", file.display()));
+                Ok(expected)
+            }
         }
     }
 }
 
-fn read(entry: &Value, book: &Book, script: &Script) -> Expected {
-    let mut expected = Expected::default();
-    for told in entry["dialogs"].as_array().into_iter().flatten() {
-        let id = told["call_id"].as_str().unwrap_or_default();
-        let Some(dialog) = book.dialogs.iter().position(|dialog| dialog.call_id == id) else {
-            continue;
-        };
-        let mut place = Place::of(book, script, dialog);
-        for step in told["steps"].as_array().into_iter().flatten() {
+/// Reads what a file expects of a trace. What is not understood is refused: an expectation that
+/// nobody looks at would always be met.
+fn read(
+    expected: &mut Expected,
+    entry: &Value,
+    book: &Book,
+    script: &Script,
+) -> Result<(), String> {
+    for told in list(entry, "dialogs")? {
+        let id = told["call_id"].as_str().ok_or("a dialog without its call_id")?;
+        let of = |why: String| format!("dialog {id}: {why}");
+        let dialog = book.dialogs.iter().position(|dialog| dialog.call_id == id);
+        let mut place = dialog.map(|dialog| Place::of(book, script, dialog));
+        if dialog.is_none() {
+            let (packet, at) =
+                book.steps.first().map(|step| (step.packet, step.at)).unwrap_or_default();
+            let what = format!("dialog {id}");
+            expected.absent.push(Absent { dialog, packet, at, what });
+        }
+        for step in list(told, "steps").map_err(of)? {
+            known(step, &STEP).map_err(of)?;
+            let notices = if step["expect"].is_null() {
+                &[][..]
+            } else {
+                list(step, "expect").map_err(of)?
+            };
             let is_msrp = !step["msrp_in"].is_null() || !step["msrp_out"].is_null();
+            let (Some(dialog), Some(place)) = (dialog, &mut place) else { continue };
             if is_msrp && !script.has_msrp {
                 continue;
             }
-            let (packet, at) = place.next(step);
-            if step["rest"].is_string() {
-                let status = step["http"].as_u64().and_then(|status| u16::try_from(status).ok());
-                expected.calls.push((dialog, status));
+            let (packet, at, absent) = place.next(step);
+            if let Some(what) = absent {
+                expected.absent.push(Absent { dialog: Some(dialog), packet, at, what });
             }
-            for notice in step["expect"].as_array().into_iter().flatten() {
+            if let Some(what) = step["rest"].as_str().map(str::to_owned) {
+                let status = step["http"].as_u64().and_then(|status| u16::try_from(status).ok());
+                expected.calls.push(Wish { dialog, status, what: Some(what), packet, at });
+            }
+            for notice in notices {
                 let mut fields = notice.as_object().cloned().unwrap_or_default();
                 let name = fields.remove("notification");
-                let name = name.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+                let name = name.as_ref().and_then(Value::as_str).map(str::to_owned);
+                let name = name.ok_or("something expected that is no notification".to_owned());
+                let name = name.map_err(of)?;
                 let optional = fields.remove("optional").is_some_and(|it| it == json!(true));
                 expected.notices.push(Notice { dialog, packet, at, name, fields, optional });
             }
         }
     }
-    expected
+    Ok(())
 }
+
+/// Gives the list in a field, which has to be one.
+fn list<'a>(of: &'a Value, field: &str) -> Result<&'a [Value], String> {
+    let list = of[field].as_array().map(Vec::as_slice);
+    list.ok_or_else(|| format!("{field} is no list"))
+}
+
+/// Refuses a field that means nothing.
+fn known(step: &Value, names: &[&str]) -> Result<(), String> {
+    let fields = step.as_object().ok_or("a step that is no object")?;
+    match fields.keys().find(|name| !names.contains(&name.as_str())) {
+        Some(name) => Err(format!("a step with {name:?}, which means nothing")),
+        None => Ok(()),
+    }
+}
+
+const STEP: [&str; 8] =
+    ["rest", "http", "sip_in", "sip_out", "msrp_in", "msrp_out", "expect", "note"];
 
 /// Finds the messages of the trace that the steps of an expectation speak of.
 struct Place<'a> {
@@ -120,8 +188,10 @@ impl<'a> Place<'a> {
         Self { book, cues, at: 0 }
     }
 
-    /// Gives packet and time of what a step speaks of; where that is not found, of the last one.
-    fn next(&mut self, step: &Value) -> (u64, Moment) {
+    /// Gives packet and time of what a step speaks of; where that is not found, of the last one,
+    /// and what was looked for.
+    fn next(&mut self, step: &Value) -> (u64, Moment, Option<String>) {
+        let mut absent = None;
         for (field, ours, protocol) in [
             ("sip_in", true, Protocol::Sip),
             ("sip_out", false, Protocol::Sip),
@@ -137,16 +207,20 @@ impl<'a> Place<'a> {
             let found = self.cues[self.at..].iter().position(|cue| {
                 cue.ours == ours && (cue.kind == kind || cue.kind.starts_with(&format!("{kind} ")))
             });
-            if let Some(found) = found {
-                self.at += found + 1;
-                break;
+            match found {
+                Some(found) => {
+                    self.at += found + 1;
+                    break;
+                }
+                None => absent = Some(format!("{field} {text}")),
             }
         }
         let cue = self.cues.get(self.at.saturating_sub(1)).or(self.cues.first());
-        cue.map_or((0, Moment::default()), |cue| {
+        let (packet, at) = cue.map_or((0, Moment::default()), |cue| {
             let step = &self.book.steps[cue.step];
             (step.packet, step.at)
-        })
+        });
+        (packet, at, absent)
     }
 }
 
@@ -157,7 +231,8 @@ fn derive(book: &Book, script: &Script) -> Expected {
     for cue in &script.cues {
         let (Some(dialog), step) = (cue.dialog, &book.steps[cue.step]) else { continue };
         if cue.cause.is_some() {
-            expected.calls.push((dialog, None));
+            let (packet, at) = (step.packet, step.at);
+            expected.calls.push(Wish { dialog, status: None, what: None, packet, at });
         }
         let told = match &cue.said {
             Said::Sip(sip) if cue.ours => from_sip(book, script, cue, sip),
@@ -165,6 +240,7 @@ fn derive(book: &Book, script: &Script) -> Expected {
             Said::Msrp(msrp) if cue.ours => from_msrp(script, msrp, &step.bytes),
             Said::Sip(_) | Said::Msrp(_) => None,
         };
+        let dialog = reported_in(book, script, cue).unwrap_or(dialog);
         let is_group = dialog_is_group(book, &book.dialogs[dialog]);
         for (name, fields) in told.into_iter().flatten() {
             // In a group, reports of single participants are told only where that is configured.
@@ -182,6 +258,19 @@ fn derive(book: &Book, script: &Script) -> Expected {
         }
     }
     expected
+}
+
+/// Finds the dialog of the message that a report of ours outside of a session is about.
+fn reported_in(book: &Book, script: &Script, cue: &Cue) -> Option<usize> {
+    if cue.kind != "SIP MESSAGE" || !cue.ours {
+        return None;
+    }
+    let id = line_after(&book.steps[cue.step].bytes, b"<message-id>")?;
+    let id = id.split('<').next()?.trim();
+    let said = script.cues.iter().filter(|other| !other.ours);
+    let mut about = said
+        .filter(|other| imdn_id(&book.steps[other.step].bytes).is_some_and(|other| other == id));
+    about.next()?.dialog
 }
 
 type Notices = Vec<(&'static str, Value)>;
@@ -277,8 +366,7 @@ fn heard(bytes: &[u8], content_type: &str) -> Option<Notices> {
     let body = super::super::raw::Raw::read(bytes).body();
     let kind = content_type.to_ascii_lowercase();
     let inner = if kind.starts_with("message/cpim") {
-        super::super::rewrite::line_after(body, b"\nContent-Type:")
-            .or_else(|| super::super::rewrite::line_after(body, b"\nContent-type:"))?
+        line_after(body, b"\nContent-Type:").or_else(|| line_after(body, b"\nContent-type:"))?
     } else {
         kind
     };
@@ -287,7 +375,7 @@ fn heard(bytes: &[u8], content_type: &str) -> Option<Notices> {
         return Some(vec![("messageNotification", json!({}))]);
     }
     if inner.starts_with("application/im-iscomposing+xml") {
-        let state = super::super::rewrite::line_after(body, b"<state>")?;
+        let state = line_after(body, b"<state>")?;
         let state = state.split('<').next().unwrap_or_default().to_owned();
         return Some(vec![("messageNotification", json!({"isComposing": {"state": state}}))]);
     }

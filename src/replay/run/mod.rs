@@ -23,16 +23,19 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::book::Keep;
+use super::junit::Case;
 use super::rewrite::Names;
 use super::source::Trace;
 use super::{Exit, Form, Level, Outcome, capture, junit, open};
+use crate::digest::Credentials;
 use crate::ids::Random;
-use crate::trace::Recorded;
 use api::Api;
 pub use expected::Expect;
 use expected::Expected;
@@ -65,6 +68,8 @@ pub struct Run {
     pub seed: u64,
     /// The bridge that runs already; else one is started.
     pub target: Option<Target>,
+    /// Who is known to whom in SIP: us to the bridge, and a bridge of our own to us.
+    pub credentials: Option<Credentials>,
     /// Where to write the verdict for test runners.
     pub junit: Option<PathBuf>,
     /// Where to write what was really said.
@@ -93,11 +98,15 @@ pub struct Target {
     pub listen: SocketAddr,
     /// Hosts beside this one that may be played to.
     pub allowed: Vec<String>,
+    /// What its REST face wants in `Authorization`.
+    pub authorization: Option<String>,
 }
 
 /// What a recording wants of the bridge that plays in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
+    /// What it answers challenges with.
+    pub credentials: Option<Credentials>,
     /// Where its core is.
     pub core: SocketAddr,
     /// The family of cores that the recording is of.
@@ -128,18 +137,28 @@ pub struct Stand {
 
 /// Plays a recording; a bridge is started by `start` where none runs that was named.
 pub async fn run(run: &Run, start: impl AsyncFnOnce(Wanted) -> io::Result<Stand>) -> Outcome {
-    let file = match trace_in(&run.trace) {
-        Ok(file) => file,
-        Err(error) => return failed(Exit::NoTrace, format!("{}: {error}", run.trace.display())),
+    let outcome = match trace_in(&run.trace) {
+        Ok(file) => match open(&file, Keep::Messages) {
+            Ok(trace) => match played(run, &file, trace, start).await {
+                Ok(outcome) => return outcome,
+                Err((exit, why)) => failed(exit, why),
+            },
+            Err(failure) => failure,
+        },
+        Err(error) => failed(Exit::NoTrace, format!("{}: {error}", run.trace.display())),
     };
-    let trace = match open(&file, Keep::Messages) {
-        Ok(trace) => trace,
-        Err(failure) => return failure,
-    };
-    match played(run, &file, trace, start).await {
-        Ok(outcome) => outcome,
-        Err((exit, why)) => failed(exit, why),
+    unplayed(run, outcome)
+}
+
+/// Leaves a report of a run that came to nothing: whoever reads only that must not miss it.
+fn unplayed(run: &Run, mut outcome: Outcome) -> Outcome {
+    if let Some(path) = &run.junit {
+        let (name, failures) = ("the run".to_owned(), outcome.warnings.clone());
+        let cases = vec![Case { name, failures, skipped: false }];
+        let report = junit::write(&run.trace.display().to_string(), cases);
+        keep(path, report.as_bytes(), (&mut outcome.exit, &mut outcome.warnings));
     }
+    outcome
 }
 
 async fn played(
@@ -153,71 +172,88 @@ async fn played(
     if book.totals.sip == 0 {
         return Err((Exit::NoTrace, told("no SIP in it".to_owned())));
     }
-    if book.totals.steps_untold > 0 {
+    let is_kept = |step: &super::book::Step| !step.bytes.is_empty();
+    if book.totals.steps_untold > 0 || !book.steps.iter().all(is_kept) {
         return Err((Exit::NoTrace, told("it is too long to be played".to_owned())));
     }
     let sides =
         Sides::find(book, run.side, run.play.as_deref()).map_err(|why| (Exit::Usage, told(why)))?;
     let script = Script::of(book, &sides);
+    if script.cues.is_empty() {
+        return Err((Exit::NoTrace, told("nothing in it can be played".to_owned())));
+    }
     // What is expected beside a trace is expected of the bridge in its usual place.
     let usual = Sides::find(book, Side::Network, None);
     let is_usual = usual.is_ok_and(|usual| usual.bridge == sides.bridge);
     let from = if is_usual { run.expect } else { Expect::Derive };
     let expected = Expected::find(file, from, book, &script).map_err(|why| (Exit::Usage, why))?;
     let gone = |error: io::Error| (Exit::Unreachable, error.to_string());
+    // One ear for all of it: what is not listened for would be lost in between.
+    let mut interrupt = pin!(tokio::signal::ctrl_c());
     let (sender, events) = mpsc::channel(QUEUE);
     let listen = run.target.as_ref().map(|target| target.listen);
     let wires = Wires::bind(wires::loopback(listen), sender.clone())
         .await
         .map_err(|error| (Exit::Unreachable, format!("{}: {error}", wires::loopback(listen))))?;
     let stand = match &run.target {
-        Some(target) => unless_interrupted(reach(target)).await??,
-        None => start(wanted(book, &script, wires.sip)).await.map_err(gone)?,
+        Some(target) => {
+            let reached = reach(target, run.pace.timeout);
+            let stopped = Err((Exit::Interrupted, "interrupted".to_owned()));
+            unless_interrupted(&mut interrupt, reached).await.unwrap_or(stopped)?
+        }
+        None => start(Wanted {
+            credentials: run.credentials.clone(),
+            ..wanted(book, &script, wires.sip)
+        })
+        .await
+        .map_err(gone)?,
     };
     let mut random = Random::seeded(run.seed);
-    let names = Names::new(random.token(), (wires.sip, wires.msrp), stand.sip);
-    let api = Api::new(&stand.rest, run.pace.timeout);
-    let mut channels = Vec::new();
-    for user in &script.users {
-        let channel = unless_interrupted(api.listen(user, sender.clone())).await?;
-        channels.push(channel.map_err(gone)?);
-    }
+    let mut names = Names::new(random.token(), (wires.sip, wires.msrp), stand.sip);
+    names.pledges.credentials.clone_from(&run.credentials);
+    let pass = run.target.as_ref().and_then(|target| target.authorization.as_deref());
+    let api = Api::new(&stand.rest, run.pace.timeout, pass);
     let mut player = Player::new((book, &script), names, (wires, api, run.pace), (sender, events));
-    let mut halt = player.play().await.err();
-    if halt.is_none() {
-        halt = verdict::wait(&mut player, &expected).await.err();
+    let playing = async {
+        player.listen().await?;
+        player.play().await?;
+        verdict::wait(&mut player, &expected).await
+    };
+    let played = unless_interrupted(&mut interrupt, playing).await;
+    let halt = played.unwrap_or(Err(Halt::Interrupted)).err();
+    let mut verdict = verdict::of(&player, &expected, run, halt);
+    let mut warnings = trace.warnings.clone();
+    if let Some(path) = &run.capture {
+        let mut log = player.log.clone();
+        log.sort_by_key(|message| message.at);
+        keep(path, &capture::write(&log), (&mut verdict.exit, &mut warnings));
     }
-    let verdict = verdict::of(&player, &expected, run, halt);
+    if let Some(path) = &run.junit {
+        let report = junit::write(&trace.name, verdict.cases(&player));
+        keep(path, report.as_bytes(), (&mut verdict.exit, &mut warnings));
+    }
     let stage = verdict::Stage { trace: &trace, sides: &sides, stand: &stand, expected: &expected };
-    let mut outcome = verdict.outcome(&player, &stage, run);
-    outcome.warnings.clone_from(&trace.warnings);
-    let report = junit::write(&trace.name, verdict.cases(&player));
-    keep(run, &report, &player.log, &mut outcome);
-    player.tidy(if run.target.is_some() { &channels } else { &[] }).await;
+    let outcome = Outcome { warnings, ..verdict.outcome(&player, &stage, run) };
+    player.tidy(run.target.is_some()).await;
     Ok(outcome)
 }
 
-/// Writes what is wanted in files.
-fn keep(run: &Run, report: &str, log: &[Recorded], outcome: &mut Outcome) {
-    let mut log = log.to_vec();
-    log.sort_by_key(|message| message.at);
-    for (path, bytes) in
-        [(&run.capture, capture::write(&log)), (&run.junit, report.as_bytes().to_vec())]
-    {
-        if let Some(path) = path
-            && let Err(error) = fs::write(path, bytes)
-        {
-            outcome.warnings.push(format!("{}: {error}", path.display()));
-            outcome.exit = outcome.exit.max(Exit::Usage);
-        }
+/// Writes a file that is wanted; that it cannot be written counts where all else is good.
+fn keep(path: &Path, bytes: &[u8], (exit, warnings): (&mut Exit, &mut Vec<String>)) {
+    if let Err(error) = fs::write(path, bytes) {
+        warnings.push(format!("{}: {error}", path.display()));
+        *exit = (*exit).max(Exit::Usage);
     }
 }
 
 /// Does something, unless somebody interrupts it.
-async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Result<T, (Exit, String)> {
+async fn unless_interrupted<T>(
+    interrupt: &mut (impl Future<Output = io::Result<()>> + Unpin),
+    work: impl Future<Output = T>,
+) -> Option<T> {
     tokio::select! {
-        done = work => Ok(done),
-        _ = tokio::signal::ctrl_c() => Err((Exit::Interrupted, "interrupted".to_owned())),
+        done = work => Some(done),
+        _ = interrupt => None,
     }
 }
 
@@ -241,9 +277,10 @@ fn trace_in(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Finds a bridge that runs, and holds back from hosts that were not meant.
-async fn reach(target: &Target) -> Result<Stand, (Exit, String)> {
+async fn reach(target: &Target, limit: Duration) -> Result<Stand, (Exit, String)> {
     let gone = |error: io::Error| (Exit::Unreachable, format!("{}: {error}", target.rest));
-    let address = api::resolve(&target.rest).await.map_err(gone)?;
+    let late = |_| gone(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
+    let address = timeout(limit, api::resolve(&target.rest)).await.map_err(late)?.map_err(gone)?;
     let hosts = [Some(address.ip()), target.sip.map(|sip| sip.ip())];
     for host in hosts.into_iter().flatten() {
         let is_allowed = target.allowed.iter().any(|allowed| {
@@ -255,7 +292,8 @@ async fn reach(target: &Target) -> Result<Stand, (Exit, String)> {
             return Err((Exit::Usage, why));
         }
     }
-    tokio::net::TcpStream::connect(address).await.map_err(gone)?;
+    let connected = timeout(limit, tokio::net::TcpStream::connect(address)).await;
+    connected.map_err(late)?.map_err(gone)?;
     Ok(Stand { rest: target.rest.clone(), sip: target.sip })
 }
 
@@ -277,7 +315,7 @@ fn wanted(book: &super::book::Book, script: &Script, core: SocketAddr) -> Wanted
         }
         script::Said::Msrp(_) => None,
     });
-    Wanted { core, family, domain }
+    Wanted { credentials: None, core, family, domain }
 }
 
 fn failed(exit: Exit, why: String) -> Outcome {

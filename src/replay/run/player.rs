@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::super::book::{Book, Keep};
 use super::super::raw::Raw;
@@ -80,6 +80,8 @@ pub(super) struct Player<'a> {
     pub(super) heard: Vec<Heard>,
     pub(super) told: Vec<(Told, Moment)>,
     pub(super) calls: Vec<Call>,
+    /// What has to be deleted when all is over.
+    pub(super) channels: Vec<String>,
     /// The URLs of the sessions, by recorded dialog.
     pub(super) sessions: BTreeMap<usize, String>,
     /// Where the script is.
@@ -88,6 +90,7 @@ pub(super) struct Player<'a> {
     pub(super) claims: BTreeMap<usize, usize>,
     /// Everything that was said, and the accounts of it.
     pub(super) log: Vec<Recorded>,
+    logged: usize,
     pub(super) live: Book,
     /// The recorded step that each message of the log stands for.
     pub(super) stands_for: BTreeMap<usize, usize>,
@@ -122,10 +125,12 @@ impl<'a> Player<'a> {
             heard: Vec::new(),
             told: Vec::new(),
             calls: Vec::new(),
+            channels: Vec::new(),
             sessions: BTreeMap::new(),
             cue: 0,
             claims: BTreeMap::new(),
             log: Vec::new(),
+            logged: 0,
             live: Book::new(Keep::Messages),
             stands_for: BTreeMap::new(),
             steps: BTreeMap::new(),
@@ -223,7 +228,10 @@ impl<'a> Player<'a> {
         stands_for: Option<usize>,
         protocol: Protocol,
     ) -> Result<(), Halt> {
-        let sent = self.wires.send(way, bytes.clone()).await;
+        // Whoever does not read holds up a stream.
+        let sent = timeout(self.pace.timeout, self.wires.send(way, bytes.clone())).await;
+        let sent =
+            sent.map_err(|_| Halt::Gone("the bridge does not read what is sent".to_owned()))?;
         let (ends, transport) = sent.map_err(|error| Halt::Gone(error.to_string()))?;
         let step = self.enter(protocol, transport, bytes, ends);
         if let (Some(step), Some(recorded)) = (step, stands_for) {
@@ -261,6 +269,7 @@ impl<'a> Player<'a> {
         let (from, to) = (End::At(from), End::At(to));
         let recorded = Recorded { at, from, to, transport, protocol, packet, bytes };
         let before = self.live.steps.len();
+        self.logged += recorded.bytes.len();
         self.live.add(&recorded);
         self.log.push(recorded);
         (self.live.steps.len() > before).then_some(before)
@@ -276,7 +285,6 @@ impl<'a> Player<'a> {
                 None => Err(Halt::Gone("all sockets are closed".to_owned())),
             },
             () = sleep_until(wake) => self.send_again().await,
-            _ = tokio::signal::ctrl_c() => Err(Halt::Interrupted),
         }
     }
 
@@ -295,6 +303,9 @@ impl<'a> Player<'a> {
     }
 
     async fn take(&mut self, event: Event) -> Result<(), Halt> {
+        if self.log.len() >= MAX_LOG || self.logged >= MAX_LOGGED {
+            return Err(Halt::Gone("the bridge does not stop talking".to_owned()));
+        }
         match event {
             Event::Opened { stream, outbox, ends } => self.wires.enter(stream, outbox, ends),
             Event::Called { call, result } => {
@@ -323,9 +334,6 @@ impl<'a> Player<'a> {
         way: Way,
         ends: (SocketAddr, SocketAddr),
     ) -> Result<(), Halt> {
-        if self.heard.len() >= MAX_HEARD {
-            return Err(Halt::Gone("the bridge does not stop talking".to_owned()));
-        }
         let said = understand(protocol, &bytes);
         let transport = if matches!(way, Way::Stream(_)) { Transport::Tcp } else { Transport::Udp };
         let step = self.enter(protocol, transport, bytes.clone(), ends);
@@ -443,4 +451,6 @@ pub(super) fn field(bytes: &[u8], name: (&str, &str)) -> Option<String> {
 /// The timers of RFC 3261 section 17.1.1.1.
 pub(super) const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
-const MAX_HEARD: usize = 200_000;
+/// What is kept of a run, in messages and in bytes.
+const MAX_LOG: usize = 200_000;
+const MAX_LOGGED: usize = 256 * 1024 * 1024;

@@ -74,6 +74,8 @@ pub(super) struct Script {
     pub(super) users: BTreeSet<String>,
     /// Messages that neither come from the bridge nor go there.
     pub(super) aside: usize,
+    /// Messages by which a device keeps itself known: no application causes them.
+    pub(super) upkeep: usize,
     /// Whether there is MSRP in it: a log of SIP alone says nothing about it.
     pub(super) has_msrp: bool,
 }
@@ -81,7 +83,8 @@ pub(super) struct Script {
 impl Script {
     pub(super) fn of(book: &Book, sides: &Sides) -> Self {
         let mut script =
-            Self { cues: Vec::new(), users: BTreeSet::new(), aside: 0, has_msrp: false };
+            Self { cues: Vec::new(), users: BTreeSet::new(), aside: 0, upkeep: 0, has_msrp: false };
+        let mut upkeep: BTreeSet<String> = BTreeSet::new();
         let mut order: Vec<usize> = (0..book.steps.len()).collect();
         order.sort_by_key(|index| book.steps[*index].at);
         for index in order {
@@ -93,6 +96,11 @@ impl Script {
             let said = understand(step.protocol, &step.bytes);
             script.has_msrp |= step.protocol == Protocol::Msrp;
             if let Said::Sip(sip) = &said {
+                if (bridges && is_upkeep(sip)) || upkeep.contains(&sip.call_id) {
+                    upkeep.insert(sip.call_id.clone());
+                    script.upkeep += 1;
+                    continue;
+                }
                 script.note_user(sip, bridges == (step.about.is_none()));
             }
             let cause = if bridges { script.cause(book, step, &said) } else { None };
@@ -313,6 +321,19 @@ pub(super) fn user(uri: &str) -> String {
             None => address.spelling().split(';').next().unwrap_or_default().to_owned(),
         },
         Err(_) => bare.to_owned(),
+    }
+}
+
+/// Tells whether a request keeps a device known to its network: a registration, and the
+/// subscription to it (RFC 3680), a publication (RFC 3903), or a question outside of a dialog
+/// whether anybody is there.
+fn is_upkeep(sip: &Sip) -> bool {
+    let event = sip.event.as_deref().unwrap_or_default();
+    match sip.method() {
+        "REGISTER" | "PUBLISH" => true,
+        "OPTIONS" => sip.to.tag.is_empty() && !sip.line_is_answer(),
+        "SUBSCRIBE" => event.split(';').next().is_some_and(|event| event.trim() == "reg"),
+        _ => false,
     }
 }
 

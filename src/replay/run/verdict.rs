@@ -1,6 +1,6 @@
 //! The verdict: what was expected against what was really said, and how it is told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use super::super::source::Trace;
 use super::super::{Exit, Form, Outcome, json, printable};
 use super::actions::link;
 use super::expected::{Expected, Notice, line};
+use super::matching::is_final;
 use super::player::{Halt, Player, State};
 use super::sides::Sides;
 use super::{Run, Stand, exit_of};
-use crate::trace::Moment;
+use crate::trace::{Moment, Protocol};
 
 /// What a run was.
 #[derive(Debug)]
@@ -76,9 +77,18 @@ pub(super) fn of(
         differences.extend(halted(player, halt));
     }
     differences.extend(messages(player, run));
+    differences.extend(expected.absent.iter().map(|absent| Apart {
+        dialog: absent.dialog,
+        packet: absent.packet,
+        at: absent.at,
+        expected: absent.what.clone(),
+        found: "the trace has no such thing".to_owned(),
+        found_at: None,
+    }));
     if halt.is_none() {
         differences.extend(calls(player, expected, run.level));
         differences.extend(notices(player, expected));
+        differences.extend(out_of_order(player));
     }
     differences.sort_by_key(|apart| apart.packet);
     if exit == Exit::Good && !differences.is_empty() {
@@ -147,8 +157,13 @@ fn calls(player: &Player<'_>, expected: &Expected, level: Level) -> Vec<Apart> {
     let mut apart = Vec::new();
     let mut wanted = expected.calls.clone();
     for call in &player.calls {
-        let place = wanted.iter().position(|(dialog, _)| Some(*dialog) == call.dialog);
-        let wanted = place.and_then(|place| wanted.remove(place).1);
+        let Some(cue) = player.script.cues.get(call.cue) else { continue };
+        let step = &player.recorded.steps[cue.step];
+        // A session that is joined once more is called for in its first dialog.
+        let of_step = wanted.iter().position(|wish| wish.packet == step.packet);
+        let of_dialog = || wanted.iter().position(|wish| Some(wish.dialog) == call.dialog);
+        let place = of_step.or_else(of_dialog);
+        let wanted = place.and_then(|place| wanted.remove(place).status);
         let found = match &call.result {
             Some(Ok((status, _))) => match wanted {
                 Some(wanted) if wanted == *status => continue,
@@ -160,8 +175,6 @@ fn calls(player: &Player<'_>, expected: &Expected, level: Level) -> Vec<Apart> {
             Some(Err(error)) => error.clone(),
             None => "no answer".to_owned(),
         };
-        let Some(cue) = player.script.cues.get(call.cue) else { continue };
-        let step = &player.recorded.steps[cue.step];
         let wanted = wanted.map_or("2xx".to_owned(), |wanted| wanted.to_string());
         apart.push(Apart {
             dialog: call.dialog,
@@ -170,6 +183,42 @@ fn calls(player: &Player<'_>, expected: &Expected, level: Level) -> Vec<Apart> {
             expected: format!("{} gives {wanted}", call.what),
             found: format!("{} gives {found}", call.what),
             found_at: None,
+        });
+    }
+    // What causes nothing in the trace was never called.
+    apart.extend(wanted.into_iter().filter_map(|wish| {
+        Some(Apart {
+            dialog: Some(wish.dialog),
+            packet: wish.packet,
+            at: wish.at,
+            expected: wish.what?,
+            found: "was not called for".to_owned(),
+            found_at: None,
+        })
+    }));
+    apart
+}
+
+/// Finds requests of the bridge that came in another order than in the recording, dialog by dialog:
+/// within one, they are one after the other.
+fn out_of_order(player: &Player<'_>) -> Vec<Apart> {
+    let mut last: BTreeMap<(Option<usize>, bool), usize> = BTreeMap::new();
+    let mut apart = Vec::new();
+    for cue in player.script.cues.iter().filter(|cue| !cue.ours && !cue.optional) {
+        let step = &player.recorded.steps[cue.step];
+        let Some(heard) = player.claims.get(&cue.step).filter(|_| !is_final(&cue.kind)) else {
+            continue;
+        };
+        let before = last.insert((cue.dialog, step.protocol == Protocol::Msrp), *heard);
+        let Some(before) = before.filter(|before| before > heard) else { continue };
+        let (found, other) = (&player.heard[*heard], &player.heard[before]);
+        apart.push(Apart {
+            dialog: cue.dialog,
+            packet: step.packet,
+            at: step.at,
+            expected: format!("{} after {}", found.kind, other.kind),
+            found: format!("{} before {}", found.kind, other.kind),
+            found_at: Some(found.at),
         });
     }
     apart
@@ -187,7 +236,7 @@ fn pair<'a>(player: &Player<'_>, expected: &'a Expected) -> Pairs<'a> {
     let dialogs: Vec<Option<usize>> =
         (0..player.told.len()).map(|index| dialog_of(player, index)).collect();
     let mut pairs = Pairs { missing: Vec::new(), used: BTreeSet::new() };
-    let mut last: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
+    let mut last: BTreeMap<usize, usize> = BTreeMap::new();
     for notice in &expected.notices {
         let from = last.get(&notice.dialog).copied().unwrap_or_default();
         let found = (from..player.told.len()).find(|index| {
@@ -296,6 +345,10 @@ impl Verdict {
         let _ = writeln!(text, "\n{}: in place of {} ({})", trace.name, sides.bridge, sides.why);
         let _ = writeln!(text, "  bridge     REST {}{sip}", stand.rest);
         let _ = writeln!(text, "  expected   {}", expected.source);
+        if player.script.upkeep > 0 {
+            let count = player.script.upkeep;
+            let _ = writeln!(text, "  left out   {count} messages that only keep a device known");
+        }
         for note in &player.notes {
             let _ = writeln!(text, "  note       {note}");
         }
@@ -417,6 +470,18 @@ impl Verdict {
         if self.exit == Exit::Unexpected {
             let name = "nothing else".to_owned();
             cases.push(Case { name, failures: self.extra.clone(), skipped: false });
+        }
+        // What belongs to no dialog, and whatever else ended the run, fails as well.
+        let apart = self.differences.iter().filter(|apart| apart.dialog.is_none());
+        let mut failures: Vec<String> = apart
+            .map(|apart| format!("expected {}; found {}", apart.expected, apart.found))
+            .collect();
+        let is_told = cases.iter().any(|case| !case.failures.is_empty());
+        if self.exit != Exit::Good && failures.is_empty() && !is_told {
+            failures.push(self.sum(player));
+        }
+        if !failures.is_empty() {
+            cases.push(Case { name: "the run".to_owned(), failures, skipped: false });
         }
         cases
     }
