@@ -3,8 +3,10 @@
 //!
 //! Ours is the IM server as the product has it, focus, seats and all, in one thread; the plain
 //! sends are sessions with links in tasks of their own, in one thread too, that know what to send
-//! from the beginning. One client in another thread is all participants of both. Rounds go in turns,
-//! and the best of each counts.
+//! from the beginning. Both have a window of chunks under way to each participant: the one who speaks
+//! in the room does not wait for its answers one by one, and is answered before others have what it
+//! says, so that they lag behind and always have more to come, as the plain ones have. One client in
+//! another thread is all participants of both. Rounds go in turns, and the best of each counts.
 #![allow(clippy::print_stdout, missing_docs)]
 
 use std::io;

@@ -159,7 +159,7 @@ impl Element for Host {
             // A response that nobody waits for.
             Input::Message { message: Message::Response(_), .. } => {}
             Input::SendFailed { hop } => self.focus.handle_failure(now, &hop),
-            Input::Media { seat, input } => self.focus.handle_media(now, seat, input),
+            Input::Media { seat, inputs } => self.focus.handle_media(now, seat, inputs),
             Input::Timeout => self.focus.handle_timeout(now),
             Input::Stop => self.focus.stop(now),
         }

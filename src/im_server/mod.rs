@@ -91,8 +91,8 @@ pub enum Input {
     Media {
         /// The seat.
         seat: SeatId,
-        /// What.
-        input: msrp::Input,
+        /// What, in order.
+        inputs: Vec<msrp::Input>,
     },
     /// The time that [`ImServer::next_timeout`] told has come.
     Timeout,
@@ -214,9 +214,9 @@ impl ImServer {
             Input::Message { message: Message::Response(response), source: _ } => {
                 self.handle_response(now, &response);
             }
-            Input::Media { seat, input } => {
+            Input::Media { seat, inputs } => {
                 if let Some(focus) = &mut self.focus {
-                    focus.handle_media(now, seat, input);
+                    focus.handle_media(now, seat, inputs);
                 }
             }
             Input::Stop => {

@@ -23,6 +23,7 @@ pub(super) struct Outbox {
     /// By the order in which they were taken.
     jobs: BTreeMap<u64, Job>,
     next_job: u64,
+    unsent: Unsent,
     transactions: BTreeMap<TransactionId, Transaction>,
     /// The ends of the response times, the earliest first; the first one is of an open transaction.
     expiries: VecDeque<(Instant, TransactionId)>,
@@ -81,6 +82,7 @@ impl Outbox {
             limits,
             jobs: BTreeMap::new(),
             next_job: 0,
+            unsent: Unsent::default(),
             transactions: BTreeMap::new(),
             expiries: VecDeque::new(),
             in_flight: 0,
@@ -101,8 +103,11 @@ impl Outbox {
     pub(super) fn push(&mut self, now: Instant, message: Outgoing) {
         let job =
             Job { message, next: 0, all_sent: false, unanswered: 0, since: now, again: false };
+        self.unsent.push(self.next_job, self.is_long(&job));
         self.jobs.insert(self.next_job, job);
         self.next_job += 1;
+        // Some may have been given up before their turn.
+        self.unsent.tidy(&self.jobs);
     }
 
     /// Starts the clock for what has waited for the session to be bound.
@@ -208,6 +213,10 @@ impl Outbox {
         }
         let comment = Some("the connection was lost twice".to_owned());
         let lost = Outcome::Failed { code: 408, comment };
+        self.unsent = Unsent::default();
+        for (number, job) in &self.jobs {
+            self.unsent.push(*number, job.message.body.len() > self.limits.chunk_bytes);
+        }
         let settled = hopeless.into_iter().filter_map(|number| self.settle(number, lost.clone()));
         settled.map(|settled| Settled { abort: None, ..settled }).collect()
     }
@@ -217,6 +226,7 @@ impl Outbox {
         self.transactions.clear();
         self.expiries.clear();
         self.in_flight = 0;
+        self.unsent = Unsent::default();
         let jobs = std::mem::take(&mut self.jobs);
         let settled = |job: Job| Settled {
             message_id: job.message.message_id,
@@ -232,12 +242,7 @@ impl Outbox {
 
     /// Picks who sends next: the first short message, or in turns with it the first long one.
     fn turn(&mut self) -> Option<u64> {
-        let chunk = self.limits.chunk_bytes;
-        let first = |long: bool| {
-            let ready = |job: &Job| !job.all_sent && (job.message.body.len() > chunk) == long;
-            self.jobs.iter().find(|(_, job)| ready(job)).map(|(number, _)| *number)
-        };
-        let (short, long) = (first(false), first(true));
+        let (short, long) = self.unsent.first(&self.jobs);
         let begun = long.and_then(|long| self.jobs.get(&long)).is_some_and(|job| job.next > 0);
         let number = match (short, long) {
             (Some(short), Some(long)) if begun => {
@@ -253,6 +258,10 @@ impl Outbox {
         };
         self.long_next = Some(number) == short;
         Some(number)
+    }
+
+    fn is_long(&self, job: &Job) -> bool {
+        job.message.body.len() > self.limits.chunk_bytes
     }
 
     fn close(&mut self, transaction: Transaction, outcome: Outcome) -> Option<Settled> {
@@ -319,6 +328,46 @@ impl Rest {
         frame.flag = Continuation::Abort;
         frame
     }
+}
+
+/// The messages that are not sent to their end, in their order; others among them are passed over.
+#[derive(Debug, Default)]
+struct Unsent {
+    /// Those of one chunk.
+    short: VecDeque<u64>,
+    /// Those of more than one.
+    long: VecDeque<u64>,
+}
+
+impl Unsent {
+    fn push(&mut self, number: u64, is_long: bool) {
+        if is_long { self.long.push_back(number) } else { self.short.push_back(number) }
+    }
+
+    /// Gives the first short one and the first long one.
+    fn first(&mut self, jobs: &BTreeMap<u64, Job>) -> (Option<u64>, Option<u64>) {
+        let first = |row: &mut VecDeque<u64>| {
+            while let Some(number) = row.front() {
+                if is_unsent(jobs, *number) {
+                    return Some(*number);
+                }
+                row.pop_front();
+            }
+            None
+        };
+        (first(&mut self.short), first(&mut self.long))
+    }
+
+    fn tidy(&mut self, jobs: &BTreeMap<u64, Job>) {
+        if self.short.len() + self.long.len() > 2 * jobs.len() + SPARE {
+            self.short.retain(|number| is_unsent(jobs, *number));
+            self.long.retain(|number| is_unsent(jobs, *number));
+        }
+    }
+}
+
+fn is_unsent(jobs: &BTreeMap<u64, Job>, number: u64) -> bool {
+    jobs.get(&number).is_some_and(|job| !job.all_sent)
 }
 
 #[derive(Debug)]
@@ -394,7 +443,8 @@ fn timeout() -> Outcome {
 /// The largest body that need not be interruptible (RFC 4975 section 7.1.1).
 const UNINTERRUPTED: usize = 2048;
 const LONGEST_CHARACTER: usize = 4;
-/// How many ends of response times may be left over from transactions that are none any more.
+/// How many ends of response times may be left over from transactions that are none any more, and
+/// how many places in the row of messages.
 const SPARE: usize = 64;
 
 #[cfg(test)]

@@ -87,9 +87,7 @@ pub async fn run_element<E: Element>(
         }
         for News { seat, inputs, permit } in news.drain(..) {
             heard.push(permit);
-            for input in inputs {
-                driver.server.handle(now, Input::Media { seat, input });
-            }
+            driver.server.handle(now, Input::Media { seat, inputs });
         }
     }
 }
@@ -119,8 +117,8 @@ impl<E: Element> Driver<E> {
                     let taken =
                         self.seats.as_mut().is_none_or(|seats| seats.carry_out(seat, output));
                     if !taken {
-                        let input = msrp::Input::Closed;
-                        self.server.handle(now(), Input::Media { seat, input });
+                        let inputs = vec![msrp::Input::Closed];
+                        self.server.handle(now(), Input::Media { seat, inputs });
                     }
                 }
             }

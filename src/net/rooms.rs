@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -136,29 +137,39 @@ struct Sitter {
 
 impl Sitter {
     async fn run(mut self, mut orders: mpsc::Receiver<Order>, mut letters: Letters) {
-        let mut permit = None;
-        loop {
+        let permits = Arc::clone(&self.permits);
+        let (mut permit, mut burst) = (None, 1);
+        'sitting: loop {
+            if permit.is_none() {
+                permit = Arc::clone(&permits).try_acquire_owned().ok();
+            }
             let may_tell = permit.is_some();
             let mut inputs = Vec::new();
             tokio::select! {
                 // Orders first: what is written together leaves together.
                 biased;
-                order = orders.recv() => match order {
-                    Some(Order::Connect { host, port }) => {
-                        let fingerprints = Vec::new();
-                        self.link.connect(Reach { host, port, secure: false, fingerprints });
+                order = orders.recv() => {
+                    let mut next = order.unwrap_or(Order::Close);
+                    while self.obey(next) {
+                        match orders.try_recv() {
+                            Ok(order) => next = order,
+                            Err(TryRecvError::Empty) => continue 'sitting,
+                            Err(TryRecvError::Disconnected) => break,
+                        }
                     }
-                    Some(Order::Write(bytes)) => self.link.write(bytes),
-                    Some(Order::WriteParts(parts)) => self.link.write_parts(parts),
-                    Some(Order::Close) | None => return self.close().await,
-                },
-                granted = Arc::clone(&self.permits).acquire_owned(), if !may_tell => {
+                    return self.close().await;
+                }
+                granted = async { Arc::clone(&permits).acquire_owned().await }, if !may_tell => {
                     permit = granted.ok();
                 }
                 Some(letter) = letters.recv(), if may_tell => if let Letter::Msrp(arrival) = letter {
                     inputs.extend(self.link.adopt(*arrival).map(msrp::Input::Frame));
                 },
-                event = self.link.next(), if may_tell => inputs.push(input_of(event)),
+                event = self.link.next(), if may_tell => {
+                    // There will be about as many as the last time.
+                    inputs.reserve(burst);
+                    inputs.push(input_of(event));
+                }
             }
             while may_tell
                 && inputs.len() < BATCH
@@ -169,12 +180,27 @@ impl Sitter {
             if !inputs.is_empty()
                 && let Some(permit) = permit.take()
             {
+                burst = inputs.len();
                 let news = News { seat: self.seat, inputs, permit };
                 if self.news.send(news).await.is_err() {
                     return;
                 }
             }
         }
+    }
+
+    /// Carries out an order; tells whether there may be others.
+    fn obey(&mut self, order: Order) -> bool {
+        match order {
+            Order::Connect { host, port } => {
+                let fingerprints = Vec::new();
+                self.link.connect(Reach { host, port, secure: false, fingerprints });
+            }
+            Order::Write(bytes) => self.link.write(bytes),
+            Order::WriteParts(parts) => self.link.write_parts(parts),
+            Order::Close => return false,
+        }
+        true
     }
 
     /// Writes what is left, if the participant takes it in time, and closes the connection.

@@ -199,6 +199,11 @@ impl Room {
 
     /// The focus sends a NOTIFY; gives the status of the answer.
     pub(crate) fn notify_with(&mut self, state: &str, body: Option<(&str, &str)>) -> u16 {
+        self.notify_raw(state, body.map(|(content_type, body)| (content_type, body.as_bytes())))
+    }
+
+    /// The focus sends a NOTIFY with whatever octets; gives the status of the answer.
+    pub(crate) fn notify_raw(&mut self, state: &str, body: Option<(&str, &[u8])>) -> u16 {
         let subscribe = self.subscribe.clone().expect("a subscription");
         self.notified += 1;
         let cseq = 100 + self.notified;
@@ -213,7 +218,7 @@ impl Room {
             .header("Event", "conference")
             .header("Subscription-State", state);
         if let Some((content_type, body)) = body {
-            notify = notify.body(content_type, Bytes::copy_from_slice(body.as_bytes()));
+            notify = notify.body(content_type, Bytes::copy_from_slice(body));
         }
         self.world.far_end_sends(&notify.build().into());
         self.world.far_end_heard(&Method::Notify).status.code()

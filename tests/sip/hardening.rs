@@ -5,12 +5,12 @@
 //! | S1 torture messages | `tests/wire/torture.rs`, and through sockets `tests/transports/torture.rs` |
 //! | S2 lengths, S3 numbers, S4 names and controls, S5 untrusted headers, S6 sizes, S16 strangers, S17 downgrades, S18 references | here |
 //! | S7 multipart invitations | `tests/flows/hardening.rs`; the reader of parts in `payload::multipart` |
-//! | S8 resource lists | no code yet |
-//! | S9 XML bodies | `payload::xml`, `payload::imdn`, `payload::composing` |
+//! | S8 resource lists | rooms in `im_server`; the reader in `payload::resource_list` |
+//! | S9 XML bodies | `tests/flows/hardening.rs`; `payload::xml`, `payload::conference`, `payload::imdn`, `payload::composing` |
 //! | S10 descriptions | `sdp` |
 //! | S11 paths that lead inside | `tests/rest/hardening.rs` |
 //! | S12 subscriptions | `mistakes::usages`, `m29` |
-//! | S13 passwords at the IM server | `im_server` |
+//! | S13 passwords at the IM server | `im_server`: doors and rooms |
 //! | S14 floods | `mistakes::requests`, `m40`; storms in `im_server`; `tests/rest/hardening.rs` |
 //! | S15 merged, crossing, forked | `mistakes`: `m01`, `m02`, `m04`, `m19`, `m26` |
 //! | S19 name servers | `net::dns` |

@@ -236,9 +236,9 @@ impl Focus {
         }
     }
 
-    /// Takes what has happened on the MSRP session of a seat.
-    pub fn handle_media(&mut self, now: Instant, seat: SeatId, input: msrp::Input) {
-        self.with(seat.room, |room| room.handle_media(now, seat.seat, input));
+    /// Takes what has happened on the MSRP session of a seat, in order.
+    pub fn handle_media(&mut self, now: Instant, seat: SeatId, inputs: Vec<msrp::Input>) {
+        self.with(seat.room, |room| room.handle_media(now, seat.seat, inputs));
     }
 
     /// Serves all that is due.

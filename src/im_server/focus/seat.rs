@@ -28,6 +28,10 @@ pub(super) struct Seat {
     last: Option<(String, bool)>,
     /// Until when an invitation may ring.
     until: Option<Instant>,
+    /// It stands in the row of those whose MSRP sessions have something to say.
+    is_called: bool,
+    /// When it is woken, at the latest.
+    alarm: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,15 +44,13 @@ enum Phase {
     Parting,
 }
 
-/// What a seat wishes or reports.
+/// What the call of a seat wishes or reports.
 #[derive(Debug)]
 pub(super) enum SeatOutput {
     /// Bytes to put on the wire.
     Send { bytes: Bytes, hop: Hop },
     /// Something to know of the call.
     Leg(LegEvent),
-    /// Something to do for, or to know of, the MSRP session.
-    Media(msrp::Output),
 }
 
 /// The MSRP session of a seat that is to be, with all that its description says.
@@ -97,6 +99,8 @@ impl Seat {
             peer: None,
             last: None,
             until: Some(until),
+            is_called: false,
+            alarm: None,
         }
     }
 
@@ -114,8 +118,20 @@ impl Seat {
         let leg = Leg::answering(now, invite, source, kit);
         let keys = Keys { caller, ..Keys::of_ours(leg.call_id(), leg.local_tag()) };
         let (phase, until) = (Phase::Talking, None);
-        let (peer_yet, last) = (None, None);
-        let mut seat = Self { user, leg, media, keys, phase, own, peer: peer_yet, last, until };
+        let (is_called, alarm, peer_yet, last) = (false, None, None, None);
+        let mut seat = Self {
+            user,
+            leg,
+            media,
+            keys,
+            phase,
+            own,
+            peer: peer_yet,
+            last,
+            until,
+            is_called,
+            alarm,
+        };
         let path = seat.media.path();
         let body = match peer {
             Some(peer) => {
@@ -216,6 +232,7 @@ impl Seat {
 
     /// Serves what is due; tells whether the invitation has rung long enough.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
+        self.alarm = None;
         if self.leg.next_timeout().is_some_and(|at| at <= now) {
             self.leg.handle(now, LegInput::Timeout);
         }
@@ -225,19 +242,43 @@ impl Seat {
         self.until.is_some_and(|until| until <= now)
     }
 
+    /// Gives what the call wishes or reports next; `media` is asked beside it.
     pub(super) fn poll(&mut self) -> Option<SeatOutput> {
-        match self.leg.poll() {
-            Some(LegOutput::Send { bytes, hop }) => Some(SeatOutput::Send { bytes, hop }),
-            Some(LegOutput::Event(event)) => Some(SeatOutput::Leg(event)),
+        match self.leg.poll()? {
+            LegOutput::Send { bytes, hop } => Some(SeatOutput::Send { bytes, hop }),
+            LegOutput::Event(event) => Some(SeatOutput::Leg(event)),
             // There is one way only, and the proxy behind it knows itself what to spare.
-            Some(LegOutput::Spare { .. }) => self.poll(),
-            None => self.media.poll().map(SeatOutput::Media),
+            LegOutput::Spare { .. } => self.poll(),
         }
     }
 
-    pub(super) fn next_timeout(&self) -> Option<Instant> {
+    /// Takes its place in the row of those whose MSRP sessions have something to say; tells whether
+    /// it had none.
+    pub(super) fn call_up(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_called, true)
+    }
+
+    /// Leaves that row.
+    pub(super) fn answer_call(&mut self) {
+        self.is_called = false;
+    }
+
+    /// Tells when to wake it, if that is earlier than it is woken anyway.
+    pub(super) fn set_alarm(&mut self) -> Option<Instant> {
         let all = [self.leg.next_timeout(), self.media.next_timeout(), self.until];
-        all.into_iter().flatten().min()
+        self.bring_forward(all.into_iter().flatten().min())
+    }
+
+    /// The same, where nothing has happened but on the MSRP session: as that puts its timers off
+    /// with every message, there is hardly ever anything to do.
+    pub(super) fn set_media_alarm(&mut self) -> Option<Instant> {
+        self.bring_forward(self.media.next_timeout())
+    }
+
+    fn bring_forward(&mut self, wish: Option<Instant>) -> Option<Instant> {
+        let wish = wish.filter(|wish| self.alarm.is_none_or(|alarm| *wish < alarm))?;
+        self.alarm = Some(wish);
+        Some(wish)
     }
 
     pub(super) fn is_finished(&self) -> bool {

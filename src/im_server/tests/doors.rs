@@ -6,7 +6,7 @@ use crate::sip::{Challenge, Uri, challenges};
 const MALLORY: &str = "udp:198.51.100.66:5060";
 
 #[test]
-fn nobody_gets_in_without_a_password() {
+fn s13_nobody_gets_in_without_a_password() {
     let mut world = World::new();
     for (method, code) in [
         ("INVITE", 407),

@@ -122,7 +122,7 @@ impl World {
     }
 
     fn tell_seat(&mut self, seat: SeatId, input: msrp::Input) {
-        self.tell_host(im_server::Input::Media { seat, input });
+        self.tell_host(im_server::Input::Media { seat, inputs: vec![input] });
     }
 
     /// Moves one frame, and tells whether there was one.

@@ -127,6 +127,8 @@ pub(super) struct Room {
     schedule: Schedule<Item>,
     /// The parts that have something to say.
     busy: VecDeque<Item>,
+    /// The seats of which only the MSRP session has.
+    called: VecDeque<u32>,
     outputs: VecDeque<RoomOutput>,
 }
 
@@ -158,6 +160,7 @@ impl Room {
             idle_at: None,
             schedule: Schedule::default(),
             busy: VecDeque::new(),
+            called: VecDeque::new(),
             outputs: VecDeque::new(),
         };
         room.be_lively(now);
@@ -197,13 +200,16 @@ impl Room {
         self.settle(now);
     }
 
-    /// Takes what has happened on the MSRP session of a seat.
-    pub(super) fn handle_media(&mut self, now: Instant, number: u32, input: msrp::Input) {
-        if let Some(seat) = self.seats.get_mut(&number) {
+    /// Takes what has happened on the MSRP session of a seat, in order.
+    pub(super) fn handle_media(&mut self, now: Instant, number: u32, inputs: Vec<msrp::Input>) {
+        for input in inputs {
+            let Some(seat) = self.seats.get_mut(&number) else { break };
             seat.media.handle(now, input);
-            self.busy.push_back(Item::Seat(number));
-            self.settle(now);
+            // A message is judged before the next one is read; those who are sent it wait until all
+            // are, so that what goes to one of them goes together.
+            self.serve_media(now, number);
         }
+        self.settle(now);
     }
 
     /// Serves all that is due.
@@ -275,10 +281,13 @@ impl Room {
                     Item::Referral(number) => self.drain_referral(now, number),
                 }
             }
+            while let Some(number) = self.called.pop_front() {
+                self.serve_media(now, number);
+            }
             self.look_over(now);
             self.invite_next(now);
             self.tell_news(now);
-            if self.busy.is_empty() {
+            if self.busy.is_empty() && self.called.is_empty() {
                 return;
             }
         }
@@ -290,17 +299,17 @@ impl Room {
                 SeatOutput::Send { bytes, hop } => {
                     self.outputs.push_back(RoomOutput::Sip { bytes, hop });
                 }
-                SeatOutput::Media(output) => self.handle_media_output(now, number, output),
                 SeatOutput::Leg(event) => self.handle_call(now, number, event),
             }
         }
-        let Some(seat) = self.seats.get(&number) else { return };
+        self.serve_media(now, number);
+        let Some(seat) = self.seats.get_mut(&number) else { return };
         if seat.is_finished() {
             self.schedule.cancel(&Item::Seat(number));
             let keys = self.seats.remove(&number).map(|seat| seat.keys);
             self.outputs.extend(keys.map(RoomOutput::Leave));
         } else {
-            self.schedule.note(Item::Seat(number), seat.next_timeout());
+            self.schedule.note(Item::Seat(number), seat.set_alarm());
         }
     }
 

@@ -26,16 +26,31 @@ pub(super) struct Unserved {
 }
 
 impl Room {
-    /// Takes what the MSRP session of a seat wishes or reports.
-    pub(super) fn handle_media_output(&mut self, now: Instant, number: u32, output: Output) {
-        let output = match output {
-            Output::Event(event) => return self.handle_news(now, number, event),
-            Output::Connect { host, port, secure: _ } => MediaOutput::Connect { host, port },
-            Output::Write(bytes) => MediaOutput::Write(bytes),
-            Output::WriteParts(parts) => MediaOutput::WriteParts(parts),
-            Output::Close => MediaOutput::Close,
-        };
-        self.outputs.push_back(RoomOutput::Media(number, output));
+    /// Does what the MSRP session of a seat wishes, and takes what it reports. Whatever that is to
+    /// the call of a seat makes the seat busy.
+    pub(super) fn serve_media(&mut self, now: Instant, number: u32) {
+        while let Some(event) = self.carry_out_media(number) {
+            self.handle_news(now, number, event);
+        }
+        if let Some(seat) = self.seats.get_mut(&number) {
+            seat.answer_call();
+            self.schedule.note(Item::Seat(number), seat.set_media_alarm());
+        }
+    }
+
+    /// Does what an MSRP session wishes, up to its next report.
+    fn carry_out_media(&mut self, number: u32) -> Option<Event> {
+        let seat = self.seats.get_mut(&number)?;
+        loop {
+            let output = match seat.media.poll()? {
+                Output::Event(event) => return Some(event),
+                Output::Connect { host, port, secure: _ } => MediaOutput::Connect { host, port },
+                Output::Write(bytes) => MediaOutput::Write(bytes),
+                Output::WriteParts(parts) => MediaOutput::WriteParts(parts),
+                Output::Close => MediaOutput::Close,
+            };
+            self.outputs.push_back(RoomOutput::Media(number, output));
+        }
     }
 
     fn handle_news(&mut self, now: Instant, number: u32, event: Event) {
@@ -91,6 +106,7 @@ impl Room {
         self.messages = self.messages.wrapping_add(1);
         // One for all of them: each session knows it as the message of this room.
         let message_id = format!("m{}", self.messages);
+        let is_hosted = self.is_hosted();
         let (mut served, mut stalled) = (BTreeSet::new(), Vec::new());
         for (number, seat) in &mut self.seats {
             let is_meant = match &passed.to {
@@ -109,8 +125,12 @@ impl Room {
             };
             match seat.media.send(now, copy) {
                 Ok(()) => {
-                    served.insert(*number);
-                    self.busy.push_back(Item::Seat(*number));
+                    if is_hosted {
+                        served.insert(*number);
+                    }
+                    if seat.call_up() {
+                        self.called.push_back(*number);
+                    }
                 }
                 Err(_) => stalled.push(*number),
             }
@@ -124,9 +144,11 @@ impl Room {
     /// Keeps the answer to a message until those who are sent it have taken it, in a room whose host
     /// vouches for that. Whoever takes nothing is sent away in the time that a sender waits.
     fn await_service(&mut self, from: u32, waits_for: BTreeSet<u32>) {
-        let is_hosted = matches!(self.desk.settings.owner, Owner::Originator { .. });
+        if !self.is_hosted() || waits_for.is_empty() {
+            return;
+        }
         let own = self.unserved.values().filter(|unserved| unserved.from == from).count();
-        if !is_hosted || waits_for.is_empty() || own >= self.desk.settings.msrp.queue {
+        if own >= self.desk.settings.msrp.queue {
             return;
         }
         if let Some(held) = self.seats.get_mut(&from).and_then(|seat| seat.media.hold()) {
@@ -134,8 +156,16 @@ impl Room {
         }
     }
 
+    /// Tells whether the host of the room vouches for what it passes on.
+    fn is_hosted(&self) -> bool {
+        matches!(self.desk.settings.owner, Owner::Originator { .. })
+    }
+
     /// Notes that somebody has taken a message, or does not want it.
     fn note_served(&mut self, now: Instant, number: u32, message_id: &str) {
+        if self.unserved.is_empty() {
+            return;
+        }
         let message = message_id.strip_prefix('m').and_then(|digits| digits.parse().ok());
         if let Some(unserved) = message.and_then(|message| self.unserved.get_mut(&message)) {
             unserved.waits_for.remove(&number);

@@ -321,7 +321,7 @@ impl Stage {
         let phone = self.phone(number);
         let seat = phone.seat.take().unwrap();
         phone.media.as_mut().unwrap().handle(now, msrp::Input::Closed);
-        self.server.handle(now, Input::Media { seat, input: msrp::Input::Closed });
+        self.server.handle(now, Input::Media { seat, inputs: vec![msrp::Input::Closed] });
         self.run();
     }
 
@@ -340,7 +340,7 @@ impl Stage {
                 let phone = self.phones.get_mut(&number).unwrap();
                 phone.seat = Some(seat);
                 let input = msrp::Input::Connected;
-                self.server.handle(now, Input::Media { seat, input });
+                self.server.handle(now, Input::Media { seat, inputs: vec![input] });
             }
             MediaOutput::Write(bytes) => {
                 if let Some(phone) = of_seat.next() {
@@ -386,7 +386,7 @@ impl Stage {
                 }
                 Said::Frame(bytes) => {
                     let Some(seat) = self.phone(number).seat else { continue };
-                    Input::Media { seat, input: msrp::Input::Frame(frame(&bytes)) }
+                    Input::Media { seat, inputs: vec![msrp::Input::Frame(frame(&bytes))] }
                 }
             };
             self.server.handle(now, input);
