@@ -43,6 +43,7 @@ use crate::clock::Anchor;
 use crate::digest::Fingerprint;
 use crate::ids::{MessageId, Random, SessionId};
 use crate::msrp;
+use crate::payload::Letterhead;
 use crate::sip::{DialogKey, Hop, Leg, LegInput, Message, Reason, Request, Status, UsageInput};
 
 use pager::Pager;
@@ -178,6 +179,8 @@ pub struct Conversation {
     line: Line,
     /// A first message that came with the INVITE, told once the user has accepted.
     first_message: Option<Bytes>,
+    /// What all texts of the user begin with, once there was one.
+    letterhead: Option<Letterhead>,
     /// Messages that wait for the answer: it tells how the peer wants them wrapped.
     waiting: VecDeque<OutgoingMessage>,
     /// Whether the user was told of the session, and so is to be told of its end.
@@ -348,9 +351,11 @@ impl Conversation {
                 // The answer goes out before all that follows from it.
                 let earlier = std::mem::take(&mut self.outputs);
                 let answer = self.command(now, command);
-                let later = std::mem::replace(&mut self.outputs, earlier);
-                self.outputs.push_back(Output::Answer(answer));
-                self.outputs.extend(later);
+                self.outputs.push_front(Output::Answer(answer));
+                // Mostly there is nothing: whoever gives an order has seen to what was before.
+                for output in earlier.into_iter().rev() {
+                    self.outputs.push_front(output);
+                }
             }
             Input::Sip { message, source } if self.pager.owns(&message) => {
                 self.pager.handle(now, UsageInput::Message { message, source });
@@ -453,6 +458,7 @@ impl Conversation {
             legs: Legs::new(leg),
             line,
             first_message: None,
+            letterhead: None,
             waiting: VecDeque::new(),
             heard: true,
             composing: ComposingWatch::default(),

@@ -142,7 +142,7 @@ fn first_message(settings: &Settings, invitation: &Invitation, text: TextOut<'_>
     let other = &invitation.terminating;
     let envelope = media::Envelope::Pair { own: &own, other };
     let context = media::Context { settings, peer: None, cpim: true, envelope };
-    let parcel = media::wrap_text(&context, text);
+    let parcel = media::wrap_text(&context, &context.letterhead(), text);
     Part::new(parcel.content_type, parcel.body)
 }
 

@@ -17,7 +17,7 @@ use crate::digest::Fingerprint;
 use crate::ids::MessageId;
 use crate::msrp;
 use crate::payload::imdn::{DeliveryStatus, DisplayStatus, Imdn, Report};
-use crate::payload::{Cpim, MediaType, composing, multipart, timestamp};
+use crate::payload::{Cpim, Letter, Letterhead, MediaType, composing, multipart, timestamp};
 use crate::sdp::{self, Direction, MessageMedia, Sdp, SdpError};
 use crate::sip::{Body, Uri};
 
@@ -385,6 +385,12 @@ impl Context<'_> {
         }
     }
 
+    /// Writes what all texts between these two begin with.
+    pub(super) fn letterhead(&self) -> Letterhead {
+        let (from, to) = self.parties();
+        Letterhead::new(&from, &to)
+    }
+
     /// Gives From and To of the CPIM wrapper.
     fn parties(&self) -> (String, String) {
         let of = |party: &Party| {
@@ -416,8 +422,13 @@ pub(super) struct TextOut<'a> {
     pub(super) date_time: OffsetDateTime,
 }
 
-/// Wraps a text: in CPIM with its request for reports, or bare where the peer takes no CPIM.
-pub(super) fn wrap_text(context: &Context<'_>, out: TextOut<'_>) -> Parcel {
+/// Wraps a text: in CPIM under the [`letterhead`](Context::letterhead) of the context, with its
+/// request for reports, or bare where the peer takes no CPIM.
+pub(super) fn wrap_text(
+    context: &Context<'_>,
+    letterhead: &Letterhead,
+    out: TextOut<'_>,
+) -> Parcel {
     let TextOut { id, text, reports, date_time } = out;
     if !context.wraps() {
         return Parcel {
@@ -426,10 +437,14 @@ pub(super) fn wrap_text(context: &Context<'_>, out: TextOut<'_>) -> Parcel {
             success_report: reports.delivered || reports.displayed,
         };
     }
-    let (from, to) = context.parties();
-    let cpim = Cpim::text(&from, &to, Some(timestamp(date_time)), text);
-    let cpim = cpim.with_imdn(id.as_str(), reports.delivered, reports.displayed);
-    Parcel { content_type: CPIM.to_owned(), body: cpim.write(), success_report: false }
+    let body = letterhead.write(&Letter {
+        date_time: &timestamp(date_time),
+        message_id: id.as_str(),
+        positive_delivery: reports.delivered,
+        display: reports.displayed,
+        text,
+    });
+    Parcel { content_type: CPIM.to_owned(), body, success_report: false }
 }
 
 /// Wraps a composing state: bare where the peer takes that (as SIMPLE IM has it), else in CPIM.

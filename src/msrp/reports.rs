@@ -5,45 +5,44 @@ use std::collections::{BTreeMap, VecDeque};
 use super::frame::ByteRange;
 
 /// The messages sent on a session, as far back as it remembers.
+///
+/// Nearly all messages are remembered and never spoken of: what counts is that remembering is
+/// cheap, so that they stand in a row and a report has to look for its message.
 #[derive(Debug, Default)]
-pub(super) struct Reports {
-    sent_by_id: BTreeMap<String, Sent>,
-    order: VecDeque<String>,
-}
+pub(super) struct Reports(VecDeque<Sent>);
 
 /// A message that a REPORT may speak of.
 #[derive(Debug)]
 struct Sent {
+    message_id: String,
     size: u64,
     /// The octets reported as received: places and ends of stretches that do not touch.
     received: BTreeMap<u64, u64>,
 }
 
 impl Reports {
-    /// Remembers a message of `size` octets.
-    pub(super) fn expect(&mut self, message_id: &str, size: usize) {
-        let sent = Sent { size: size as u64, received: BTreeMap::new() };
-        if self.sent_by_id.insert(message_id.to_owned(), sent).is_none() {
-            self.order.push_back(message_id.to_owned());
+    /// Remembers a message of `size` octets; one that is sent again is new.
+    pub(super) fn expect(&mut self, message_id: String, size: usize) {
+        if self.0.len() >= REMEMBERED {
+            self.0.pop_front();
         }
-        if self.order.len() > REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.sent_by_id.remove(&oldest);
-        }
+        self.0.push_back(Sent { message_id, size: size as u64, received: BTreeMap::new() });
     }
 
-    /// Forgets a message and tells whether it was known.
+    /// Forgets a message, however often it was sent, and tells whether it was known.
     pub(super) fn forget(&mut self, message_id: &str) -> bool {
-        self.order.retain(|known| known != message_id);
-        self.sent_by_id.remove(message_id).is_some()
+        let before = self.0.len();
+        self.0.retain(|sent| sent.message_id != message_id);
+        self.0.len() < before
     }
 
     /// Takes a success report, and tells whether the far end now has the whole message.
     ///
     /// A receiver may report on the whole or part by part (RFC 4975 section 7.1.3).
     pub(super) fn succeed(&mut self, message_id: &str, range: Option<ByteRange>) -> bool {
-        let Some(sent) = self.sent_by_id.get_mut(message_id) else { return false };
+        let mut latest_first = self.0.iter_mut().rev();
+        let sent = latest_first.find(|sent| sent.message_id == message_id);
+        let Some(sent) = sent else { return false };
         sent.add(range);
         sent.is_received() && self.forget(message_id)
     }
@@ -87,7 +86,7 @@ mod tests {
     #[test]
     fn a_message_is_received_once_all_of_it_is_reported() {
         let mut reports = Reports::default();
-        reports.expect("m", 10);
+        reports.expect("m".to_owned(), 10);
         assert!(!reports.succeed("m", range(1, Some(4))));
         assert!(!reports.succeed("m", range(7, Some(10))));
         assert!(!reports.succeed("other", None));
@@ -99,23 +98,34 @@ mod tests {
     fn every_shape_of_a_whole_is_understood() {
         for whole in [None, range(1, Some(10)), range(1, None), range(0, Some(99))] {
             let mut reports = Reports::default();
-            reports.expect("m", 10);
+            reports.expect("m".to_owned(), 10);
             assert!(reports.succeed("m", whole), "{whole:?}");
         }
         let mut reports = Reports::default();
-        reports.expect("empty", 0);
+        reports.expect("empty".to_owned(), 0);
         assert!(reports.succeed("empty", range(1, Some(0))));
+    }
+
+    #[test]
+    fn a_message_that_is_sent_again_is_received_anew_and_told_once() {
+        let mut reports = Reports::default();
+        reports.expect("m".to_owned(), 10);
+        assert!(!reports.succeed("m", range(1, Some(4))));
+        reports.expect("m".to_owned(), 10);
+        assert!(!reports.succeed("m", range(5, Some(10))), "of the second time there is a half");
+        assert!(reports.succeed("m", None));
+        assert!(!reports.succeed("m", None) && !reports.forget("m"), "told once");
     }
 
     #[test]
     fn only_so_many_messages_are_remembered() {
         let mut reports = Reports::default();
         for number in 0..=REMEMBERED {
-            reports.expect(&number.to_string(), 1);
+            reports.expect(number.to_string(), 1);
         }
         assert!(!reports.succeed("0", None));
         assert!(reports.succeed("1", None));
-        assert_eq!(reports.order.len(), REMEMBERED - 1);
+        assert_eq!(reports.0.len(), REMEMBERED - 1);
     }
 
     fn range(start: u64, end: Option<u64>) -> Option<ByteRange> {

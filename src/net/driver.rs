@@ -360,7 +360,7 @@ impl Driver {
             }
             output @ (Output::MsrpWrite(_) | Output::MsrpClose) => match &mut self.turn {
                 Some(turn) => turn.wire.push(output),
-                None => self.write(vec![output]),
+                None => self.write([output]),
             },
             Output::Notice(notice) => {
                 log(&notice);
@@ -398,7 +398,7 @@ impl Driver {
     }
 
     /// Writes to the MSRP connection, and closes it.
-    fn write(&mut self, outputs: Vec<Output>) {
+    fn write(&mut self, outputs: impl IntoIterator<Item = Output>) {
         for output in outputs {
             match output {
                 Output::MsrpWrite(bytes) => self.link.write(bytes),

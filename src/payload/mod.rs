@@ -19,7 +19,7 @@ mod xml;
 
 pub use composing::Composing;
 pub use conference::Conference;
-pub use cpim::Cpim;
+pub use cpim::{Cpim, Letter, Letterhead};
 pub use date::timestamp;
 pub use imdn::Imdn;
 pub use mime::{MediaType, MimeError};

@@ -1,6 +1,6 @@
 //! Bodies: which format comes in, which goes out, and the way of a document through both.
 
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 
@@ -59,8 +59,8 @@ pub fn document<T>(
 #[must_use]
 pub fn respond(status: StatusCode, document: &Element, format: Format) -> HttpResponse {
     HttpResponse::build(status)
-        .content_type(format.media_type())
-        .insert_header((header::VARY, "Accept"))
+        .content_type(HeaderValue::from_static(format.media_type()))
+        .insert_header((header::VARY, HeaderValue::from_static("Accept")))
         .body(document.render(format))
 }
 
@@ -68,8 +68,8 @@ pub fn respond(status: StatusCode, document: &Element, format: Format) -> HttpRe
 #[must_use]
 pub fn created(location: &str, document: &Element, format: Format) -> HttpResponse {
     HttpResponse::Created()
-        .content_type(format.media_type())
-        .insert_header((header::VARY, "Accept"))
+        .content_type(HeaderValue::from_static(format.media_type()))
+        .insert_header((header::VARY, HeaderValue::from_static("Accept")))
         .insert_header((header::LOCATION, location))
         .body(document.render(format))
 }

@@ -39,6 +39,8 @@ type RouteService = <Route as ServiceFactory<ServiceRequest>>::Service;
 /// A resource; `S` is what serves a method.
 struct Entry<S> {
     path: Path,
+    /// How many segments the path has: few resources have as many as a request.
+    depth: Option<usize>,
     guarded: bool,
     apart: bool,
     allow: String,
@@ -76,7 +78,7 @@ impl Router {
             let allow = resource.allow();
             let Resource { path, operations, guarded, apart, .. } = resource;
             let operations = operations.into_iter().map(|it| (it.verb, it.route)).collect();
-            Entry { path: Path(path), guarded, apart, allow, operations }
+            Entry { path: Path(path), depth: depth(path), guarded, apart, allow, operations }
         });
         Self { base, resources: resources.collect() }
     }
@@ -93,8 +95,9 @@ impl ServiceFactory<ServiceRequest> for Router {
     fn new_service(&self, (): ()) -> Self::Future {
         let base = self.base.clone();
         let made: Vec<_> = (self.resources.iter())
-            .map(|Entry { path, guarded, apart, allow, operations }| {
+            .map(|Entry { path, depth, guarded, apart, allow, operations }| {
                 let (path, guarded, apart, allow) = (*path, *guarded, *apart, allow.clone());
+                let depth = *depth;
                 let coming: Vec<_> =
                     operations.iter().map(|(verb, route)| (*verb, route.new_service(()))).collect();
                 async move {
@@ -102,7 +105,7 @@ impl ServiceFactory<ServiceRequest> for Router {
                     for (verb, route) in coming {
                         operations.push((verb, route.await?));
                     }
-                    Ok(Entry { path, guarded, apart, allow, operations })
+                    Ok(Entry { path, depth, guarded, apart, allow, operations })
                 }
             })
             .collect();
@@ -136,9 +139,11 @@ impl Table {
     /// Finds the resource that a path leads to, with or without a slash behind it.
     fn find(&self, path: &str) -> Option<(usize, Place)> {
         let below = path.strip_prefix(self.base.as_str());
-        let below = below.map(|below| (self.base.len(), below));
+        let below = below.map(|below| (self.base.len(), below, depth(below)));
+        let whole = Some((0, path, depth(path)));
         self.resources.iter().enumerate().find_map(|(number, entry)| {
-            let (skipped, rest) = if entry.apart { Some((0, path)) } else { below }?;
+            let (skipped, rest, depth) = if entry.apart { whole } else { below }?;
+            (depth == entry.depth).then_some(())?;
             let variables = entry.path.matches(rest, skipped)?;
             Some((number, Place { path: entry.path.0, variables }))
         })
@@ -179,6 +184,13 @@ impl<S> Entry<S> {
             request.error_response(Fault::MethodNotAllowed { allow })
         }
     }
+}
+
+/// Counts the segments of a path, with or without a slash behind it.
+fn depth(path: &str) -> Option<usize> {
+    let path = path.strip_prefix('/')?;
+    let path = path.strip_suffix('/').unwrap_or(path);
+    Some(1 + path.bytes().filter(|byte| *byte == b'/').count())
 }
 
 impl Path {
@@ -252,6 +264,7 @@ mod tests {
         for Resource { path, .. } in super::super::routes::tree() {
             assert!(Path(path).variables().count() <= MOST_VARIABLES, "{path}");
             assert!(Path(path).matches(path, 0).is_some(), "{path}");
+            assert_eq!(depth(path), depth(&format!("{path}/")), "{path}");
         }
     }
 }

@@ -57,7 +57,11 @@ impl Conversation {
         let OutgoingMessage { id, text, reports } = message;
         let date_time = self.anchor.wall(now);
         let out = media::TextOut { id, text, reports: *reports, date_time };
-        let parcel = media::wrap_text(&self.media_context(), out);
+        // Who writes to whom is the same as long as the session is.
+        let letterhead = self.letterhead.take();
+        let letterhead = letterhead.unwrap_or_else(|| self.media_context().letterhead());
+        let parcel = media::wrap_text(&self.media_context(), &letterhead, out);
+        self.letterhead = Some(letterhead);
         self.queue(now, id.as_str().to_owned(), parcel)
     }
 

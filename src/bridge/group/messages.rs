@@ -119,7 +119,8 @@ impl Group {
         let out = media::TextOut { id, text, reports, date_time };
         let own = self.own();
         let to = self.audience();
-        let parcel = media::wrap_text(&self.context(&own, &to), out);
+        let context = self.context(&own, &to);
+        let parcel = media::wrap_text(&context, &context.letterhead(), out);
         self.queue(now, id.as_str().to_owned(), parcel)
     }
 

@@ -550,7 +550,7 @@ impl Session {
             self.write(&request);
         } else if let Some(chunk) = self.outbox.next_chunk(now, route, &mut self.random) {
             if let Some(id) = chunk.begins {
-                self.reports.expect(&id, chunk.size);
+                self.reports.expect(id, chunk.size);
             }
             self.write_chunk(&chunk.frame);
             self.settle(chunk.settled);

@@ -4,6 +4,7 @@
 //! without the space, other prefixes, no blank line between the two header blocks, no MIME header
 //! at all, the MIME header of the wrapper repeated, folded lines, bare LF.
 
+mod letterhead;
 mod read;
 mod value;
 
@@ -14,6 +15,7 @@ use thiserror::Error;
 
 use super::imdn::{self, Imdn, Requested};
 use super::mime::{self, Entity, MediaType, MimeError};
+pub use letterhead::{Letter, Letterhead};
 use read::{Names, blocks};
 use value::{escape, is_name, is_word, mailbox, parameters, unescape, uri_of, uri_text};
 
@@ -106,7 +108,7 @@ impl Cpim {
     #[must_use]
     pub fn text(from: &str, to: &str, date_time: Option<String>, text: &str) -> Self {
         let body = Bytes::copy_from_slice(text.as_bytes());
-        Self::wrap(from, to, "text/plain;charset=UTF-8", body).sent_at(date_time)
+        Self::wrap(from, to, TEXT, body).sent_at(date_time)
     }
 
     /// Wraps any content.
@@ -419,6 +421,7 @@ impl Requested {
     }
 }
 
+const TEXT: &str = "text/plain;charset=UTF-8";
 const MESSAGE_ID: &str = "Message-ID";
 const DISPOSITION: &str = "Disposition-Notification";
 
