@@ -395,12 +395,15 @@ mod tests {
     fn half_a_start_line_behind_a_body_that_looks_like_messages_says_nothing() {
         let body = "MSRP t SEND\r\nabc\r\n";
         let length = body.len();
+        // Long enough that it is known to be a log before its end.
         let log = format!(
-            "MESSAGE sip:a SIP/2.0\r\nContent-Length: {length}\r\n\r\n{body}\
-             SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
+            "MESSAGE sip:a SIP/2.0\r\nContent-Length: {ENOUGH}\r\n\r\n{}\r\n\
+             MESSAGE sip:a SIP/2.0\r\nContent-Length: {length}\r\n\r\n{body}\
+             SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+            "x".repeat(ENOUGH)
         );
         let at_once = read(&log, log.len(), 1000);
-        assert_eq!(at_once.0.len(), 2);
+        assert_eq!(at_once.0.len(), 3);
         for size in 1..log.len() {
             assert_eq!(read(&log, size, 1000), at_once, "in pieces of {size}");
         }
