@@ -91,7 +91,9 @@ pub(super) fn of(
         differences.extend(out_of_order(player));
     }
     differences.sort_by_key(|apart| apart.packet);
-    if exit == Exit::Good && !differences.is_empty() {
+    // What differs beside a silence explains it: the silence alone is none of the bridge's words.
+    let is_explained = exit == Exit::Silent && differences.len() > 1;
+    if is_explained || (exit == Exit::Good && !differences.is_empty()) {
         exit = Exit::Differs;
     }
     let extra = extras(player, expected);
