@@ -411,11 +411,25 @@ impl Notice {
 
     /// Says what is expected, in a line.
     pub(super) fn line(&self) -> String {
-        let fields: Vec<String> =
-            self.fields.iter().map(|(field, value)| format!("{field} {}", words(value))).collect();
+        let fields: Vec<String> = self.fields.iter().map(field_line).collect();
         format!("{} {}", self.name, fields.join(", ")).trim_end().to_owned()
     }
 }
+
+fn field_line((field, value): (&String, &Value)) -> String {
+    format!("{field} {}", shortened(&words(value)))
+}
+
+/// Cuts a text that would fill more than a line.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// How much of a text is shown, in characters.
+const MAX_SHOWN: usize = 60;
 
 /// Says what was told, in a line.
 pub(super) fn line(told: &Told) -> String {
@@ -428,7 +442,8 @@ pub(super) fn line(told: &Told) -> String {
         .collect();
     for part in ["chatMessage", "isComposing"] {
         for field in ["text", "state"] {
-            fields.extend(value[part][field].as_str().map(|text| format!("{field} {text:?}")));
+            let text = value[part][field].as_str();
+            fields.extend(text.map(|text| format!("{field} {:?}", shortened(text))));
         }
     }
     for entry in value["participant"].as_array().into_iter().flatten() {
@@ -511,5 +526,17 @@ fn words(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(list) => list.iter().map(words).collect::<Vec<_>>().join(" "),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_SHOWN, shortened};
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let (all, more) = ("é".repeat(MAX_SHOWN), "é".repeat(MAX_SHOWN + 1));
+        assert_eq!(shortened(&all), all);
+        assert_eq!(shortened(&more), all + "…");
     }
 }

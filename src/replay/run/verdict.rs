@@ -297,12 +297,13 @@ fn notices(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
             let (expected, found, found_at) = match rival {
                 Some(rival) => {
                     let (told, at) = &player.told[rival];
-                    let (left, right) = notice.difference(told).unwrap_or_default();
-                    (
-                        format!("{}: {left}", notice.name),
-                        format!("{}: {right}", told.name),
-                        Some(*at),
-                    )
+                    let (expected, found) = match notice.difference(told) {
+                        Some((left, right)) => {
+                            (format!("{}: {left}", notice.name), format!("{}: {right}", told.name))
+                        }
+                        None => (notice.line(), "was told out of its order".to_owned()),
+                    };
+                    (expected, found, Some(*at))
                 }
                 None => (notice.line(), "was not told".to_owned(), None),
             };
