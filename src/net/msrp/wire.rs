@@ -96,6 +96,8 @@ const SLICES: usize = 16;
 /// What waits to leave: small frames together, large ones as they are.
 #[derive(Debug, Default)]
 struct Outgoing {
+    /// What waits alone, and is not copied.
+    only: Bytes,
     parts: VecDeque<Bytes>,
     /// What stands behind the parts.
     tail: BytesMut,
@@ -108,8 +110,21 @@ struct Outgoing {
 
 impl Outgoing {
     fn push(&mut self, frame: Bytes) {
+        let is_first = self.length == 0;
         self.length += frame.len();
         self.queued += frame.len();
+        if is_first {
+            self.only = frame;
+            return;
+        }
+        if !self.only.is_empty() {
+            let first = std::mem::take(&mut self.only);
+            self.append(first);
+        }
+        self.append(frame);
+    }
+
+    fn append(&mut self, frame: Bytes) {
         if frame.len() <= COPIED {
             if self.tail.capacity() - self.tail.len() < frame.len() {
                 self.tail.reserve(frame.len().max(self.burst));
@@ -124,8 +139,9 @@ impl Outgoing {
     }
 
     fn slices<'a, 'b>(&'a self, room: &'b mut [IoSlice<'a>; SLICES]) -> &'b [IoSlice<'a>] {
+        let only = (!self.only.is_empty()).then_some(&self.only[..]);
         let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
-        let parts = self.parts.iter().map(|part| &part[..]).chain(tail);
+        let parts = only.into_iter().chain(self.parts.iter().map(|part| &part[..])).chain(tail);
         let mut count = 0;
         for (slot, part) in room.iter_mut().zip(parts) {
             *slot = IoSlice::new(part);
@@ -136,7 +152,12 @@ impl Outgoing {
 
     fn advance(&mut self, written: usize) {
         self.length = self.length.saturating_sub(written);
-        let mut left = written;
+        let of_only = written.min(self.only.len());
+        self.only.advance(of_only);
+        if self.only.is_empty() {
+            self.only = Bytes::new();
+        }
+        let mut left = written - of_only;
         while let Some(part) = self.parts.front_mut() {
             if left < part.len() {
                 part.advance(left);
@@ -201,6 +222,7 @@ mod tests {
             }
             assert_eq!(seen, expected);
             assert!(outgoing.tail.capacity() == 0 && outgoing.parts.is_empty());
+            assert!(outgoing.only.is_empty());
         }
     }
 }
