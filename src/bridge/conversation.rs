@@ -97,16 +97,10 @@ pub enum Input {
     Reports(Reports),
     /// What has become of the group to which the session is extended.
     Extension(Extension),
-    /// The MSRP connection that was asked for is open.
-    MsrpConnected,
+    /// Something has happened on the MSRP connection.
+    Msrp(msrp::Input),
     /// Somebody has connected and named the MSRP session.
     MsrpAccepted(Shown),
-    /// An MSRP frame has arrived.
-    MsrpFrame(msrp::Frame),
-    /// The peer's bytes are no MSRP.
-    MsrpMalformed(msrp::ParseError),
-    /// The MSRP connection is gone, or could not be opened.
-    MsrpClosed,
     /// The instant of [`Conversation::next_timeout`] has come.
     Timeout,
     /// The server stops.
@@ -367,11 +361,8 @@ impl Conversation {
             }
             Input::Reports(reports) => self.take_reports(now, &reports),
             Input::Extension(news) => self.extended(now, news),
-            Input::MsrpConnected => self.feed_msrp(now, msrp::Input::Connected),
+            Input::Msrp(input) => self.feed_msrp(now, input),
             Input::MsrpAccepted(shown) => self.msrp_accepted(now, shown),
-            Input::MsrpFrame(frame) => self.feed_msrp(now, msrp::Input::Frame(frame)),
-            Input::MsrpMalformed(why) => self.feed_msrp(now, msrp::Input::Malformed(why)),
-            Input::MsrpClosed => self.feed_msrp(now, msrp::Input::Closed),
             Input::Timeout => self.timeout(now),
             Input::Stop => self.stop(now),
         }

@@ -215,14 +215,11 @@ impl Group {
             Input::Reports(reports) => self.take_reports(now, &reports),
             // A group is extended to nothing.
             Input::Extension(Extension::Failed | Extension::Settled) => {}
-            Input::MsrpConnected => self.feed_msrp(now, msrp::Input::Connected),
+            Input::Msrp(input) => self.feed_msrp(now, input),
             Input::MsrpAccepted(shown) => {
                 let wish = self.line.accepted(now, shown);
                 self.outputs.extend(wish);
             }
-            Input::MsrpFrame(frame) => self.feed_msrp(now, msrp::Input::Frame(frame)),
-            Input::MsrpMalformed(why) => self.feed_msrp(now, msrp::Input::Malformed(why)),
-            Input::MsrpClosed => self.feed_msrp(now, msrp::Input::Closed),
             Input::Timeout => self.timeout(now),
             Input::Stop => self.stop(now),
         }

@@ -11,12 +11,13 @@ use tracing::{debug, info, warn};
 
 use super::alarm::Alarm;
 use super::core::Core;
-use super::msrp::{LinkEvent, MsrpLink, MsrpSettings, Reach};
+use super::msrp::{MsrpLink, MsrpSettings, Reach};
 use super::outbox::{Outbox, Released};
 use super::sip_outbound::SipOutbound;
 use crate::bridge::{Input, Output, Talk, may_be_forgotten};
 use crate::chat::{Answer, AnswerId, Command, Notice, NoticeKind, Refusal};
 use crate::ids::MessageId;
+use crate::msrp;
 use crate::sip::{DialogKey, Message};
 use crate::store::connections::OnFailure;
 use crate::store::{
@@ -96,7 +97,7 @@ impl Turn {
 /// What woke the driver.
 enum Woken {
     Letter(Option<Letter>),
-    Link(LinkEvent),
+    Link(msrp::Input),
     Timeout,
     Released(Released),
 }
@@ -272,7 +273,7 @@ impl Driver {
                 self.carry_out();
                 // Who is not the peer has been closed.
                 if self.link.is_open() {
-                    self.feed_link_all(LinkEvent::Frame(first));
+                    self.feed_link_all(msrp::Input::Frame(first));
                 }
             }
             None => debug!(session = %self.conversation.id(), "a second MSRP connection, closed"),
@@ -280,7 +281,7 @@ impl Driver {
     }
 
     /// Takes an event and what has come with it: the answers leave together.
-    fn feed_link_all(&mut self, event: LinkEvent) {
+    fn feed_link_all(&mut self, event: msrp::Input) {
         // What has come together has come at one time.
         let now = now();
         self.feed_link(now, event);
@@ -296,17 +297,11 @@ impl Driver {
         self.carry_out();
     }
 
-    fn feed_link(&mut self, now: Instant, event: LinkEvent) {
-        let input = match event {
-            LinkEvent::Connected => Input::MsrpConnected,
-            LinkEvent::Frame(frame) => Input::MsrpFrame(frame),
-            LinkEvent::Malformed(why) => Input::MsrpMalformed(why),
-            LinkEvent::Closed => {
-                self.forget_wire();
-                Input::MsrpClosed
-            }
-        };
-        self.conversation.handle(now, input);
+    fn feed_link(&mut self, now: Instant, event: msrp::Input) {
+        if matches!(event, msrp::Input::Closed) {
+            self.forget_wire();
+        }
+        self.conversation.handle(now, Input::Msrp(event));
     }
 
     /// Carries out what comes before the answer, and leaves the rest behind the answer's hold.
@@ -391,7 +386,7 @@ impl Driver {
                 warn!(session = %self.conversation.id(), "the store is too slow for the peer");
                 // A peer that gets no answer knows that it has to send again.
                 self.link.close();
-                self.conversation.handle(now(), Input::MsrpClosed);
+                self.conversation.handle(now(), Input::Msrp(msrp::Input::Closed));
             }
             Released::Drained => {}
         }

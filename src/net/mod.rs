@@ -27,7 +27,7 @@ pub use dns::DnsSettings;
 pub use driver::DriverKit;
 pub use hosting::HostDoor;
 pub use im_server_driver::{run as run_im_server, run_element};
-pub use msrp::{LinkEvent, MsrpLink, MsrpListener, MsrpSettings, MsrpTls, Reach, Service};
+pub use msrp::{MsrpLink, MsrpListener, MsrpSettings, MsrpTls, Reach, Service};
 pub use registrations::{KeeperWays, run as run_registrations};
 pub use rooms::RoomSockets;
 pub use sip::{SipSockets, bind as bind_sip};
