@@ -31,6 +31,7 @@ pub use compare::Level;
 pub use diff::diff;
 pub use info::info;
 pub use ladder::{Picture, ladder};
+pub use rewrite::{Kept, Mapping, Rewriting};
 pub use run::{Expect, Family, Pace, Run, Side, Stand, Target, Wanted, run};
 
 /// What a command gives to its caller.

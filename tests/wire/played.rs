@@ -10,7 +10,7 @@ use std::time::Duration;
 use chatbridge::app::{Running, rehearse};
 use chatbridge::config::{Config, CoreMode, HostPort, StoreKind};
 use chatbridge::replay::{
-    self, Exit, Expect, Form, Level, Outcome, Pace, Run, Side, Stand, Target,
+    self, Exit, Expect, Form, Kept, Level, Outcome, Pace, Run, Side, Stand, Target,
 };
 use serde_json::Value;
 
@@ -354,8 +354,12 @@ fn an_interrupted_run_ends_with_130() {
     assert_eq!(output.status.code(), Some(130), "{output:?}");
 }
 
-const PACE: Pace =
-    Pace { speed: None, max_gap: Duration::from_secs(10), timeout: Duration::from_secs(30) };
+const PACE: Pace = Pace {
+    speed: None,
+    max_gap: Duration::from_secs(10),
+    timeout: Duration::from_secs(30),
+    t1: Duration::from_millis(500),
+};
 
 fn order(trace: &Path) -> Run {
     Run {
@@ -370,6 +374,11 @@ fn order(trace: &Path) -> Run {
         seed: 7,
         target: None,
         credentials: None,
+        kept: Kept::default(),
+        map: Vec::new(),
+        fresh_ids: false,
+        raw: false,
+        explain: false,
         junit: None,
         capture: None,
     }
@@ -377,7 +386,7 @@ fn order(trace: &Path) -> Run {
 
 fn target(rest: String) -> Target {
     let listen = "127.0.0.1:0".parse().unwrap();
-    Target { rest, sip: None, listen, allowed: Vec::new(), authorization: None }
+    Target { rest, sip: None, listen, allowed: Vec::new(), authorization: None, ca: None }
 }
 
 /// Copies a flow with another expectation.

@@ -1,5 +1,6 @@
 //! What is rewritten of a message, and that nothing else is.
 
+use super::bodies::{grown_range, sized};
 use super::*;
 use crate::digest::{Answer, Credentials, Password};
 
@@ -185,6 +186,6 @@ fn at(address: &str) -> SocketAddr {
     address.parse().expect("an address")
 }
 
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).expect("text")
+fn text(rewritten: Rewritten) -> String {
+    String::from_utf8(rewritten.bytes).expect("text")
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::super::book::{Book, Dialog};
-use super::super::rewrite::{imdn_id, line_after};
+use super::super::rewrite::{Mappings, imdn_id, line_after};
 use super::api::Told;
 use super::script::{Cause, Cue, Said, Script, user};
 use crate::bridge::sip_outcomes::{self, Outcome};
@@ -70,11 +70,12 @@ impl Expected {
     pub(super) fn find(
         trace: &Path,
         from: Expect,
-        book: &Book,
-        script: &Script,
+        (book, script): (&Book, &Script),
+        map: &Mappings,
     ) -> Result<Self, String> {
         let file = trace.with_file_name("expected.json");
-        if from == Expect::Derive || !file.is_file() {
+        // Nothing lies beside standard input.
+        if from == Expect::Derive || trace == Path::new("-") || !file.is_file() {
             return Ok(derive(book, script));
         }
         let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
@@ -90,7 +91,9 @@ impl Expected {
         match entry {
             Some(entry) => {
                 let mut expected = Self { source: file.display().to_string(), ..Self::default() };
-                read(&mut expected, entry, book, script).map_err(|why| told(&why))?;
+                let mut entry = entry.clone();
+                map.document(&mut entry);
+                read(&mut expected, &entry, book, script).map_err(|why| told(&why))?;
                 Ok(expected)
             }
             None => {

@@ -130,7 +130,8 @@ impl Player<'_> {
             Said::Msrp(_) => false,
         })?;
         let recorded = &self.recorded.steps[cue.step].bytes;
-        Some(rewrite::answer(recorded, &heard.bytes, heard.source, &self.names).into())
+        let answer = rewrite::answer(recorded, &heard.bytes, heard.source, &self.names);
+        Some(answer.bytes.into())
     }
 }
 

@@ -93,6 +93,10 @@ impl Script {
                 script.aside += usize::from(step.protocol != Protocol::Http);
                 continue;
             };
+            if bridges && step.again {
+                // Whether it says something once more is its own matter.
+                continue;
+            }
             let said = understand(step.protocol, &step.bytes);
             script.has_msrp |= step.protocol == Protocol::Msrp;
             if let Said::Sip(sip) = &said {

@@ -51,7 +51,7 @@ pub(super) struct Stage<'a> {
 
 /// Waits for what must still be told and answered.
 pub(super) async fn wait(player: &mut Player<'_>, expected: &Expected) -> Result<(), Halt> {
-    let deadline = Instant::now() + player.pace.timeout;
+    let deadline = Instant::now() + player.manner.pace.timeout;
     player
         .until(deadline, |player| {
             let answered = player.calls.iter().all(|call| call.result.is_some());
@@ -107,7 +107,7 @@ fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
     let (cue, found, found_at) = match halt {
         Halt::Differs { cue, instead, at } => (*cue, instead.clone(), *at),
         Halt::Silent { cue } => {
-            let seconds = player.pace.timeout.as_secs_f64();
+            let seconds = player.manner.pace.timeout.as_secs_f64();
             (*cue, format!("nothing within {seconds} s"), None)
         }
         Halt::Refused { cue, what } => (*cue, what.clone(), None),
@@ -342,7 +342,14 @@ impl Verdict {
     // Writing to a `String` cannot fail, so what `write!` gives is not looked at below.
 
     fn text(&self, player: &Player<'_>, stage: &Stage<'_>) -> String {
-        let mut text = ladder::picture(&player.live);
+        let mut text = String::new();
+        for line in &player.explained {
+            let _ = writeln!(text, "{line}");
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&ladder::picture(&player.live, |step| beside(player, step)));
         let Stage { trace, sides, stand, expected } = stage;
         let sip = player.names.bridge.map_or(String::new(), |sip| format!(", SIP {sip}"));
         let _ = writeln!(text, "\n{}: in place of {} ({})", trace.name, sides.bridge, sides.why);
@@ -440,6 +447,7 @@ impl Verdict {
             "differences": differences,
             "alsoSaid": self.extra,
             "notes": player.notes,
+            "explained": player.explained,
             "calls": calls,
             "notifications": told,
             "steps": json::steps(&player.live),
@@ -487,6 +495,16 @@ impl Verdict {
             cases.push(Case { name: "the run".to_owned(), failures, skipped: false });
         }
         cases
+    }
+}
+
+/// Says what a message of the run is in the recording: the packet, or nothing.
+fn beside(player: &Player<'_>, step: usize) -> String {
+    let is_rest = player.live.steps[step].protocol == Protocol::Http;
+    match player.stands_for.get(&step).map(|recorded| &player.recorded.steps[*recorded]) {
+        Some(recorded) => format!("= #{}", recorded.packet),
+        None if is_rest => String::new(),
+        None => "(not in the trace)".to_owned(),
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) enum Event {
     Called { call: usize, result: Result<Exchange, String> },
     /// The application was told something.
     Told { told: Vec<Told>, exchange: Exchange },
+    /// The application of a user cannot be told any more.
+    Deaf { user: String, why: String },
 }
 
 /// The way that a message came, and that its answer goes.
