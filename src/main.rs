@@ -164,6 +164,9 @@ struct Rehearsal {
     /// Draw identifiers from this number, the same ones in each run
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// End a run that has more messages than this
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    max_messages: usize,
     /// Write the verdict as JUnit does
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -253,6 +256,7 @@ impl Rehearsal {
             fresh_ids: self.fresh_ids,
             raw: self.raw,
             explain: self.explain,
+            max_messages: self.max_messages,
             junit: self.junit,
             capture: self.write_pcap,
         }

@@ -242,8 +242,10 @@ impl Edits {
                 }
                 // What a part counts may be wrong; that it is the part's, its boundary tells.
                 let next = boundaries.partition_point(|boundary| *boundary < length.end);
-                let is_of_part = boundaries.get(next).is_none_or(|it| *it >= edit.range.start);
-                if (is_nearest && is_of_part) || length.content.contains(&edit.range.start) {
+                let is_before = |at: usize| boundaries.get(next).is_none_or(|it| *it >= at);
+                let holds = length.content.contains(&edit.range.start);
+                let is_of_part = is_nearest && is_before(edit.range.start);
+                if is_of_part || (holds && is_before(length.content.start)) {
                     *grown = grown.saturating_add(edit.grown());
                 }
                 is_nearest = false;

@@ -192,6 +192,98 @@ fn a_trace_in_which_something_else_is_said_ends_with_one() {
 }
 
 #[test]
+fn what_is_told_before_its_cause_is_out_of_order() {
+    // The acceptance is expected of the answer to BYE, which comes long behind it.
+    let folder = scratch("early");
+    let from = Path::new(FLOWS).join("03-ending");
+    fs::copy(from.join("trace.txt"), folder.join("trace.txt")).unwrap();
+    let expected = fs::read_to_string(from.join("expected.json")).unwrap();
+    let mut expected: Value = serde_json::from_str(&expected).unwrap();
+    let steps = expected["trace.txt"]["dialogs"][0]["steps"].as_array_mut().unwrap();
+    let places: Vec<usize> =
+        (0..steps.len()).filter(|place| !steps[*place]["expect"].is_null()).collect();
+    let accepted = steps[places[0]]["expect"].take();
+    let ended = steps[*places.last().unwrap()]["expect"].as_array_mut().unwrap();
+    ended.insert(0, accepted[0].clone());
+    fs::write(folder.join("expected.json"), expected.to_string()).unwrap();
+    let outcome = rehearse(&order(&folder));
+    assert_eq!(outcome.exit, Exit::Differs, "{}", shown(&outcome));
+    assert!(outcome.text.contains("| was told before SIP 200 (BYE) was sent"), "{}", outcome.text);
+}
+
+#[test]
+fn a_flow_is_played_for_other_numbers_and_another_domain() {
+    for flow in ["02-starting", "05-starting-a-group", "09-accepting-a-group", "14-sending"] {
+        let map = ["+19585550100=+4915155501777", "+19585550101=+33", "example.com=lab.test"];
+        let map = map.iter().map(|it| it.parse().unwrap()).collect();
+        let file = scratch("mapped").join("run.pcapng");
+        let capture = Some(file.clone());
+        let run = Run { map, capture, strict: true, ..order(&Path::new(FLOWS).join(flow)) };
+        let outcome = rehearse(&run);
+        assert_eq!(outcome.exit, Exit::Good, "{flow}: {}", shown(&outcome));
+        assert!(outcome.text.contains("tel%3A%2B4915155501777/"), "{}", outcome.text);
+        let told = replay::info(&file, Form::Text).text;
+        assert!(told.contains("+4915155501777@lab.test"), "{told}");
+        assert!(!told.contains("+19585550100") && !told.contains("@example.com"), "{told}");
+    }
+}
+
+#[test]
+fn each_step_is_explained_where_that_is_wanted() {
+    let flow = Path::new(FLOWS).join("03-ending");
+    let map = vec!["example.com=lab.test".parse().unwrap()];
+    let explained = rehearse(&Run { explain: true, map, ..order(&flow) });
+    assert_eq!(explained.exit, Exit::Good, "{}", shown(&explained));
+    for told in [
+        "the application calls POST /1/chat/tel%3A%2B19585550100/sessions\n",
+        "packet 1: SIP INVITE has come\n",
+        "packet 4: SIP 200 (INVITE) is sent\n",
+        "  From: \"example.com\" becomes \"lab.test\": --map\n",
+        ": each side of a dialog draws its own tag\n",
+        "  body: \"a=path:msrp://198.51.100.5:2855/b1;tcp\" becomes ",
+        ": MSRP of this run is spoken here\n",
+    ] {
+        assert!(explained.text.contains(told), "{told} is not in {}", explained.text);
+    }
+    assert!(explained.text.contains("= #4\n"), "{}", explained.text);
+    let told = rehearse(&Run { explain: true, form: Form::Json, ..order(&flow) });
+    let told: Value = serde_json::from_str(&told.text).unwrap();
+    assert!(told["explained"].as_array().unwrap().len() > 20);
+    let silent = rehearse(&order(&flow));
+    assert!(!silent.text.contains("has come"), "{}", silent.text);
+}
+
+#[test]
+fn raw_is_said_what_the_trace_has_and_as_often() {
+    let flow = Path::new(FLOWS).join("02-starting-declined");
+    let outcome = rehearse(&Run { raw: true, strict: true, ..order(&flow) });
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+    // The answer was recorded twice.
+    let folder = scratch("raw");
+    let trace = fs::read_to_string(flow.join("trace.txt")).unwrap();
+    let begin = trace.find("SIP/2.0 480").or(trace.find("SIP/2.0 486")).unwrap();
+    let begin = trace[..begin].rfind("2026/").unwrap();
+    let end = begin + 5 + trace[begin + 5..].find("2026/").unwrap();
+    let twice = format!("{}{}{}", &trace[..end], &trace[begin..end], &trace[end..]);
+    fs::write(folder.join("trace.txt"), twice).unwrap();
+    for (raw, often) in [(false, 1), (true, 2)] {
+        let capture = Some(folder.join("run.pcapng"));
+        let run = Run { raw, capture, expect: Expect::Derive, ..order(&folder.join("trace.txt")) };
+        let outcome = rehearse(&run);
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+        let written = fs::read(folder.join("run.pcapng")).unwrap();
+        let line = &trace[trace[..end].rfind("SIP/2.0 4").unwrap()..][..14];
+        // Each message has its first line once more in a comment.
+        let found = memmem(&written, line.as_bytes());
+        assert_eq!(found, 2 * often, "{raw}");
+    }
+}
+
+fn memmem(bytes: &[u8], words: &[u8]) -> usize {
+    bytes.windows(words.len()).filter(|window| *window == words).count()
+}
+
+#[test]
 fn what_keeps_a_device_known_is_left_out_and_told() {
     let folder = copy("known", "02-starting", |text| format!("{text}\n"));
     let message = |at: &str, ends: &str, first: &str, cseq: &str| {
@@ -379,6 +471,7 @@ fn order(trace: &Path) -> Run {
         fresh_ids: false,
         raw: false,
         explain: false,
+        max_messages: 100_000,
         junit: None,
         capture: None,
     }

@@ -275,3 +275,88 @@ fn bare(name: &str) -> String {
 
 const SCHEMES: [&[u8]; 5] = [b"sip", b"sips", b"tel", b"im", b"pres"];
 const MAX_URI: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::book::Keep;
+    use super::super::super::source::read_from;
+    use super::*;
+
+    fn mappings(all: &[&str]) -> Mappings {
+        let all: Vec<Mapping> = all.iter().map(|it| it.parse().expect("a mapping")).collect();
+        Mappings::of(&all)
+    }
+
+    #[test]
+    fn numbers_and_domains_are_put_into_uris_and_nowhere_else() {
+        let map = mappings(&["+15550100=+4930123456", "ims.example=lab.test", "bob=robert"]);
+        let invite = "INVITE sip:bob@IMS.example;user=phone SIP/2.0\r\nv:  SIP/2.0/UDP ims.example;branch=z\r\n\
+            From: \"+15550100\" <sip:+15550100@ims.example:5060;ims.example>;tag=+15550100\r\n\
+            t: <tel:+1-(555)-0100;phone-context=ims.example>\r\nCall-ID: sip:bob@ims.example\r\n\
+            P-Preferred-Identity: <sip:1@not.ims.example>, <sips:1@ims.example?x=sip:bob>\r\n\
+            Organization: ims.example bob tel: xsip:bob@ims.example\r\nContent-Length: 54\r\n\r\n\
+            <entry uri=\"sip:bob@ims.example\"/> bob@ims.example 'im:bob";
+        let (mapped, grown) = map.message(invite.as_bytes());
+        assert_eq!(
+            String::from_utf8(mapped.bytes).expect("text"),
+            "INVITE sip:robert@lab.test;user=phone SIP/2.0\r\nv:  SIP/2.0/UDP ims.example;branch=z\r\n\
+             From: \"+15550100\" <sip:+4930123456@lab.test:5060;ims.example>;tag=+15550100\r\n\
+             t: <tel:+4930123456;phone-context=lab.test>\r\nCall-ID: sip:bob@ims.example\r\n\
+             P-Preferred-Identity: <sip:1@not.ims.example>, <sips:1@lab.test?x=sip:bob>\r\n\
+             Organization: ims.example bob tel: xsip:bob@ims.example\r\nContent-Length: 57\r\n\r\n\
+             <entry uri=\"sip:robert@lab.test\"/> bob@ims.example 'im:robert"
+        );
+        assert_eq!(grown, 3);
+        assert_eq!(map.text("tel:+15550100"), "tel:+4930123456");
+        assert_eq!(
+            (map.text("+15550100"), map.text("Bob")),
+            ("+4930123456".into(), "robert".into())
+        );
+        assert_eq!(map.text("call bob"), "call bob");
+        let mut document = serde_json::json!({"bob": ["sip:bob@x", 1, null]});
+        map.document(&mut document);
+        assert_eq!(document, serde_json::json!({"bob": ["sip:robert@x", 1, null]}));
+    }
+
+    #[test]
+    fn what_is_no_mapping_is_refused_and_two_may_change_places() {
+        for wrong in ["", "a", "=a", "a=", "a b=c", "a@b=c", "a=b=c", "+=1", "a=\r\n"] {
+            assert!(wrong.parse::<Mapping>().is_err(), "{wrong:?}");
+        }
+        let map = mappings(&["+1-1=+22", "+22=+11"]);
+        assert_eq!(map.text("<tel:+11>, <tel:+22>"), "<tel:+22>, <tel:+11>");
+    }
+
+    #[test]
+    fn octets_are_counted_through_all_chunks_and_reports() {
+        let frame =
+            |id: &str, kind: &str, ends: (&str, &str), range: &str, body: &str, flag: char| {
+                format!(
+                    "2026/01/15 10:00:00 192.0.2.1:1 -> 192.0.2.2:2\nMSRP {id} {kind}\r\n\
+                 To-Path: msrp://h:1/{};tcp\r\nFrom-Path: msrp://h:2/{};tcp\r\nMessage-ID: m\r\n\
+                 Byte-Range: {range}\r\n{body}-------{id}{flag}\r\n\n",
+                    ends.0, ends.1
+                )
+            };
+        let content = |text: &str| format!("Content-Type: message/cpim\r\n\r\n{text}\r\n");
+        let log = [
+            frame("t1", "SEND", ("b", "a"), "1-10/25", &content("<sip:bob@x"), '+'),
+            frame("t2", "SEND", ("b", "a"), "11-20/25", &content(" and <im:b"), '+'),
+            frame("t3", "SEND", ("b", "a"), "21-25/25", &content("12345"), '$'),
+            frame("t4", "REPORT", ("a", "b"), "1-10/25", "", '$'),
+            frame("t5", "REPORT", ("a", "b"), "1-25/25", "", '$'),
+            frame("t6", "SEND", ("b", "c"), "1-*/25", &content("other"), '$'),
+        ]
+        .concat();
+        let trace = read_from("test".to_owned(), &mut log.as_bytes(), Keep::Messages);
+        let mut book = trace.unwrap_or_else(|error| panic!("{error}")).book;
+        let changes = mappings(&["bob=robert"]).translate(&mut book);
+        let ranges: Vec<String> = book
+            .steps
+            .iter()
+            .map(|step| Raw::read(&step.bytes).text(BYTE_RANGE).expect("a range").into_owned())
+            .collect();
+        assert_eq!(ranges, ["1-13/28", "14-23/28", "24-28/28", "1-13/28", "1-28/28", "1-*/25"]);
+        assert_eq!(changes.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    }
+}

@@ -6,7 +6,7 @@
 //! and recognised (`matching`); `actions` makes the calls through `api`, `courtesy` answers what the
 //! recording has nothing for, and `fence` holds all of it back from hosts that were not meant.
 //! `expected` is what the application must be told, and `verdict` sets all of it against what was
-//! really said.
+//! really said, `order` the one after the other.
 
 mod actions;
 mod api;
@@ -14,6 +14,7 @@ mod courtesy;
 mod expected;
 mod fence;
 mod matching;
+mod order;
 mod player;
 mod script;
 mod sides;
@@ -83,6 +84,8 @@ pub struct Run {
     pub raw: bool,
     /// Whether each step is told, with what is rewritten and why.
     pub explain: bool,
+    /// How many messages a run may have.
+    pub max_messages: usize,
     /// Where to write the verdict for test runners.
     pub junit: Option<PathBuf>,
     /// Where to write what was really said.
@@ -236,7 +239,13 @@ async fn played(
     let authorization = run.target.as_ref().and_then(|target| target.authorization.as_deref());
     let pass = Pass::new(&stand.rest, authorization, (trust(run)?, fence));
     let api = Api::new(&stand.rest, run.pace.timeout, pass);
-    let manner = Manner { pace: run.pace, raw: run.raw, explains: run.explain, mapped };
+    let manner = Manner {
+        pace: run.pace,
+        raw: run.raw,
+        explains: run.explain,
+        max_messages: run.max_messages,
+        mapped,
+    };
     let mut player = Player::new((book, &script), names, (wires, api, manner), (sender, events));
     let playing = async {
         player.listen().await?;
@@ -339,7 +348,7 @@ fn failed(exit: Exit, why: String) -> Outcome {
 /// Says why a run stopped, and how that ends.
 fn exit_of(halt: &Halt) -> Exit {
     match halt {
-        Halt::Differs { .. } | Halt::Refused { .. } => Exit::Differs,
+        Halt::Differs { .. } | Halt::Refused { .. } | Halt::Endless(_) => Exit::Differs,
         Halt::Silent { .. } => Exit::Silent,
         Halt::Gone(_) => Exit::Unreachable,
         Halt::Interrupted => Exit::Interrupted,

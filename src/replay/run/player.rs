@@ -52,6 +52,8 @@ pub(super) enum Halt {
     Silent { cue: usize },
     /// A call of the application failed.
     Refused { cue: usize, what: String },
+    /// There is no end to what is said.
+    Endless(String),
     /// The bridge cannot be reached, or not any longer.
     Gone(String),
     /// Somebody interrupted the run.
@@ -74,6 +76,8 @@ pub(super) struct Manner {
     pub(super) raw: bool,
     /// Whether each step is told.
     pub(super) explains: bool,
+    /// How many messages there may be.
+    pub(super) max_messages: usize,
     /// What became of the steps of the trace before it was played.
     pub(super) mapped: BTreeMap<usize, Vec<Change>>,
 }
@@ -90,6 +94,8 @@ pub(super) struct Player<'a> {
     pub(super) sender: Sender<Event>,
     pub(super) heard: Vec<Heard>,
     pub(super) told: Vec<(Told, Moment)>,
+    /// How many steps the accounts had when each of these was told.
+    pub(super) told_behind: Vec<usize>,
     pub(super) calls: Vec<Call>,
     /// What has to be deleted when all is over.
     pub(super) channels: Vec<String>,
@@ -139,6 +145,7 @@ impl<'a> Player<'a> {
             sender,
             heard: Vec::new(),
             told: Vec::new(),
+            told_behind: Vec::new(),
             calls: Vec::new(),
             channels: Vec::new(),
             sessions: BTreeMap::new(),
@@ -323,8 +330,9 @@ impl<'a> Player<'a> {
     }
 
     async fn take(&mut self, event: Event) -> Result<(), Halt> {
-        if self.log.len() >= MAX_LOG || self.logged >= MAX_LOGGED {
-            return Err(Halt::Gone("the bridge does not stop talking".to_owned()));
+        if self.log.len() >= self.manner.max_messages || self.logged >= MAX_LOGGED {
+            let why = format!("there are more than {} messages", self.log.len());
+            return Err(Halt::Endless(why));
         }
         match event {
             Event::Opened { stream, outbox, ends } => self.wires.enter(stream, outbox, ends),
@@ -335,6 +343,8 @@ impl<'a> Player<'a> {
                 self.called(call, result);
             }
             Event::Told { told, exchange } => {
+                let behind = self.live.steps.len();
+                self.told_behind.resize(self.told.len() + told.len(), behind);
                 self.enter_exchange(&exchange);
                 let at = now();
                 self.told.extend(told.into_iter().map(|told| (told, at)));
@@ -460,7 +470,7 @@ impl<'a> Player<'a> {
 
     /// Tells a step of the run, where that is wanted.
     pub(super) fn explain(&mut self, line: &str) {
-        if self.manner.explains && self.explained.len() < MAX_LOG {
+        if self.manner.explains && self.explained.len() < MAX_EXPLAINED {
             self.explained.push(line.to_owned());
         }
     }
@@ -520,7 +530,7 @@ pub(super) fn field(bytes: &[u8], name: (&str, &str)) -> Option<String> {
 
 /// The longest pause between two of a kind (RFC 3261 section 17.1.2.1).
 const T2: Duration = Duration::from_secs(4);
-/// What is kept of a run, in messages and in bytes.
-const MAX_LOG: usize = 200_000;
+/// Lines of explanation, and bytes of messages, that are kept of a run.
+const MAX_EXPLAINED: usize = 500_000;
 const MAX_LOGGED: usize = 256 * 1024 * 1024;
 const MAX_NOTES: usize = 1000;

@@ -14,7 +14,7 @@ use super::super::source::Trace;
 use super::super::{Exit, Form, Outcome, json, printable};
 use super::actions::link;
 use super::expected::{Expected, Notice, line};
-use super::matching::is_final;
+use super::order;
 use super::player::{Halt, Player, State};
 use super::sides::Sides;
 use super::{Run, Stand, exit_of};
@@ -32,13 +32,13 @@ pub(super) struct Verdict {
 
 /// Where a run and its recording come apart.
 #[derive(Debug)]
-struct Apart {
-    dialog: Option<usize>,
-    packet: u64,
-    at: Moment,
-    expected: String,
-    found: String,
-    found_at: Option<Moment>,
+pub(super) struct Apart {
+    pub(super) dialog: Option<usize>,
+    pub(super) packet: u64,
+    pub(super) at: Moment,
+    pub(super) expected: String,
+    pub(super) found: String,
+    pub(super) found_at: Option<Moment>,
 }
 
 /// What a report is about.
@@ -88,7 +88,7 @@ pub(super) fn of(
     if halt.is_none() {
         differences.extend(calls(player, expected, run.level));
         differences.extend(notices(player, expected));
-        differences.extend(out_of_order(player));
+        differences.extend(order::faults(player, expected));
     }
     differences.sort_by_key(|apart| apart.packet);
     // What differs beside a silence explains it: the silence alone is none of the bridge's words.
@@ -111,7 +111,7 @@ fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
             (*cue, format!("nothing within {seconds} s"), None)
         }
         Halt::Refused { cue, what } => (*cue, what.clone(), None),
-        Halt::Gone(why) => (player.cue, why.clone(), None),
+        Halt::Gone(why) | Halt::Endless(why) => (player.cue, why.clone(), None),
         Halt::Interrupted => (player.cue, "interrupted".to_owned(), None),
     };
     let cue = player.script.cues.get(cue)?;
@@ -201,43 +201,20 @@ fn calls(player: &Player<'_>, expected: &Expected, level: Level) -> Vec<Apart> {
     apart
 }
 
-/// Finds requests of the bridge that came in another order than in the recording, dialog by dialog:
-/// within one, they are one after the other.
-fn out_of_order(player: &Player<'_>) -> Vec<Apart> {
-    let mut last: BTreeMap<(Option<usize>, bool), usize> = BTreeMap::new();
-    let mut apart = Vec::new();
-    for cue in player.script.cues.iter().filter(|cue| !cue.ours && !cue.optional) {
-        let step = &player.recorded.steps[cue.step];
-        let Some(heard) = player.claims.get(&cue.step).filter(|_| !is_final(&cue.kind)) else {
-            continue;
-        };
-        let before = last.insert((cue.dialog, step.protocol == Protocol::Msrp), *heard);
-        let Some(before) = before.filter(|before| before > heard) else { continue };
-        let (found, other) = (&player.heard[*heard], &player.heard[before]);
-        apart.push(Apart {
-            dialog: cue.dialog,
-            packet: step.packet,
-            at: step.at,
-            expected: format!("{} after {}", found.kind, other.kind),
-            found: format!("{} before {}", found.kind, other.kind),
-            found_at: Some(found.at),
-        });
-    }
-    apart
-}
-
 /// Notifications, set against those that are expected.
-struct Pairs<'a> {
+pub(super) struct Pairs<'a> {
     missing: Vec<&'a Notice>,
+    /// Those that were told, each with which one it is.
+    pub(super) told: Vec<(&'a Notice, usize)>,
     /// Which of those that were told are expected.
     used: BTreeSet<usize>,
 }
 
 /// Pairs what was told with what is expected, dialog by dialog and in order.
-fn pair<'a>(player: &Player<'_>, expected: &'a Expected) -> Pairs<'a> {
+pub(super) fn pair<'a>(player: &Player<'_>, expected: &'a Expected) -> Pairs<'a> {
     let dialogs: Vec<Option<usize>> =
         (0..player.told.len()).map(|index| dialog_of(player, index)).collect();
-    let mut pairs = Pairs { missing: Vec::new(), used: BTreeSet::new() };
+    let mut pairs = Pairs { missing: Vec::new(), told: Vec::new(), used: BTreeSet::new() };
     let mut last: BTreeMap<usize, usize> = BTreeMap::new();
     for notice in &expected.notices {
         let from = last.get(&notice.dialog).copied().unwrap_or_default();
@@ -249,6 +226,7 @@ fn pair<'a>(player: &Player<'_>, expected: &'a Expected) -> Pairs<'a> {
         match found {
             Some(index) => {
                 pairs.used.insert(index);
+                pairs.told.push((notice, index));
                 last.insert(notice.dialog, index + 1);
             }
             None if notice.optional => {}

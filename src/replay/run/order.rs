@@ -1,0 +1,149 @@
+//! What came in another order than it may: before another message that it follows in the recording,
+//! or before the message of ours that causes it.
+
+use std::collections::BTreeMap;
+
+use super::expected::Expected;
+use super::matching::is_final;
+use super::player::Player;
+use super::script::Cue;
+use super::verdict::{Apart, pair};
+use crate::trace::Protocol;
+
+/// Finds all that came in another order than it may.
+pub(super) fn faults(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
+    let mut faults = out_of_order(player);
+    faults.extend(too_early(player));
+    faults.extend(told_too_early(player, expected));
+    faults
+}
+
+/// Finds requests of the bridge that came in another order than in the recording, dialog by dialog:
+/// within one, they are one after the other.
+fn out_of_order(player: &Player<'_>) -> Vec<Apart> {
+    let mut last: BTreeMap<(Option<usize>, bool), usize> = BTreeMap::new();
+    let mut apart = Vec::new();
+    for cue in player.script.cues.iter().filter(|cue| !cue.ours && !cue.optional) {
+        let step = &player.recorded.steps[cue.step];
+        let Some(heard) = player.claims.get(&cue.step).filter(|_| !is_final(&cue.kind)) else {
+            continue;
+        };
+        let before = last.insert((cue.dialog, step.protocol == Protocol::Msrp), *heard);
+        let Some(before) = before.filter(|before| before > heard) else { continue };
+        let (found, other) = (&player.heard[*heard], &player.heard[before]);
+        apart.push(Apart {
+            dialog: cue.dialog,
+            packet: step.packet,
+            at: step.at,
+            expected: format!("{} after {}", found.kind, other.kind),
+            found: format!("{} before {}", found.kind, other.kind),
+            found_at: Some(found.at),
+        });
+    }
+    apart
+}
+
+/// Finds requests of the bridge that came before the message of ours without which there must be
+/// none: what follows an answer by the rules of SIP, and not by the wish of an application.
+fn too_early(player: &Player<'_>) -> Vec<Apart> {
+    let said = said_at(player);
+    let mut apart = Vec::new();
+    for (place, cue) in player.script.cues.iter().enumerate().filter(|(_, cue)| !cue.ours) {
+        let before = player.script.cues[..place].iter().rev();
+        let cause = before
+            .filter(|other| other.ours && other.dialog == cue.dialog)
+            .find(|other| follows(&cue.kind, &other.kind));
+        let Some(cause) = cause else { continue };
+        let (Some(came), Some(sent)) = (said.get(&cue.step), said.get(&cause.step)) else {
+            continue;
+        };
+        if came < sent {
+            apart.push(early(player, cue, cause, *came));
+        }
+    }
+    apart
+}
+
+fn early(player: &Player<'_>, cue: &Cue, cause: &Cue, came: usize) -> Apart {
+    let step = &player.recorded.steps[cue.step];
+    Apart {
+        dialog: cue.dialog,
+        packet: step.packet,
+        at: step.at,
+        expected: format!("{} after {}", cue.kind, cause.kind),
+        found: format!("{} before {}", cue.kind, cause.kind),
+        found_at: player.live.steps.get(came).map(|step| step.at),
+    }
+}
+
+/// Tells whether a request of the bridge has to follow a message of ours.
+fn follows(kind: &str, ours: &str) -> bool {
+    let answers = |classes: &[char]| {
+        ours.ends_with(" (INVITE)")
+            && ours.strip_prefix("SIP ").is_some_and(|code| code.starts_with(classes))
+    };
+    match kind {
+        // RFC 3261 section 17.1.1.2.
+        "SIP ACK" => answers(&['2', '3', '4', '5', '6']),
+        // RFC 3262 section 4, and RFC 3261 section 9.1.
+        "SIP PRACK" | "SIP CANCEL" => answers(&['1']),
+        // Of the caller: a dialog; of the callee: the ACK (RFC 3261 section 15).
+        "SIP BYE" => ours == "SIP ACK" || answers(&['2']),
+        _ => false,
+    }
+}
+
+/// Finds notifications that were told before the message of ours that causes them.
+fn told_too_early(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
+    let said = said_at(player);
+    let steps = &player.recorded.steps;
+    let mut apart = Vec::new();
+    for (notice, told) in pair(player, expected).told {
+        let mut causes = player.script.cues.iter().filter(|cue| cue.ours);
+        let Some(cause) = causes.find(|cue| steps[cue.step].packet == notice.packet) else {
+            continue;
+        };
+        let (Some(sent), Some(before)) = (said.get(&cause.step), player.told_behind.get(told))
+        else {
+            continue;
+        };
+        if before <= sent {
+            apart.push(Apart {
+                dialog: Some(notice.dialog),
+                packet: notice.packet,
+                at: notice.at,
+                expected: format!("{} after {}", notice.line(), cause.kind),
+                found: format!("was told before {} was sent", cause.kind),
+                found_at: player.told.get(told).map(|(_, at)| *at),
+            });
+        }
+    }
+    apart
+}
+
+/// Gives where in the accounts of the run each recorded step was said.
+fn said_at(player: &Player<'_>) -> BTreeMap<usize, usize> {
+    player.stands_for.iter().rev().map(|(live, recorded)| (*recorded, *live)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::follows;
+
+    #[test]
+    fn what_has_to_follow_an_answer_is_known() {
+        for (kind, ours, is_so) in [
+            ("SIP ACK", "SIP 486 (INVITE)", true),
+            ("SIP ACK", "SIP 180 (INVITE)", false),
+            ("SIP ACK", "SIP 200 (BYE)", false),
+            ("SIP PRACK", "SIP 183 (INVITE)", true),
+            ("SIP CANCEL", "SIP 100 (INVITE)", true),
+            ("SIP CANCEL", "SIP 200 (INVITE)", false),
+            ("SIP BYE", "SIP ACK", true),
+            ("SIP BYE", "SIP 200 (INVITE)", true),
+            ("SIP INVITE", "SIP 200 (INVITE)", false),
+        ] {
+            assert_eq!(follows(kind, ours), is_so, "{kind} {ours}");
+        }
+    }
+}
