@@ -232,7 +232,7 @@ impl Book {
         let opens = sip.line.as_ref().is_some_and(is_opening) && sip.to.tag.is_empty();
         let known = self.dialogs_by_call_id.get(&sip.call_id);
         let found = known.and_then(|known| {
-            known.iter().rev().copied().find(|index| {
+            known.iter().rev().take(MAX_REUSES).copied().find(|index| {
                 let dialog = &self.dialogs[*index];
                 // A Call-ID that is used again, even with its tag, is another dialog.
                 dialog.is_of(sip) && !(opens && dialog.ended.is_some())
@@ -487,4 +487,6 @@ const MAX_STEPS: usize = 100_000;
 const MAX_BYTES_KEPT: usize = 64 * 1024 * 1024;
 const MAX_RECENT: usize = 32;
 const MAX_FORKS: usize = 16;
+/// Dialogs of one Call-ID that a message may belong to, the last ones.
+const MAX_REUSES: usize = 64;
 const MAX_KINDS: usize = 32;

@@ -95,6 +95,13 @@ pub(super) fn request(recorded: &[u8], names: &mut Names) -> Rewritten {
         edits.set(uri, target(&old, &raw, names), Rewriting::RequestUri);
     }
     counts(&mut edits, &raw, (&call, names));
+    for field in [TO, ("Refer-To", "r")] {
+        for (old, new) in names.focuses() {
+            if let Some(found) = raw.named(field).next() {
+                edits.within(&raw, &found.value, (old, new), Rewriting::Focus);
+            }
+        }
+    }
     let is_in_dialog = raw.text(TO).is_some_and(|to| tag(&to).is_some());
     let route = if is_in_dialog { names.routes.lines(&call) } else { String::new() };
     edits.replace_all(&raw, ROUTE, (&route, Rewriting::Route));

@@ -12,6 +12,7 @@ pub(super) fn body(edits: &mut Edits, raw: &Raw<'_>, names: &Names) -> i64 {
         described(&mut inner, body, names);
     }
     reported(&mut inner, body, names);
+    focused(&mut inner, body, names);
     replace(edits, raw, inner)
 }
 
@@ -66,6 +67,21 @@ fn described(edits: &mut Edits, body: &[u8], names: &Names) {
             edits.set(at..end, new, Rewriting::Sdp);
         }
         at = next;
+    }
+}
+
+/// Puts the addresses of groups that the bridge hosts into what names these.
+fn focused(edits: &mut Edits, body: &[u8], names: &Names) {
+    for (old, new) in names.focuses() {
+        for at in memchr::memmem::find_iter(body, old.as_bytes()).take(MAX_REPORTS) {
+            let end = at + old.len();
+            // It may be the beginning of another one only.
+            let goes_on =
+                |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
+            if !body.get(end).is_some_and(goes_on) {
+                edits.set(at..end, new, Rewriting::Focus);
+            }
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Rewriting {
     Route,
     /// Contact: our address.
     Contact,
+    /// The address of a group that the bridge hosts, in To, Refer-To and bodies.
+    Focus,
     /// Descriptions: our address in o=, c=, m= and a=path.
     Sdp,
     /// To-Path and From-Path of MSRP: the sessions of this run.
@@ -50,6 +52,7 @@ impl Rewriting {
             Self::RequestUri => "the bridge of this run is meant",
             Self::Route => "the way of this run is the one that was recorded in it",
             Self::Contact => "what follows is to come to us",
+            Self::Focus => "the group of this run has another address",
             Self::Sdp => "MSRP of this run is spoken here",
             Self::Paths => "the sessions of this run have their own ids",
             Self::Transactions => "it answers a request of this run",

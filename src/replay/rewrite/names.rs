@@ -31,6 +31,8 @@ pub(in super::super) struct Names {
     tags: BTreeMap<(String, String), String>,
     /// The Contacts of the bridge.
     contacts: BTreeMap<String, String>,
+    /// Of these, those of groups that the bridge hosts.
+    focuses: BTreeMap<String, String>,
     /// The MSRP paths of the bridge, by recorded session id.
     paths: BTreeMap<String, String>,
     /// Message ids of the bridge, of MSRP and of IMDN.
@@ -124,6 +126,12 @@ impl Names {
         self.contacts.get(recorded).map(String::as_str)
     }
 
+    /// Gives the addresses of groups that the bridge hosts, as recorded and as they are now.
+    pub(super) fn focuses(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.focuses.iter().filter(|(old, _)| !old.is_empty());
+        all.map(|(old, new)| (old.as_str(), new.as_str()))
+    }
+
     /// Gives the id of the message of the bridge that stands for a recorded one.
     pub(super) fn id(&self, recorded: &str) -> Option<&str> {
         self.ids.get(recorded).map(String::as_str)
@@ -170,6 +178,9 @@ impl Names {
         }
         let contact = |raw: &Raw<'_>| of(raw, CONTACT).map(|value| address(&value).to_owned());
         if let (Some(old), Some(new)) = (contact(&recorded), contact(&live)) {
+            if of(&live, CONTACT).is_some_and(|contact| contact.contains(";isfocus")) {
+                self.focuses.insert(old.clone(), new.clone());
+            }
             self.contacts.insert(old, new);
         }
         if let (Some(old), Some(new)) = (path(recorded.body()), path(live.body()))

@@ -291,6 +291,7 @@ impl Player<'_> {
     }
 
     async fn session(&mut self, dialog: usize) -> Result<String, Halt> {
+        let dialog = self.script.session_of(dialog);
         let deadline = Instant::now() + self.manner.pace.timeout;
         self.until(deadline, |player| {
             player.sessions.contains_key(&dialog)

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Sender;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::super::head::Head;
 use super::fence::Fence;
@@ -310,17 +310,23 @@ async fn poll_for(user: String, url: String, pass: Pass, events: Sender<Event>) 
                 return;
             }
         };
+        let came = Instant::now();
         let list = exchange.body["notificationList"].as_array().cloned().unwrap_or_default();
         let told: Vec<Told> = list
             .into_iter()
             .filter_map(|entry| entry.as_object()?.clone().into_iter().next())
             .map(|(name, value)| Told { user: user.clone(), name, value })
             .collect();
-        if !told.is_empty() && events.send(Event::Told { told, exchange }).await.is_err() {
+        let is_empty = told.is_empty();
+        if !is_empty && events.send(Event::Told { told, exchange, came }).await.is_err() {
             return;
         }
         if events.is_closed() {
             return;
+        }
+        if is_empty {
+            // Whoever answers at once with nothing is not to be asked without end.
+            sleep(PAUSE).await;
         }
     }
 }
@@ -331,6 +337,8 @@ fn escaped(user: &str) -> String {
 
 /// Longer than a server holds a poll.
 const POLL: Duration = Duration::from_secs(90);
+/// Between two polls where the first had nothing.
+const PAUSE: Duration = Duration::from_millis(20);
 const MAX_ANSWER: u64 = 4 * 1024 * 1024;
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! `replay run`: a recording played against a bridge, and judged.
 //!
 //! `sides` tells who the bridge is in the recording, `script` makes a cue of each of its messages
-//! and finds the REST call that causes it. The `player` goes from cue to cue: what is ours is
+//! and finds the REST call that causes it, `hosting` the one behind many. The `player` goes from cue to cue: what is ours is
 //! rewritten and sent (`speaking`) over the sockets of `wires`, what is the bridge's is waited for
 //! and recognised (`matching`); `actions` makes the calls through `api`, `courtesy` answers what the
 //! recording has nothing for, and `fence` holds all of it back from hosts that were not meant.
-//! `expected` is what the application must be told, and `verdict` sets all of it against what was
+//! `expected` is what the application must be told, `notice` by `notice`, and `verdict` sets all of it against what was
 //! really said, `order` the one after the other.
 
 mod actions;
@@ -13,7 +13,9 @@ mod api;
 mod courtesy;
 mod expected;
 mod fence;
+mod hosting;
 mod matching;
+mod notice;
 mod order;
 mod player;
 mod script;
@@ -134,6 +136,8 @@ pub struct Wanted {
     pub family: Family,
     /// The domain of the users.
     pub domain: Option<String>,
+    /// Whether its users host their groups themselves.
+    pub hosts: bool,
 }
 
 /// Families of cores, by what their clients say that they are.
@@ -275,7 +279,9 @@ async fn played(
 fn keep(path: &Path, bytes: &[u8], (exit, warnings): (&mut Exit, &mut Vec<String>)) {
     if let Err(error) = fs::write(path, bytes) {
         warnings.push(format!("{}: {error}", path.display()));
-        *exit = (*exit).max(Exit::Usage);
+        if *exit == Exit::Good {
+            *exit = Exit::Usage;
+        }
     }
 }
 
@@ -338,7 +344,8 @@ fn wanted(book: &super::book::Book, script: &Script, core: SocketAddr) -> Wanted
         }
         script::Said::Msrp(_) => None,
     });
-    Wanted { credentials: None, core, family, domain }
+    let hosts = !script.hosting.is_empty();
+    Wanted { credentials: None, core, family, domain, hosts }
 }
 
 fn failed(exit: Exit, why: String) -> Outcome {

@@ -2,10 +2,12 @@
 //! or before the message of ours that causes it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::expected::Expected;
 use super::matching::is_final;
-use super::player::Player;
+use super::notice::Notice;
+use super::player::{Heard, Player};
 use super::script::Cue;
 use super::verdict::{Apart, pair};
 use crate::trace::Protocol;
@@ -38,6 +40,7 @@ fn out_of_order(player: &Player<'_>) -> Vec<Apart> {
             expected: format!("{} after {}", found.kind, other.kind),
             found: format!("{} before {}", found.kind, other.kind),
             found_at: Some(found.at),
+            sides: None,
         });
     }
     apart
@@ -46,7 +49,6 @@ fn out_of_order(player: &Player<'_>) -> Vec<Apart> {
 /// Finds requests of the bridge that came before the message of ours without which there must be
 /// none: what follows an answer by the rules of SIP, and not by the wish of an application.
 fn too_early(player: &Player<'_>) -> Vec<Apart> {
-    let said = said_at(player);
     let mut apart = Vec::new();
     for (place, cue) in player.script.cues.iter().enumerate().filter(|(_, cue)| !cue.ours) {
         let before = player.script.cues[..place].iter().rev();
@@ -54,17 +56,17 @@ fn too_early(player: &Player<'_>) -> Vec<Apart> {
             .filter(|other| other.ours && other.dialog == cue.dialog)
             .find(|other| follows(&cue.kind, &other.kind));
         let Some(cause) = cause else { continue };
-        let (Some(came), Some(sent)) = (said.get(&cue.step), said.get(&cause.step)) else {
-            continue;
-        };
-        if came < sent {
-            apart.push(early(player, cue, cause, *came));
+        let came = player.claims.get(&cue.step).map(|heard| &player.heard[*heard]);
+        if let (Some(heard), Some(sent)) = (came, player.sent.get(&cause.step))
+            && heard.came < *sent
+        {
+            apart.push(early(player, (cue, cause), heard));
         }
     }
     apart
 }
 
-fn early(player: &Player<'_>, cue: &Cue, cause: &Cue, came: usize) -> Apart {
+fn early(player: &Player<'_>, (cue, cause): (&Cue, &Cue), heard: &Heard) -> Apart {
     let step = &player.recorded.steps[cue.step];
     Apart {
         dialog: cue.dialog,
@@ -72,7 +74,8 @@ fn early(player: &Player<'_>, cue: &Cue, cause: &Cue, came: usize) -> Apart {
         at: step.at,
         expected: format!("{} after {}", cue.kind, cause.kind),
         found: format!("{} before {}", cue.kind, cause.kind),
-        found_at: player.live.steps.get(came).map(|step| step.at),
+        found_at: Some(heard.at),
+        sides: None,
     }
 }
 
@@ -95,7 +98,6 @@ fn follows(kind: &str, ours: &str) -> bool {
 
 /// Finds notifications that were told before the message of ours that causes them.
 fn told_too_early(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
-    let said = said_at(player);
     let steps = &player.recorded.steps;
     let mut apart = Vec::new();
     for (notice, told) in pair(player, expected).told {
@@ -103,32 +105,74 @@ fn told_too_early(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
         let Some(cause) = causes.find(|cue| steps[cue.step].packet == notice.packet) else {
             continue;
         };
-        let (Some(sent), Some(before)) = (said.get(&cause.step), player.told_behind.get(told))
-        else {
-            continue;
-        };
-        if before <= sent {
+        if let (Some(sent), Some(came)) = (player.sent.get(&cause.step), player.told_at.get(told))
+            && let Some((expected, found)) =
+                wrong_time(notice, cause, came.checked_duration_since(*sent))
+        {
             apart.push(Apart {
                 dialog: Some(notice.dialog),
                 packet: notice.packet,
                 at: notice.at,
-                expected: format!("{} after {}", notice.line(), cause.kind),
-                found: format!("was told before {} was sent", cause.kind),
+                expected,
+                found,
                 found_at: player.told.get(told).map(|(_, at)| *at),
+                sides: None,
             });
         }
     }
     apart
 }
 
-/// Gives where in the accounts of the run each recorded step was said.
-fn said_at(player: &Player<'_>) -> BTreeMap<usize, usize> {
-    player.stands_for.iter().rev().map(|(live, recorded)| (*recorded, *live)).collect()
+/// Says what is wrong with the time between a message of ours and what was told of it; there is none
+/// where it was told before.
+fn wrong_time(notice: &Notice, cause: &Cue, after: Option<Duration>) -> Option<(String, String)> {
+    let (line, kind) = (notice.line(), &cause.kind);
+    let is_group = notice.name() == "participantStatusNotification";
+    match (after, notice.within) {
+        // How a group stands may be known from more than one message; all else has one cause.
+        (None, _) if is_group => None,
+        (None, _) => {
+            Some((format!("{line} after {kind}"), format!("was told before {kind} was sent")))
+        }
+        (Some(after), Some(within)) if after > within => {
+            Some((format!("{line} within {within:?} after {kind}"), format!("after {after:?}")))
+        }
+        (Some(_), _) => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::follows;
+    use serde_json::json;
+
+    use super::super::script::understand;
+    use super::*;
+    use crate::trace::Moment;
+
+    #[test]
+    fn what_is_told_too_late_is_found_where_there_is_a_limit() {
+        let cause = Cue {
+            step: 0,
+            said: understand(Protocol::Sip, b""),
+            ours: true,
+            optional: false,
+            cause: None,
+            at: Moment::default(),
+            dialog: None,
+            kind: "SIP 200 (INVITE)".to_owned(),
+        };
+        let notice = |value| Notice::read(&value, (0, 1, Moment::default())).expect("a notice").0;
+        let second = Some(Duration::from_secs(1));
+        let event = notice(json!({"notification": "chatEventNotification", "within": 900}));
+        let told = wrong_time(&event, &cause, second).expect("too late");
+        assert_eq!(told.0, "chatEventNotification within 900ms after SIP 200 (INVITE)");
+        assert_eq!(told.1, "after 1s");
+        let event = notice(json!({"notification": "chatEventNotification", "within": 1000}));
+        assert_eq!(wrong_time(&event, &cause, second), None);
+        assert!(wrong_time(&event, &cause, None).is_some());
+        let group = notice(json!({"notification": "participantStatusNotification"}));
+        assert_eq!(wrong_time(&group, &cause, None), None);
+    }
 
     #[test]
     fn what_has_to_follow_an_answer_is_known() {

@@ -28,6 +28,8 @@ pub(super) struct Heard {
     pub(super) kind: String,
     pub(super) state: State,
     pub(super) at: Moment,
+    /// When it came in, before anything was made of it.
+    pub(super) came: Instant,
 }
 
 /// What a message of the bridge has turned out to be.
@@ -47,7 +49,7 @@ pub(super) enum State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Halt {
     /// The bridge said something else than it should have.
-    Differs { cue: usize, instead: String, at: Option<Moment> },
+    Differs { cue: usize, heard: usize },
     /// The bridge said nothing.
     Silent { cue: usize },
     /// A call of the application failed.
@@ -94,8 +96,8 @@ pub(super) struct Player<'a> {
     pub(super) sender: Sender<Event>,
     pub(super) heard: Vec<Heard>,
     pub(super) told: Vec<(Told, Moment)>,
-    /// How many steps the accounts had when each of these was told.
-    pub(super) told_behind: Vec<usize>,
+    /// When each of these was told.
+    pub(super) told_at: Vec<Instant>,
     pub(super) calls: Vec<Call>,
     /// What has to be deleted when all is over.
     pub(super) channels: Vec<String>,
@@ -105,6 +107,8 @@ pub(super) struct Player<'a> {
     pub(super) cue: usize,
     /// The message that each cue of the bridge has claimed.
     pub(super) claims: BTreeMap<usize, usize>,
+    /// When the first byte of each recorded message of ours was sent, at the earliest.
+    pub(super) sent: BTreeMap<usize, Instant>,
     /// Everything that was said, and the accounts of it.
     pub(super) log: Vec<Recorded>,
     logged: usize,
@@ -145,12 +149,13 @@ impl<'a> Player<'a> {
             sender,
             heard: Vec::new(),
             told: Vec::new(),
-            told_behind: Vec::new(),
+            told_at: Vec::new(),
             calls: Vec::new(),
             channels: Vec::new(),
             sessions: BTreeMap::new(),
             cue: 0,
             claims: BTreeMap::new(),
+            sent: BTreeMap::new(),
             log: Vec::new(),
             logged: 0,
             live: Book::new(Keep::Messages),
@@ -220,8 +225,7 @@ impl<'a> Player<'a> {
                 return Ok(());
             }
             if let Some(rival) = self.rival(cue) {
-                let (instead, at) = (self.heard[rival].kind.clone(), self.heard[rival].at);
-                return Err(Halt::Differs { cue: self.cue, instead, at: Some(at) });
+                return Err(Halt::Differs { cue: self.cue, heard: rival });
             }
             if let Some(what) = self.failure(self.cue) {
                 return Err(Halt::Refused { cue: self.cue, what });
@@ -255,6 +259,10 @@ impl<'a> Player<'a> {
         stands_for: Option<usize>,
         protocol: Protocol,
     ) -> Result<(), Halt> {
+        // What it causes comes later than this.
+        if let Some(recorded) = stands_for {
+            self.sent.entry(recorded).or_insert_with(Instant::now);
+        }
         // Whoever does not read holds up a stream.
         let sent = timeout(self.manner.pace.timeout, self.wires.send(way, bytes.clone())).await;
         let sent =
@@ -342,9 +350,8 @@ impl<'a> Player<'a> {
                 }
                 self.called(call, result);
             }
-            Event::Told { told, exchange } => {
-                let behind = self.live.steps.len();
-                self.told_behind.resize(self.told.len() + told.len(), behind);
+            Event::Told { told, exchange, came } => {
+                self.told_at.resize(self.told.len() + told.len(), came);
                 self.enter_exchange(&exchange);
                 let at = now();
                 self.told.extend(told.into_iter().map(|told| (told, at)));
@@ -353,8 +360,8 @@ impl<'a> Player<'a> {
                 self.notes.push(format!("{user} is told nothing any more: {why}"));
             }
             Event::Heard { protocol: Protocol::Http, .. } => {}
-            Event::Heard { protocol, bytes, way, ends } => {
-                return self.hear(protocol, bytes, way, ends).await;
+            Event::Heard { protocol, bytes, way, ends, came } => {
+                return self.hear((protocol, bytes), way, ends, came).await;
             }
         }
         Ok(())
@@ -362,10 +369,10 @@ impl<'a> Player<'a> {
 
     async fn hear(
         &mut self,
-        protocol: Protocol,
-        bytes: Bytes,
+        (protocol, bytes): (Protocol, Bytes),
         way: Way,
         ends: (SocketAddr, SocketAddr),
+        came: Instant,
     ) -> Result<(), Halt> {
         if !self.api.pass.fence.permits(ends.0.ip()) {
             let note = format!("{} is not listened to: it is another host", ends.0.ip());
@@ -411,8 +418,16 @@ impl<'a> Player<'a> {
             }
         }
         let kind = kind(&said, &bytes);
-        let mut heard =
-            Heard { said, bytes, way, source: ends.0, kind, state: State::Waiting, at: now() };
+        let mut heard = Heard {
+            said,
+            bytes,
+            way,
+            source: ends.0,
+            kind,
+            state: State::Waiting,
+            at: now(),
+            came,
+        };
         let is_for_aside = self.accepts && heard.kind == "SIP INVITE";
         if !is_for_aside && !self.is_wanted(&heard) {
             heard.state = courtesy::state(&heard, self.script.has_msrp);

@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::super::columns;
 use super::super::compare::{Level, difference, signature};
 use super::super::junit::Case;
 use super::super::ladder;
 use super::super::source::Trace;
 use super::super::{Exit, Form, Outcome, json, printable};
 use super::actions::link;
-use super::expected::{Expected, Notice, line};
+use super::expected::Expected;
+use super::notice::{Notice, line};
 use super::order;
 use super::player::{Halt, Player, State};
 use super::sides::Sides;
@@ -39,6 +42,8 @@ pub(super) struct Apart {
     pub(super) expected: String,
     pub(super) found: String,
     pub(super) found_at: Option<Moment>,
+    /// Both messages, where there are two.
+    pub(super) sides: Option<(Bytes, Bytes)>,
 }
 
 /// What a report is about.
@@ -84,10 +89,12 @@ pub(super) fn of(
         expected: absent.what.clone(),
         found: "the trace has no such thing".to_owned(),
         found_at: None,
+        sides: None,
     }));
     if halt.is_none() {
         differences.extend(calls(player, expected, run.level));
         differences.extend(notices(player, expected));
+        differences.extend(unwanted(player, expected));
         differences.extend(order::faults(player, expected));
     }
     differences.sort_by_key(|apart| apart.packet);
@@ -104,8 +111,14 @@ pub(super) fn of(
 }
 
 fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
+    let mut sides = None;
     let (cue, found, found_at) = match halt {
-        Halt::Differs { cue, instead, at } => (*cue, instead.clone(), *at),
+        Halt::Differs { cue, heard } => {
+            let heard = player.heard.get(*heard)?;
+            let step = player.script.cues.get(*cue)?.step;
+            sides = Some((player.recorded.steps[step].bytes.clone(), heard.bytes.clone()));
+            (*cue, heard.kind.clone(), Some(heard.at))
+        }
         Halt::Silent { cue } => {
             let seconds = player.manner.pace.timeout.as_secs_f64();
             (*cue, format!("nothing within {seconds} s"), None)
@@ -123,6 +136,7 @@ fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
         expected: signature(step),
         found,
         found_at,
+        sides,
     })
 }
 
@@ -143,6 +157,7 @@ fn messages(player: &Player<'_>, run: &Run) -> Vec<Apart> {
                 expected: format!("{}: {}", signature(recorded), found.left),
                 found: format!("{}: {}", signature(live), found.right),
                 found_at: Some(live.at),
+                sides: Some((recorded.bytes.clone(), live.bytes.clone())),
             })
         })
         .collect();
@@ -185,6 +200,7 @@ fn calls(player: &Player<'_>, expected: &Expected, level: Level) -> Vec<Apart> {
             expected: format!("{} gives {wanted}", call.what),
             found: format!("{} gives {found}", call.what),
             found_at: None,
+            sides: None,
         });
     }
     // What causes nothing in the trace was never called.
@@ -196,6 +212,7 @@ fn calls(player: &Player<'_>, expected: &Expected, level: Level) -> Vec<Apart> {
             expected: wish.what?,
             found: "was not called for".to_owned(),
             found_at: None,
+            sides: None,
         })
     }));
     apart
@@ -217,7 +234,8 @@ pub(super) fn pair<'a>(player: &Player<'_>, expected: &'a Expected) -> Pairs<'a>
     let mut pairs = Pairs { missing: Vec::new(), told: Vec::new(), used: BTreeSet::new() };
     let mut last: BTreeMap<usize, usize> = BTreeMap::new();
     for notice in &expected.notices {
-        let from = last.get(&notice.dialog).copied().unwrap_or_default();
+        let from = last.get(&notice.dialog).filter(|_| !notice.unordered);
+        let from = from.copied().unwrap_or_default();
         let found = (from..player.told.len()).find(|index| {
             dialogs[*index] == Some(notice.dialog)
                 && !pairs.used.contains(index)
@@ -227,7 +245,9 @@ pub(super) fn pair<'a>(player: &Player<'_>, expected: &'a Expected) -> Pairs<'a>
             Some(index) => {
                 pairs.used.insert(index);
                 pairs.told.push((notice, index));
-                last.insert(notice.dialog, index + 1);
+                if !notice.unordered {
+                    last.insert(notice.dialog, index + 1);
+                }
             }
             None if notice.optional => {}
             None => pairs.missing.push(notice),
@@ -270,15 +290,16 @@ fn notices(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
             let rival = (0..player.told.len()).find(|index| {
                 !pairs.used.contains(index)
                     && dialog_of(player, *index) == Some(notice.dialog)
-                    && player.told[*index].0.name == notice.name
+                    && notice.is_like(&player.told[*index].0)
             });
             let (expected, found, found_at) = match rival {
                 Some(rival) => {
                     let (told, at) = &player.told[rival];
                     let (expected, found) = match notice.difference(told) {
-                        Some((left, right)) => {
-                            (format!("{}: {left}", notice.name), format!("{}: {right}", told.name))
-                        }
+                        Some((left, right)) => (
+                            format!("{}: {left}", notice.name()),
+                            format!("{}: {right}", told.name),
+                        ),
                         None => (notice.line(), "was told out of its order".to_owned()),
                     };
                     (expected, found, Some(*at))
@@ -292,7 +313,29 @@ fn notices(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
                 expected,
                 found,
                 found_at,
+                sides: None,
             }
+        })
+        .collect()
+}
+
+/// Finds what was told and must not be.
+fn unwanted(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
+    let told = |notice: &Notice| {
+        (0..player.told.len()).find(|index| {
+            dialog_of(player, *index) == Some(notice.dialog) && notice.is(&player.told[*index].0)
+        })
+    };
+    let never = expected.never.iter().filter_map(|notice| Some((notice, told(notice)?)));
+    never
+        .map(|(notice, index)| Apart {
+            dialog: Some(notice.dialog),
+            packet: notice.packet,
+            at: notice.at,
+            expected: format!("no {}", notice.line()),
+            found: line(&player.told[index].0),
+            found_at: Some(player.told[index].1),
+            sides: None,
         })
         .collect()
 }
@@ -343,8 +386,14 @@ impl Verdict {
         for extra in &self.extra {
             let _ = writeln!(text, "  also said  {extra}");
         }
+        let mut are_shown = false;
         for apart in &self.differences {
             self.write_apart(&mut text, apart, player, &trace.name);
+            // Of the first pair all is shown: the rest often follows from it.
+            if let Some((left, right)) = apart.sides.as_ref().filter(|_| !are_shown) {
+                text.push_str(&columns::beside(left, right));
+                are_shown = true;
+            }
         }
         let _ = writeln!(text, "{}", self.sum(player));
         text
@@ -380,7 +429,8 @@ impl Verdict {
         let verdict = match self.exit {
             Exit::Good => "as expected",
             Exit::Differs => "not as expected",
-            Exit::Usage | Exit::NoTrace | Exit::Unreachable => "the bridge cannot be reached",
+            Exit::Usage => "as expected, and not written",
+            Exit::NoTrace | Exit::Unreachable => "the bridge cannot be reached",
             Exit::Silent => "the bridge is silent",
             Exit::Unexpected => "more was said than is expected",
             Exit::Interrupted => "interrupted",
