@@ -113,7 +113,7 @@ pub(super) struct Session {
 }
 
 /// One message on its way, with what repeats it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) at: Moment,
     pub(super) packet: u64,

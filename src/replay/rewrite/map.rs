@@ -243,7 +243,8 @@ fn names_in(uri: &[u8]) -> Vec<Range<usize>> {
         let ends = |byte: &u8| matches!(byte, b':' | b';' | b'?' | b'@' | b'&');
         from + uri[from..].iter().position(ends).unwrap_or(uri.len() - from)
     };
-    let mut names = vec![0..end_of(0)];
+    let user = 0..end_of(0);
+    let mut names = vec![user];
     // What stands behind a question mark is no host.
     let head = memchr::memchr(b'?', uri).unwrap_or(uri.len());
     if let Some(at) = memchr::memchr(b'@', &uri[..head]) {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+
 use super::super::head::address;
 use super::super::raw::Raw;
 use super::credentials::Pledges;
@@ -130,6 +132,26 @@ impl Names {
     pub(super) fn focuses(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.focuses.iter().filter(|(old, _)| !old.is_empty());
         all.map(|(old, new)| (old.as_str(), new.as_str()))
+    }
+
+    /// Puts the addresses of groups of this run into a recorded message of the bridge, to set one of
+    /// this run against it.
+    pub(in super::super) fn renamed(&self, recorded: &Bytes) -> Bytes {
+        let mut bytes = recorded.clone();
+        for (old, new) in self.focuses() {
+            let mut renamed = Vec::new();
+            let mut at = 0;
+            for found in memchr::memmem::find_iter(&bytes, old) {
+                renamed.extend_from_slice(&bytes[at..found]);
+                renamed.extend_from_slice(new.as_bytes());
+                at = found + old.len();
+            }
+            if at > 0 {
+                renamed.extend_from_slice(&bytes[at..]);
+                bytes = renamed.into();
+            }
+        }
+        bytes
     }
 
     /// Gives the id of the message of the bridge that stands for a recorded one.

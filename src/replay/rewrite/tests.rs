@@ -336,6 +336,9 @@ fn a_group_that_the_bridge_hosts_has_its_address_of_this_run_everywhere() {
     let told = text(frame(send.as_bytes(), None, &names));
     assert!(told.contains(&format!("To: <{new}>\r\nCc: {old}.example\r\n")), "{told}");
     assert!(told.contains("Byte-Range: 1-70/70"), "{told}");
+    let said = |uri: &str| bytes::Bytes::from(format!("a {uri}, b {uri} c"));
+    assert_eq!(names.renamed(&said(old)), said(new));
+    assert_eq!(learned().renamed(&said(old)), said(old));
 }
 
 #[test]

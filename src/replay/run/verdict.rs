@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::super::book::Step;
 use super::super::columns;
 use super::super::compare::{Level, difference, signature};
 use super::super::junit::Case;
@@ -149,12 +150,14 @@ fn messages(player: &Player<'_>, run: &Run) -> Vec<Apart> {
     let mut apart: Vec<Apart> = pairs
         .filter_map(|(live, recorded)| {
             let (live, recorded) = (&player.live.steps[*live], &player.recorded.steps[*recorded]);
-            let found = difference(recorded, live, run.level)?;
+            let bytes = player.names.renamed(&recorded.bytes);
+            let recorded = Step { bytes, ..recorded.clone() };
+            let found = difference(&recorded, live, run.level)?;
             Some(Apart {
                 dialog: recorded.dialog,
                 packet: recorded.packet,
                 at: recorded.at,
-                expected: format!("{}: {}", signature(recorded), found.left),
+                expected: format!("{}: {}", signature(&recorded), found.left),
                 found: format!("{}: {}", signature(live), found.right),
                 found_at: Some(live.at),
                 sides: Some((recorded.bytes.clone(), live.bytes.clone())),
