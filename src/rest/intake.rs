@@ -327,7 +327,8 @@ fn is_number(text: &str) -> bool {
 }
 
 impl Refused {
-    const ALL: [Self; 4] = [Self::Malformed, Self::Slow, Self::LongUri, Self::LargeHead];
+    /// All of them.
+    pub(super) const ALL: [Self; 4] = [Self::Malformed, Self::Slow, Self::LongUri, Self::LargeHead];
 
     /// Gives the status (RFC 9110 section 15.5, RFC 6585 section 5).
     pub(super) fn status(self) -> u16 {

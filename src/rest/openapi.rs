@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::body::{EVENTS, PROBLEM};
 use super::fault::Fault;
+use super::intake::Refused;
 use super::resource::{Body, Gives, Operation, Query, Resource, Takes};
 use super::routes::tree;
 use super::{CreatedBody, Face, Settings};
@@ -156,6 +157,8 @@ fn describe_operation(
 fn refusals(resource: &Resource, operation: &Operation) -> BTreeSet<u16> {
     let mut all: BTreeSet<u16> =
         operation.refusals.iter().copied().chain([400, 500, 503]).collect();
+    // What is refused before it is known where it goes.
+    all.extend(Refused::ALL.map(Refused::status));
     if resource.guarded {
         all.extend([401, 403, 429]);
     }
@@ -387,7 +390,7 @@ impl Refusal {
 }
 
 /// All refusals of the API; [`Fault`] picks among them.
-const REFUSALS: [Refusal; 13] = [
+const REFUSALS: [Refusal; 15] = [
     Refusal::new(400, "BadRequest", "A part of the request is missing or wrong."),
     Refusal::new(401, "Unauthorized", "The credentials are missing or wrong.")
         .with("WWW-Authenticate"),
@@ -395,8 +398,10 @@ const REFUSALS: [Refusal; 13] = [
     Refusal::new(404, "NotFound", "There is no such resource, or not any more."),
     Refusal::new(405, "MethodNotAllowed", "The resource has no such method.").with("Allow"),
     Refusal::new(406, "NotAcceptable", "The client accepts neither XML nor JSON."),
+    Refusal::new(408, "TooSlow", "The request did not come in time."),
     Refusal::new(409, "Conflict", "The state does not permit it, or the correlator was used."),
     Refusal::new(413, "TooLarge", "The body is too large."),
+    Refusal::new(414, "UriTooLong", "The request-target is too long."),
     Refusal::new(415, "UnsupportedMediaType", "The body is in none of the formats.").with("Accept"),
     Refusal::new(429, "TooManyRequests", "The client has used up what it may use.")
         .with("Retry-After"),

@@ -209,6 +209,34 @@ async fn the_description_is_whole() {
     world.stop().await;
 }
 
+/// What is wrong with the head alone can happen to every operation, and so is described for each.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_any_operation_is_refused_for_is_described() {
+    let world = World::start().await;
+    let alice = world.user(ALICE, Format::Json);
+    let seen = alice.get(&format!("{}/openapi.json", world.root)).await;
+    let contract = Contract::read(&seen.shows(200).body);
+    let long = "x".repeat(10_000);
+    for (path, item) in members(&contract.0["paths"]) {
+        let is_operation = |name: &str| !["parameters", "servers"].contains(&name);
+        for (method, operation) in members(item).into_iter().filter(|(name, _)| is_operation(name))
+        {
+            let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
+            let url = path.replace("{userId}", ALICE).replace(['{', '}'], "");
+            let url = format!("{}{url}", world.root);
+            let request = alice.request(method.clone(), &format!("{url}?{long}"));
+            contract.hold(&method, path, alice.send(request).await.shows(414));
+            let request = alice.request(method.clone(), &url).header("x-much", &long.repeat(9));
+            contract.hold(&method, path, alice.send(request).await.shows(431));
+            let request = alice.request(method.clone(), &url).body(long.repeat(300));
+            contract.hold(&method, path, &alice.send(request).await);
+            // A head that does not come to its end cannot be waited for here.
+            assert!(operation["responses"].get("408").is_some(), "{method} {path}");
+        }
+    }
+    world.stop().await;
+}
+
 /// Every example of a request is one that the server takes for what it is: none gets 400.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_of_a_request_can_be_read() {
