@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use chatbridge::app::Running;
 use chatbridge::config::{AuthMode, Config, CoreMode, HostPort, Secret, StoreKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, UdpSocket};
 
 use super::certificates::Authority;
 
@@ -243,13 +244,11 @@ impl Lawless {
     }
 
     async fn with(says: fn(usize) -> Vec<String>, poll: Option<&'static str>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (rest, core) = (listener.local_addr().unwrap(), free());
         let root = format!("http://{rest}");
         tokio::spawn(async move {
-            let sip = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let sip = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let mut calls = 0;
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();

@@ -129,8 +129,8 @@ fn wrong_time(notice: &Notice, cause: &Cue, after: Option<Duration>) -> Option<(
     let (line, kind) = (notice.line(), &cause.kind);
     let is_group = notice.name() == "participantStatusNotification";
     match (after, notice.within) {
-        // How a group stands may be known from more than one message; all else has one cause.
-        (None, _) if is_group => None,
+        // How a group stands may be known from more than one message.
+        (None, _) if is_group || !is_sole_cause(kind) => None,
         (None, _) => {
             Some((format!("{line} after {kind}"), format!("was told before {kind} was sent")))
         }
@@ -139,6 +139,13 @@ fn wrong_time(notice: &Notice, cause: &Cue, after: Option<Duration>) -> Option<(
         }
         (Some(_), _) => None,
     }
+}
+
+/// Tells whether nothing but that message of ours may be what is told of: an application that ends a
+/// session may be told so before its BYE or CANCEL is answered.
+fn is_sole_cause(kind: &str) -> bool {
+    let is_answer = kind.starts_with("SIP ") && kind.ends_with(')');
+    !is_answer || (kind.ends_with(" (INVITE)") && kind != "SIP 487 (INVITE)")
 }
 
 #[cfg(test)]
@@ -151,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_is_told_too_late_is_found_where_there_is_a_limit() {
-        let cause = Cue {
+        let of = |kind: &str| Cue {
             step: 0,
             said: understand(Protocol::Sip, b""),
             ours: true,
@@ -159,8 +166,9 @@ mod tests {
             cause: None,
             at: Moment::default(),
             dialog: None,
-            kind: "SIP 200 (INVITE)".to_owned(),
+            kind: kind.to_owned(),
         };
+        let cause = of("SIP 200 (INVITE)");
         let notice = |value| Notice::read(&value, (0, 1, Moment::default())).expect("a notice").0;
         let second = Some(Duration::from_secs(1));
         let event = notice(json!({"notification": "chatEventNotification", "within": 900}));
@@ -170,6 +178,15 @@ mod tests {
         let event = notice(json!({"notification": "chatEventNotification", "within": 1000}));
         assert_eq!(wrong_time(&event, &cause, second), None);
         assert!(wrong_time(&event, &cause, None).is_some());
+        for (kind, is_wrong) in [
+            ("SIP BYE", true),
+            ("MSRP SEND", true),
+            ("SIP 603 (INVITE)", true),
+            ("SIP 487 (INVITE)", false),
+            ("SIP 200 (BYE)", false),
+        ] {
+            assert_eq!(wrong_time(&event, &of(kind), None).is_some(), is_wrong, "{kind}");
+        }
         let group = notice(json!({"notification": "participantStatusNotification"}));
         assert_eq!(wrong_time(&group, &cause, None), None);
     }
