@@ -20,6 +20,7 @@ mod switch;
 mod tls;
 mod tls_identity;
 mod unanswered;
+mod web_client;
 mod web_tls;
 
 pub use self::core::{Core, CoreSettings};
@@ -35,4 +36,5 @@ pub use sip_outbound::{Inbound, SipOutbound, SipSettings};
 pub use switch::{Neighbours, Switch, run as run_switch};
 pub use tls::{TlsFault, TlsSettings};
 pub use tls_identity::CoreNames;
+pub use web_client::WebClient;
 pub use web_tls::WebTls;
