@@ -337,8 +337,10 @@ fn the_pair_that_its_other_side_extends_ends_when_the_user_joins() {
         join(&mut world, &group);
         assert_eq!(
             world.told(),
-            ["bob: bob Connected (own)".to_owned(),
-             format!("bob: SessionEnded (extended to {group})")]
+            [
+                "bob: bob Connected (own)".to_owned(),
+                format!("bob: SessionEnded (extended to {group})")
+            ]
         );
         world.far_end_got(&Method::Bye);
         assert_eq!(world.ask(&pair, Command::Describe), Ok(Answer::MovedTo(group.clone())));
@@ -446,10 +448,7 @@ fn the_group_of_the_partner_may_name_the_dialog_of_the_pair() {
     let mut world = facing("plain");
     let (pair, answer) = running(&mut world, &[]);
     let named = replaces(&answer, "");
-    world.focus_invites(
-        &[("Replaces", &*named), ("Referred-By", "<tel:+447700900666>")],
-        None,
-    );
+    world.focus_invites(&[("Replaces", &*named), ("Referred-By", "<tel:+447700900666>")], None);
     assert_eq!(world.far_end_heard(&Method::Invite).status.code(), 403);
     let headers = [("Replaces", named.as_str())];
     let group = offered(&mut world, &headers, "<tel:+447700900003>", None);

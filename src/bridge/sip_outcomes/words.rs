@@ -180,7 +180,9 @@ impl LegNews {
             Self::Refreshed => "re-INVITE or UPDATE",
             Self::Held => "re-INVITE puts on hold",
             Self::Replaced => "the other side calls again: INVITE with the same id, or Replaces",
-            Self::Namesake => "INVITE with the same id by somebody else, or while the first one rings",
+            Self::Namesake => {
+                "INVITE with the same id by somebody else, or while the first one rings"
+            }
             Self::GroupOffered => "INVITE of a group with Session-Replaces or Replaces",
             Self::ReplacesInVain => "INVITE with Replaces that cannot be followed",
             Self::Referred => "REFER received",
