@@ -31,7 +31,7 @@ use chatbridge::sip::{Hop, Transport};
 use chatbridge::store::{Bounds, Inbox, Letter, Letters, Sessions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Barrier, watch};
+use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -73,6 +73,9 @@ fn round(side: Side, count: usize, messages: usize, body: usize) -> io::Result<f
     let stop = CancellationToken::new();
     let (ending, body) = (stop.clone(), wrapped(body));
     let said = body.clone();
+    // Whoever sends waits there, and the clock.
+    let gate = Arc::new(Barrier::new(if side == Side::Room { 2 } else { count + 1 }));
+    let begin = Arc::clone(&gate);
     let home = UdpSocket::bind("127.0.0.1:0")?;
     let at_home = home.local_addr()?;
     let server = thread::spawn(move || -> io::Result<()> {
@@ -80,7 +83,7 @@ fn round(side: Side, count: usize, messages: usize, body: usize) -> io::Result<f
         runtime.block_on(async {
             match side {
                 Side::Room => serve_room(at_home, &told, ending).await,
-                Side::Plain => serve_plain((count, messages), said, &told, ending).await,
+                Side::Plain => serve_plain((count, messages), (said, gate), &told, ending).await,
             }
         })
     });
@@ -91,7 +94,7 @@ fn round(side: Side, count: usize, messages: usize, body: usize) -> io::Result<f
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let receivers = if side == Side::Room { count - 1 } else { count };
-    let seconds = runtime.block_on(take_part(side, paths, messages, body))?;
+    let seconds = runtime.block_on(take_part((side, paths), messages, body, begin))?;
     stop.cancel();
     drop(server.join());
     Ok(seconds / (receivers * messages) as f64)
@@ -172,7 +175,7 @@ fn join(home: &UdpSocket, server: SocketAddr, at: usize) -> io::Result<String> {
 /// As many sessions as there are peers, each with its messages.
 async fn serve_plain(
     (count, messages): (usize, usize),
-    body: Bytes,
+    (body, gate): (Bytes, Arc<Barrier>),
     told: &std_mpsc::Sender<SocketAddr>,
     stop: CancellationToken,
 ) -> io::Result<()> {
@@ -184,7 +187,6 @@ async fn serve_plain(
     let sessions = Arc::new(Sessions::new(Bounds::default()).0);
     let limits = Arc::new(Limits { queue: QUEUE, ..Limits::default() });
     let settings = Arc::new(settings);
-    let bound = Arc::new(Barrier::new(count));
     for at in 0..count {
         let (id, (inbox, letters)) = (format!("plain{at}"), Inbox::new(2));
         sessions.route_msrp(&id, inbox);
@@ -192,7 +194,7 @@ async fn serve_plain(
         let local = Uri::parse(&format!("msrp://{place}/{id};tcp")).map_err(io::Error::other)?;
         let mut session = Session::new(local, Arc::clone(&limits), Random::seeded(1));
         session.share_bodies();
-        let sender = Sender { session, link, letters, bound: Arc::clone(&bound) };
+        let sender = Sender { session, link, letters, gate: Arc::clone(&gate) };
         tokio::spawn(sender.run(at, messages, body.clone()));
     }
     told.send(place).map_err(io::Error::other)?;
@@ -205,7 +207,7 @@ struct Sender {
     session: Session,
     link: MsrpLink,
     letters: Letters,
-    bound: Arc<Barrier>,
+    gate: Arc<Barrier>,
 }
 
 impl Sender {
@@ -223,8 +225,8 @@ impl Sender {
                 }
             }
             if is_bound {
-                // All begin at the same time.
-                self.bound.wait().await;
+                // All begin at the same time, with the clock.
+                self.gate.wait().await;
                 for number in 0..messages {
                     let message = Outgoing {
                         message_id: format!("m{number}"),
@@ -260,12 +262,11 @@ impl Sender {
 
 /// Is all participants; gives the seconds from the first message to the last.
 async fn take_part(
-    side: Side,
-    paths: Vec<String>,
+    (side, paths): (Side, Vec<String>),
     messages: usize,
     body: Bytes,
+    gate: Arc<Barrier>,
 ) -> io::Result<f64> {
-    let (begin, begun) = watch::channel(false);
     let mut readers = Vec::new();
     for (at, path) in paths.into_iter().enumerate() {
         let place = path.trim_start_matches("msrp://").split('/').next().unwrap_or_default();
@@ -278,7 +279,7 @@ async fn take_part(
         );
         stream.write_all(hello.as_bytes()).await?;
         if side == Side::Room && at == 0 {
-            let send = speak(stream, (path, own), messages, body.clone(), begun.clone());
+            let send = speak(stream, (path, own), messages, body.clone(), Arc::clone(&gate));
             readers.push(tokio::spawn(send));
         } else {
             readers.push(tokio::spawn(hear(stream, messages)));
@@ -286,7 +287,7 @@ async fn take_part(
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     let start = Instant::now();
-    begin.send(true).map_err(io::Error::other)?;
+    gate.wait().await;
     for reader in readers {
         reader.await.map_err(io::Error::other)??;
     }
@@ -299,9 +300,9 @@ async fn speak(
     (path, own): (String, String),
     messages: usize,
     body: Bytes,
-    mut begun: watch::Receiver<bool>,
+    gate: Arc<Barrier>,
 ) -> io::Result<()> {
-    begun.wait_for(|begun| *begun).await.map_err(io::Error::other)?;
+    gate.wait().await;
     let (mut parser, mut incoming) = (Parser::new(Limits::default()), BytesMut::new());
     let (mut sent, mut answered, mut out) = (0, 0, Vec::new());
     while answered < messages {
