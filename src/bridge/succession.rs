@@ -84,7 +84,7 @@ impl SessionIds {
     }
 
     /// Forgets what does not count in a profile.
-    fn as_far_as(self, ids: Ids) -> Self {
+    fn within(self, ids: Ids) -> Self {
         let conversation = self.conversation.filter(|_| ids == Ids::Conversation);
         Self { conversation, ..self }
     }
@@ -142,7 +142,7 @@ impl Succession {
         let Ok(replaces) = Replaces::of(&request.headers) else {
             return Self::Refused(Status::BAD_REQUEST);
         };
-        let ids = SessionIds::of(&request.headers).as_far_as(settings.profile.conversation_ids);
+        let ids = SessionIds::of(&request.headers).within(settings.profile.conversation_ids);
         let is_group = group::is_of_focus(request);
         let replaced = if is_group { session_replaced(request) } else { None };
         if replaces.is_none() && ids.is_empty() && replaced.is_none() {
@@ -270,4 +270,49 @@ fn session_replaced(request: &Request) -> Option<String> {
     })?;
     let told = told.trim().trim_matches('"').to_owned();
     (!told.is_empty() && told.len() <= LONGEST).then_some(told)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::sip::{Method, RequestBuilder, Uri};
+
+    fn replaced(header: Option<&str>, body: &str) -> Option<String> {
+        let mut invite =
+            RequestBuilder::new(Method::Invite, Uri::parse("sip:b@b.example").unwrap());
+        if let Some(value) = header {
+            invite = invite.header("Session-Replaces", value);
+        }
+        session_replaced(&invite.body("text/plain", body.to_owned().into()).build())
+    }
+
+    #[test]
+    fn a_group_names_the_session_in_a_header_or_in_its_list() {
+        let list = "<entry uri=\"tel:+1?session-replaces=a%2Db\" x=\"\"/>";
+        assert_eq!(replaced(Some(" abc "), list).as_deref(), Some("abc"));
+        assert_eq!(replaced(Some("\"abc\""), "").as_deref(), Some("abc"));
+        assert_eq!(replaced(None, list).as_deref(), Some("a-b"));
+        assert_eq!(replaced(None, "x\r\nSession-Replaces: abc\r\n").as_deref(), Some("abc"));
+        for nothing in
+            ["", "Session-Replace", "Session-Replaces", "Session-Replaces=", "Session-Replaces=%ff"]
+        {
+            assert_eq!(replaced(None, nothing), None, "{nothing}");
+        }
+        assert_eq!(replaced(Some(&"x".repeat(LONGEST + 1)), list), None);
+    }
+
+    #[test]
+    fn an_id_that_is_too_long_is_none() {
+        let ids = |id: &str| SessionIds::of(&Headers::from_iter([("Contribution-ID", id)]));
+        assert_eq!(ids(" a ").contribution.as_deref(), Some("a"));
+        assert!(ids(" ").is_empty() && ids(&"x".repeat(LONGEST + 1)).is_empty());
+        let mut known = ids("a");
+        known.update(SessionIds { conversation: Some("c".to_owned()), contribution: None });
+        let names: Vec<_> = known.names().collect();
+        let [a, c] = ["a", "c"].map(str::to_owned);
+        assert_eq!(names, [Name::Contribution(a), Name::Conversation(c)]);
+        assert_eq!(known.within(Ids::Contribution).names().count(), 1);
+    }
 }

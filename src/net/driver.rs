@@ -269,6 +269,7 @@ impl Driver {
         }
         let sessions = Arc::clone(sessions);
         self.forget_wire();
+        self.link.close();
         self.link = MsrpLink::new(self.kit.msrp.clone(), sessions, &session_id);
         self.msrp_id = session_id;
     }
