@@ -17,147 +17,35 @@ mod messages;
 mod pager;
 mod parting;
 mod relayed;
+mod renewed;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::access::Access;
-use super::bearer::Shown;
+use super::dealings::{Arrival, ConversationKit, Input, Output};
 use super::legs::{Attempt, Legs};
 use super::line::Line;
 use super::media;
-use super::pager::Reports;
 use super::settings::Settings;
 use super::sip_outcomes::{self, LegEnd};
+use super::succession::SessionIds;
 use super::{description, invite};
 use crate::address::Address;
 use crate::chat::{
-    Answer, AnswerId, Command, ComposingWatch, Ending, EventType, Extension, Invitation,
-    MessageBook, Notice, NoticeKind, OutgoingMessage, Refusal, Role, Session, SessionKind, State,
-    Step,
+    Answer, Command, ComposingWatch, Ending, EventType, Invitation, MessageBook, Notice,
+    NoticeKind, OutgoingMessage, Refusal, Role, Session, SessionKind, State, Step,
 };
 use crate::clock::Anchor;
-use crate::digest::Fingerprint;
 use crate::ids::{MessageId, Random, SessionId};
 use crate::msrp;
 use crate::payload::Letterhead;
-use crate::sip::{DialogKey, Hop, Leg, LegInput, Message, Reason, Request, Status, UsageInput};
+use crate::sip::{Leg, LegInput, Reason, Status, UsageInput};
 
 use pager::Pager;
-
-/// What a conversation works with.
-#[derive(Debug)]
-pub struct ConversationKit {
-    /// How conversations behave.
-    pub settings: Arc<Settings>,
-    /// How the user's requests reach the core.
-    pub access: Arc<Access>,
-    /// Wall time.
-    pub anchor: Anchor,
-    /// Randomness.
-    pub random: Random,
-    /// Where our INVITEs and MESSAGEs go first, best first; nowhere means straight to their target.
-    pub next_hops: Vec<Hop>,
-}
-
-/// An INVITE that nobody knows yet.
-#[derive(Debug)]
-pub struct Arrival {
-    /// The id that the new session gets.
-    pub session: SessionId,
-    /// The INVITE.
-    pub invite: Request,
-    /// Where it came from.
-    pub source: Hop,
-    /// Whether identities that the sender asserts are believed (RFC 3325).
-    pub trusted: bool,
-}
-
-/// What happens to a conversation.
-#[derive(Debug)]
-pub enum Input {
-    /// An order of the application; answered by [`Output::Answer`].
-    Command(Command),
-    /// A SIP message of one of its dialogs.
-    Sip {
-        /// The message.
-        message: Message,
-        /// Where it came from.
-        source: Hop,
-    },
-    /// A SIP message could not be sent.
-    SipFailed {
-        /// Where it was to go.
-        hop: Hop,
-    },
-    /// Reports on messages that came outside of any session.
-    Reports(Reports),
-    /// What has become of the group to which the session is extended.
-    Extension(Extension),
-    /// Something has happened on the MSRP connection.
-    Msrp(msrp::Input),
-    /// Somebody has connected and named the MSRP session.
-    MsrpAccepted(Shown),
-    /// The instant of [`Conversation::next_timeout`] has come.
-    Timeout,
-    /// The server stops.
-    Stop,
-}
-
-/// What a conversation wants done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    /// Send a SIP message.
-    Sip {
-        /// Its bytes.
-        bytes: Bytes,
-        /// Where it goes.
-        hop: Hop,
-    },
-    /// Let nobody send anything new to a SIP hop for a while: it is overloaded.
-    Spare {
-        /// That hop.
-        hop: Hop,
-        /// How long.
-        wait: Duration,
-    },
-    /// Bring the messages of this dialog here.
-    Route(DialogKey),
-    /// Open the MSRP connection.
-    MsrpConnect {
-        /// The host of the peer's path.
-        host: String,
-        /// The port of the peer's path.
-        port: u16,
-        /// Whether under TLS.
-        secure: bool,
-        /// The fingerprints of which the peer's certificate has to have one.
-        fingerprints: Vec<Fingerprint>,
-    },
-    /// Write to the MSRP connection.
-    MsrpWrite(Bytes),
-    /// Close the MSRP connection once all is written.
-    MsrpClose,
-    /// Tell the user's applications.
-    Notice(Notice),
-    /// Answer the command.
-    Answer(Result<Answer, Refusal>),
-    /// Give the answer that was to follow later.
-    LateAnswer(AnswerId, Result<Answer, Refusal>),
-    /// Bring those who connect and name this MSRP session here, and no longer those who name the
-    /// one before.
-    MsrpRoute(String),
-    /// Tell the 1-1 session that is extended to this one.
-    Extension {
-        /// That session.
-        of: SessionId,
-        /// What has become of this one.
-        news: Extension,
-    },
-}
 
 /// One user's side of a 1-1 chat.
 #[derive(Debug)]
@@ -198,8 +86,12 @@ pub struct Conversation {
     peer_left: Option<Ending>,
     /// The reports that go another way than the session, which is over.
     pager: Pager,
-    /// How the network knows the session (Contribution-ID), where it does.
-    contribution: Option<String>,
+    /// How the network knows the session, where it does.
+    ids: SessionIds,
+    /// Whether the current dialog was begun by the other side.
+    is_called: bool,
+    /// Whether an INVITE may name the session.
+    is_named: bool,
     /// The group to which the session is extended.
     moved: Option<SessionId>,
     outputs: VecDeque<Output>,
@@ -263,7 +155,7 @@ impl Conversation {
         };
         let redirects = kit.settings.redirects;
         let mut this = Self::new(kit, (session, user), chat, (leg, line));
-        this.contribution = draft.contribution().map(str::to_owned);
+        this.ids = draft.ids();
         this.attempt.draft = Some(draft);
         this.attempt.redirects = redirects;
         if !this.seek_way(now) {
@@ -281,10 +173,10 @@ impl Conversation {
         arrival: Arrival,
         has_client: &dyn Fn(&Address) -> bool,
     ) -> Self {
-        let Arrival { session, invite, source, trusted } = arrival;
+        let Arrival { session, invite, source, trusted, .. } = arrival;
         let read = invite::read((&kit.settings, &kit.access), (&invite, trusted), has_client);
         let is_offerless = invite.body.is_empty();
-        let contribution = invite.headers.get("Contribution-ID").map(str::to_owned);
+        let ids = SessionIds::of(&invite.headers);
         let leg_kit = kit.access.kit(&kit.settings, kit.random.fork());
         let leg = Leg::answering(now, invite, source, leg_kit);
         let sdp = read.as_ref().and_then(|incoming| incoming.sdp.as_deref());
@@ -305,7 +197,8 @@ impl Conversation {
         let mut this = Self::new(kit, (session, user), chat, (leg, line));
         this.heard = false;
         this.first_message = incoming.first_message;
-        this.contribution = contribution;
+        this.ids = ids;
+        this.is_called = true;
         // The leg itself refuses what no user needs to hear of, such as an unknown Require.
         this.settle(now);
         if this.chat.state() == State::Ended {
@@ -355,6 +248,7 @@ impl Conversation {
                 self.pager.handle(now, UsageInput::Message { message, source });
             }
             Input::Sip { message, source } => self.legs.receive(now, message, source),
+            Input::Renewal(arrival) => self.renewed(now, *arrival),
             Input::SipFailed { hop } => {
                 self.pager.handle(now, UsageInput::TransportFailed { hop: hop.clone() });
                 self.legs.current.handle(now, LegInput::TransportFailed { hop });
@@ -367,6 +261,7 @@ impl Conversation {
             Input::Stop => self.stop(now),
         }
         self.settle(now);
+        self.tell_names();
     }
 
     /// Gives the next thing to do.
@@ -462,7 +357,9 @@ impl Conversation {
             msrp_closes: false,
             peer_left: None,
             pager: Pager::default(),
-            contribution: None,
+            ids: SessionIds::default(),
+            is_called: false,
+            is_named: false,
             moved: None,
             outputs: VecDeque::new(),
         };

@@ -19,6 +19,7 @@ mod leg_events;
 mod messages;
 mod parting;
 mod referrals;
+mod renewed;
 mod watch;
 
 use std::collections::VecDeque;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::access::Access;
-use super::conversation::{Arrival, ConversationKit, Input, Output};
+use super::dealings::{Arrival, ConversationKit, Input, Output};
 use super::group_outcomes::{Asking, GroupEnd};
 use super::group_settings::{ExtendMode, InviteMode};
 use super::identity::Signature;
@@ -47,7 +48,7 @@ use crate::payload::resource_list::{Entry, ResourceList};
 use crate::sip::{Errand, Leg, LegInput, NameAddr, Reference, Uri, UsageInput};
 
 use invite::Draft;
-pub(super) use invite::is_of_focus;
+pub(super) use invite::{focus_and_founder, is_of_focus};
 use messages::Typists;
 use referrals::Referrals;
 use watch::Watch;
@@ -86,6 +87,10 @@ pub struct Group {
     answers: u64,
     /// The 1-1 session that becomes this group, until its other side has answered.
     extends: Option<Extended>,
+    /// The 1-1 session that its other side has extended to this group, until the user has answered.
+    follows: Option<SessionId>,
+    /// Whether an INVITE may name the session.
+    is_named: bool,
     /// Why we have sent CANCEL.
     cancel: Option<GroupEnd>,
     /// How the user's participation will end, once what was said last is answered.
@@ -206,6 +211,7 @@ impl Group {
                     self.legs.receive(now, message, source);
                 }
             }
+            Input::Renewal(arrival) => self.renewed(now, *arrival),
             Input::SipFailed { hop } => {
                 let failed = || UsageInput::TransportFailed { hop: hop.clone() };
                 self.watch.tell(now, failed());
@@ -214,7 +220,7 @@ impl Group {
             }
             Input::Reports(reports) => self.take_reports(now, &reports),
             // A group is extended to nothing.
-            Input::Extension(Extension::Failed | Extension::Settled) => {}
+            Input::Extension(_) => {}
             Input::Msrp(input) => self.feed_msrp(now, input),
             Input::MsrpAccepted(shown) => {
                 let wish = self.line.accepted(now, shown);
@@ -224,6 +230,7 @@ impl Group {
             Input::Stop => self.stop(now),
         }
         self.settle(now);
+        self.tell_names();
     }
 
     /// Gives the next thing to do.
@@ -346,6 +353,8 @@ impl Group {
             rejoin: None,
             answers: 0,
             extends: None,
+            follows: None,
+            is_named: false,
             cancel: None,
             leaving: None,
             heard: true,
@@ -548,7 +557,7 @@ impl Group {
         })
     }
 
-    fn kit(&mut self) -> crate::sip::Kit {
+    fn leg_kit(&mut self) -> crate::sip::Kit {
         self.access.kit(&self.settings, self.random.fork())
     }
 

@@ -180,6 +180,20 @@ pub(super) fn originator(realm: &Realm, request: &Request, trusted: bool) -> Opt
     Some(Party { address: realm.address(&shown.uri).unwrap_or_else(Address::anonymous), name })
 }
 
+/// Under which addresses the sender of a request of our trust domain is known: those that are
+/// asserted, else the one in From; none where it does not want to be known.
+pub(super) fn senders(realm: &Realm, request: &Request) -> Vec<Address> {
+    if wants_privacy(&request.headers) {
+        return Vec::new();
+    }
+    let mut named = identities(&request.headers);
+    if named.is_empty() {
+        named.extend(request.from());
+    }
+    let addresses = named.iter().filter_map(|named| realm.address(&named.uri));
+    addresses.filter(|address| *address != Address::anonymous()).collect()
+}
+
 /// Reads P-Asserted-Identity: one identity, or one of either scheme (RFC 3325 section 9.1).
 fn identities(headers: &Headers) -> Vec<NameAddr> {
     let mut identities = headers.addresses("P-Asserted-Identity");

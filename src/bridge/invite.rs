@@ -8,6 +8,7 @@ use super::identity::{self, Naming, Signature};
 use super::media::{self, TextOut};
 use super::profile::Ids;
 use super::settings::Settings;
+use super::succession::SessionIds;
 use crate::address::Address;
 use crate::chat::{Invitation, Party, Refusal, ReportRequest};
 use crate::ids::{MessageId, Random};
@@ -55,10 +56,9 @@ impl Draft {
         Self { invitation, session_ids, first_message }
     }
 
-    /// Gives the id by which the network knows the session, where it has one.
-    pub(super) fn contribution(&self) -> Option<&str> {
-        let mut ids = self.session_ids.iter();
-        ids.find(|(name, _)| name == "Contribution-ID").map(|(_, id)| id.as_str())
+    /// Gives the ids by which the network knows the session, where it has any.
+    pub(super) fn ids(&self) -> SessionIds {
+        SessionIds::among(&self.session_ids)
     }
 
     /// Writes the INVITE (TS Chat 6.3.5).

@@ -3,8 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::conversation::Output;
-use crate::sip::{DialogKey, Hop, Leg, LegEvent, LegInput, LegOutput, Message, Uri};
+use super::dealings::Output;
+use crate::sip::{DialogKey, Hop, Leg, LegEvent, LegInput, LegOutput, Message, Reason, Uri};
+
+/// How many legs may be left that were given up: whoever begins a session anew more often than old
+/// dialogs come to rest has to wait.
+const MOST_RETIRED: usize = 8;
 
 /// The leg that counts, with those that it has replaced.
 #[derive(Debug)]
@@ -25,11 +29,35 @@ impl Legs {
         self.retired.push(std::mem::replace(&mut self.current, leg));
     }
 
+    /// Puts the leg of a new dialog in the place of the one that counts, which says goodbye. The new
+    /// one has answered: whoever is left without any dialog may take the session for lost.
+    pub(super) fn renew(&mut self, now: Instant, leg: Leg) {
+        let mut old = std::mem::replace(&mut self.current, leg);
+        old.bye(now, Some(Reason::sip(200, "Call completed")));
+        self.retired.push(old);
+    }
+
+    /// Keeps a leg that has refused what it was made for, and tells where its messages are to go.
+    pub(super) fn retire(&mut self, leg: Leg) -> Output {
+        let route = Output::Route(key_of(&leg));
+        self.retired.push(leg);
+        route
+    }
+
+    /// Tells whether there is room for one more leg.
+    pub(super) fn has_room(&self) -> bool {
+        self.retired.len() < MOST_RETIRED
+    }
+
     /// Tells where the messages of the current leg's dialog are to go.
     pub(super) fn route(&self) -> Output {
-        let call_id = self.current.call_id().to_owned();
-        let tag = self.current.local_tag().to_owned();
-        Output::Route(DialogKey { call_id, tag })
+        Output::Route(key_of(&self.current))
+    }
+
+    /// Gives the name of the current dialog, and the peer's tag.
+    pub(super) fn dialog(&self) -> (DialogKey, Option<String>) {
+        let remote_tag = self.current.remote_tag().filter(|tag| !tag.is_empty());
+        (key_of(&self.current), remote_tag.map(str::to_owned))
     }
 
     /// Hands a message to its leg; the current one takes what fits none.
@@ -38,7 +66,12 @@ impl Legs {
             Message::Request(request) => request.to_tag(),
             Message::Response(response) => response.from_tag(),
         };
-        let of = |leg: &Leg| tag.as_deref() == Some(leg.local_tag());
+        let call_id = message.headers().get("Call-ID").map(str::to_owned);
+        // Outside of any dialog, the Call-ID tells whose INVITE is repeated or cancelled.
+        let of = |leg: &Leg| match &tag {
+            Some(tag) => tag == leg.local_tag(),
+            None => call_id.as_deref() == Some(leg.call_id()),
+        };
         let retired = self.retired.iter_mut().find(|leg| of(leg));
         let leg = match retired {
             Some(leg) if !of(&self.current) => leg,
@@ -68,13 +101,21 @@ impl Legs {
     /// nothing to say to the chat.
     pub(super) fn settle(&mut self, outputs: &mut VecDeque<Output>) -> Settled {
         let mut settled = Settled::default();
-        self.retired.retain(|leg| !leg.is_finished());
+        // What a new dialog begins with goes before what the old one ends with.
+        settled.take(&mut self.current, outputs);
         for leg in &mut self.retired {
             Settled::default().take(leg, outputs);
         }
-        settled.take(&mut self.current, outputs);
+        let (over, left): (Vec<Leg>, Vec<Leg>) =
+            std::mem::take(&mut self.retired).into_iter().partition(Leg::is_finished);
+        self.retired = left;
+        outputs.extend(over.iter().map(|leg| Output::Unroute(key_of(leg))));
         settled
     }
+}
+
+fn key_of(leg: &Leg) -> DialogKey {
+    DialogKey { call_id: leg.call_id().to_owned(), tag: leg.local_tag().to_owned() }
 }
 
 /// What the current leg reports.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::bearer::{Bearer, Shown};
-use super::conversation::{ConversationKit, Output};
+use super::dealings::{ConversationKit, Output};
 use super::media::{self, Peer, Unusable};
 use super::settings::Settings;
 use crate::msrp;
@@ -61,6 +61,15 @@ impl Line {
             shown: Shown::default(),
             origin: media::Origin::new(&kit.anchor, now),
         }
+    }
+
+    /// Begins an MSRP session of its own in place of this one; what nobody has answered goes on
+    /// there.
+    pub(super) fn renew(&mut self, now: Instant, kit: &mut ConversationKit, bearer: Bearer) {
+        let mut next = Self::new(now, kit, bearer);
+        next.msrp.inherit(now, &mut self.msrp);
+        next.cpim = self.cpim;
+        *self = next;
     }
 
     /// Gives the session-id by which the peer's connection is recognised.

@@ -9,7 +9,7 @@ use super::group_settings::GroupSettings;
 use super::identity::{Realm, Standing};
 use super::profile::Profile;
 use crate::msrp::{Limits, Matching, Relays};
-use crate::sip::{Credentials, Hop, Local, Status, Timers};
+use crate::sip::{Credentials, Hop, Local, REPLACES, Status, Timers};
 
 /// How conversations behave.
 #[derive(Debug, Clone)]
@@ -140,6 +140,7 @@ impl Settings {
         local.session_expires = self.session_timer;
         local.datagram = self.datagram;
         local.contact_params = self.profile.contact_params.to_owned();
+        local.supported.push(REPLACES.to_owned());
         local
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::conversation::{Arrival, Conversation, ConversationKit, Input, Output};
+use super::conversation::Conversation;
+use super::dealings::{Arrival, ConversationKit, Input, Output};
 use super::group::{self, Group};
 use crate::address::Address;
 use crate::chat::{GroupInvitation, Invitation, Refusal, SessionKind};

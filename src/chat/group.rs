@@ -55,12 +55,17 @@ pub struct Extended {
 }
 
 /// What has become of a group to which a 1-1 session is extended (TS Chat 6.6.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extension {
     /// There is no such group: the 1-1 session goes on.
     Failed,
     /// The other side has joined the group, declined, or not reacted: the 1-1 session is over.
     Settled,
+    /// The user has joined the group that the other side has made of the 1-1 session, which is over.
+    Joined {
+        /// The user's part in that group.
+        group: SessionId,
+    },
 }
 
 /// A group session as GET shows it (TS Chat 5.2.2.14).

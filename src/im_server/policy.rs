@@ -120,13 +120,16 @@ pub(super) fn distrust(headers: &mut Headers) {
 /// Takes off what is not for the eyes of one outside of the trust domain, where the sender wished
 /// so (RFC 3325 section 7).
 pub(super) fn withhold(headers: &mut Headers) {
-    let private = headers
-        .all("Privacy")
-        .flat_map(|line| line.split([';', ',']))
-        .any(|value| value.trim().eq_ignore_ascii_case("id"));
-    if private {
+    if is_private(headers) {
         headers.remove(ASSERTED_IDENTITY);
     }
+}
+
+/// Tells whether a sender does not want its identity to be known outside of the trust domain (RFC
+/// 3325 section 9.3).
+pub(super) fn is_private(headers: &Headers) -> bool {
+    let values = headers.all("Privacy").flat_map(|line| line.split([';', ',']));
+    values.map(str::trim).any(|value| value.eq_ignore_ascii_case("id"))
 }
 
 /// The breadth of a request that names none (RFC 5393 section 5.3.3).

@@ -43,6 +43,9 @@ pub struct DriverKit {
     pub msrp: Arc<MsrpSettings>,
 }
 
+/// How many callers may be routed here: those of the dialogs that have not come to rest yet.
+const CALLERS: usize = 16;
+
 /// How many frames are taken before letters and timers have their turn.
 const BATCH: usize = 256;
 
@@ -67,7 +70,8 @@ pub(super) struct Driver {
     letters: Letters,
     link: MsrpLink,
     dialogs: Vec<DialogKey>,
-    caller: Option<DialogKey>,
+    /// Whose INVITEs have come here, the latest last.
+    callers: Vec<DialogKey>,
     over: bool,
     answer: Option<Result<Answer, Refusal>>,
     /// Who waits for an answer that comes later.
@@ -133,7 +137,7 @@ impl Driver {
             inbox,
             letters,
             dialogs: Vec::new(),
-            caller,
+            callers: caller.into_iter().collect(),
             over: false,
             answer: None,
             late: BTreeMap::new(),
@@ -210,6 +214,10 @@ impl Driver {
                 }
                 self.conversation.handle(now(), Input::Sip { message, source });
             }
+            Letter::Renewal(arrival, caller) => {
+                self.keep_caller(caller);
+                self.conversation.handle(now(), Input::Renewal(arrival));
+            }
             Letter::SipFailed { hop } => {
                 self.doubt();
                 self.conversation.handle(now(), Input::SipFailed { hop });
@@ -243,6 +251,16 @@ impl Driver {
         self.outbox.forget_wire();
     }
 
+    /// Remembers another caller, who is routed here already; the one that has called first may be
+    /// forgotten over it.
+    fn keep_caller(&mut self, caller: DialogKey) {
+        if self.callers.len() >= CALLERS {
+            let first = self.callers.remove(0);
+            self.kit.sessions.forget_caller(&first, &self.inbox);
+        }
+        self.callers.push(caller);
+    }
+
     /// Has another MSRP session-id routed here, on a connection of its own.
     fn reroute_msrp(&mut self, session_id: String) {
         let sessions = &self.kit.sessions;
@@ -252,6 +270,7 @@ impl Driver {
         }
         let sessions = Arc::clone(sessions);
         self.forget_wire();
+        self.link.close();
         self.link = MsrpLink::new(self.kit.msrp.clone(), sessions, &session_id);
         self.msrp_id = session_id;
     }
@@ -348,6 +367,15 @@ impl Driver {
                 self.kit.sessions.route_dialog(key.clone(), self.inbox.clone());
                 self.dialogs.push(key);
             }
+            Output::Unroute(key) => {
+                self.kit.sessions.forget_dialog(&key);
+                self.dialogs.retain(|known| *known != key);
+            }
+            Output::Names(Some(names)) => {
+                let (id, user) = (self.conversation.id(), self.conversation.user());
+                self.kit.sessions.names().enter(id, user, *names);
+            }
+            Output::Names(None) => self.kit.sessions.names().end(self.conversation.id()),
             Output::MsrpConnect { host, port, secure, fingerprints } => {
                 // What was for the connection before is for nobody.
                 self.forget_wire();
@@ -401,6 +429,8 @@ impl Driver {
                 Output::Sip { .. }
                 | Output::Spare { .. }
                 | Output::Route(_)
+                | Output::Unroute(_)
+                | Output::Names(_)
                 | Output::MsrpConnect { .. }
                 | Output::Notice(_)
                 | Output::Answer(_)
@@ -415,7 +445,7 @@ impl Driver {
     fn unroute_when_over(&mut self) {
         if self.conversation.is_over() && !std::mem::replace(&mut self.over, true) {
             self.kit.sessions.forget_msrp(&self.msrp_id);
-            if let Some(key) = &self.caller {
+            for key in &self.callers {
                 self.kit.sessions.end_caller(key);
             }
         }
@@ -431,7 +461,7 @@ impl Drop for Driver {
         for key in self.dialogs.drain(..) {
             sessions.forget_dialog(&key);
         }
-        if let Some(key) = &self.caller {
+        for key in &self.callers {
             sessions.forget_caller(key, &self.inbox);
         }
         sessions.dismiss();

@@ -1,6 +1,7 @@
 //! Sockets and timers: the hands that drive the machines below.
 
 mod alarm;
+mod arriving;
 mod core;
 mod dns;
 mod driver;

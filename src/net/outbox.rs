@@ -214,6 +214,8 @@ fn length_of(outputs: &[Output]) -> usize {
         | Output::Sip { .. }
         | Output::Spare { .. }
         | Output::Route(_)
+        | Output::Unroute(_)
+        | Output::Names(_)
         | Output::MsrpConnect { .. }
         | Output::Notice(_)
         | Output::Answer(_)

@@ -16,10 +16,10 @@ use super::driver::{Driver, DriverKit, StartReply, now};
 use super::hosting::HostDoor;
 use super::sip_outbound::{Inbound, stateless};
 use crate::address::Address;
-use crate::bridge::{Access, Arrival, ConversationKit, Reports, Settings, Talk, reports_in};
+use crate::bridge::{Access, ConversationKit, Reports, Settings, Talk, reports_in};
 use crate::chat::Refusal;
 use crate::clock::Anchor;
-use crate::ids::{Random, SessionId};
+use crate::ids::Random;
 use crate::sip::{
     DialogKey, Hop, Message, Method, Request, Response, Route, Status, accept_stateless,
     answer_stateless, route, stray,
@@ -270,38 +270,8 @@ impl Switch {
         });
     }
 
-    fn admit(&mut self, invite: Request, source: Hop, key: DialogKey) {
-        if !self.neighbours.include(&source) {
-            info!(%source, "invitation from a stranger refused: not in [core] trusted_peers");
-            self.send(answer_stateless(&invite, Status::FORBIDDEN), &source);
-            return;
-        }
-        let Some(access) = self.terminating(&invite) else {
-            debug!(%source, uri = %invite.uri, "invitation for nobody here");
-            return self.send(answer_stateless(&invite, Status::NOT_FOUND), &source);
-        };
-        if let Err(refusal) = self.demand_store().and_then(|()| self.kit.sessions.admit()) {
-            warn!(%source, %refusal, "invitation refused");
-            self.send(self.too_busy(&invite, &refusal), &source);
-            return;
-        }
-        let session = SessionId::new(self.random.token());
-        let cseq = invite.cseq().map_or(0, |cseq| cseq.number);
-        let trusted = self.neighbours.trust(&source);
-        let arrival = Arrival { session, invite, source, trusted };
-        let subscriptions = Arc::clone(&self.subscriptions);
-        let has_client = |user: &_| !subscriptions.of(user).is_empty();
-        // Whoever is invited may report on what he read when the session is over.
-        let hops = self.kit.core.hops(now(), &mut self.random).unwrap_or_default();
-        let kit = self.conversation_kit((access, hops));
-        let talk = Talk::incoming(now(), kit, arrival, &has_client);
-        let (inbox, letters) = Inbox::new(self.kit.sessions.inbox_size());
-        self.kit.sessions.route_caller(key.clone(), cseq, inbox.clone());
-        self.spawn(talk, (inbox, letters), Some(key), None);
-    }
-
     /// Refuses what would have to be told while nothing can be kept.
-    fn demand_store(&self) -> Result<(), Refusal> {
+    pub(super) fn demand_store(&self) -> Result<(), Refusal> {
         let why = "the store cannot be written";
         let retry_after = Duration::from_secs(1);
         if self.store.is_good() { Ok(()) } else { Err(Refusal::Unavailable { why, retry_after }) }
@@ -309,7 +279,7 @@ impl Switch {
 
     /// Finds the access of the user that a request of the core is for; in mode `ue`, nothing where
     /// its Request-URI is none of our contacts.
-    fn terminating(&self, request: &Request) -> Option<Arc<Access>> {
+    pub(super) fn terminating(&self, request: &Request) -> Option<Arc<Access>> {
         match &self.kit.registrations {
             None => Some(Arc::default()),
             Some(known) => known.terminating(&self.settings.realm, &request.uri),
@@ -391,7 +361,7 @@ impl Switch {
         });
     }
 
-    fn spawn(
+    pub(super) fn spawn(
         &self,
         talk: Talk,
         inbox: (Inbox, Letters),
@@ -413,34 +383,13 @@ impl Switch {
         }
     }
 
-    fn too_busy(&self, invite: &Request, refusal: &Refusal) -> Response {
-        let mut answer = answer_stateless(invite, Status::SERVICE_UNAVAILABLE);
-        let retry_after = match refusal {
-            Refusal::Full { retry_after, .. } | Refusal::Unavailable { retry_after, .. } => {
-                retry_after.as_secs().max(1)
-            }
-            Refusal::NoSession
-            | Refusal::NoUser
-            | Refusal::NoMessage
-            | Refusal::NoParticipant
-            | Refusal::NotNow { .. }
-            | Refusal::Denied { .. }
-            | Refusal::TooMany { .. }
-            | Refusal::WrongState { .. }
-            | Refusal::WrongRole { .. }
-            | Refusal::BadAddress { .. } => 1,
-        };
-        answer.headers.push("Retry-After", &retry_after.to_string());
-        answer
-    }
-
     /// Answers on behalf of no conversation.
-    fn send(&self, answer: Response, source: &Hop) {
+    pub(super) fn send(&self, answer: Response, source: &Hop) {
         let (bytes, hop) = stateless(answer, source);
         self.kit.outbound.send(bytes, &hop, OnFailure::ignore());
     }
 
-    fn conversation_kit(
+    pub(super) fn conversation_kit(
         &mut self,
         (access, next_hops): (Arc<Access>, Vec<Hop>),
     ) -> ConversationKit {
@@ -455,7 +404,7 @@ impl Switch {
 }
 
 /// Asks the sender of a request to come back.
-fn later(request: &Request) -> Response {
+pub(super) fn later(request: &Request) -> Response {
     let mut answer = answer_stateless(request, Status::SERVICE_UNAVAILABLE);
     answer.headers.push("Retry-After", "1");
     answer

@@ -32,6 +32,7 @@ mod plain;
 mod reason;
 mod refer;
 mod registration;
+mod replaces;
 mod seal;
 mod status;
 mod subscription;
@@ -70,6 +71,7 @@ pub use registration::{
     Enrolment, Grant, Registration, RegistrationEvent, RegistrationFailure, RegistrationInput,
     RegistrationOutput,
 };
+pub use replaces::{BadReplaces, REPLACES, Replaces};
 pub use seal::Seal;
 pub use status::Status;
 pub use subscription::{

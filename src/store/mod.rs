@@ -7,6 +7,7 @@ pub mod connections;
 mod correlators;
 pub mod durable;
 mod keeper;
+mod names;
 mod notices;
 mod registrations;
 mod restart;
@@ -20,6 +21,7 @@ pub use channels::{Channel, ChannelSettings, Channels, ChannelsFull, Hand, NewCh
 pub use connections::Connections;
 pub use correlators::{Claim, Correlation, CorrelatorLimits, Correlators, OtherContent, Pending};
 pub use keeper::Keeper;
+pub use names::SessionNames;
 pub use notices::{Notices, Receipt, Receipted, Told};
 pub use registrations::{RegistrationLetter, Registrations};
 pub use restart::{Directories, Remembered, restore};

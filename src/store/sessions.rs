@@ -7,10 +7,11 @@ use dashmap::DashMap;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::names::SessionNames;
 use super::notices::Receipt;
 use super::wires::MsrpArrival;
 use crate::address::Address;
-use crate::bridge::Reports;
+use crate::bridge::{Arrival, Reports};
 use crate::chat::{Answer, Command, Extension, GroupInvitation, Invitation, Refusal, SessionKind};
 use crate::ids::SessionId;
 use crate::sip::{DialogKey, Hop, Message};
@@ -56,6 +57,8 @@ pub enum Letter {
         /// Where it came from.
         source: Hop,
     },
+    /// An INVITE that begins the session anew, and the caller who is to be routed here until then.
+    Renewal(Box<Arrival>, DialogKey),
     /// A SIP message could not be sent.
     SipFailed {
         /// Where it was to go.
@@ -254,6 +257,7 @@ pub struct Sessions {
     /// ends of a dialog may be ours.
     by_caller: DashMap<DialogKey, Caller>,
     by_msrp_session: DashMap<String, Inbox>,
+    names: SessionNames,
     starts: mpsc::Sender<Start>,
     bounds: Bounds,
     admitted: AtomicUsize,
@@ -271,6 +275,7 @@ impl Sessions {
             by_dialog: DashMap::new(),
             by_caller: DashMap::new(),
             by_msrp_session: DashMap::new(),
+            names: SessionNames::default(),
             starts,
             bounds,
             admitted: AtomicUsize::new(0),
@@ -350,8 +355,21 @@ impl Sessions {
         }
     }
 
+    /// Gives the names of the running sessions.
+    #[must_use]
+    pub fn names(&self) -> &SessionNames {
+        &self.names
+    }
+
+    /// Finds a session, lingering or not.
+    #[must_use]
+    pub fn session(&self, id: &SessionId) -> Option<Inbox> {
+        self.by_id.get(id).map(|entry| entry.inbox.clone())
+    }
+
     /// Strikes out a session id.
     pub fn leave(&self, id: &SessionId) {
+        self.names.strike(id);
         let Some((_, Entry { owner, inbox, .. })) = self.by_id.remove(id) else { return };
         if let Some(mut inboxes) = self.by_owner.get_mut(&owner) {
             inboxes.retain(|other| !other.0.same_channel(&inbox.0));

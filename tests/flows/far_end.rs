@@ -168,7 +168,7 @@ impl World {
         headers: &[(&str, &str)],
         (content_type, body): (&str, &str),
     ) -> Request {
-        let number = self.dialogs_made();
+        let number = self.next_dialog();
         let mut invite = RequestBuilder::new(Method::Invite, uri(target))
             .via(&Via::new(&far_hop(), &format!("z9hG4bKinvite{number}")))
             .from(&name_addr("<sip:carol@far.example>;tag=carol"))
@@ -315,4 +315,4 @@ fn name_addr(text: &str) -> NameAddr {
     NameAddr::parse(text).expect("a name-addr")
 }
 
-const BOB_AT_BRIDGE: &str = "sip:+19585550101@example.com;user=phone";
+pub(crate) const BOB_AT_BRIDGE: &str = "sip:+19585550101@example.com;user=phone";

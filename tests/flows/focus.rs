@@ -101,15 +101,25 @@ impl World {
         headers: &[(&str, &str)],
         list: Option<&str>,
     ) -> Request {
-        let number = self.dialogs_made();
+        self.focus_invites_from((ROOM, ROOM), headers, list)
+    }
+
+    /// As [`Self::focus_invites`], by a focus of this name with this Contact.
+    pub(crate) fn focus_invites_from(
+        &mut self,
+        (room, contact): (&str, &str),
+        headers: &[(&str, &str)],
+        list: Option<&str>,
+    ) -> Request {
+        let number = self.next_dialog();
         let bob = "sip:+19585550101@example.com;user=phone";
         let mut invite = RequestBuilder::new(Method::Invite, uri(bob))
             .via(&Via::new(&far_hop(), &format!("z9hG4bKfocus{number}")))
-            .from(&name_addr(&format!("<{ROOM}>;tag=room{number}")))
+            .from(&name_addr(&format!("<{room}>;tag=room{number}")))
             .to(&name_addr(&format!("<{bob}>")))
             .call_id(&format!("room{number}@far.example"))
             .cseq(1)
-            .contact(&name_addr(&format!("<{ROOM}>;isfocus")))
+            .contact(&name_addr(&format!("<{contact}>;isfocus")))
             .header("Subject", "Hike");
         for (name, value) in headers {
             invite = invite.header(name, value);

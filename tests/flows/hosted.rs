@@ -1,6 +1,7 @@
 //! A chat hosted by a participant: the change request of OMA IM "Chat flow" (2004), step by step.
 //! Bob is the host; everybody lives at the bridge, and the IM server stands between them.
 
+use chatbridge::bridge::{Naming, Profile};
 use chatbridge::chat::{Answer, Command, GroupInvitation, ReportRequest};
 use chatbridge::ids::SessionId;
 
@@ -15,6 +16,22 @@ fn begin(world: &mut World, others: &[&str]) -> SessionId {
         subject: "Trip".to_owned(),
         originator: newcomer(BOB),
         others: others.iter().map(|other| newcomer(other)).collect(),
+        client_correlator: None,
+        extends: None,
+    });
+    world.run();
+    group.expect("a good invitation")
+}
+
+/// Opens a group of a user who is known by a reference only, with Bob and Tom.
+fn referenced(world: &mut World, user: &str) -> SessionId {
+    let session = world.next_session();
+    let group = world.begin_group(GroupInvitation {
+        session,
+        user: address(user),
+        subject: "Trip".to_owned(),
+        originator: newcomer(user),
+        others: [BOB, TOM].map(newcomer).to_vec(),
         client_correlator: None,
         extends: None,
     });
@@ -225,4 +242,75 @@ fn who_has_left_comes_back_to_the_host() {
     join(&mut world, DAVE);
     let told = world.told();
     assert!(told.contains(&format!("alice: {DAVE} Connected")), "{told:?}");
+}
+
+/// Signalling 1.8: the host tells the partner which session the group replaces.
+#[test]
+fn a_pair_that_its_host_extends_ends_on_both_sides() {
+    let mut world = World::hosting(|_| {});
+    world.change(|settings| settings.profile = Profile::named("cpm").expect("a profile"));
+    world.subscribe(TOM);
+    let (alices, bobs) = world.connect_users();
+    let to = world.next_session();
+    let answer = world.ask(&alices, Command::Extend { to: to.clone() });
+    let Ok(Answer::Extending(what)) = answer else { panic!("{answer:?}") };
+    let opened = world.begin_group(GroupInvitation {
+        session: to.clone(),
+        user: address(ALICE),
+        subject: "Trip".to_owned(),
+        originator: newcomer(ALICE),
+        others: vec![newcomer(TOM)],
+        client_correlator: None,
+        extends: Some(what),
+    });
+    assert_eq!(opened, Ok(to.clone()));
+    world.run();
+    let group = join(&mut world, BOB);
+    let told = world.told();
+    assert!(told.contains(&format!("bob: SessionEnded (extended to {group})")), "{told:?}");
+    // His BYE comes before the news that he is in the group.
+    let left = "alice: SessionEnded (SIP BYE; Reason: SIP;cause=200;text=\"Call completed\")";
+    assert!(told.contains(&left.to_owned()), "{told:?}");
+    assert_eq!(world.ask(&alices, Command::Describe), Ok(Answer::MovedTo(to)));
+    assert_eq!(world.ask(&bobs, Command::Describe), Ok(Answer::MovedTo(group)));
+}
+
+#[test]
+fn a_user_known_by_a_reference_hosts_a_group() {
+    let host = "acr:alice";
+    let mut world = World::hosting(|_| {});
+    world.subscribe(TOM);
+    world.subscribe(host);
+    let hosts = referenced(&mut world, host);
+    let bobs = join(&mut world, BOB);
+    world.told();
+    world.send(&hosts, "Where to?", ReportRequest::default());
+    assert_eq!(
+        world.told(),
+        [
+            format!("{host}: \"Where to?\" from {host} (echo)"),
+            format!("bob: \"Where to?\" from {host}")
+        ]
+    );
+    world.send(&bobs, "Home", ReportRequest::default());
+    let told = world.told();
+    assert!(told.contains(&format!("{host}: \"Home\" from bob")), "{told:?}");
+}
+
+/// RFC 5079: everybody in a room knows who is there, so that nobody hosts one who must not be known.
+#[test]
+fn a_user_who_stays_hidden_hosts_nothing() {
+    let host = "acr:alice";
+    for naming in [Naming::FromOnly, Naming::Asserted] {
+        let mut world = World::hosting(|_| {});
+        world.change(|settings| {
+            settings.standing.hides_references = true;
+            settings.standing.naming = naming;
+        });
+        world.subscribe(TOM);
+        world.subscribe(host);
+        referenced(&mut world, host);
+        let over = format!("{host}: SessionEnded (SIP 433 Anonymity Disallowed)");
+        assert_eq!(world.told(), [over]);
+    }
 }

@@ -2,11 +2,13 @@
 //! what each profile writes into an INVITE.
 
 use chatbridge::bridge::{Naming, PROFILES, Profile};
+use chatbridge::chat::{Command, GroupInvitation};
 use chatbridge::payload::{Cpim, multipart};
 use chatbridge::sip::{Method, Request};
 
 use crate::far_end::{far_hop, offer_sdp};
-use crate::world::{ALICE, BOB, World, party};
+use crate::focus::{CAROL, newcomer};
+use crate::world::{ALICE, BOB, World, address, party};
 
 const HIDDEN: &str = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
 
@@ -85,6 +87,41 @@ fn an_anonymous_caller_stays_so_in_every_byte() {
     world.far_end_accepts(&invite);
     world.send(&session, "Hello", Default::default());
     assert!(world.far_end_read().body.is_some());
+    for bytes in &world.written {
+        assert!(!String::from_utf8_lossy(bytes).contains("alice"), "{bytes:?}");
+    }
+}
+
+/// In a group as well: to the focus, whatever it is asked for, and to those behind it.
+#[test]
+fn an_anonymous_participant_stays_so_in_every_byte() {
+    let mut world = World::with(|settings| {
+        settings.core = Some(far_hop());
+        settings.standing.naming = Naming::FromOnly;
+        settings.standing.hides_references = true;
+        settings.echo = false;
+    });
+    let session = world.next_session();
+    let group = world.begin_group(GroupInvitation {
+        session: session.clone(),
+        user: address("acr:alice"),
+        subject: "Trip".to_owned(),
+        originator: newcomer("acr:alice"),
+        others: vec![newcomer(BOB)],
+        client_correlator: None,
+        extends: None,
+    });
+    world.run();
+    assert_eq!(group, Ok(session.clone()));
+    let invite = world.far_end_got(&Method::Invite);
+    assert_eq!(invite.headers.get("Privacy"), Some("id"));
+    world.focus_accepts(&invite);
+    assert_eq!(world.far_end_got(&Method::Subscribe).headers.get("Privacy"), Some("id"));
+    world.send(&session, "Hello", Default::default());
+    assert!(world.far_end_read().body.is_some());
+    world.order(&session, Command::Join(vec![newcomer(CAROL)])).expect("asked for");
+    let refer = world.far_end_got(&Method::Refer);
+    assert!(!refer.headers.has("Referred-By"));
     for bytes in &world.written {
         assert!(!String::from_utf8_lossy(bytes).contains("alice"), "{bytes:?}");
     }

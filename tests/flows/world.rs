@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chatbridge::address::Address;
 use chatbridge::bridge::{
-    Access, Arrival, ConversationKit, Input, Output, Settings, Talk, reports_in,
+    Access, Arrival, ConversationKit, Input, Name, Output, Settings, Succession, Talk, reports_in,
 };
 use chatbridge::chat::{
     Answer, AnswerId, Command, GroupInvitation, Invitation, Notice, NoticeKind, OutgoingMessage,
@@ -24,9 +24,10 @@ use chatbridge::ids::{MessageId, Random, SessionId};
 use chatbridge::im_server::{self, ImServer};
 use chatbridge::msrp;
 use chatbridge::sip::{
-    Decoded, DialogKey, Hop, Message, Method, Response, Route, Transport, WireLimits,
-    accept_stateless, decode_datagram, reply_hop, route, stamp_answer, stray,
+    Decoded, DialogKey, Hop, Message, Method, Request, Response, Route, Transport, WireLimits,
+    accept_stateless, answer_stateless, decode_datagram, reply_hop, route, stamp_answer, stray,
 };
+use chatbridge::store::SessionNames;
 use time::OffsetDateTime;
 
 use self::hosting::Hosting;
@@ -64,6 +65,8 @@ pub(crate) struct World {
     dialogs: BTreeMap<DialogKey, SessionId>,
     /// By the callers' tags.
     callers: BTreeMap<DialogKey, SessionId>,
+    /// By the names that INVITEs have for them.
+    names: SessionNames,
     clients: BTreeSet<Address>,
     pipes: Vec<Pipe>,
     /// SIP on the wire: from port, to port, bytes.
@@ -81,6 +84,7 @@ pub(crate) struct World {
     /// Whether the far end lets nobody connect.
     pub(crate) far_msrp_closed: bool,
     far_frames_made: usize,
+    far_dialogs_made: usize,
     notices: Vec<Notice>,
     answers: Vec<Result<Answer, Refusal>>,
     /// Answers that have come later than their commands.
@@ -138,6 +142,7 @@ impl World {
             talks_made: 0,
             dialogs: BTreeMap::new(),
             callers: BTreeMap::new(),
+            names: SessionNames::default(),
             clients: [ALICE, BOB].map(address).into_iter().collect(),
             pipes: Vec::new(),
             wire: VecDeque::new(),
@@ -148,6 +153,7 @@ impl World {
             far_msrp_code: Some(200),
             far_msrp_closed: false,
             far_frames_made: 0,
+            far_dialogs_made: 0,
             notices: Vec::new(),
             answers: Vec::new(),
             late: BTreeMap::new(),
@@ -334,8 +340,10 @@ impl World {
         self.far_frames_made
     }
 
-    pub(crate) fn dialogs_made(&self) -> usize {
-        self.talks_made
+    /// Counts the dialogs that the far end begins.
+    pub(crate) fn next_dialog(&mut self) -> usize {
+        self.far_dialogs_made += 1;
+        self.far_dialogs_made
     }
 
     /// Lets time pass, waking all machines when they asked for it.
@@ -509,15 +517,7 @@ impl World {
         if let (Some(key), Some(access)) =
             (caller.filter(|_| request.method == Method::Invite), access)
         {
-            let session = self.next_session();
-            let trusted = self.trusts_far_end || source.port != FAR_END;
-            let arrival = Arrival { session: session.clone(), invite: request, source, trusted };
-            let (kit, clients) = (self.kit(access), self.clients.clone());
-            let has_client = |user: &Address| clients.contains(user);
-            let talk = Talk::incoming(self.now, kit, arrival, &has_client);
-            self.talks.insert(session.clone(), talk);
-            self.callers.insert(key, session.clone());
-            self.drain(&session);
+            self.admit(request, source, (key, access));
         } else if let Some(reports) =
             reports_in((&self.settings, &Access::default()), (&request, true))
             && request.method == Method::Message
@@ -532,6 +532,35 @@ impl World {
         } else if let Some(answer) = stray(&request, &self.settings.on_the_wire()) {
             self.answer(answer, &source);
         }
+    }
+
+    /// Does what the switch of `net` does with an INVITE that opens a dialog.
+    fn admit(&mut self, invite: Request, source: Hop, (key, access): (DialogKey, Arc<Access>)) {
+        let trusted = self.trusts_far_end || source.port != FAR_END;
+        let clients = self.clients.clone();
+        let has_client = |user: &Address| clients.contains(user);
+        let find = |user: &Address, name: &Name| self.names.find(user, name);
+        let wire = (&*self.settings, &*access);
+        let extends = match Succession::of(wire, (&invite, trusted), &has_client, &find) {
+            Succession::Own => None,
+            Succession::Extends(of) => Some(of),
+            Succession::Refused(status) => {
+                return self.answer(answer_stateless(&invite, status), &source);
+            }
+            Succession::Renews(session) => {
+                let arrival =
+                    Arrival { session: session.clone(), invite, source, trusted, extends: None };
+                self.callers.insert(key, session.clone());
+                return self.feed(&session, Input::Renewal(Box::new(arrival)));
+            }
+        };
+        let session = self.next_session();
+        let arrival = Arrival { session: session.clone(), invite, source, trusted, extends };
+        let kit = self.kit(access);
+        let talk = Talk::incoming(self.now, kit, arrival, &has_client);
+        self.talks.insert(session.clone(), talk);
+        self.callers.insert(key, session.clone());
+        self.drain(&session);
     }
 
     fn answer(&mut self, mut answer: Response, source: &Hop) {
@@ -557,6 +586,12 @@ impl World {
                 // The world has one core: there is nobody else to call.
                 Output::Spare { .. } => {}
                 Output::Route(key) => drop(self.dialogs.insert(key, session.clone())),
+                Output::Unroute(key) => drop(self.dialogs.remove(&key)),
+                Output::Names(Some(names)) => {
+                    let user = self.talks.get(session).map(|talk| talk.user().clone());
+                    self.names.enter(session, &user.expect("a session"), *names);
+                }
+                Output::Names(None) => self.names.end(session),
                 Output::MsrpConnect { port, .. } => self.connect(session, port),
                 Output::MsrpWrite(bytes) => {
                     self.written.push(bytes.clone());
@@ -573,6 +608,7 @@ impl World {
         }
         if self.talks.get(session).is_some_and(Talk::is_finished) {
             self.talks.remove(session);
+            self.names.strike(session);
             self.dialogs.retain(|_, owner| owner != session);
             self.callers.retain(|_, owner| owner != session);
         }

@@ -70,6 +70,65 @@ impl Peer {
         .await
     }
 
+    /// Waits for a final response to a request of ours with that method, and gives its text.
+    pub(crate) async fn response(&mut self, method: &str) -> String {
+        within(method, async {
+            let mut datagram = vec![0; 65_536];
+            loop {
+                let (length, _) = self.sip.recv_from(&mut datagram).await.unwrap();
+                let text = String::from_utf8(datagram[..length].to_vec()).unwrap();
+                let is_final = text.starts_with("SIP/2.0 ") && !text.starts_with("SIP/2.0 1");
+                let of = |line: &str| line.starts_with("CSeq:") && line.ends_with(method);
+                if is_final && text.split("\r\n").any(of) {
+                    return text;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Calls the one who has sent `invite`, in another dialog under the same ids.
+    pub(crate) async fn call_back(&mut self, invite: &Request) {
+        let line = |name: &str| invite.lines(name)[0];
+        let address = |name: &str| {
+            let value = line(name).split_once(':').unwrap().1.trim();
+            value.split(";tag=").next().unwrap().to_owned()
+        };
+        let contact = line("Contact").split(['<', '>']).nth(1).unwrap();
+        let (own, body) = (self.sip.local_addr().unwrap(), self.sdp_at("127.0.0.1"));
+        let text = format!(
+            "INVITE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKback;rport\r\n\
+             Max-Forwards: 70\r\nFrom: {};tag=back\r\nTo: {}\r\nCall-ID: back@peer\r\n\
+             CSeq: 1 INVITE\r\nContact: <sip:{own}>\r\n{}\r\n\
+             Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+            address("To"),
+            address("From"),
+            line("Contribution-ID"),
+            body.len()
+        );
+        self.sip.send_to(text.as_bytes(), invite.from).await.unwrap();
+    }
+
+    /// Acknowledges the acceptance of our call, and gives the MSRP connection that follows.
+    pub(crate) async fn acknowledge(&mut self, accepted: &str, to: &Request) -> TcpStream {
+        let line = |name: &str| {
+            let named = accepted.split("\r\n").find(|it| it.starts_with(&format!("{name}:")));
+            named.unwrap().to_owned()
+        };
+        let contact = line("Contact").split(['<', '>']).nth(1).unwrap().to_owned();
+        let own = self.sip.local_addr().unwrap();
+        let text = format!(
+            "ACK {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKbackack\r\n\
+             Max-Forwards: 70\r\n{}\r\n{}\r\n{}\r\nCSeq: 1 ACK\r\n\
+             Content-Length: 0\r\n\r\n",
+            line("From"),
+            line("To"),
+            line("Call-ID"),
+        );
+        self.sip.send_to(text.as_bytes(), to.from).await.unwrap();
+        within("the MSRP connection", self.msrp.accept()).await.unwrap().0
+    }
+
     pub(crate) async fn answer(&self, request: &Request, status: &str, body: &str) {
         let mut answer = format!("SIP/2.0 {status}\r\n");
         for name in ["Via", "From", "To", "Call-ID", "CSeq"] {

@@ -102,6 +102,65 @@ async fn h04_a_text_stays_within_its_message() {
     world.stop().await;
 }
 
+/// Signalling 1.4, item 9: the other side has lost its bearer, and calls again on another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_goes_on_where_its_other_side_calls_again() {
+    let mut peer = Peer::start().await;
+    let world = World::with(|config| {
+        peer.carry(config);
+        config.core.trusted = true;
+        config.sip.profile = chatbridge::config::Profile::RcsE;
+    })
+    .await;
+    let alice = world.user(ALICE, Format::Json);
+    let mut hears = alice.listen(Way::Poll, "Alice").await;
+    let session = alice.invite(BOB, "Hello").await;
+    let call = peer.request("INVITE").await;
+    let mut lost = peer.accept(&call).await;
+    answer_send(&mut lost).await;
+    hears.event("Accepted").await;
+    alice.say(&session, "are you there?", &[]).await.shows(201);
+    let unanswered = read_until(&mut lost, "are you there?").await;
+
+    peer.call_back(&call).await;
+    let accepted = peer.response("INVITE").await;
+    assert!(accepted.starts_with("SIP/2.0 200"), "{accepted}");
+    let mut stream = peer.acknowledge(&accepted, &call).await;
+    let bye = peer.request("BYE").await;
+    assert_eq!(bye.lines("Call-ID"), call.lines("Call-ID"), "the old dialog");
+    peer.answer(&bye, "200 OK", "").await;
+    answer_send(&mut stream).await;
+    let again = read_until(&mut stream, "are you there?").await;
+    let id = |text: &str| {
+        let of = |line: &&str| line.starts_with("Message-ID:");
+        text.split("\r\n").filter(of).last().map(str::to_owned)
+    };
+    assert_eq!(id(&again), id(&unanswered));
+    alice.get(&session).await.shows(200);
+    // Nothing was told of it: the next thing is what is said next.
+    alice.say(&session, "good", &[]).await.shows(201);
+    hears.message("are you there?").await;
+    hears.message("good").await;
+    world.stop().await;
+}
+
+/// Answers the SEND that shows that the bridge is there.
+async fn answer_send(stream: &mut tokio::net::TcpStream) {
+    use tokio::io::AsyncWriteExt;
+    let send = read_until(stream, "SEND").await;
+    let line = |name: &str| {
+        let named = send.split("\r\n").find(|it| it.starts_with(&format!("{name}: ")));
+        named.unwrap().split_once(": ").unwrap().1.to_owned()
+    };
+    let transaction = send.split(' ').nth(1).unwrap();
+    let (to, from) = (line("From-Path"), line("To-Path"));
+    let answer = format!(
+        "MSRP {transaction} 200 OK\r\nTo-Path: {to}\r\nFrom-Path: {from}\r\n\
+         -------{transaction}$\r\n"
+    );
+    stream.write_all(answer.as_bytes()).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn h07_a_repeated_request_makes_one_invite() {
     let mut peer = Peer::start().await;

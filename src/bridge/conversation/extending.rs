@@ -7,6 +7,8 @@
 //!   Extend ──▶ points to the group ──Settled──▶ BYE, SessionEnded; the URL still points there
 //!                       └─Failed──▶ as before
 //! ```
+//! Where the other side extends the session, the group is an invitation to its user, and
+//! [`Extension::Joined`] tells that it was accepted: the session points there, and is over.
 
 use std::time::Instant;
 
@@ -32,7 +34,7 @@ impl Conversation {
             subject: self.chat.info().subject.clone(),
             own: self.chat.own().clone(),
             partner: self.chat.other().clone(),
-            contribution: self.contribution.clone(),
+            contribution: self.ids.contribution.clone(),
         }))
     }
 
@@ -46,18 +48,29 @@ impl Conversation {
 
     /// Takes what has become of the group.
     pub(super) fn extended(&mut self, now: Instant, news: Extension) {
-        let Some(to) = &self.moved else { return };
+        let is_here = self.chat.state() == State::Connected;
         match news {
             Extension::Failed => self.moved = None,
-            Extension::Settled if self.chat.state() == State::Connected => {
-                let row = sip_outcomes::on(LegEnd::Extended);
-                let description = format!("{} {to}", row.describe_end(&[]));
-                self.hang_up(now, Reason::sip(200, "Call completed"));
-                if let Some(event) = row.outcome.event() {
-                    self.end(now, event, description);
-                }
+            Extension::Settled if is_here => self.end_extended(now),
+            Extension::Joined { group } if is_here => {
+                self.moved = Some(group);
+                self.end_extended(now);
             }
-            Extension::Settled => {}
+            Extension::Settled | Extension::Joined { .. } => {}
+        }
+    }
+
+    /// Says goodbye to the other side, which is in the group or does not want to be.
+    fn end_extended(&mut self, now: Instant) {
+        let Some(to) = &self.moved else { return };
+        let row = sip_outcomes::on(LegEnd::Extended);
+        let description = format!("{} {to}", row.describe_end(&[]));
+        // Who is about to go anyway, or was left, is told where to.
+        if self.peer_left.take().is_none() {
+            self.hang_up(now, Reason::sip(200, "Call completed"));
+        }
+        if let Some(event) = row.outcome.event() {
+            self.end(now, event, description);
         }
     }
 }

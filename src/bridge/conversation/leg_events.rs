@@ -368,9 +368,9 @@ impl Conversation {
 
     fn our_setup(&self) -> Setup {
         let peer = self.line.peer.as_ref();
-        match self.chat.role() {
-            Role::Originator => peer.map_or(Setup::Passive, media::Peer::our_setup_as_offerer),
-            Role::Terminating => peer.map_or(Setup::Active, media::Peer::our_setup_as_answerer),
+        match self.is_called {
+            false => peer.map_or(Setup::Passive, media::Peer::our_setup_as_offerer),
+            true => peer.map_or(Setup::Active, media::Peer::our_setup_as_answerer),
         }
     }
 }

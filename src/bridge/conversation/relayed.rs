@@ -43,7 +43,7 @@ impl Conversation {
                 self.timers.invitation = Some(now + self.settings.invitation_timeout);
                 self.call_again(now, None);
             }
-            (State::Connected, Role::Terminating) if is_awaited => self.answer_invitation(now),
+            (State::Connected, _) if is_awaited => self.answer_invitation(now),
             (State::Connected, _) => {
                 let offer = self.line.offer();
                 self.legs.current.offer(now, offer);
@@ -55,7 +55,7 @@ impl Conversation {
     /// Ends a session that our relays do not let in.
     pub(super) fn way_missed(&mut self, now: Instant, code: u16) {
         self.timers.relay = None;
-        if self.chat.role() == Role::Terminating {
+        if self.is_called {
             self.legs.current.reject(now, Status::SERVER_INTERNAL_ERROR, Vec::new());
         }
         self.end_without_relay(now, code);

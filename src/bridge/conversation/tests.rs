@@ -3,11 +3,13 @@
 
 mod relayed;
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
 use super::super::settings::sample;
 use super::*;
-use crate::sip::{Decoded, Transport, WireLimits, decode_datagram};
+use crate::sip::{Decoded, Hop, Message, Transport, WireLimits, decode_datagram};
 
 #[test]
 fn the_stream_opens_when_the_ack_has_brought_the_answer() {
@@ -59,6 +61,30 @@ fn without_an_answer_in_the_ack_the_session_ends() {
     assert!(stage.sent.iter().any(|message| line(message).starts_with("BYE")));
 }
 
+/// The user has left, and the INVITE that begins the session anew was on its way.
+#[test]
+fn what_has_ended_is_not_begun_anew() {
+    let mut stage = Stage::accepted();
+    stage.conversation.handle(stage.now, Input::Command(Command::End));
+    stage.drain();
+    stage.sent.clear();
+    stage.begin_anew();
+    assert_eq!(stage.lines(), ["100 INVITE", "480 INVITE"]);
+}
+
+/// The offer is ours to make, as it was before.
+#[test]
+fn a_session_is_begun_anew_without_an_offer() {
+    let mut stage = Stage::accepted();
+    stage.sent.clear();
+    let outputs = stage.begin_anew();
+    assert_eq!(stage.lines(), ["100 INVITE", "200 INVITE"], "BYE waits for the ACK");
+    assert!(matches!(outputs[..], [Output::MsrpClose, Output::MsrpRoute(_)]), "{outputs:?}");
+    let offer = String::from_utf8_lossy(stage.body("200 INVITE")).into_owned();
+    let own = stage.conversation.msrp_session_id();
+    assert!(offer.contains(own) && offer.contains("a=setup:actpass"), "{offer}");
+}
+
 fn connect(host: &str) -> Output {
     let (host, port) = (host.to_owned(), 2855);
     Output::MsrpConnect { host, port, secure: false, fingerprints: Vec::new() }
@@ -81,17 +107,13 @@ impl Stage {
             random: Random::seeded(1),
             next_hops: Vec::new(),
         };
-        let invite = "INVITE sip:+19585550101@example.com SIP/2.0\n\
-                      Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKinv\nMax-Forwards: 70\n\
-                      From: <sip:+19585550100@example.com>;tag=a\n\
-                      To: <sip:+19585550101@example.com>\nCall-ID: one\nCSeq: 1 INVITE\n\
-                      Contact: <sip:a@192.0.2.9>\n\n";
-        let Message::Request(invite) = read(invite.replace('\n', "\r\n").into()) else { panic!() };
+        let Message::Request(invite) = read(INVITE.replace('\n', "\r\n").into()) else { panic!() };
         let arrival = Arrival {
             session: SessionId::new("s1"),
             invite,
             source: Hop::new(Transport::Udp, "192.0.2.9", 5060),
             trusted: true,
+            extends: None,
         };
         let conversation = Conversation::incoming(now, kit, arrival, &|_| true);
         let mut stage = Self { conversation, now, sent: Vec::new() };
@@ -102,6 +124,17 @@ impl Stage {
         assert!(!outputs.iter().any(|output| matches!(output, Output::MsrpConnect { .. })));
         assert_eq!(stage.lines(), ["100 INVITE", "180 INVITE", "200 INVITE"]);
         stage
+    }
+
+    /// The other side begins the session anew, and leaves the offer to us.
+    fn begin_anew(&mut self) -> Vec<Output> {
+        let invite = INVITE.replace("Call-ID: one", "Call-ID: two").replace("bKinv", "bKtwo");
+        let Message::Request(invite) = read(invite.replace('\n', "\r\n").into()) else { panic!() };
+        let source = Hop::new(Transport::Udp, "192.0.2.9", 5060);
+        let session = SessionId::new("s1");
+        let arrival = Arrival { session, invite, source, trusted: true, extends: None };
+        self.conversation.handle(self.now, Input::Renewal(Box::new(arrival)));
+        self.drain()
     }
 
     /// Gives a message of the caller; all but SIP and routes is given back.
@@ -119,7 +152,7 @@ impl Stage {
         while let Some(output) = self.conversation.poll() {
             match output {
                 Output::Sip { bytes, .. } => self.sent.push(read(bytes)),
-                Output::Route(_) => {}
+                Output::Route(_) | Output::Unroute(_) | Output::Names(_) => {}
                 other @ (Output::Spare { .. }
                 | Output::MsrpConnect { .. }
                 | Output::MsrpWrite(_)
@@ -163,6 +196,12 @@ fn read(bytes: Bytes) -> Message {
     let Decoded::Message(message) = decoded else { panic!("{decoded:?}") };
     message
 }
+
+const INVITE: &str = "INVITE sip:+19585550101@example.com SIP/2.0\n\
+                      Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKinv\nMax-Forwards: 70\n\
+                      From: <sip:+19585550100@example.com>;tag=a\n\
+                      To: <sip:+19585550101@example.com>\nCall-ID: one\nCSeq: 1 INVITE\n\
+                      Contact: <sip:a@192.0.2.9>\n\n";
 
 const ANSWER: &str = "v=0\no=- 1 1 IN IP4 192.0.2.9\ns=-\nc=IN IP4 192.0.2.9\nt=0 0\n\
                       m=message 2855 TCP/MSRP *\na=accept-types:message/cpim text/plain\n\

@@ -5,13 +5,13 @@ use std::time::Instant;
 use super::invite::{self, Invited};
 use super::{Group, own_test};
 use crate::address::Address;
-use crate::bridge::conversation::{Arrival, ConversationKit};
+use crate::bridge::dealings::{Arrival, ConversationKit, Output};
 use crate::bridge::group_outcomes::{Asking, GroupEnd};
 use crate::bridge::line::Line;
 use crate::bridge::sip_outcomes::LegEnd;
 use crate::bridge::{invite as pair, media};
 use crate::chat::{
-    EventType, GroupSession, GroupState, Identity, NoticeKind, Party, Refusal, Standing,
+    EventType, Extension, GroupSession, GroupState, Identity, NoticeKind, Party, Refusal, Standing,
 };
 use crate::sip::{Leg, Status};
 
@@ -22,7 +22,7 @@ pub(super) fn incoming(
     arrival: Arrival,
     has_client: &dyn Fn(&Address) -> bool,
 ) -> Group {
-    let Arrival { session, invite, source, trusted } = arrival;
+    let Arrival { session, invite, source, trusted, extends } = arrival;
     let (settings, access) = (kit.settings.clone(), kit.access.clone());
     let read = pair::read((&settings, &access), (&invite, trusted), has_client);
     let read = read.and_then(|incoming| {
@@ -56,6 +56,7 @@ pub(super) fn incoming(
     let mut this = Group::new(kit, (session, user), chat, (leg, line));
     let boundary = this.random.token();
     this.heard = false;
+    this.follows = extends;
     this.focus = Some(focus);
     this.asking = Asking::Rejoining;
     this.attempt.draft = Some(invite::Draft { own, subject, session_ids, boundary });
@@ -126,15 +127,21 @@ impl Group {
             }
         }
         self.come_in(now);
+        if let Some(of) = self.follows.take() {
+            let news = Extension::Joined { group: self.id.clone() };
+            self.outputs.push_back(Output::Extension { of, news });
+        }
     }
 
-    /// The user is in: told so, and who else is there is asked for.
+    /// The user is in: told so, and who else is there is asked for, unless somebody tells already.
     pub(super) fn come_in(&mut self, now: Instant) {
         let own = self.identity_of(&self.user.clone());
         self.chat.participants_mut().note(&own, Standing::Connected, None);
         self.answer_rejoin();
         self.tell_participants(now);
-        self.subscribe(now);
+        if !self.watch.stands() {
+            self.subscribe(now);
+        }
     }
 
     /// Declines the invitation.

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use super::Group;
-use crate::bridge::conversation::{ConversationKit, Output};
+use crate::bridge::dealings::Output;
 use crate::bridge::description;
 use crate::bridge::group_outcomes::{self, Answered, Asking, GroupEnd};
 use crate::bridge::line::Line;
@@ -49,7 +49,7 @@ impl Group {
             call.route.clear();
         }
         self.timers.invitation = Some(now + self.settings.invitation_timeout);
-        let leg = Leg::call(now, call, self.kit());
+        let leg = Leg::call(now, call, self.leg_kit());
         self.legs.replace(leg);
         self.outputs.push_back(self.legs.route());
     }
@@ -71,13 +71,7 @@ impl Group {
 
     /// Begins an MSRP session of its own, for another participation.
     fn new_line(&mut self, now: Instant) {
-        let mut kit = ConversationKit {
-            settings: self.settings.clone(),
-            access: self.access.clone(),
-            anchor: self.anchor,
-            random: self.random.fork(),
-            next_hops: Vec::new(),
-        };
+        let mut kit = self.kit();
         let bearer = self.settings.offered_bearer();
         self.line = Line::new(now, &mut kit, bearer);
         self.msrp_closes = false;

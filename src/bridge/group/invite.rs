@@ -129,6 +129,17 @@ pub(super) fn read(
     })
 }
 
+/// Finds out from the INVITE of a focus what the focus is called and who has begun the group, as
+/// [`read`] does.
+pub(in crate::bridge) fn focus_and_founder(
+    settings: &Settings,
+    invite: &Request,
+    inviter: Party,
+) -> Option<(Option<Address>, Address)> {
+    let Invited { focus, originator, .. } = read(settings, (invite, inviter), &|_| false)?;
+    Some((settings.realm.address(&focus), originator.address))
+}
+
 /// Finds the list of the others in the body of an INVITE; an unreadable one is none.
 fn history(invite: &Request) -> ResourceList {
     let content_type = invite.content_type().unwrap_or_default();

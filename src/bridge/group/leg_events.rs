@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Group;
-use crate::bridge::conversation::Output;
+use crate::bridge::dealings::Output;
 use crate::bridge::description;
 use crate::bridge::group_outcomes::{self, Asking, GroupEnd};
 use crate::bridge::legs::Settled;

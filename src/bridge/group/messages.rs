@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Group;
 use crate::address::Address;
-use crate::bridge::conversation::Output;
+use crate::bridge::dealings::Output;
 use crate::bridge::delivery::{self, News, Then};
 use crate::bridge::group_outcomes::GroupEnd;
 use crate::bridge::group_settings::GroupReports;

@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use super::{Group, Timers};
-use crate::bridge::conversation::Output;
+use crate::bridge::dealings::Output;
 use crate::bridge::description;
 use crate::bridge::group_outcomes::{self, GroupEnd, Left};
 use crate::bridge::sip_outcomes::{self, LegEnd};

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use super::Group;
 use super::watch::tag_of;
-use crate::bridge::conversation::Output;
+use crate::bridge::dealings::Output;
 use crate::bridge::description;
 use crate::bridge::group_outcomes::{self, Referred};
 use crate::bridge::group_settings::ReferMode;
@@ -209,7 +209,7 @@ impl Group {
 
     fn refer_outside(&mut self, now: Instant, refer: Refer) -> Option<By> {
         let errand = self.errand()?;
-        let referral = Referral::refer(now, &errand, refer, self.kit());
+        let referral = Referral::refer(now, &errand, refer, self.leg_kit());
         let call_id = referral.call_id().to_owned();
         let tag = referral.local_tag().to_owned();
         self.outputs.push_back(Output::Route(DialogKey { call_id, tag }));
@@ -514,6 +514,18 @@ impl Group {
             };
             self.answer_later(id, Ok(answer));
         }
+    }
+
+    /// The dialog is another one: what the focus has not answered in the one before is said again.
+    pub(super) fn refer_again(&mut self, now: Instant) {
+        let is_lost = |sent: &Sent| matches!(sent.by, By::Dialog(_));
+        let (lost, kept) = std::mem::take(&mut self.referrals.out).into_iter().partition(is_lost);
+        self.referrals.out = kept;
+        let lost: Vec<Sent> = lost;
+        for sent in lost.into_iter().rev().filter(|sent| !sent.is_answered) {
+            self.referrals.queue.push_front(sent.errand);
+        }
+        self.send_referrals(now);
     }
 
     /// The user is not in any more: what is under way leads to nothing that it would see.

@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use super::Group;
-use crate::bridge::conversation::Output;
+use crate::bridge::dealings::Output;
 use crate::bridge::group_outcomes::GroupEnd;
 use crate::bridge::roster_outcomes::{self, Seen, Then, WatchEnd};
 use crate::chat::{GroupState, Identity, ParticipantStatus, Standing};
@@ -97,7 +97,7 @@ impl Group {
             forks: Forks::Refuse,
             body: None,
         };
-        let subscriber = Subscriber::subscribe(now, subscription, self.kit());
+        let subscriber = Subscriber::subscribe(now, subscription, self.leg_kit());
         let call_id = subscriber.call_id().to_owned();
         let tag = subscriber.local_tag().to_owned();
         self.outputs.push_back(Output::Route(DialogKey { call_id, tag }));

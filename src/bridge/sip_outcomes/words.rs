@@ -143,15 +143,21 @@ pub enum LegNews {
     Refreshed,
     /// The message stream is put on hold.
     Held,
-    /// A new INVITE with the Contribution-ID of the running session.
+    /// The other side, or the focus, sends a new INVITE with an id of the running session.
     Replaced,
+    /// Somebody else does, or nobody has accepted the session yet.
+    Namesake,
+    /// The INVITE of a group that the other side has made of the running 1-1 session.
+    GroupOffered,
+    /// An INVITE whose `Replaces` cannot be followed.
+    ReplacesInVain,
     /// A REFER inside the dialog.
     Referred,
 }
 
 impl LegNews {
     /// All news.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Invitation,
         Self::FirstMessage,
         Self::AcceptedByUser,
@@ -159,6 +165,9 @@ impl LegNews {
         Self::Refreshed,
         Self::Held,
         Self::Replaced,
+        Self::Namesake,
+        Self::GroupOffered,
+        Self::ReplacesInVain,
         Self::Referred,
     ];
 
@@ -170,7 +179,12 @@ impl LegNews {
             Self::AcceptedAgain => "a second client accepts",
             Self::Refreshed => "re-INVITE or UPDATE",
             Self::Held => "re-INVITE puts on hold",
-            Self::Replaced => "INVITE with the same Contribution-ID",
+            Self::Replaced => "the other side calls again: INVITE with the same id, or Replaces",
+            Self::Namesake => {
+                "INVITE with the same id by somebody else, or while the first one rings"
+            }
+            Self::GroupOffered => "INVITE of a group with Session-Replaces or Replaces",
+            Self::ReplacesInVain => "INVITE with Replaces that cannot be followed",
             Self::Referred => "REFER received",
         }
     }

@@ -40,6 +40,7 @@ use self::media::Parts;
 use self::name::{Names, Place};
 use self::room::{Desk, Entrance, Inbound, Item, Kind, Room, RoomOutput};
 use self::schedule::Schedule;
+use super::policy::is_private;
 use crate::ids::Random;
 use crate::msrp;
 use crate::sip::{
@@ -297,6 +298,11 @@ impl Focus {
 
     /// Lets somebody into a room, or begins one for it.
     fn take_invite(&mut self, now: Instant, place: Place, inbound: Inbound) -> Result<(), Denial> {
+        // A room tells everybody who is in it (RFC 4575): whoever must not be known stays out (RFC
+        // 5079), and is not told to the others.
+        if is_private(&inbound.request.headers) {
+            return Err(Status::ANONYMITY_DISALLOWED.into());
+        }
         let sender = self.names.sender(&inbound.request).ok_or(Status::FORBIDDEN)?;
         let parts = Parts::of(&inbound.request)?;
         let host = (&sender.0, self.settings.max_participants);

@@ -245,6 +245,19 @@ impl Session {
         Ok(())
     }
 
+    /// Takes over what another session has not got answered, before this one is opened in its place:
+    /// it is sent anew under its Message-ID, by which the peer knows what it has had. The other
+    /// session is of no use afterwards.
+    pub fn inherit(&mut self, now: Instant, other: &mut Self) {
+        self.now = Some(now);
+        let lost = other.outbox.interrupt();
+        let emptied = Outbox::new(Arc::clone(&other.limits));
+        self.outbox = std::mem::replace(&mut other.outbox, emptied);
+        self.reports = std::mem::take(&mut other.reports);
+        self.settle(lost);
+        other.state = State::Closed;
+    }
+
     /// Asks the chat room for a nickname, or with `None` to forget the one that we have; it waits
     /// until the session is bound, and [`Event::Nickname`] tells the outcome.
     ///

@@ -439,6 +439,12 @@ impl Leg {
         matches!(self.state, State::Over) && self.placed.is_none() && self.desk.is_idle()
     }
 
+    /// Tells whether an INVITE of the peer waits for our final answer.
+    #[must_use]
+    pub fn awaits_answer(&self) -> bool {
+        matches!(self.state, State::Deciding(_))
+    }
+
     /// Gives the Call-ID.
     #[must_use]
     pub fn call_id(&self) -> &str {

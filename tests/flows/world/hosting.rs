@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use chatbridge::bridge::OwnHost;
+use chatbridge::bridge::{OwnHost, Settings};
 use chatbridge::im_server::{
     Element, FocusSettings, Host, HostNames, Input, MediaOutput, Output, Owner, SeatId, Trust,
 };
@@ -48,6 +48,13 @@ impl World {
         let host = Host::new(names, focus, world.random.fork());
         world.host = Some(Hosting { host, seats: BTreeMap::new() });
         world
+    }
+
+    /// Changes how conversations behave from now on.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = (*self.settings).clone();
+        change(&mut settings);
+        self.settings = settings.into();
     }
 
     /// Gives the host what is for it, as the switch of `net` does.

@@ -43,6 +43,25 @@ fn the_passive_side_waits_for_its_peer() {
     assert_eq!(talk.receive(&hello()), ["bound", "200 tid1", "SEND one 1-5/5 $ first"]);
 }
 
+/// The peer has begun the session anew: its messages go on in another one.
+#[test]
+fn another_session_sends_again_what_was_not_answered() {
+    let mut talk = grace(Setup::Active);
+    talk.give(Input::Connected);
+    talk.answer(0, 200);
+    talk.send("one", "first");
+    talk.send("two", "second");
+    assert_eq!(talk.answer(1, 200), ["sent one"]);
+    let mut next = Talk::with(Limits::default());
+    next.session.inherit(talk.now, &mut talk.session);
+    assert_eq!(talk.drain(), [""; 0], "it has nothing to say any more");
+    assert_eq!(talk.session.next_timeout(), None);
+    assert!(talk.try_send("late", "x").is_err());
+    assert_eq!(next.open(Setup::Passive), [""; 0]);
+    assert_eq!(next.receive(&hello()), ["bound", "200 tid1", "SEND two 1-6/6 $ second"]);
+    assert_eq!(next.answer(1, 200), ["sent two"]);
+}
+
 #[test]
 fn a_message_is_sent_again_once() {
     let mut talk = grace(Setup::Passive);

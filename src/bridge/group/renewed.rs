@@ -1,0 +1,93 @@
+//! The participation begun anew by the focus, on another dialog and another MSRP session.
+//!
+//! The user was in and stays in: no application is told, and what the focus has not answered, be it
+//! a message or a REFER, is said again.
+
+use std::time::Instant;
+
+use super::{Group, Timers};
+use crate::address::Address;
+use crate::bridge::dealings::{Arrival, ConversationKit, Output};
+use crate::bridge::group_outcomes::Asking;
+use crate::bridge::renewal::Renewal;
+use crate::bridge::succession::{Name, Names, SessionIds};
+use crate::chat::{GroupState, SessionKind};
+use crate::sip::NameAddr;
+
+impl Group {
+    /// Takes the INVITE that begins the participation anew.
+    pub(super) fn renewed(&mut self, now: Instant, arrival: Arrival) {
+        let kit = self.leg_kit();
+        let headers = arrival.invite.headers.clone();
+        let given = (arrival, self.may_be_named());
+        let places = (&mut self.legs, &mut self.outputs);
+        let judged = Renewal::judge(now, (&self.settings, kit), given, places);
+        let Some(Renewal { leg, peer, bearer, contact, .. }) = judged else { return };
+        self.legs.renew(now, leg);
+        self.outputs.push_back(self.legs.route());
+        let mut kit = self.kit();
+        self.line.renew(now, &mut kit, bearer);
+        self.line.peer = peer;
+        self.outputs.push_back(Output::MsrpClose);
+        self.outputs.push_back(Output::MsrpRoute(self.line.session_id().to_owned()));
+        // Whatever was waited for, it was for the connection before; the partner of a 1-1 session has
+        // its time all the same.
+        self.timers = Timers { extension: self.timers.extension, ..Timers::default() };
+        self.msrp_closes = false;
+        self.is_named = false;
+        self.asking = Asking::Rejoining;
+        for (name, value) in self.attempt.draft.iter_mut().flat_map(|it| &mut it.session_ids) {
+            if let Some(told) = headers.get(name) {
+                told.clone_into(value);
+            }
+        }
+        self.find_focus(now, contact);
+        self.accept(now);
+        self.refer_again(now);
+    }
+
+    /// Follows the focus: the subscription to another URI is another one.
+    fn find_focus(&mut self, now: Instant, contact: Option<NameAddr>) {
+        let told = contact.map(|contact| contact.uri.without_headers());
+        if let Some(told) = told.filter(|told| self.focus.as_ref() != Some(told)) {
+            self.focus = Some(told);
+            self.watch.leave(now);
+        }
+    }
+
+    /// Lets the names of the session be known as long as the user is in.
+    pub(super) fn tell_names(&mut self) {
+        let is_named = self.may_be_named();
+        if std::mem::replace(&mut self.is_named, is_named) != is_named {
+            let names = self.names().filter(|_| is_named).map(Box::new);
+            self.outputs.push_back(Output::Names(names));
+        }
+    }
+
+    /// Tells whether the user is in and nobody is about to leave.
+    fn may_be_named(&self) -> bool {
+        let is_quiet = self.leaving.is_none() && self.timers.relay.is_none();
+        let is_in = self.chat.state() == GroupState::Connected && self.is_in();
+        is_in && is_quiet && self.heard && !self.stopping
+    }
+
+    fn names(&self) -> Option<Names> {
+        let focus = self.focus.as_ref().and_then(|focus| self.settings.realm.address(focus));
+        let party = focus.filter(|focus| *focus != Address::anonymous())?;
+        let ids = self.attempt.draft.as_ref().map(|draft| &draft.session_ids[..]);
+        let (dialog, remote_tag) = self.legs.dialog();
+        let mut all: Vec<Name> = SessionIds::among(ids.unwrap_or_default()).names().collect();
+        all.push(Name::Dialog(dialog));
+        Some(Names { kind: SessionKind::Group, party, remote_tag, all })
+    }
+
+    pub(super) fn kit(&mut self) -> ConversationKit {
+        ConversationKit {
+            settings: self.settings.clone(),
+            access: self.access.clone(),
+            anchor: self.anchor,
+            random: self.random.fork(),
+            next_hops: Vec::new(),
+        }
+    }
+}
