@@ -233,7 +233,11 @@ fn an_expectation_may_have_conditions() {
         (json!([{"anyOf": [declined, accepted]}]), Exit::Good, "as expected"),
         (json!([with(accepted.clone(), json!({"within": 30_000}))]), Exit::Good, "as expected"),
         (json!([with(declined.clone(), json!({"absent": true}))]), Exit::Good, "as expected"),
-        (json!([with(accepted.clone(), json!({"absent": true}))]), Exit::Differs, "no chatEvent"),
+        (
+            json!([accepted, with(accepted.clone(), json!({"absent": true}))]),
+            Exit::Differs,
+            "no chatEvent",
+        ),
         (json!([with(accepted.clone(), json!({"repeat": 2}))]), Exit::Differs, "was not told"),
         (json!([{"anyOf": [declined, event("Ended")]}]), Exit::Differs, "eventType: Declined"),
         (json!([with(accepted, json!({"within": "soon"}))]), Exit::Usage, "within is no number"),

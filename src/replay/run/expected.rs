@@ -278,7 +278,8 @@ fn from_sip(
     cue: &Cue,
     sip: &super::super::said::Sip,
 ) -> Option<Notices> {
-    let dialog = &book.dialogs[cue.dialog?];
+    // A group that is joined again is the group that it was.
+    let dialog = &book.dialogs[script.session_of(cue.dialog?)];
     let event = |name: &str| Some(vec![("chatEventNotification", json!({"eventType": name}))]);
     let step = &book.steps[cue.step];
     if step.about.is_none() {
