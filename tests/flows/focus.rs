@@ -101,15 +101,25 @@ impl World {
         headers: &[(&str, &str)],
         list: Option<&str>,
     ) -> Request {
+        self.focus_invites_from(ROOM, headers, list)
+    }
+
+    /// As [`World::focus_invites`], from a focus at any URI.
+    pub(crate) fn focus_invites_from(
+        &mut self,
+        room: &str,
+        headers: &[(&str, &str)],
+        list: Option<&str>,
+    ) -> Request {
         let number = self.dialogs_made();
         let bob = "sip:+19585550101@example.com;user=phone";
         let mut invite = RequestBuilder::new(Method::Invite, uri(bob))
             .via(&Via::new(&far_hop(), &format!("z9hG4bKfocus{number}")))
-            .from(&name_addr(&format!("<{ROOM}>;tag=room{number}")))
+            .from(&name_addr(&format!("<{room}>;tag=room{number}")))
             .to(&name_addr(&format!("<{bob}>")))
             .call_id(&format!("room{number}@far.example"))
             .cseq(1)
-            .contact(&name_addr(&format!("<{ROOM}>;isfocus")))
+            .contact(&name_addr(&format!("<{room}>;isfocus")))
             .header("Subject", "Hike");
         for (name, value) in headers {
             invite = invite.header(name, value);
