@@ -194,6 +194,20 @@ impl Config {
         if self.core.mode == CoreMode::Embedded {
             self.check_embedded(reader);
         }
+        self.check_rooms(reader);
+    }
+
+    /// Finds rooms that could not be told of: the whole of a room goes in one NOTIFY.
+    fn check_rooms(&self, reader: &mut Reader<'_>) {
+        let has_rooms =
+            self.core.mode == CoreMode::Embedded || self.group.focus == GroupFocus::Host;
+        let most = self.im_server.focus.max_participants;
+        let wanted = NOTIFY_HEAD + most * NOTIFY_EACH;
+        if has_rooms && self.limits.sip_message < wanted {
+            let what = format!("is less than {wanted}, which a room of {most} takes to be told of");
+            let keys = (("limits", "sip_message"), ("im_server", "max_participants"));
+            reader.discord(keys.0, keys.1, what);
+        }
     }
 
     /// Finds what does not go together in the way of notifications.
@@ -314,6 +328,12 @@ impl Default for Config {
         Self::read("", []).expect("the defaults are without fault")
     }
 }
+
+/// How much a NOTIFY with all of a room takes beside its participants, in bytes …
+const NOTIFY_HEAD: usize = 8192;
+
+/// … and for each of them, its name included.
+const NOTIFY_EACH: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -536,6 +556,10 @@ mod tests {
         assert!(one("[sip]\nt1_ms = 5000\n").contains("t2_ms"));
         assert!(one("[sip]\nlisten = \"127.0.0.1:5060\"\n").contains("a port each"));
         assert!(one("[im_server]\nusers = []\ncreate_users = false\n").contains("nobody"));
+        let crowd = "[im_server]\nmax_participants = 250\n";
+        assert!(one(crowd).contains("[limits] sip_message: is less than 136192"));
+        assert_eq!(faults(&format!("{crowd}[limits]\nsip_message = 136192\n")), [""; 0]);
+        assert_eq!(faults(&format!("{crowd}[core]\nmode = \"peer\"\nnext_hop = \"x\"\n")), [""; 0]);
         assert!(one("[log]\nfilter = \"chatbridge=loud\"\n").starts_with("line 2: [log] filter: "));
     }
 }

@@ -180,8 +180,9 @@ impl Element for Host {
     }
 }
 
-/// How long a participant of a hosted room may leave a message unanswered: its sender waits for the
-/// answer of the slowest, and no longer than 30 s (RFC 4975 section 7.1.1).
+/// How long a participant of a hosted room may leave a message unanswered, from when it has come to
+/// the room: its sender waits for the answer of the slowest, and no longer than 30 s (RFC 4975
+/// section 7.1.1).
 const LONGEST_SERVICE: Duration = Duration::from_secs(20);
 
 #[cfg(test)]

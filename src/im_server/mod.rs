@@ -438,6 +438,7 @@ impl ImServer {
         };
         self.door.take_answers(&mut request.headers);
         policy::introduce(&mut request.headers, &sender);
+        policy::withdraw_referrer(&mut request.headers, &sender, &self.desk.domain);
         passage.is_from_home = matches!(sender, Sender::Home | Sender::Focus);
         Ok(Errand { sender, asker, destination })
     }

@@ -85,7 +85,22 @@ pub(super) fn check_name(
     } else {
         is_own(&from) || from.uri.as_str().eq_ignore_ascii_case(ANONYMOUS)
     };
-    if is_honest { Ok(()) } else { Err(Status::FORBIDDEN.into()) }
+    if is_honest && !poses_as_focus(request, domain) {
+        Ok(())
+    } else {
+        Err(Status::FORBIDDEN.into())
+    }
+}
+
+/// Tells whether a user calls as a focus (RFC 4579 section 5.1) under the name of a user or of a
+/// room: who is called would take the first of its list for the one who invites. A user that hosts
+/// a conference has a URI of its own for that.
+fn poses_as_focus(request: &Request, domain: &Domain) -> bool {
+    let contact = request.contact().ok().flatten().filter(|_| request.method == Method::Invite);
+    contact.is_some_and(|contact| {
+        let is_focus = contact.params.iter().any(|(name, _)| name.eq_ignore_ascii_case("isfocus"));
+        is_focus && matches!(domain.whose(&contact.uri), Whose::User(_))
+    })
 }
 
 /// Says who has sent the request to those who believe us: what an untrusted sender asserts comes
@@ -108,6 +123,22 @@ pub(super) fn introduce(headers: &mut Headers, sender: &Sender) {
         && let Some(uri) = Domain::identity(user)
     {
         headers.push(ASSERTED_IDENTITY, &format!("<{uri}>"));
+    }
+}
+
+/// Takes off who is said to have referred the sender, unless that is the sender itself: whoever is
+/// called believes us, and would take it for the one who invites (RFC 3892 section 3). The bridge
+/// and the focus may name others; within a dialog nobody has proved who it is.
+pub(super) fn withdraw_referrer(headers: &mut Headers, sender: &Sender, domain: &Domain) {
+    let is_proved = match sender {
+        Sender::Home | Sender::Focus => true,
+        Sender::User(user) => headers.list(REFERRED_BY).all(|by| {
+            NameAddr::parse(by).is_ok_and(|by| domain.whose(&by.uri) == Whose::User(user.clone()))
+        }),
+        Sender::Party | Sender::Anybody => false,
+    };
+    if !is_proved {
+        headers.remove(REFERRED_BY);
     }
 }
 
@@ -136,6 +167,8 @@ pub(super) fn is_private(headers: &Headers) -> bool {
 const MAX_BREADTH: usize = 60;
 
 const ASSERTED_IDENTITY: &str = "P-Asserted-Identity";
+
+const REFERRED_BY: &str = "Referred-By";
 
 const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
 

@@ -6,8 +6,10 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use thiserror::Error;
 
-/// The largest document that is read, in bytes.
+/// The largest document that is read, in bytes, but of lists.
 const MAX_BYTES: usize = 64 * 1024;
+/// The largest document that lists people, in bytes: as large as any SIP message that may bring it.
+const MAX_LIST_BYTES: usize = 1024 * 1024;
 /// The deepest nesting that is read.
 const MAX_DEPTH: usize = 64;
 /// The largest number of elements that is read, but of lists.
@@ -20,8 +22,8 @@ const MAX_ATTRIBUTES: usize = 64;
 /// Why bytes are not an XML body that we read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum XmlError {
-    /// More than 64 KiB.
-    #[error("the document has more than {MAX_BYTES} bytes")]
+    /// More than 64 KiB, or 1 MiB where people are listed.
+    #[error("the document has too many bytes")]
     TooLong,
     /// Not UTF-8.
     #[error("the document is not UTF-8")]
@@ -63,16 +65,19 @@ pub(super) struct Element {
 impl Element {
     /// Reads a document and gives its root.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, XmlError> {
-        Self::read_within(bytes, MAX_ELEMENTS)
+        Self::read_within(bytes, (MAX_BYTES, MAX_ELEMENTS))
     }
 
     /// Reads a document that lists people, of which there may be many.
     pub(super) fn read_list(bytes: &[u8]) -> Result<Self, XmlError> {
-        Self::read_within(bytes, MAX_LISTED)
+        Self::read_within(bytes, (MAX_LIST_BYTES, MAX_LISTED))
     }
 
-    fn read_within(bytes: &[u8], max_elements: usize) -> Result<Self, XmlError> {
-        if bytes.len() > MAX_BYTES {
+    fn read_within(
+        bytes: &[u8],
+        (max_bytes, max_elements): (usize, usize),
+    ) -> Result<Self, XmlError> {
+        if bytes.len() > max_bytes {
             return Err(XmlError::TooLong);
         }
         let text = str::from_utf8(bytes).map_err(|_| XmlError::NotUtf8)?;

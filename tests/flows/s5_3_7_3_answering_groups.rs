@@ -88,13 +88,15 @@ fn a_withdrawn_invitation_is_cancelled() {
 /// Signalling 1.4, item 8: Referred-By, the asserted identity, the first of the list.
 #[test]
 fn the_originator_is_who_has_referred_or_asserts_or_stands_first() {
-    let first = |headers: &[(&str, &str)], list: Option<&str>| {
+    let first_of = |trusted, room: &str, headers: &[(&str, &str)], list: Option<&str>| {
         let mut world = world(|_| {});
-        world.focus_invites(headers, list);
+        world.trusts_far_end = trusted;
+        world.focus_invites_from((room, room), headers, list);
         let all = invitation(&mut world);
         assert!(all.len() >= 2 && all[0].is_originator);
         all[0].party.address.spelling().to_owned()
     };
+    let first = |headers: &[(&str, &str)], list| first_of(true, ROOM, headers, list);
     let carol = ("Referred-By", "<tel:+447700900003>");
     let dave = ("P-Asserted-Identity", "<tel:+447700900004>");
     let room = ("P-Asserted-Identity", "<sip:room1@127.0.0.1:5090>");
@@ -102,6 +104,11 @@ fn the_originator_is_who_has_referred_or_asserts_or_stands_first() {
     assert_eq!(first(&[dave], Some(LIST)), "tel:+447700900004");
     assert_eq!(first(&[room], Some(LIST)), CAROL);
     assert_eq!(first(&[room], None), "sip:room1@127.0.0.1");
+    // Whom a stranger names has not invited anybody.
+    assert_eq!(first_of(false, ROOM, &[carol, dave], None), "sip:room1@127.0.0.1");
+    // A number is nobody's focus, and speaks for itself.
+    let daves = "sip:+447700900004@192.0.2.7;user=phone";
+    assert_eq!(first_of(true, daves, &[dave], Some(LIST)), "tel:+447700900004");
 }
 
 #[test]

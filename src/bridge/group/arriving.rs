@@ -29,7 +29,7 @@ pub(super) fn incoming(
         let inviter = incoming.originator.clone();
         let invited = {
             let is_own = own_test(&incoming.user, &access, &settings);
-            invite::read(&settings, (&invite, inviter), &is_own)?
+            invite::read(&settings, (&invite, inviter, trusted), &is_own)?
         };
         Some((incoming, invited))
     });

@@ -94,11 +94,12 @@ pub(in crate::bridge) fn is_of_focus(invite: &Request) -> bool {
 
 /// Reads the INVITE of a focus: `inviter` is who has sent it by its headers.
 ///
-/// The one who has invited is Referred-By (RFC 3892), or the sender, where that is not the focus
-/// itself, or the first of the list (RFC 5366 section 5).
+/// The one who has invited is Referred-By (RFC 3892), if the core is `trusted` to tell the truth; or
+/// the sender, where that is not the focus itself; or the first of the list (RFC 5366 section 5). A
+/// number is a user, and never a focus.
 pub(super) fn read(
     settings: &Settings,
-    (invite, inviter): (&Request, Party),
+    (invite, inviter, trusted): (&Request, Party, bool),
     is_own: &dyn Fn(&Address) -> bool,
 ) -> Option<Invited> {
     let realm = &settings.realm;
@@ -111,8 +112,10 @@ pub(super) fn read(
         .collect();
     let referred_by = invite.headers.addresses("Referred-By").into_iter().next();
     let referred_by = referred_by
+        .filter(|_| trusted)
         .and_then(|by| Some(Party { address: realm.address(&by.uri)?, name: by.display }));
-    let is_focus = realm.address(&focus).is_some_and(|focus| focus == inviter.address);
+    let is_focus = inviter.address.number().is_none()
+        && realm.address(&focus).is_some_and(|focus| focus == inviter.address);
     let first = listed.first().filter(|_| is_focus).cloned();
     let originator = referred_by.or(first).unwrap_or(inviter);
     let of_list = listed.iter().find(|party| party.address == originator.address);

@@ -186,7 +186,10 @@ impl Group {
     /// Takes a NOTIFY, which is answered already. What cannot be read changes nothing.
     fn notified(&mut self, now: Instant, body: Option<Body>) {
         let Some(body) = body else { return };
-        let Ok(document) = Conference::parse(&body.bytes) else { return };
+        let document = match Conference::parse(&body.bytes) {
+            Ok(document) => document,
+            Err(why) => return tracing::warn!(%why, "the state of a conference cannot be read"),
+        };
         self.watch.is_told = true;
         let mut merged = self.watch.view.merge(&document);
         if merged == Merged::Gap {

@@ -401,7 +401,7 @@ impl Focus {
     fn take_refer(&mut self, now: Instant, place: &Place, inbound: Inbound) -> Result<(), Denial> {
         let (user, _) = self.names.sender(&inbound.request).ok_or(Status::FORBIDDEN)?;
         let (number, room) = self.room(place)?;
-        room.check_referrer()?;
+        room.check_referrer(&user)?;
         self.with(number, |room| room.refer(now, inbound, user));
         Ok(())
     }

@@ -93,13 +93,18 @@ impl Policy<'_> {
         if !self.roster.is_connected(asker) {
             return Err(Status::FORBIDDEN);
         }
-        let rules = asker == self.originator;
+        match deed {
+            Deed::Remove if asker == self.originator || asker == user => Ok(()),
+            Deed::Remove => Err(Status::FORBIDDEN),
+            Deed::Invite => self.may_ask_in(asker, user),
+        }
+    }
+
+    /// Tells whether `asker`, who is here or may come in, may have `user` invited: whoever was sent
+    /// away is asked back by the originator alone.
+    pub(super) fn may_ask_in(&self, asker: &Address, user: &Address) -> Result<(), Status> {
         let is_banned = self.roster.get(user).is_some_and(|member| member.is_banned);
-        let is_fine = match deed {
-            Deed::Remove => rules || asker == user,
-            Deed::Invite => rules || !is_banned,
-        };
-        if is_fine { Ok(()) } else { Err(Status::FORBIDDEN) }
+        if is_banned && asker != self.originator { Err(Status::FORBIDDEN) } else { Ok(()) }
     }
 
     /// Tells whether so many more may come.

@@ -22,6 +22,8 @@ pub(super) struct Roster {
     connected: usize,
     /// How many are there, or are to be.
     present: usize,
+    /// How many have gone so far.
+    partings: u64,
 }
 
 /// One of them.
@@ -32,6 +34,10 @@ pub(super) struct Member {
     name: Option<String>,
     nickname: Option<String>,
     standing: Standing,
+    /// Whether it has ever been there.
+    has_come: bool,
+    /// The number of its parting; of use while it is gone.
+    parting: u64,
     /// Whether it was sent away, and has no business here until it is asked back.
     pub(super) is_banned: bool,
     copy: CopyControl,
@@ -70,6 +76,8 @@ impl Roster {
             name: None,
             nickname: None,
             standing: Standing::Gone(Disconnection::Departed, None),
+            has_come: false,
+            parting: 0,
             is_banned: false,
             copy: CopyControl::To,
             anonymize: false,
@@ -85,12 +93,43 @@ impl Roster {
         }
         if !now.is_present() {
             member.nickname = None;
+            self.partings += 1;
+            member.parting = self.partings;
         }
+        member.has_come |= now.is_connected();
         member.standing = now;
     }
 
-    /// Notes what somebody is called.
+    /// Forgets those who have gone, but `most` of them and the originator, whom every invitation
+    /// names: first those who never came, then those who left, then those who were sent away, and of
+    /// each those who went first. Gives whom it has forgotten, of which no news is told any more.
+    pub(super) fn forget(&mut self, most: usize, originator: &Address) -> BTreeSet<Address> {
+        if self.members.len() - self.present <= most {
+            return BTreeSet::new();
+        }
+        let mut gone: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(user, member)| !member.standing.is_present() && *user != originator)
+            .map(|(user, member)| {
+                ((member.is_banned, member.has_come, member.parting), user.clone())
+            })
+            .collect();
+        gone.sort_unstable();
+        gone.truncate(gone.len().saturating_sub(most));
+        for (_, user) in &gone {
+            self.members.remove(user);
+            self.changed.remove(user);
+        }
+        gone.into_iter().map(|(_, user)| user).collect()
+    }
+
+    /// Notes what somebody is called; of a name that is too long, the beginning.
     pub(super) fn set_name(&mut self, user: &Address, name: Option<String>) {
+        let name = name.map(|name| match name.char_indices().nth(MAX_NAME) {
+            Some((end, _)) => name.get(..end).unwrap_or_default().to_owned(),
+            None => name,
+        });
         if let (Some(member), Some(name)) = (self.members.get_mut(user), name)
             && member.name.as_ref() != Some(&name)
         {
@@ -251,6 +290,9 @@ impl Member {
     }
 }
 
+/// The longest name that is told to others, in characters: a room of many is to fit into a document.
+const MAX_NAME: usize = 128;
+
 /// Prepares a nickname to be compared: white space and case make no other one (RFC 7700 section
 /// 2.3).
 fn prepared(nickname: &str) -> String {
@@ -291,6 +333,46 @@ mod tests {
         assert_eq!(reason, Some("SIP;cause=486;text=\"Busy Here\""));
         assert_eq!(roster.whole(&BTreeSet::new()).users.len(), 1);
         assert_eq!(roster.whole(&changed).users.len(), 2, "for one who does not know it");
+    }
+
+    #[test]
+    fn of_those_who_are_gone_so_many_are_remembered() {
+        let mut roster = Roster::default();
+        let gone = |how| Standing::Gone(how, None);
+        for name in ["left", "host", "booted", "late", "stays"] {
+            set(&mut roster, name, Standing::Connected(Joining::DialedIn));
+        }
+        set(&mut roster, "booted", gone(Disconnection::Booted));
+        roster.set_banned(&user("booted"), true);
+        set(&mut roster, "host", gone(Disconnection::Departed));
+        set(&mut roster, "left", gone(Disconnection::Departed));
+        set(&mut roster, "late", gone(Disconnection::Departed));
+        for name in ["x1", "x2"] {
+            set(&mut roster, name, Standing::Invited);
+            set(&mut roster, name, gone(Disconnection::Failed));
+        }
+        roster.news();
+        let forgets = |roster: &mut Roster, most| {
+            let forgotten = roster.forget(most, &user("host"));
+            forgotten.iter().map(|user| user.key().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(forgets(&mut roster, 6), [""; 0]);
+        assert_eq!(forgets(&mut roster, 4), ["sip:x1@x"]);
+        assert_eq!(forgets(&mut roster, 2), ["sip:left@x", "sip:x2@x"]);
+        assert_eq!(forgets(&mut roster, 1), ["sip:late@x"]);
+        assert!(roster.get(&user("booted")).is_some_and(|member| member.is_banned));
+        assert_eq!(forgets(&mut roster, 0), ["sip:booted@x"]);
+        assert!(roster.get(&user("host")).is_some());
+        assert_eq!((roster.connected(), roster.present()), (1, 1));
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let mut roster = Roster::default();
+        set(&mut roster, "a", Standing::Connected(Joining::DialedIn));
+        roster.set_name(&user("a"), Some("ä".repeat(MAX_NAME + 1)));
+        let (_, news) = roster.news();
+        assert_eq!(news.users[0].display_text, Some("ä".repeat(MAX_NAME)));
     }
 
     #[test]

@@ -157,8 +157,57 @@ fn within_a_dialog_only_the_bridge_asserts() {
         ("To", "<sip:bob@example.com>;tag=b"),
         ("Route", &*route),
         (ASSERTED, "<sip:boss@example.com>"),
+        ("Referred-By", "<sip:boss@example.com>"),
     ];
     world.knock(request("UPDATE", "sip:bob@127.0.0.1:5070", &claims), ALICE);
     assert_eq!(world.request().method, Method::Update);
     assert!(!world.request().headers.has(ASSERTED));
+    assert!(!world.request().headers.has("Referred-By"));
+}
+
+/// RFC 3892: who is called takes the one in Referred-By for the one who invites.
+#[test]
+fn nobody_is_said_to_have_referred_but_the_sender() {
+    let mut world = World::new();
+    let cases = [
+        ("<sip:alice@example.com>", true),
+        ("\"Boss\" <sip:alice@EXAMPLE.com>;cid=\"1@x\"", true),
+        ("<sip:bob@example.com>", false),
+        ("<tel:+19585550100>", false),
+        ("<sip:alice@example.org>", false),
+        ("<sip:alice@example.com>, <sip:bob@example.com>", false),
+        ("nonsense", false),
+    ];
+    for (at, (method, (by, passes))) in
+        ["INVITE", "REFER", "MESSAGE"].iter().flat_map(|it| cases.map(|by| (it, by))).enumerate()
+    {
+        let via = format!("SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKr{at}");
+        let headers = [("Via", &*via), ("b", by), ("Refer-To", "<sip:x@example.com>")];
+        world.give(request(method, "sip:bob@example.com", &headers), ALICE);
+        let sent = world.request();
+        assert!(sent.method.as_str() == *method, "{method} {by}");
+        assert_eq!(sent.headers.get("Referred-By"), passes.then_some(by), "{method}");
+    }
+    let home = ("Via", "SIP/2.0/UDP 127.0.0.1:5070;branch=z9hG4bKhome");
+    let carol = ("Referred-By", "<sip:carol@example.com>");
+    world.give(request("INVITE", "sip:bob@example.com", &[carol, home]), HOME);
+    assert_eq!(world.request().headers.get("Referred-By"), Some(carol.1), "the bridge may");
+}
+
+/// Who is called by a focus takes the first of the list for the one who invites.
+#[test]
+fn no_user_is_a_focus_under_the_name_of_a_user() {
+    for (contact, code) in [
+        ("<sip:alice@example.com>;isfocus", 403),
+        ("<sip:alice@192.0.2.1:5060>;ISFOCUS", 403),
+        ("<sip:bob@example.com>;isfocus", 403),
+        ("<sip:conf-1@192.0.2.1:5060>;isfocus", 403),
+        ("<sip:alice@example.com>", 100),
+        ("<sip:alice@192.0.2.10:5060>;isfocus", 100),
+        ("<sip:chat7@192.0.2.10:5060>;isfocus", 100),
+    ] {
+        let mut world = World::new();
+        world.give(request("INVITE", "sip:bob@example.com", &[("Contact", contact)]), ALICE);
+        assert_eq!(world.response().status.code(), code, "{contact}");
+    }
 }

@@ -44,6 +44,29 @@ fn a_deployed_document_is_read_and_written_back() {
     assert_eq!(Conference::parse(&document.write()).unwrap(), document);
 }
 
+/// A focus with as many as it may have, all with long names, is read by whoever watches it.
+#[test]
+fn the_whole_of_a_large_room_is_read() {
+    let user = |number: usize| {
+        let entity = format!("sip:+1958555{number:04}@example.com;user=phone");
+        let endpoint = Endpoint {
+            entity: entity.clone(),
+            status: Some(Status::Connected),
+            joining: Some(Joining::DialedOut),
+            ..Endpoint::default()
+        };
+        let display_text = Some("n".repeat(128));
+        User { entity, display_text, endpoints: vec![endpoint], ..User::default() }
+    };
+    let users: Vec<_> = (0..250).map(user).collect();
+    let document = Conference { version: Some(1), users, ..Conference::default() };
+    let written = document.write();
+    assert!(written.len() > 64 * 1024);
+    assert_eq!(Conference::parse(&written).unwrap(), document);
+    let too_long = vec![b' '; 1024 * 1024 + 1];
+    assert_eq!(Conference::parse(&too_long), Err(XmlError::TooLong.into()));
+}
+
 #[test]
 fn a_root_without_namespace_and_unknown_elements_do_no_harm() {
     let text = "<conference-info entity='sips:conf233@example.com' state='full' version='x'>\
@@ -67,7 +90,7 @@ fn s9_hostile_documents_are_refused() {
     let attributes: String = (0..10_000).map(|n| format!(" a{n}=''")).collect();
     for (text, fault) in [
         (bomb.replace("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", ""), XmlError::DocType),
-        (deep, XmlError::TooLong),
+        (deep, XmlError::TooDeep),
         ("<conference-info>".repeat(100), XmlError::TooDeep),
         (format!("<conference-info{attributes}>"), XmlError::TooLong),
         (format!("<conference-info{}>", &attributes[..4000]), XmlError::NotWellFormed),

@@ -64,6 +64,9 @@ impl Room {
         }
         let policy = self.policy();
         policy.may_join(&entrance.user)?;
+        for guest in &entrance.guests {
+            policy.may_ask_in(&entrance.user, &guest.user)?;
+        }
         let is_new = |guest: &&Guest| !self.roster.is_present(&guest.user);
         let more = entrance.guests.iter().filter(is_new).count();
         policy.has_room_for(more + usize::from(!self.roster.is_present(&entrance.user)))
@@ -210,13 +213,13 @@ impl Room {
         let parts = Parts::of_body(&content_type, &body).unwrap_or_default();
         let user = seat.user.clone();
         let taken = seat.take_answer(now, parts.sdp.as_deref());
-        self.inviting = self.inviting.saturating_sub(1);
         if taken.is_err() {
             let why = Reason::sip(488, "Not Acceptable Here");
-            seat.hang_up(now, Some(why.clone()));
-            self.lose(now, &user, Disconnection::Failed, Some(why));
-            return self.settle_askers(now, &user, Status::NOT_ACCEPTABLE_HERE);
+            self.settle_askers(now, &user, Status::NOT_ACCEPTABLE_HERE);
+            let how = (Disconnection::Failed, Some(why.clone()));
+            return self.dismiss(now, number, how, Some(why));
         }
+        self.inviting = self.inviting.saturating_sub(1);
         self.roster.set(&user, String::new, Standing::Connected(Joining::DialedOut));
         let asserted = response.headers.addresses("P-Asserted-Identity");
         self.roster.set_name(&user, asserted.into_iter().find_map(|one| one.display));

@@ -66,6 +66,7 @@ impl Room {
             // It was still waiting for its invitation.
             None => self.lose(now, user, Disconnection::Booted, None),
         }
+        self.dismiss_watcher(now, user);
         self.settle_askers(now, user, Status::REQUEST_TERMINATED);
     }
 

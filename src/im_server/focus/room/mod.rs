@@ -235,6 +235,7 @@ impl Room {
             }
             self.busy.push_back(item);
         }
+        self.end_service(now);
         if self.idle_at.is_some_and(|at| at <= now) {
             self.end(now, None);
         }
@@ -246,7 +247,8 @@ impl Room {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.schedule.next().into_iter().chain(self.idle_at).min()
+        let others = self.idle_at.into_iter().chain(self.end_of_service());
+        self.schedule.next().into_iter().chain(others).min()
     }
 
     pub(super) fn is_over(&self) -> bool {

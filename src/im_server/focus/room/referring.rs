@@ -28,15 +28,20 @@ pub(super) enum Asker {
 }
 
 impl Room {
-    /// Tells whether there is a place for another REFER outside of any call.
-    pub(in crate::im_server::focus) fn check_referrer(&self) -> Result<(), Denial> {
+    /// Tells whether somebody may refer outside of any call, and there is a place for that: of those
+    /// who may not, nothing is kept.
+    pub(in crate::im_server::focus) fn check_referrer(&self, user: &Address) -> Result<(), Denial> {
         if self.is_over {
-            Err(Status::NOT_FOUND.into())
-        } else if self.referrals.len() >= MAX_REFERRALS {
-            Err(Denial::overload())
-        } else {
-            Ok(())
+            return Err(Status::NOT_FOUND.into());
         }
+        if !self.roster.is_connected(user) {
+            return Err(Status::FORBIDDEN.into());
+        }
+        let own = self.referrals.values().filter(|referral| referral.user == *user).count();
+        if own >= MAX_OWN_REFERRALS || self.referrals.len() >= MAX_REFERRALS {
+            return Err(Denial::overload());
+        }
+        Ok(())
     }
 
     /// Takes a REFER outside of any call.
@@ -180,5 +185,8 @@ impl Room {
     }
 }
 
-/// More REFERs at a time, each until its last word is told, than any honest room sees.
-const MAX_REFERRALS: usize = 256;
+/// More REFERs at a time, each until its last word is told, than any honest room sees …
+const MAX_REFERRALS: usize = 1024;
+
+/// … and than any honest participant sends, be it one for each of all that may come.
+const MAX_OWN_REFERRALS: usize = 256;

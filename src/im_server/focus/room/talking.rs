@@ -23,6 +23,8 @@ pub(super) struct Unserved {
     from: u32,
     held: msrp::Held,
     waits_for: BTreeSet<u32>,
+    /// Until when its sender may be kept waiting.
+    until: Instant,
 }
 
 impl Room {
@@ -135,15 +137,16 @@ impl Room {
                 Err(_) => stalled.push(*number),
             }
         }
-        self.await_service(from, served);
+        self.await_service(now, from, served);
         for number in stalled {
             self.drop_stalled(now, number);
         }
     }
 
     /// Keeps the answer to a message until those who are sent it have taken it, in a room whose host
-    /// vouches for that. Whoever takes nothing is sent away in the time that a sender waits.
-    fn await_service(&mut self, from: u32, waits_for: BTreeSet<u32>) {
+    /// vouches for that. Whoever has not taken it in the time that a sender waits is sent away: the
+    /// clock is that of the message, however long it waits behind others.
+    fn await_service(&mut self, now: Instant, from: u32, waits_for: BTreeSet<u32>) {
         if !self.is_hosted() || waits_for.is_empty() {
             return;
         }
@@ -152,7 +155,24 @@ impl Room {
             return;
         }
         if let Some(held) = self.seats.get_mut(&from).and_then(|seat| seat.media.hold()) {
-            self.unserved.insert(self.messages, Unserved { from, held, waits_for });
+            let until = now + self.desk.settings.msrp.response_wait;
+            self.unserved.insert(self.messages, Unserved { from, held, waits_for, until });
+        }
+    }
+
+    /// Tells when a sender will have waited long enough: the messages are in the order of their time.
+    pub(super) fn end_of_service(&self) -> Option<Instant> {
+        self.unserved.first_key_value().map(|(_, unserved)| unserved.until)
+    }
+
+    /// Sends those away for whom a sender has waited long enough, whatever they have taken meanwhile.
+    pub(super) fn end_service(&mut self, now: Instant) {
+        while let Some(mut oldest) = self.unserved.first_entry().filter(|it| it.get().until <= now)
+        {
+            for number in std::mem::take(&mut oldest.get_mut().waits_for) {
+                self.drop_stalled(now, number);
+            }
+            self.acknowledge(now);
         }
     }
 

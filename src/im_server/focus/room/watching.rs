@@ -34,9 +34,16 @@ impl Room {
     /// is told that there is nothing to see any more.
     pub(in crate::im_server::focus) fn check_watcher(&self, user: &Address) -> Result<(), Denial> {
         self.policy().may_watch(user)?;
-        let own = self.watchers.values().filter(|it| it.stands && it.user == *user).count();
-        let most = 2 * self.desk.settings.max_participants;
-        if own >= MAX_WATCHES || self.watchers.len() >= most {
+        let own = || self.watchers.values().filter(|it| it.user == *user);
+        let standing = own().filter(|it| it.stands).count();
+        // Those who are here do not stand back behind those who are not.
+        let is_outside = |user: &Address| !self.roster.is_present(user);
+        let outside = || self.watchers.values().filter(|it| is_outside(&it.user)).count();
+        let most_outside = self.desk.settings.max_participants;
+        if standing >= MAX_WATCHES
+            || own().count() >= MAX_LATELY
+            || (is_outside(user) && outside() >= most_outside)
+        {
             return Err(Denial::overload());
         }
         Ok(())
@@ -92,7 +99,9 @@ impl Room {
                         watcher.stands = false;
                     }
                 }
-                Some(NotifierEvent::Refused(_) | NotifierEvent::Refreshed) | None => {}
+                // Those who may not watch any more are told nothing more, not even now.
+                Some(NotifierEvent::Refreshed) => self.check_refresh(now, number),
+                Some(NotifierEvent::Refused(_)) | None => {}
             }
         }
         let Some(watcher) = self.watchers.get(&number) else { return };
@@ -120,6 +129,25 @@ impl Room {
         }
     }
 
+    fn check_refresh(&mut self, now: Instant, number: u32) {
+        let Some(user) = self.watchers.get(&number).map(|watcher| watcher.user.clone()) else {
+            return;
+        };
+        if self.policy().may_watch(&user).is_err() {
+            self.dismiss_watcher(now, &user);
+        }
+    }
+
+    /// Ends the subscriptions of somebody who may not watch any more (RFC 6665 section 4.1.3).
+    pub(super) fn dismiss_watcher(&mut self, now: Instant, user: &Address) {
+        let own = self.watchers.iter_mut().filter(|(_, it)| it.stands && it.user == *user);
+        for (number, watcher) in own {
+            watcher.stands = false;
+            watcher.notifier.terminate(now, Ending::because(EndReason::Rejected), None);
+            self.busy.push_back(Item::Watcher(*number));
+        }
+    }
+
     /// Tells all who watch what has changed.
     pub(super) fn tell_news(&mut self, now: Instant) {
         if self.is_over || !self.roster.has_news() {
@@ -136,6 +164,19 @@ impl Room {
             }
             unsure.extend(changed.iter().cloned());
             self.busy.push_back(Item::Watcher(*number));
+        }
+        self.forget_the_gone();
+    }
+
+    /// Remembers no more of those who have gone than may be here. Whoever does not know yet that
+    /// one of the others is gone learns it from the whole, in which that one is missing.
+    fn forget_the_gone(&mut self) {
+        let most = self.desk.settings.max_participants;
+        let forgotten = self.roster.forget(most, &self.originator);
+        if !forgotten.is_empty() {
+            for watcher in self.watchers.values_mut() {
+                watcher.unsure.retain(|user| !forgotten.contains(user));
+            }
         }
     }
 
@@ -186,3 +227,7 @@ fn over() -> Ending {
 
 /// How many subscriptions one user may have to a room: one for each device.
 const MAX_WATCHES: usize = 8;
+
+/// How many it may have with those that were refused or have ended lately, whose transactions are
+/// still remembered (RFC 3261 section 17.2.2).
+const MAX_LATELY: usize = 2 * MAX_WATCHES;

@@ -3,6 +3,7 @@
 use super::stage::*;
 use crate::im_server::OriginatorLeaves;
 use crate::payload::{ResourceList, multipart};
+use crate::sip::Refer;
 
 #[test]
 fn a_list_at_the_factory_makes_a_room_of_those_who_accept() {
@@ -198,4 +199,42 @@ fn the_originator_may_matter() {
         stage.leave(1, None);
         assert_eq!(stage.told(2), lines, "{policy:?}");
     }
+}
+
+/// Whom the originator has sent away nobody else brings back, by REFER or by INVITE.
+#[test]
+fn who_was_sent_away_is_not_brought_back_by_a_call() {
+    let mut stage = Stage::new(4);
+    stage.call(1, FACTORY, &[&user(2), &user(3)]);
+    let room = stage.phone(1).room.clone();
+    stage.refer_quietly(1, sent_away(3));
+    (1..=3).for_each(|number| drop(stage.told(number)));
+    stage.call(2, &room, &[&user(3), &user(4)]);
+    assert_eq!(stage.told(2), ["refused 403"]);
+    assert_eq!((stage.told(3), stage.told(4)), (vec![], vec![]));
+    stage.call(1, &room, &[&user(3)]);
+    assert_eq!(stage.told(3), ["invited"], "the originator may");
+}
+
+/// An answer of no use leaves no place behind: who is asked in again and sent away before its turn
+/// is not invited.
+#[test]
+fn a_useless_answer_is_an_end() {
+    let mut stage = Stage::with(4, |focus| focus.max_invitations = 1);
+    stage.phone(3).manner = Manner::AcceptsUselessly;
+    stage.phone(4).manner = Manner::Rings;
+    stage.call(1, FACTORY, &[&user(2)]);
+    stage.watch(2);
+    stage.told(2);
+    stage.refer(1, Refer::to(asked_in(3)));
+    let unusable = "SIP;cause=488;text=\"Not Acceptable Here\"";
+    assert_eq!(stage.told(3), ["invited".to_owned(), format!("bye {unusable}")]);
+    let failed = format!("partial 3: 003 disconnected failed {unusable}");
+    assert_eq!(stage.told(2), ["partial 2: 003 dialing-out".to_owned(), failed]);
+    assert_eq!(stage.told(1).last().unwrap(), "Ended { last: Some(Status(488)) }");
+    stage.refer_quietly(1, asked_in(4));
+    stage.refer_quietly(1, asked_in(3));
+    stage.refer_quietly(1, sent_away(3));
+    stage.decline(4, 486);
+    assert_eq!(stage.told(3), [""; 0]);
 }

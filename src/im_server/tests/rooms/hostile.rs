@@ -159,3 +159,59 @@ fn what_is_for_no_room_is_refused() {
     assert_eq!(stage.knock(HOME, wants), 420);
     assert_eq!(stage.server.focus.as_ref().unwrap().rooms(), 1, "no room comes of it");
 }
+
+/// Who may reach a room, but is not in it, leaves room for those who are.
+#[test]
+fn a_stranger_fills_no_table_of_a_room() {
+    const ROOM: &str = "sip:room-x@example.com";
+    let mut stage = Stage::with(5, |focus| focus.max_participants = 10);
+    stage.call(1, ROOM, &[]);
+    stage.call(2, ROOM, &[]);
+    let dialogs = |stage: &Stage| stage.server.focus.as_ref().unwrap().dialogs();
+    let refer = |stage: &mut Stage, number| {
+        let mut refer = stage.request(number, "REFER", ROOM);
+        refer.headers.set("Refer-To", &from(4));
+        stage.knock(HOME, refer)
+    };
+    let before = dialogs(&stage);
+    for _ in 0..2000 {
+        assert_eq!(refer(&mut stage, 3), 403);
+    }
+    assert_eq!(dialogs(&stage), before, "of those who may not nothing is kept");
+    assert_eq!(refer(&mut stage, 2), 202);
+    let watches = |stage: &mut Stage, number, answers: bool| {
+        let mut codes = Vec::new();
+        while codes.last() != Some(&503) {
+            codes.push(stage.ask_to_watch(number, ROOM, 0));
+            let told: Vec<_> = stage.unclaimed.drain(..).collect();
+            told.iter().filter(|_| answers).for_each(|it| stage.answer_unclaimed(it, 200));
+        }
+        assert!(codes.iter().rev().skip(1).all(|code| *code == 200));
+        codes.len() - 1
+    };
+    // Who does not take what it is told has as many subscriptions as it may have, and those who
+    // are not in the room share as many places as it has.
+    assert_eq!((watches(&mut stage, 3, false), watches(&mut stage, 5, false)), (8, 2));
+    // Those who are in it have places of their own, of which the latest are remembered for a while.
+    assert_eq!((watches(&mut stage, 2, true), watches(&mut stage, 1, true)), (16, 16));
+    stage.wait(40);
+    assert_eq!(watches(&mut stage, 5, true), 10);
+}
+
+#[test]
+fn one_participant_leaves_room_for_the_referrals_of_others() {
+    let mut stage = Stage::new(3);
+    stage.phone(3).manner = Manner::Rings;
+    stage.call(1, FACTORY, &[&user(2)]);
+    let room = stage.phone(1).room.clone();
+    let refer = |stage: &mut Stage, number| {
+        let mut refer = stage.request(number, "REFER", &room);
+        refer.headers.set("Refer-To", &from(3));
+        stage.knock(HOME, refer)
+    };
+    for at in 0..256 {
+        assert_eq!(refer(&mut stage, 2), 202, "{at}");
+    }
+    assert_eq!(refer(&mut stage, 2), 503);
+    assert_eq!(refer(&mut stage, 1), 202);
+}

@@ -11,8 +11,8 @@ use crate::msrp::{self, FailureReport, Outgoing};
 use crate::payload::conference::{self, View};
 use crate::payload::{Cpim, Part, ResourceList, multipart, resource_list};
 use crate::sip::{
-    Body, Errand, EventType, Forks, Leg, LegInput, Refer, Route, Subscriber, Subscription, Uri,
-    route,
+    Body, Errand, EventType, Forks, Leg, LegInput, MethodForm, Refer, Reference, Route, Subscriber,
+    Subscription, Uri, route,
 };
 
 pub(super) use phone::{Manner, Phone};
@@ -315,6 +315,29 @@ impl Stage {
         self.run();
     }
 
+    /// Lets a phone that reads at leisure read what lies there now.
+    pub(super) fn catch_up(&mut self, number: u32) {
+        let now = self.now;
+        let phone = self.phone(number);
+        let unread = phone.unread.take().unwrap_or_default();
+        unread.iter().for_each(|bytes| phone.read(now, bytes));
+        phone.unread = Some(Vec::new());
+        self.run();
+    }
+
+    /// Lets a phone ask for somebody to be invited or sent away, and not for how it goes.
+    pub(super) fn refer_quietly(&mut self, number: u32, reference: Reference) {
+        self.refer(number, Refer { is_watched: false, ..Refer::to(reference) });
+    }
+
+    /// Hands in a SUBSCRIBE of a phone to the state of a room; gives the status of the answer.
+    pub(super) fn ask_to_watch(&mut self, number: u32, room: &str, expires: u32) -> u16 {
+        let mut request = self.request(number, "SUBSCRIBE", room);
+        request.headers.set("Event", "conference");
+        request.headers.set("Expires", &expires.to_string());
+        self.knock(HOME, request)
+    }
+
     /// Breaks the MSRP connection of a phone.
     pub(super) fn cut(&mut self, number: u32) {
         let now = self.now;
@@ -401,4 +424,14 @@ pub(super) fn user(number: u32) -> String {
 
 pub(super) fn from(number: u32) -> String {
     format!("<{}>", user(number))
+}
+
+/// Means a phone that is to be invited.
+pub(super) fn asked_in(number: u32) -> Reference {
+    Reference::invite(Uri::parse(&user(number)).unwrap())
+}
+
+/// Means a phone that is to be sent away.
+pub(super) fn sent_away(number: u32) -> Reference {
+    Reference::bye(Uri::parse(&user(number)).unwrap(), MethodForm::Parameter)
 }

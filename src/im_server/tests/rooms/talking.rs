@@ -168,19 +168,20 @@ fn a_queue_that_is_full_ends_the_session_before_its_time() {
     assert_eq!(stage.told(2).len(), 11);
 }
 
-/// A chat hosted by a participant: its host acknowledges a message when all others have it, or have
-/// gone.
-#[test]
-fn a_host_acknowledges_what_all_have() {
-    let owner = Owner::Originator { identity: Some("P-Asserted-Identity") };
-    let mut stage = Stage::with(3, |focus| {
+/// A chat hosted by the first of three.
+fn hosted() -> Stage {
+    three(|focus| {
         let response_wait = std::time::Duration::from_secs(20);
         focus.msrp =
             std::sync::Arc::new(crate::msrp::Limits { response_wait, ..Default::default() });
-        focus.owner = owner;
-    });
-    stage.call(1, FACTORY, &[&user(2), &user(3)]);
-    (1..=3).for_each(|number| drop(stage.told(number)));
+        focus.owner = Owner::Originator { identity: Some("P-Asserted-Identity") };
+    })
+}
+
+/// Its host acknowledges a message when all others have it, or have gone.
+#[test]
+fn a_host_acknowledges_what_all_have() {
+    let mut stage = hosted();
     let invite = stage.phone(2).invited.clone().unwrap();
     assert_eq!(invite.from().unwrap().uri.to_string(), user(1), "the host invites");
     assert!(invite.contact().unwrap().unwrap().uri.to_string().contains("conf-"));
@@ -194,4 +195,29 @@ fn a_host_acknowledges_what_all_have() {
     assert_eq!(stage.told(2), ["id2 sent"], "who takes nothing is there no more");
     stage.leave(1, None);
     assert_eq!(stage.told(2), ["bye SIP;cause=410;text=\"Gone\""], "the host ends it");
+}
+
+/// Who reads, but too slowly, keeps a sender waiting no longer than who does not read: its clock is
+/// that of the message, which waits behind others.
+#[test]
+fn nobody_waits_longer_for_the_slow_than_a_sender_may() {
+    let mut stage = hosted();
+    stage.phone(3).unread = Some(Vec::new());
+    // As many as may be under way to one, and as many again.
+    for speaker in [1, 2] {
+        (0..8).for_each(|at| stage.say(speaker, &format!("{at}")));
+    }
+    stage.told(2);
+    stage.wait(18);
+    assert_eq!((stage.told(1).len(), stage.told(2).len()), (8, 0), "nothing is acknowledged yet");
+    stage.catch_up(3);
+    let sent = |first: usize| (first..first + 8).map(|at| format!("id{at} sent"));
+    assert_eq!(stage.told(1), sent(1).collect::<Vec<_>>());
+    let heard: Vec<_> = (0..8).map(|at| format!("001: {at}")).collect();
+    assert_eq!((stage.told(3), stage.told(2)), (heard, vec![]));
+    stage.wait(1);
+    assert_eq!(stage.told(2), [""; 0]);
+    stage.wait(1);
+    assert_eq!(stage.told(2), sent(9).collect::<Vec<_>>(), "and none has failed");
+    assert_eq!(stage.told(3), ["bye SIP;cause=480;text=\"Bearer unavailable\""]);
 }

@@ -193,3 +193,66 @@ fn a_recorded_chat_is_told_as_it_was() {
     let subjects: Vec<_> = stage.phone(1).documents.iter().map(|it| it.subject.clone()).collect();
     assert!(subjects.iter().all(|subject| subject.as_deref() == Some("Hawaii trip")));
 }
+
+#[test]
+fn who_is_sent_away_watches_no_more() {
+    let mut stage = Stage::new(4);
+    stage.call(1, FACTORY, &[&user(2), &user(3)]);
+    stage.watch(3);
+    stage.told(3);
+    stage.refer_quietly(1, sent_away(3));
+    let end = [
+        "bye SIP;cause=403;text=\"Removed from the chat\"",
+        "over ByNotifier(Ending { reason: Some(Rejected), retry_after: None })",
+    ];
+    assert_eq!(stage.told(3), end);
+    stage.refer_quietly(1, asked_in(4));
+    assert_eq!((stage.told(3), stage.told(4)), (vec![], vec!["invited".to_owned()]));
+    let room = stage.phone(1).room.clone();
+    assert_eq!(stage.ask_to_watch(3, &room, 600), 403);
+}
+
+/// Who has left may watch on, for as long as the room knows that it was there.
+#[test]
+fn who_is_forgotten_watches_until_it_asks_again() {
+    let mut stage = Stage::with(6, |focus| focus.max_participants = 3);
+    stage.call(1, FACTORY, &[&user(2), &user(3)]);
+    stage.watch(3);
+    stage.leave(3, None);
+    for number in 4..=6 {
+        stage.refer_quietly(1, asked_in(number));
+        stage.leave(number, None);
+    }
+    let told = stage.told(3);
+    assert_eq!(told.last().unwrap(), "partial 11: 006 disconnected departed", "{told:?}");
+    stage.wait(3600);
+    let rejected = "over ByNotifier(Ending { reason: Some(Rejected), retry_after: None })";
+    assert_eq!(stage.told(3), [rejected]);
+}
+
+/// A room does not grow with those who are asked in and never come; but who was sent away stays so.
+#[test]
+fn who_never_came_is_forgotten_before_who_was_sent_away() {
+    let mut stage = Stage::with(4, |focus| focus.max_participants = 4);
+    stage.phone(3).manner = Manner::Refuses(486);
+    stage.call(1, FACTORY, &[&user(2), &user(3), &user(4)]);
+    stage.watch(2);
+    stage.refer_quietly(1, sent_away(4));
+    let room = stage.phone(1).room.clone();
+    assert_eq!(stage.ask_to_watch(3, &room, 600), 200, "it was asked in");
+    for at in 0..20 {
+        if at == 10 {
+            // A call takes only so many requests at a time.
+            stage.wait(40);
+        }
+        let nobody = Uri::parse(&format!("sip:nobody{at}@example.org")).unwrap();
+        stage.refer_quietly(1, Reference::invite(nobody));
+    }
+    let told = stage.told(2);
+    let last = "full 42: sip:nobody19@example.org disconnected failed \
+                SIP;cause=404;text=\"Not Found\", 001 connected, 002* connected";
+    assert_eq!(told.last().unwrap(), last);
+    assert_eq!(stage.ask_to_watch(3, &room, 600), 403, "nobody knows it any more");
+    stage.refer_quietly(2, asked_in(4));
+    assert_eq!(stage.told(2), ["Refused(Status(Status(403)))"]);
+}

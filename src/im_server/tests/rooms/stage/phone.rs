@@ -22,6 +22,8 @@ pub(crate) enum Manner {
     Accepts,
     /// Accepts, and waits to be connected to.
     AcceptsPassively,
+    /// Accepts with a description that is of no use to anybody.
+    AcceptsUselessly,
     /// Refuses.
     Refuses(u16),
     /// Rings on.
@@ -37,6 +39,8 @@ pub(crate) struct Phone {
     pub(crate) view: View,
     /// Whether it takes what is written to it.
     pub(crate) reads: bool,
+    /// What lies unread, where it reads at leisure.
+    pub(crate) unread: Option<Vec<Bytes>>,
     /// Whether its descriptions say that it knows of private messages.
     pub(crate) knows_private: bool,
     pub(crate) seat: Option<SeatId>,
@@ -71,6 +75,7 @@ impl Phone {
             watch: None,
             view: View::default(),
             reads: true,
+            unread: None,
             knows_private: true,
             seat: None,
             said: std::collections::VecDeque::new(),
@@ -154,6 +159,10 @@ impl Phone {
         let mut leg = Leg::answering(now, invite.clone(), hop(SERVER), kit);
         match self.manner {
             Manner::Accepts | Manner::AcceptsPassively => self.accept(now, &mut leg, &invite),
+            Manner::AcceptsUselessly => {
+                let bytes = Bytes::from_static(b"v=1\r\n");
+                leg.accept(now, Body { content_type: "application/sdp".into(), bytes });
+            }
             Manner::Refuses(code) => leg.reject(now, status(code), Vec::new()),
             Manner::Rings => leg.ring(now),
         }
@@ -185,6 +194,9 @@ impl Phone {
     }
 
     pub(crate) fn read(&mut self, now: Instant, bytes: &[u8]) {
+        if let Some(unread) = &mut self.unread {
+            return unread.push(Bytes::copy_from_slice(bytes));
+        }
         if let (true, Some(media)) = (self.reads, &mut self.media) {
             media.handle(now, msrp::Input::Frame(frame(bytes)));
         }
