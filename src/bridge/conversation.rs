@@ -255,6 +255,7 @@ impl Conversation {
             }
             Input::Reports(reports) => self.take_reports(now, &reports),
             Input::Extension(news) => self.extended(now, news),
+            Input::CoreLost => self.core_lost(now),
             Input::MsrpConnected => self.feed_msrp(now, msrp::Input::Connected),
             Input::MsrpAccepted(shown) => self.msrp_accepted(now, shown),
             Input::MsrpFrame(frame) => self.feed_msrp(now, msrp::Input::Frame(frame)),

@@ -86,10 +86,12 @@ pub(super) struct Invited {
 
 /// Tells whether an INVITE is that of a focus (RFC 4579 section 5.1).
 pub(in crate::bridge) fn is_of_focus(invite: &Request) -> bool {
-    let contact = invite.contact().ok().flatten();
-    contact.is_some_and(|contact| {
-        contact.params.iter().any(|(name, _)| name.eq_ignore_ascii_case("isfocus"))
-    })
+    invite.contact().ok().flatten().is_some_and(|contact| is_focus(&contact))
+}
+
+/// Tells whether a Contact is that of a focus.
+pub(super) fn is_focus(contact: &NameAddr) -> bool {
+    contact.params.iter().any(|(name, _)| name.eq_ignore_ascii_case("isfocus"))
 }
 
 /// Reads the INVITE of a focus: `inviter` is who has sent it by its headers.
