@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use chatbridge::ids::Random;
 use chatbridge::msrp::{Input, Limits, Output, Path, Session, Setup, Uri};
-use chatbridge::net::{LinkEvent, MsrpLink, MsrpListener, MsrpSettings};
+use chatbridge::net::{MsrpLink, MsrpListener, MsrpSettings};
 use chatbridge::store::{Bounds, Inbox, Letter, Letters, Sessions};
 use memchr::memmem::Finder;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
@@ -337,7 +337,7 @@ impl Driver {
         match letter {
             Some(Letter::Msrp(arrival)) => {
                 if let Some(frame) = self.link.adopt(*arrival) {
-                    self.feed_all(LinkEvent::Frame(frame));
+                    self.feed_all(Input::Frame(frame));
                 }
             }
             Some(_) => {}
@@ -345,7 +345,7 @@ impl Driver {
         }
     }
 
-    fn feed_all(&mut self, event: LinkEvent) {
+    fn feed_all(&mut self, event: Input) {
         let now = Instant::now();
         self.feed(now, event);
         while let Some(event) = self.link.buffered() {
@@ -354,14 +354,9 @@ impl Driver {
         }
     }
 
-    fn feed(&mut self, now: Instant, event: LinkEvent) {
-        let input = match event {
-            LinkEvent::Connected => Input::Connected,
-            LinkEvent::Frame(frame) => Input::Frame(frame),
-            LinkEvent::Malformed(why) => Input::Malformed(why),
-            LinkEvent::Closed => return self.over = true,
-        };
-        self.session.handle(now, input);
+    fn feed(&mut self, now: Instant, event: Input) {
+        self.over |= matches!(event, Input::Closed);
+        self.session.handle(now, event);
     }
 
     fn carry_out(&mut self) {

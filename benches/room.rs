@@ -23,8 +23,7 @@ use chatbridge::msrp::{
     FailureReport, Input, Kind, Limits, Outgoing, Output, Parser, Path, Session, Setup, Uri,
 };
 use chatbridge::net::{
-    LinkEvent, MsrpLink, MsrpListener, MsrpSettings, RoomSockets, SipSettings, bind_sip,
-    run_im_server,
+    MsrpLink, MsrpListener, MsrpSettings, RoomSockets, SipSettings, bind_sip, run_im_server,
 };
 use chatbridge::payload::Cpim;
 use chatbridge::sip::{Hop, Transport};
@@ -241,19 +240,16 @@ impl Sender {
             }
             let mut next = tokio::select! {
                 letter = self.letters.recv() => match letter {
-                    Some(Letter::Msrp(arrival)) => self.link.adopt(*arrival).map(LinkEvent::Frame),
+                    Some(Letter::Msrp(arrival)) => self.link.adopt(*arrival).map(Input::Frame),
                     Some(_) | None => None,
                 },
                 event = self.link.next() => Some(event),
             };
             while let Some(event) = next {
-                let input = match event {
-                    LinkEvent::Connected => Input::Connected,
-                    LinkEvent::Frame(frame) => Input::Frame(frame),
-                    LinkEvent::Malformed(why) => Input::Malformed(why),
-                    LinkEvent::Closed => return,
-                };
-                self.session.handle(Instant::now(), input);
+                if matches!(event, Input::Closed) {
+                    return;
+                }
+                self.session.handle(Instant::now(), event);
                 next = self.link.buffered();
             }
         }

@@ -11,7 +11,9 @@ use chatbridge::app;
 use chatbridge::bridge::{delivery, group_outcomes, roster_outcomes, sip_outcomes};
 use chatbridge::config::{Config, CoreMode, Faults};
 use chatbridge::digest::{Credentials, Password};
-use chatbridge::replay::{self, Expect, Form, Level, Outcome, Pace, Picture, Run, Side, Target};
+use chatbridge::replay::{
+    self, Expect, Form, Level, Mapping, Outcome, Pace, Picture, Rewriting, Run, Side, Target,
+};
 use clap::{Args, Parser, Subcommand};
 
 /// `EX_USAGE` of sysexits.h: the configuration is bad, and nothing was started.
@@ -87,11 +89,11 @@ struct Trace {
 
 #[derive(Debug, Args)]
 struct Rehearsal {
-    /// The trace, or the folder that it lies in
+    /// The trace, or the folder that it lies in; `-` is standard input
     #[arg(value_name = "TRACE")]
     path: PathBuf,
-    /// Play to the bridge whose REST face is there, such as http://127.0.0.1:8080; without it, one
-    /// is started on free ports
+    /// Play to the bridge whose REST face is there, such as http://127.0.0.1:8080 or
+    /// https://bridge.example; without it, one is started on free ports
     #[arg(long, value_name = "URL")]
     target: Option<String>,
     /// Where that bridge takes SIP, if it does not speak first
@@ -106,6 +108,9 @@ struct Rehearsal {
     /// The token of the application for that bridge, by [auth] mode "bearer" or "jwt"
     #[arg(long, value_name = "TOKEN", requires = "target", conflicts_with = "login")]
     token: Option<String>,
+    /// Who vouches for the certificate of an https:// target, a file of PEM; else the platform says
+    #[arg(long, value_name = "FILE", requires = "target")]
+    ca: Option<PathBuf>,
     /// Compute the Digest credentials of the trace anew with these; a bridge that is started answers
     /// the challenges of the trace with them
     #[arg(long, value_name = "USER:PASSWORD[@REALM]", value_parser = credentials)]
@@ -119,6 +124,22 @@ struct Rehearsal {
     /// Play what this address sent, whatever its side
     #[arg(long, value_name = "IP[:PORT]", conflicts_with = "side")]
     play: Option<String>,
+    /// Put another number or domain into the URIs of all messages, of heads and of bodies
+    #[arg(long, value_name = "FROM=TO")]
+    map: Vec<Mapping>,
+    /// Leave this as it was recorded, where else it would be rewritten
+    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
+    keep: Vec<Rewriting>,
+    /// Give conversations ids of their own: Conversation-ID, Contribution-ID
+    #[arg(long)]
+    fresh_ids: bool,
+    /// Send what the trace has, as often as it has it, and nothing else: no retransmission, no ACK
+    /// of what comes again, no answer to what the trace does not have
+    #[arg(long)]
+    raw: bool,
+    /// Tell each step, and what was rewritten in it and why
+    #[arg(long)]
+    explain: bool,
     /// How closely to compare
     #[arg(long, value_enum, default_value_t = Level::Flow)]
     level: Level,
@@ -131,15 +152,21 @@ struct Rehearsal {
     /// How many times as fast as recorded; `max` waits for nothing but the bridge
     #[arg(long, value_name = "N", default_value = "max", value_parser = speed)]
     speed: Speed,
-    /// The longest pause, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 10_000)]
-    max_gap: u64,
-    /// How long the bridge may take for each thing, in seconds
-    #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    timeout: u64,
+    /// The longest pause, such as 200ms or 2s; a bare number is of milliseconds
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = milliseconds)]
+    max_gap: Duration,
+    /// How long the bridge may take for each thing, such as 5s or 500ms; a bare number is of seconds
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = seconds)]
+    timeout: Duration,
+    /// How long to wait for an answer before a request is sent again by UDP (T1 of RFC 3261)
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = milliseconds)]
+    t1: Duration,
     /// Draw identifiers from this number, the same ones in each run
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// End a run that has more messages than this
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    max_messages: usize,
     /// Write the verdict as JUnit does
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -163,6 +190,29 @@ fn speed(text: &str) -> Result<Speed, String> {
     }
 }
 
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    time(text, Duration::from_millis(1))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    time(text, Duration::from_secs(1))
+}
+
+/// Reads a time with its unit; a bare number is of the usual one.
+fn time(text: &str, usual: Duration) -> Result<Duration, String> {
+    let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, Duration::from_millis(1)),
+        (None, Some(number)) => (number, Duration::from_secs(1)),
+        (None, None) => (text, usual),
+    };
+    let time = number.parse().ok().and_then(|number: u32| unit.checked_mul(number));
+    let is_good = |time: &Duration| (Duration::from_millis(1)..=LONGEST).contains(time);
+    time.filter(is_good).ok_or_else(|| "a time from 1ms to 3600s is wanted".to_owned())
+}
+
+/// The longest wait of a run.
+const LONGEST: Duration = Duration::from_secs(3600);
+
 /// Reads credentials; a password may have an `@` in it where a realm stands behind it.
 fn credentials(text: &str) -> Result<Credentials, String> {
     let (pair, realm) = match text.rsplit_once('@') {
@@ -179,10 +229,11 @@ fn credentials(text: &str) -> Result<Credentials, String> {
 
 impl Rehearsal {
     fn order(self) -> Run {
-        let (listen, allowed, sip) = (self.listen, self.allow_target, self.sip);
+        let (listen, allowed, sip, ca) = (self.listen, self.allow_target, self.sip, self.ca);
         let login = self.login.map(|login| app::basic_credentials(&login));
         let authorization = login.or(self.token.map(|token| format!("Bearer {token}")));
-        let target = self.target.map(|rest| Target { rest, sip, listen, allowed, authorization });
+        let target =
+            self.target.map(|rest| Target { rest, sip, listen, allowed, authorization, ca });
         Run {
             trace: self.path,
             form: if self.json { Form::Json } else { Form::Text },
@@ -193,12 +244,19 @@ impl Rehearsal {
             expect: self.expect,
             pace: Pace {
                 speed: self.speed.0,
-                max_gap: Duration::from_millis(self.max_gap),
-                timeout: Duration::from_secs(self.timeout),
+                max_gap: self.max_gap,
+                timeout: self.timeout,
+                t1: self.t1,
             },
             seed: self.seed.unwrap_or_else(app::fresh_seed),
             target,
             credentials: self.auth,
+            kept: self.keep.into_iter().collect(),
+            map: self.map,
+            fresh_ids: self.fresh_ids,
+            raw: self.raw,
+            explain: self.explain,
+            max_messages: self.max_messages,
             junit: self.junit,
             capture: self.write_pcap,
         }
@@ -249,6 +307,9 @@ Examples:
   chatbridge replay diff --level headers before.pcap after.pcap
   chatbridge replay run chat.pcap
   chatbridge replay run --level body --junit chat.xml --write-pcap run.pcapng chat.pcap
+  chatbridge replay run --explain --map +15550100=+15550199 --map ims.example=lab.example chat.pcap
+  chatbridge replay run --keep contact,route --target https://bridge.lab --allow-target bridge.lab \
+      --ca lab.pem --login alice:secret chat.pcap
 
 Exit status:
   0   as expected

@@ -8,6 +8,7 @@
 
 use std::future::{pending, poll_fn};
 use std::io;
+use std::mem::take;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -29,7 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::codec::{Decoder, Encoder};
 
-use crate::rest::{Doorway, poll_length};
+use crate::rest::{Doorway, is_read_by_polls, poll_length};
 
 /// Makes the service for every connection thread.
 pub(super) struct Lobby<A, H> {
@@ -181,7 +182,11 @@ where
         doorway: &mut Doorway<T>,
         peer: SocketAddr,
     ) -> Option<HttpResponse> {
-        request.head_mut().peer_addr = Some(peer);
+        let head = request.head_mut();
+        head.peer_addr = Some(peer);
+        // The library has made room for 28 fields, and in each of them for four values: 7 KB.
+        let fields = take(&mut head.headers).into_iter();
+        head.headers = fields.filter(|(name, _)| is_read_by_polls(name.as_str())).collect();
         let answer = self.polls.call(request);
         tokio::select! {
             biased;

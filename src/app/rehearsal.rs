@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::Running;
-use crate::config::{Config, CoreMode, HostPort, Profile, Secret, StoreKind};
+use crate::config::{Config, CoreMode, GroupFocus, HostPort, Profile, Secret, StoreKind};
 use crate::digest::{Credentials, Password};
 use crate::replay::{Exit, Family, Outcome, Run, Stand, Wanted, run};
 
@@ -61,6 +61,9 @@ fn config(wanted: &Wanted) -> Config {
         config.core.username = Some(username.clone());
         config.core.password = Some(Secret::new(text.clone()));
         config.core.realms.clone_from(realms);
+    }
+    if wanted.hosts {
+        config.group.focus = GroupFocus::Host;
     }
     config.sip.profile = match wanted.family {
         Family::Plain => Profile::Plain,

@@ -256,11 +256,8 @@ impl Conversation {
             Input::Reports(reports) => self.take_reports(now, &reports),
             Input::Extension(news) => self.extended(now, news),
             Input::CoreLost => self.core_lost(now),
-            Input::MsrpConnected => self.feed_msrp(now, msrp::Input::Connected),
+            Input::Msrp(input) => self.feed_msrp(now, input),
             Input::MsrpAccepted(shown) => self.msrp_accepted(now, shown),
-            Input::MsrpFrame(frame) => self.feed_msrp(now, msrp::Input::Frame(frame)),
-            Input::MsrpMalformed(why) => self.feed_msrp(now, msrp::Input::Malformed(why)),
-            Input::MsrpClosed => self.feed_msrp(now, msrp::Input::Closed),
             Input::Timeout => self.timeout(now),
             Input::Stop => self.stop(now),
         }

@@ -72,16 +72,10 @@ pub enum Input {
     Reports(Reports),
     /// What has become of the group to which the session is extended.
     Extension(Extension),
-    /// The MSRP connection that was asked for is open.
-    MsrpConnected,
+    /// Something has happened on the MSRP connection.
+    Msrp(msrp::Input),
     /// Somebody has connected and named the MSRP session.
     MsrpAccepted(Shown),
-    /// An MSRP frame has arrived.
-    MsrpFrame(msrp::Frame),
-    /// The peer's bytes are no MSRP.
-    MsrpMalformed(msrp::ParseError),
-    /// The MSRP connection is gone, or could not be opened.
-    MsrpClosed,
     /// The instant of [`Conversation::next_timeout`] has come.
     Timeout,
     /// The user is registered at the core no more: nothing of the session gets anywhere.

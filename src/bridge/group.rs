@@ -230,14 +230,11 @@ impl Group {
             Input::CoreLost => self.core_lost(now),
             // A group is extended to nothing.
             Input::Extension(_) => {}
-            Input::MsrpConnected => self.feed_msrp(now, msrp::Input::Connected),
+            Input::Msrp(input) => self.feed_msrp(now, input),
             Input::MsrpAccepted(shown) => {
                 let wish = self.line.accepted(now, shown);
                 self.outputs.extend(wish);
             }
-            Input::MsrpFrame(frame) => self.feed_msrp(now, msrp::Input::Frame(frame)),
-            Input::MsrpMalformed(why) => self.feed_msrp(now, msrp::Input::Malformed(why)),
-            Input::MsrpClosed => self.feed_msrp(now, msrp::Input::Closed),
             Input::Timeout => self.timeout(now),
             Input::Stop => self.stop(now),
         }

@@ -31,12 +31,37 @@ pub(super) struct Assembly {
 /// What a chunk has led to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
+    /// It is all of its message, as nearly every chunk is: [`Taken::whole`] makes one of it.
+    Alone,
     /// Its message is complete.
-    Whole(Incoming),
-    /// Its message was complete before; whoever sent it twice still gets the report.
-    Repeated(Incoming),
+    Whole(Box<Incoming>),
     /// Its message goes on, or was given up by its sender.
-    Nothing,
+    Part,
+}
+
+impl Taken {
+    /// Gives the message if it is complete, named so; `last` is the frame that was taken.
+    #[inline]
+    pub(super) fn whole(self, last: &mut Frame, message_id: Text) -> Option<Incoming> {
+        match self {
+            Self::Alone => {
+                let (content_type, headers) =
+                    (last.content_type.take(), std::mem::take(&mut last.headers));
+                Some(Incoming {
+                    message_id,
+                    // Fields that describe a body without a type mean nothing.
+                    headers: if content_type.is_some() { headers } else { Vec::new() },
+                    // Bodiless, as far as the receiver is concerned; nothing can be rendered.
+                    content_type: content_type.unwrap_or_default(),
+                    body: last.body.take().unwrap_or_default(),
+                    success_report: last.success_report.unwrap_or(false),
+                    failure_report: last.failure_report.unwrap_or_default(),
+                })
+            }
+            Self::Whole(whole) => Some(*whole),
+            Self::Part => None,
+        }
+    }
 }
 
 /// A message of which no more has come for too long.
@@ -61,11 +86,11 @@ impl Assembly {
         Self { limits, open: BTreeMap::new(), refused: VecDeque::new(), complete }
     }
 
-    /// Takes the body of a SEND that has one. `message_id` stands in where the frame has none.
+    /// Takes a SEND that has a body. `message_id` stands in where the frame has none.
     pub(super) fn take(
         &mut self,
         now: Instant,
-        frame: &mut Frame,
+        frame: &Frame,
         message_id: &Text,
     ) -> Result<Taken, Refused> {
         let last = frame.flag != Continuation::More;
@@ -76,7 +101,7 @@ impl Assembly {
         }
         if frame.flag == Continuation::Abort {
             self.open.remove(message_id.as_str());
-            return Ok(Taken::Nothing);
+            return Ok(Taken::Part);
         }
         if refused.is_some() {
             return Err(Refused(413));
@@ -85,8 +110,7 @@ impl Assembly {
         if outcome.is_err() {
             self.refuse(message_id.as_str(), last);
         }
-        let Some(whole) = outcome? else { return Ok(Taken::Nothing) };
-        if self.is_repeated(&whole) { Ok(Taken::Repeated(whole)) } else { Ok(Taken::Whole(whole)) }
+        outcome
     }
 
     /// Forgets a message; unless that was its last chunk, further ones are refused.
@@ -99,6 +123,14 @@ impl Assembly {
                 self.refused.pop_front();
             }
         }
+    }
+
+    /// Tells whether a complete message was complete before; whoever has sent it twice still gets the
+    /// report. It is compared with the messages before: a message sent again after a failure keeps its
+    /// Message-ID (RFC 4975 section 5.4), but there are peers that use one for all they send.
+    pub(super) fn is_repeated(&mut self, whole: &Incoming) -> bool {
+        let Incoming { message_id, content_type, body, .. } = whole;
+        self.complete.is_repeated([message_id.as_bytes(), content_type.as_bytes(), body])
     }
 
     /// Forgets the message that was complete last: should it come again, it is one anew.
@@ -127,12 +159,7 @@ impl Assembly {
     }
 
     #[inline]
-    fn add(
-        &mut self,
-        now: Instant,
-        frame: &mut Frame,
-        message_id: &Text,
-    ) -> Result<Option<Incoming>, Refused> {
+    fn add(&mut self, now: Instant, frame: &Frame, message_id: &Text) -> Result<Taken, Refused> {
         let range = frame.byte_range;
         if range.is_some_and(|range| !range.is_sound()) {
             return Err(Refused(400));
@@ -140,7 +167,7 @@ impl Assembly {
         // A chunk without range is the first one (RFC 4975 section 7.1.1).
         let start = range.map_or(0, |range| range.start - 1);
         let total = range.and_then(|range| range.total);
-        let body = frame.body.take().unwrap_or_default();
+        let body = frame.body.as_deref().unwrap_or_default();
         let end = start.saturating_add(body.len() as u64);
         if end.max(total.unwrap_or(0)) > self.limits.max_message as u64 {
             return Err(Refused(413));
@@ -149,7 +176,8 @@ impl Assembly {
         // Nearly every message is one chunk, and none is under way beside it.
         let is_open = !self.open.is_empty() && self.open.contains_key(message_id.as_str());
         if complete && start == 0 && !is_open {
-            return Label::taken(frame).finish(message_id, body).map(Some);
+            let is_typed = frame.content_type.is_some() || body.is_empty();
+            return if is_typed { Ok(Taken::Alone) } else { Err(Refused(400)) };
         }
         // Without a name of its own a chunk cannot find its message.
         if frame.message_id.is_none() {
@@ -164,21 +192,14 @@ impl Assembly {
         }
         let place = Place { start, total, end: complete.then_some(end) };
         let half = self.open.entry(message_id.to_string()).or_insert_with(|| Half::new(now, frame));
-        half.add(now, frame, place, &body)?;
+        half.add(now, frame, place, body)?;
         match half.whole() {
             Some(body) => match self.open.remove(message_id.as_str()) {
-                Some(half) => half.label.finish(message_id, body).map(Some),
-                None => Ok(None),
+                Some(half) => half.label.finish(message_id, body),
+                None => Ok(Taken::Part),
             },
-            None => Ok(None),
+            None => Ok(Taken::Part),
         }
-    }
-
-    /// Compares with the messages before: a message sent again after a failure keeps its
-    /// Message-ID (RFC 4975 section 5.4), but there are peers that use one for all they send.
-    fn is_repeated(&mut self, whole: &Incoming) -> bool {
-        let Incoming { message_id, content_type, body, .. } = whole;
-        self.complete.is_repeated([message_id.as_bytes(), content_type.as_bytes(), body])
     }
 }
 
@@ -226,19 +247,6 @@ impl Label {
         label
     }
 
-    /// Takes the label of the only chunk.
-    fn taken(only: &mut Frame) -> Self {
-        let content_type = only.content_type.take();
-        let headers = std::mem::take(&mut only.headers);
-        Self {
-            // Fields that describe a body without a type mean nothing.
-            headers: if content_type.is_some() { headers } else { Vec::new() },
-            content_type,
-            success_report: only.success_report.unwrap_or(false),
-            failure_report: only.failure_report.unwrap_or_default(),
-        }
-    }
-
     /// Keeps what the first chunk that says so says of the content.
     fn describe(&mut self, frame: &Frame) {
         if self.content_type.is_none()
@@ -255,22 +263,20 @@ impl Label {
         }
     }
 
-    #[inline]
-    fn finish(self, message_id: &Text, body: Bytes) -> Result<Incoming, Refused> {
+    fn finish(self, message_id: &Text, body: Bytes) -> Result<Taken, Refused> {
         let content_type = match self.content_type {
             Some(content_type) => content_type,
-            // Bodiless, as far as the receiver is concerned; nothing can be rendered.
             None if body.is_empty() => Text::default(),
             None => return Err(Refused(400)),
         };
-        Ok(Incoming {
+        Ok(Taken::Whole(Box::new(Incoming {
             message_id: message_id.clone(),
             content_type,
             headers: self.headers,
             body,
             success_report: self.success_report,
             failure_report: self.failure_report,
-        })
+        })))
     }
 }
 
@@ -291,7 +297,7 @@ impl Half {
         now: Instant,
         frame: &Frame,
         place: Place,
-        body: &Bytes,
+        body: &[u8],
     ) -> Result<(), Refused> {
         self.label.describe(frame);
         let known = self.total.or(place.total);
@@ -442,9 +448,8 @@ mod tests {
         let mut frame = chunk("m", "1-5/5", "hello", '$');
         frame.byte_range = None;
         let (body, headers) = (frame.body.clone().unwrap(), frame.headers.clone());
-        let Ok(Taken::Whole(whole)) = assembly.take(Instant::now(), &mut frame, &"m".into()) else {
-            panic!("not whole")
-        };
+        assert_eq!(assembly.take(Instant::now(), &frame, &"m".into()), Ok(Taken::Alone));
+        let whole = Taken::Alone.whole(&mut frame, "m".into()).unwrap();
         assert_eq!(whole.body.as_ptr(), body.as_ptr());
         assert_eq!(whole.content_type.as_str(), "text/plain");
         assert_eq!(whole.headers, headers);
@@ -539,7 +544,7 @@ mod tests {
         for place in 0..10 {
             let range = format!("{}-*/*", place * 100 + 1);
             let taken = give(&mut assembly, "m", &range, &"x".repeat(100), '+');
-            assert_eq!(taken, Ok(Taken::Nothing));
+            assert_eq!(taken, Ok(None));
         }
         assert_eq!(give(&mut assembly, "m", "1001-*/*", "x", '+'), Err(Refused(413)));
         assert!(assembly.open.is_empty());
@@ -622,15 +627,15 @@ mod tests {
         let mut assembly = assembly();
         let start = Instant::now();
         assert_eq!(assembly.next_timeout(), None);
-        let mut first = chunk("m", "1-2/4", "ab", '+');
-        assert_eq!(assembly.take(start, &mut first, &"m".into()), Ok(Taken::Nothing));
+        let first = chunk("m", "1-2/4", "ab", '+');
+        assert_eq!(assembly.take(start, &first, &"m".into()), Ok(Taken::Part));
         let end = start + Duration::from_secs(30);
         assert_eq!(assembly.next_timeout(), Some(end));
         assert_eq!(assembly.expire(end - Duration::from_secs(1)), []);
         let [stalled] = <[Stalled; 1]>::try_from(assembly.expire(end)).unwrap();
         assert_eq!((stalled.received, stalled.total), (2, Some(4)));
-        let mut second = chunk("m", "3-4/4", "cd", '$');
-        assert_eq!(assembly.take(end, &mut second, &"m".into()), Err(Refused(413)));
+        let second = chunk("m", "3-4/4", "cd", '$');
+        assert_eq!(assembly.take(end, &second, &"m".into()), Err(Refused(413)));
     }
 
     #[test]
@@ -645,10 +650,11 @@ mod tests {
     #[test]
     fn m16_a_message_sent_again_is_told_from_a_message_id_used_again() {
         let mut assembly = assembly();
-        assert_eq!(text(give(&mut assembly, "m", "1-2/2", "ab", '$')), Ok(Some("ab".into())));
-        let again = give(&mut assembly, "m", "1-2/2", "ab", '$');
-        assert!(matches!(again, Ok(Taken::Repeated(_))));
-        assert_eq!(text(give(&mut assembly, "m", "1-2/2", "xy", '$')), Ok(Some("xy".into())));
+        for (body, is_repeated) in [("ab", false), ("ab", true), ("xy", false)] {
+            let whole = give(&mut assembly, "m", "1-2/2", body, '$').unwrap().unwrap();
+            assert_eq!(whole.body, body);
+            assert_eq!(assembly.is_repeated(&whole), is_repeated);
+        }
     }
 
     #[test]
@@ -657,13 +663,13 @@ mod tests {
         let mut untyped = chunk("m", "1-2/2", "ab", '$');
         untyped.content_type = None;
         let now = Instant::now();
-        assert_eq!(assembly.take(now, &mut untyped, &"m".into()), Err(Refused(400)));
+        assert_eq!(assembly.take(now, &untyped, &"m".into()), Err(Refused(400)));
         let mut nameless = chunk("m", "1-2/2", "ab", '$');
         nameless.message_id = None;
-        let taken = assembly.take(now, &mut nameless.clone(), &"drawn".into());
-        assert!(matches!(taken, Ok(Taken::Whole(_))));
+        let taken = assembly.take(now, &nameless, &"drawn".into());
+        assert_eq!(taken, Ok(Taken::Alone));
         nameless.flag = Continuation::More;
-        assert_eq!(assembly.take(now, &mut nameless, &"drawn2".into()), Err(Refused(400)));
+        assert_eq!(assembly.take(now, &nameless, &"drawn2".into()), Err(Refused(400)));
     }
 
     proptest! {
@@ -707,15 +713,14 @@ mod tests {
         range: &str,
         body: &str,
         flag: char,
-    ) -> Result<Taken, Refused> {
-        assembly.take(Instant::now(), &mut chunk(id, range, body, flag), &id.into())
+    ) -> Result<Option<Incoming>, Refused> {
+        let mut frame = chunk(id, range, body, flag);
+        let taken = assembly.take(Instant::now(), &frame, &id.into())?;
+        Ok(taken.whole(&mut frame, id.into()))
     }
 
-    fn text(taken: Result<Taken, Refused>) -> Result<Option<String>, Refused> {
-        taken.map(|taken| match taken {
-            Taken::Whole(whole) => Some(String::from_utf8(whole.body.to_vec()).unwrap()),
-            Taken::Repeated(_) | Taken::Nothing => None,
-        })
+    fn text(taken: Result<Option<Incoming>, Refused>) -> Result<Option<String>, Refused> {
+        taken.map(|whole| whole.map(|whole| String::from_utf8(whole.body.to_vec()).unwrap()))
     }
 
     fn chunk(id: &str, range: &str, body: &str, flag: char) -> Frame {

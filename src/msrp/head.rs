@@ -1,7 +1,5 @@
 //! The start line and header section of a frame, read with nom (RFC 4975 section 9).
 
-use std::mem;
-
 use bytes::Bytes;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while_m_n, take_while1};
@@ -16,6 +14,7 @@ use super::frame::{
 };
 use super::limits::Limits;
 use super::parse::{BadFrame, FrameFault, ParseError};
+use super::repeated::{LastLines, Manner};
 use super::text::{Text, unprintable};
 use super::uri::Path;
 
@@ -39,102 +38,6 @@ pub(super) struct Head {
     headers: Vec<Header>,
 }
 
-/// The lines that came last and are likely to come again. On a connection nearly every frame repeats
-/// them octet by octet; to see that costs less than to take them apart again.
-#[derive(Debug, Default)]
-pub(super) struct LastLines {
-    to_path: LastPath,
-    from_path: LastPath,
-    manner: Option<Box<LastManner>>,
-    /// How often another manner has come.
-    other_manners: u32,
-}
-
-/// Lines that say what kind of message comes, and what its sender wants to hear of it.
-#[derive(Debug)]
-struct LastManner {
-    /// The lines as they were spelled, with their breaks. A copy as well.
-    lines: Box<[u8]>,
-    count: usize,
-    manner: Manner,
-}
-
-/// What such lines say.
-#[derive(Debug, Clone, Default)]
-struct Manner {
-    success_report: Option<bool>,
-    failure_report: Option<FailureReport>,
-    content_type: Option<Text>,
-}
-
-impl Manner {
-    /// Counts the fields that are there.
-    fn count(&self) -> usize {
-        let reports =
-            usize::from(self.success_report.is_some()) + usize::from(self.failure_report.is_some());
-        reports + usize::from(self.content_type.is_some())
-    }
-}
-
-impl LastLines {
-    /// Forgets what is learned again soon once there is much to read.
-    pub(super) fn rest(&mut self) {
-        self.manner = None;
-        self.other_manners = 0;
-    }
-
-    /// Remembers lines that stood together: not a long one, and only where many have come at once.
-    fn remember(&mut self, lines: &[u8], manner: &Manner) {
-        self.other_manners = self.other_manners.wrapping_add(1);
-        if !self.other_manners.is_multiple_of(PATIENCE) || lines.len() > LONGEST_LAST {
-            return;
-        }
-        let content_type = manner.content_type.as_ref();
-        let content_type = content_type.map(|it| Text::copied(it.as_bytes()));
-        self.manner = Some(Box::new(LastManner {
-            lines: lines.into(),
-            count: manner.count(),
-            manner: Manner { content_type, ..*manner },
-        }));
-    }
-}
-
-#[derive(Debug, Default)]
-struct LastPath {
-    /// The field as it was spelled, with its line break. A copy: what has been read is not to be
-    /// kept for it.
-    line: Bytes,
-    /// Its URIs are parts of the copy.
-    path: Option<Path>,
-    /// How often another path has come.
-    others: u32,
-}
-
-impl LastPath {
-    /// Takes the line if it has come again.
-    #[inline]
-    fn repeated<'a>(&self, input: &'a [u8]) -> Option<(&'a [u8], &Path)> {
-        Some((input.strip_prefix(&self.line[..])?, self.path.as_ref()?))
-    }
-
-    /// Reads a path, and remembers it with the line it came in; not a long one, and not each of
-    /// those that take turns where sessions share a connection.
-    fn read(&mut self, source: Source<'_>, line: &[u8], value: &[u8]) -> Result<Path, FrameFault> {
-        let in_turns = !self.others.is_multiple_of(PATIENCE);
-        self.others = self.others.wrapping_add(1);
-        if in_turns || line.len() > LONGEST_LAST {
-            return Ok(Path::read(source.text(value)?)?);
-        }
-        let kept = Bytes::from([line, b"\r\n"].concat());
-        let at = (value.as_ptr() as usize).saturating_sub(line.as_ptr() as usize);
-        let value = kept.get(at..at + value.len()).unwrap_or_default();
-        let path = Path::read(Text::plain(value, &kept))?;
-        self.path = Some(path.clone());
-        self.line = kept;
-        Ok(path)
-    }
-}
-
 impl Head {
     /// Reads the header section of `frame` up to the empty line or, where there is none, up to
     /// `end`; its start line is read from behind the transaction identifier on, at `start`.
@@ -146,34 +49,45 @@ impl Head {
         last: &mut LastLines,
     ) {
         let section = frame.get(start..end.min(limits.max_header_bytes)).unwrap_or_default();
-        let Ok((mut input, first)) = line(section) else { return };
+        let Ok((fields, first)) = line(section) else { return };
         self.fault = self.start(Source { frame, plain: first.plain }, first.text).err();
-        let mut fields = 0_usize;
+        let (mut input, mut count) = (fields, 0_usize);
+        if let Some((after, (to_path, from_path))) = last.way.repeated(fields)
+            && limits.max_headers >= BOTH_PATHS
+        {
+            (self.to_path, self.from_path) = (Some(to_path.clone()), Some(from_path.clone()));
+            (input, count) = (after, BOTH_PATHS);
+        }
         // Where the lines begin that say the manner, as long as they stand together.
         let mut together = None;
         loop {
             if let Some(body) = input.strip_prefix(b"\r\n") {
                 self.body_at = Some(start + section.len() - body.len());
                 if let (Some(lines), None) = (together, self.fault) {
-                    last.remember(before(lines, input), &self.manner);
+                    last.remember_manner(before(lines, input), &self.manner);
                 }
                 return;
             }
-            let room = limits.max_headers.saturating_sub(fields);
-            if let Some((count, after)) = self.repeated(input, last, room) {
-                (input, fields, together) = (after, fields + count, None);
+            let room = limits.max_headers.saturating_sub(count);
+            if let Some((known, after)) = self.usual(input, frame, last, room) {
+                (input, count, together) = (after, count + known, None);
                 continue;
             }
-            fields += 1;
+            count += 1;
             let Ok((after, line)) = line(input) else { return };
             let known = self.manner.count();
-            let outcome = if fields > limits.max_headers {
+            let outcome = if count > limits.max_headers {
                 Err(FrameFault::TooManyHeaders)
             } else {
-                self.field(Source { frame, plain: line.plain }, line.text, last)
+                self.field(Source { frame, plain: line.plain }, line.text)
             };
             if let Err(fault) = outcome {
                 self.fault.get_or_insert(fault);
+            }
+            if count == BOTH_PATHS
+                && let (Some(to_path), Some(from_path)) = (&self.to_path, &self.from_path)
+            {
+                last.way.remember(before(fields, after), to_path, from_path);
             }
             together = match (self.manner.count() > known, known) {
                 (true, 0) => Some(input),
@@ -184,86 +98,88 @@ impl Head {
         }
     }
 
-    /// Takes lines that are there for the first time in this frame, but not on this connection, if
-    /// there is room for so many; gives how many they are, and what follows.
+    /// Takes lines that look as they nearly always do, and are there for the first time in this
+    /// frame, if there is room for so many; gives how many they are, and what follows.
     #[inline]
-    fn repeated<'a>(
+    fn usual<'a>(
         &mut self,
         input: &'a [u8],
+        frame: &Bytes,
         last: &LastLines,
         room: usize,
     ) -> Option<(usize, &'a [u8])> {
-        let first = input.first()?;
-        let (place, path) = match first {
-            b'T' | b't' => (&mut self.to_path, &last.to_path),
-            b'F' | b'f' => (&mut self.from_path, &last.from_path),
-            b'S' | b's' | b'C' | b'c' => {
-                return self.repeated_manner(input, last.manner.as_deref()?, room);
+        match input.first()? {
+            b'S' | b's' | b'F' | b'f' | b'C' | b'c' => {
+                let (count, after, manner) = last.manner()?.repeated(input, room)?;
+                if self.manner.count() > 0 {
+                    return None;
+                }
+                self.manner = manner.clone();
+                Some((count, after))
             }
-            _ => return None,
-        };
-        match path.repeated(input).filter(|_| place.is_none() && room > 0) {
-            Some((after, path)) => {
-                *place = Some(path.clone());
+            b'M' if room > 0 && self.message_id.is_none() => {
+                let value = input.strip_prefix(b"Message-ID: ")?;
+                let (value, rest) = value.split_at(unprintable(value)?);
+                let after = rest.strip_prefix(b"\r\n")?;
+                // Spaces around it do not belong to it.
+                if matches!(value, [] | [b' ', ..] | [.., b' ']) {
+                    return None;
+                }
+                self.message_id = Some(Text::plain(value, frame));
                 Some((1, after))
             }
-            // Failure-Report.
-            None if first.eq_ignore_ascii_case(&b'F') => {
-                self.repeated_manner(input, last.manner.as_deref()?, room)
+            b'B' if room > 0 && self.byte_range.is_none() => {
+                let (range, rest) = plain_range(input.strip_prefix(b"Byte-Range: ")?)?;
+                let after = rest.strip_prefix(b"\r\n")?;
+                self.byte_range = Some(range);
+                Some((1, after))
             }
-            None => None,
+            _ => None,
         }
     }
 
-    #[inline]
-    fn repeated_manner<'a>(
-        &mut self,
-        input: &'a [u8],
-        last: &LastManner,
-        room: usize,
-    ) -> Option<(usize, &'a [u8])> {
-        let after = input.strip_prefix(&last.lines[..])?;
-        if last.count > room || self.manner.count() > 0 {
-            return None;
-        }
-        self.manner = last.manner.clone();
-        Some((last.count, after))
-    }
-
-    /// Makes a frame of it, and leaves nothing behind: a frame is large, and moved but once.
+    /// Makes a frame of it.
     #[inline]
     pub(super) fn complete(
-        &mut self,
+        self,
         tid: TransactionId,
         body: Option<Bytes>,
         flag: Continuation,
     ) -> Result<Option<Frame>, ParseError> {
-        match (self.fault, self.kind.take(), self.to_path.take(), self.from_path.take()) {
-            (None, Some(kind), Some(to_path), Some(from_path)) => Ok(Some(Frame {
+        match self {
+            Self {
+                fault: None,
+                kind: Some(kind),
+                to_path: Some(to_path),
+                from_path: Some(from_path),
+                manner: Manner { success_report, failure_report, content_type },
+                message_id,
+                byte_range,
+                status,
+                headers,
+                ..
+            } => Ok(Some(Frame {
                 tid,
                 kind,
                 to_path,
                 from_path,
-                message_id: self.message_id.take(),
-                byte_range: self.byte_range,
-                success_report: self.manner.success_report,
-                failure_report: self.manner.failure_report,
-                status: self.status.take(),
-                headers: mem::take(&mut self.headers),
-                content_type: self.manner.content_type.take(),
+                message_id,
+                byte_range,
+                success_report,
+                failure_report,
+                status,
+                headers,
+                content_type,
                 body,
                 flag,
             })),
-            (fault, kind, to_path, from_path) => {
-                let missing = match (&kind, &to_path) {
+            head => {
+                let missing = match (&head.kind, &head.to_path) {
                     (None, _) => "start line",
                     (Some(_), None) => "To-Path",
                     (Some(_), Some(_)) => "From-Path",
                 };
-                let fault = fault.unwrap_or(FrameFault::Missing(missing));
-                let failure_report = self.manner.failure_report;
-                let manner = Manner { failure_report, ..Manner::default() };
-                let head = Self { kind, to_path, from_path, manner, ..Self::default() };
+                let fault = head.fault.unwrap_or(FrameFault::Missing(missing));
                 Err(head.refuse(tid, fault))
             }
         }
@@ -300,12 +216,7 @@ impl Head {
     }
 
     #[inline]
-    fn field(
-        &mut self,
-        source: Source<'_>,
-        line: &[u8],
-        last: &mut LastLines,
-    ) -> Result<(), FrameFault> {
+    fn field(&mut self, source: Source<'_>, line: &[u8]) -> Result<(), FrameFault> {
         let (value, name) = name(line).map_err(|_| FrameFault::HeaderSyntax)?;
         let value = value.trim_ascii();
         let known = match name {
@@ -318,12 +229,8 @@ impl Head {
         };
         source.check(value)?;
         match known {
-            Known::ToPath => {
-                once(&mut self.to_path, "To-Path", last.to_path.read(source, line, value)?)
-            }
-            Known::FromPath => {
-                once(&mut self.from_path, "From-Path", last.from_path.read(source, line, value)?)
-            }
+            Known::ToPath => once(&mut self.to_path, "To-Path", source.path(value)?),
+            Known::FromPath => once(&mut self.from_path, "From-Path", source.path(value)?),
             Known::MessageId => once(&mut self.message_id, "Message-ID", source.text(value)?),
             Known::ContentType => {
                 once(&mut self.manner.content_type, "Content-Type", source.text(value)?)
@@ -374,6 +281,11 @@ impl Source<'_> {
         } else {
             Text::read(bytes, self.frame).ok_or(FrameFault::HeaderText)
         }
+    }
+
+    /// Reads a path out of the frame.
+    fn path(self, bytes: &[u8]) -> Result<Path, FrameFault> {
+        Ok(Path::read(self.text(bytes)?)?)
     }
 
     /// Looks whether a value is text that is not kept.
@@ -498,34 +410,30 @@ fn name(line: &[u8]) -> IResult<&[u8], Name<'_>> {
 
 #[inline]
 fn byte_range(input: &[u8]) -> IResult<&[u8], ByteRange> {
-    if let Some(range) = plain_range(input) {
-        return Ok((b"", range));
-    }
     let parts = (terminated(number, char('-')), terminated(place, char('/')), place);
     all_consuming(map(parts, |(start, end, total)| ByteRange { start, end, total })).parse(input)
 }
 
-/// Reads nearly every range: three numbers of a few digits.
+/// Takes nearly every range: three numbers of a few digits.
 #[inline]
-fn plain_range(input: &[u8]) -> Option<ByteRange> {
+fn plain_range(input: &[u8]) -> Option<(ByteRange, &[u8])> {
     let (start, rest) = few_digits(input)?;
     let (end, rest) = few_digits(rest.strip_prefix(b"-")?)?;
     let (total, rest) = few_digits(rest.strip_prefix(b"/")?)?;
-    rest.is_empty().then_some(ByteRange { start, end: Some(end), total: Some(total) })
+    Some((ByteRange { start, end: Some(end), total: Some(total) }, rest))
 }
 
 /// Takes a number that is too short to be too large.
 #[inline]
 fn few_digits(input: &[u8]) -> Option<(u64, &[u8])> {
-    let (mut rest, mut sum) = (input, 0_u64);
-    while let [digit @ b'0'..=b'9', after @ ..] = rest {
-        sum = 10 * sum + u64::from(digit - b'0');
-        rest = after;
-        if input.len() - rest.len() > FEW_DIGITS {
-            return None;
-        }
+    let (mut sum, mut count) = (0_u64, 0);
+    for digit in input.iter().map(|octet| octet.wrapping_sub(b'0')).take_while(|digit| *digit < 10)
+    {
+        sum = sum.wrapping_mul(10).wrapping_add(digit.into());
+        count += 1;
     }
-    (rest.len() < input.len()).then_some((sum, rest))
+    let rest = input.get(count..)?;
+    (1..=FEW_DIGITS).contains(&count).then_some((sum, rest))
 }
 
 /// How many digits make no number that 64 bits cannot hold.
@@ -625,8 +533,5 @@ fn before<'a>(whole: &'a [u8], rest: &[u8]) -> &'a [u8] {
     whole.get(..whole.len().saturating_sub(rest.len())).unwrap_or_default()
 }
 
-/// How many other paths come before one of them is remembered instead.
-const PATIENCE: u32 = 8;
-
-/// The longest line with a path that is kept, in octets: a path of some hops.
-const LONGEST_LAST: usize = 512;
+/// How many fields the paths are.
+const BOTH_PATHS: usize = 2;

@@ -77,23 +77,34 @@ impl Key {
             lanes[0] = fold(lanes[0] ^ part.len() as u64, self.factor);
             let (blocks, rest) = part.as_chunks::<BLOCK>();
             for block in blocks {
-                self.absorb(&mut lanes, block);
+                self.absorb(&mut lanes, pair(block));
             }
             if !rest.is_empty() {
-                let mut last = [0; BLOCK];
-                let (place, _) = last.split_at_mut(rest.len());
-                place.copy_from_slice(rest);
-                self.absorb(&mut lanes, &last);
+                // Octets that have been taken already do no harm.
+                let last = part.last_chunk::<BLOCK>().map_or(rest, |block| block);
+                self.absorb(&mut lanes, pair(last));
             }
         }
         fold(lanes[0] ^ self.factor, lanes[1] ^ self.lanes[0])
     }
 
-    fn absorb(self, lanes: &mut [u64; 2], block: &[u8; BLOCK]) {
-        let (words, _) = block.as_chunks::<8>();
-        let [a, b, c, d] = words else { return };
-        let [a, b, c, d] = [a, b, c, d].map(|word| u64::from_le_bytes(*word));
-        *lanes = [fold(a ^ lanes[0], b ^ self.factor), fold(c ^ lanes[1], d ^ self.factor)];
+    fn absorb(self, lanes: &mut [u64; 2], pair: [u128; 2]) {
+        for (lane, half) in lanes.iter_mut().zip(pair) {
+            *lane = fold(half as u64 ^ *lane, (half >> 64) as u64 ^ self.factor);
+        }
+    }
+}
+
+/// Makes two numbers of up to so many octets as a block has: of less, some are in both. No others of
+/// the same count make the same.
+#[inline]
+fn pair(octets: &[u8]) -> [u128; 2] {
+    if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
+        return [first, last].map(|half| u128::from_le_bytes(*half));
+    }
+    match (octets.first_chunk(), octets.last_chunk()) {
+        (Some(first), Some(last)) => [first, last].map(|word| u64::from_le_bytes(*word).into()),
+        _ => [octets.iter().fold(0, |sum, octet| (sum << 8) | u128::from(*octet)), 0],
     }
 }
 
@@ -145,7 +156,7 @@ mod tests {
     #[test]
     fn every_bit_of_a_message_counts() {
         let key = marks().key;
-        for length in [1, 8, 31, 32, 33, 64, 100] {
+        for length in [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 100] {
             let mut body = vec![0_u8; length];
             let mut all = BTreeSet::from([key.mark([b"m", b"t", &body])]);
             for bit in 0..8 * length {

@@ -15,6 +15,7 @@ mod nickname;
 mod outbox;
 mod parse;
 mod relay;
+mod repeated;
 mod reports;
 mod session;
 mod text;

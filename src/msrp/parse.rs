@@ -18,8 +18,9 @@ use memchr::memchr_iter;
 
 use super::frame::{Continuation, FailureReport, Frame, Kind, TransactionId};
 use super::framing::{END_LINE, Framing};
-use super::head::{Head, LastLines, transaction};
+use super::head::{Head, transaction};
 use super::limits::Limits;
+use super::repeated::LastLines;
 use super::uri::{Path, PathError, Uri};
 
 /// Cuts frames out of a stream of bytes.
@@ -744,6 +745,12 @@ mod tests {
         let together = read(&frames.concat());
         let alone: Vec<_> = frames.iter().flat_map(|frame| read(frame)).collect();
         assert_eq!(together, alone);
+        let (to_path, from_path) =
+            ("To-Path: msrp://b:2/y;tcp\r\n", "From-Path: msrp://a:1/x;tcp\r\n");
+        let paths = [to_path, from_path].concat();
+        let turned = one.replace(&paths, &[from_path, to_path].concat());
+        assert_ne!(turned, one);
+        assert_eq!(read(&turned.repeat(3)), read(&one.repeat(3)));
         let twice = one.replace("To-Path", "To-Path: msrp://b:2/y;tcp\r\nTo-Path");
         let outcomes = read(&[one.clone(), twice, one.clone()].concat());
         let fault = refusal(outcomes[1].as_ref().unwrap_err()).0;

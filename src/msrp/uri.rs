@@ -200,8 +200,21 @@ impl fmt::Debug for Uri {
 /// The URIs from hop to hop, the next one first (RFC 4975 section 5.2); never empty.
 ///
 /// A copy shares the URIs: every frame of a session carries the same paths.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Path(Arc<[Uri]>);
+
+impl Clone for Path {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+
+    /// To become what one is already costs nothing.
+    fn clone_from(&mut self, source: &Self) {
+        if !Arc::ptr_eq(&self.0, &source.0) {
+            self.0 = Arc::clone(&source.0);
+        }
+    }
+}
 
 /// What is wrong with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -71,29 +71,22 @@ impl Frame {
         true
     }
 
-    /// Appends nearly every answer: its length is known, so that there is one look for room.
+    /// Appends nearly every answer; where there is no room, as much is made as it takes.
     fn write_ok(&self, out: &mut BytesMut) {
         let (to, from) = (self.from_path.first().as_bytes(), self.to_path.first().as_bytes());
         let tid = self.tid.as_bytes();
-        let parts: [&[u8]; 9] = [
-            b"MSRP ",
-            tid,
-            b" 200 OK\r\nTo-Path: ",
-            to,
-            b"\r\nFrom-Path: ",
-            from,
-            b"\r\n-------",
-            tid,
-            b"$\r\n",
-        ];
-        let at = out.len();
-        out.resize(at + parts.iter().map(|part| part.len()).sum::<usize>(), 0);
-        let mut rest = out.get_mut(at..).unwrap_or_default();
-        for part in parts {
-            let Some((place, after)) = rest.split_at_mut_checked(part.len()) else { return };
-            place.copy_from_slice(part);
-            rest = after;
-        }
+        let [begin, to_path, from_path, end_line, end] = OK;
+        let fixed: usize = OK.iter().map(|part| part.len()).sum();
+        out.reserve(fixed + to.len() + from.len() + 2 * tid.len());
+        out.put_slice(begin);
+        out.put_slice(tid);
+        out.put_slice(to_path);
+        out.put_slice(to);
+        out.put_slice(from_path);
+        out.put_slice(from);
+        out.put_slice(end_line);
+        out.put_slice(tid);
+        out.put_slice(end);
     }
 
     fn write_start_line(&self, out: &mut BytesMut) {
@@ -170,6 +163,9 @@ fn put_comment(out: &mut BytesMut, comment: Option<&[u8]>) {
         out.put_slice(comment);
     }
 }
+
+const OK: [&[u8]; 5] =
+    [b"MSRP ", b" 200 OK\r\nTo-Path: ", b"\r\nFrom-Path: ", b"\r\n-------", b"$\r\n"];
 
 const ROOM_FOR_HEAD: usize = 512;
 /// What an answer has beside paths and transaction identifiers, the longest comment included.

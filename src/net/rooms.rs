@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::msrp::{LinkEvent, MsrpLink, MsrpListener, MsrpSettings, Reach};
+use super::msrp::{MsrpLink, MsrpListener, MsrpSettings, Reach};
 use crate::im_server::{MediaOutput, SeatId};
 use crate::msrp;
 use crate::store::{Bounds, Inbox, Letter, Letters, Sessions};
@@ -168,14 +168,14 @@ impl Sitter {
                 event = self.link.next(), if may_tell => {
                     // There will be about as many as the last time.
                     inputs.reserve(burst);
-                    inputs.push(input_of(event));
+                    inputs.push(event);
                 }
             }
             while may_tell
                 && inputs.len() < BATCH
                 && let Some(event) = self.link.buffered()
             {
-                inputs.push(input_of(event));
+                inputs.push(event);
             }
             if !inputs.is_empty()
                 && let Some(permit) = permit.take()
@@ -213,17 +213,8 @@ impl Sitter {
     }
 }
 
-fn is_end(event: &LinkEvent) -> bool {
-    matches!(event, LinkEvent::Closed)
-}
-
-fn input_of(event: LinkEvent) -> msrp::Input {
-    match event {
-        LinkEvent::Connected => msrp::Input::Connected,
-        LinkEvent::Frame(frame) => msrp::Input::Frame(frame),
-        LinkEvent::Malformed(why) => msrp::Input::Malformed(why),
-        LinkEvent::Closed => msrp::Input::Closed,
-    }
+fn is_end(event: &msrp::Input) -> bool {
+    matches!(event, msrp::Input::Closed)
 }
 
 /// How many arrivals wait for a seat; more than one is a mistake already.

@@ -91,7 +91,7 @@ pub struct TlsFault {
 }
 
 impl TlsFault {
-    fn new(key: &'static str, file: Option<&Path>, what: impl Display) -> Self {
+    pub(super) fn new(key: &'static str, file: Option<&Path>, what: impl Display) -> Self {
         let file = file.map_or_else(|| "the platform".into(), |file| file.display().to_string());
         Self { key, what: format!("{file} {what}") }
     }
@@ -344,7 +344,7 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
         .map_err(|what| TlsFault::new(PRIVATE_KEY, Some(file), format!("holds no key: {what}")))
 }
 
-fn authorities(key: &'static str, file: &Path) -> Result<RootCertStore, TlsFault> {
+pub(super) fn authorities(key: &'static str, file: &Path) -> Result<RootCertStore, TlsFault> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(key, file)? {
         roots.add(certificate).map_err(|what| {
@@ -355,7 +355,7 @@ fn authorities(key: &'static str, file: &Path) -> Result<RootCertStore, TlsFault
 }
 
 /// Whom the platform trusts; a certificate that it holds and that cannot be used is passed over.
-fn platform() -> Result<RootCertStore, TlsFault> {
+pub(super) fn platform() -> Result<RootCertStore, TlsFault> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);

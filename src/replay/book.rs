@@ -19,6 +19,8 @@ pub(super) enum Keep {
     Lines,
     /// The line and the bytes.
     Messages,
+    /// And what comes again as steps of their own.
+    Repeats,
 }
 
 /// The accounts of a trace, in the order in which things began.
@@ -111,7 +113,7 @@ pub(super) struct Session {
 }
 
 /// One message on its way, with what repeats it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) at: Moment,
     pub(super) packet: u64,
@@ -131,6 +133,8 @@ pub(super) struct Step {
     pub(super) forward: bool,
     /// How often it came again.
     pub(super) repeats: u64,
+    /// Whether it is one that came again, and is not folded into the first.
+    pub(super) again: bool,
     /// Its bytes, where they are kept.
     pub(super) bytes: Bytes,
 }
@@ -186,13 +190,16 @@ impl Book {
         let dialog = &mut self.dialogs[index];
         dialog.messages += 1;
         let transaction = transaction(&sip, message);
-        if let Some((_, step)) = dialog.recent.iter().find(|(known, _)| *known == transaction) {
+        let known = dialog.recent.iter().find(|(known, _)| *known == transaction).copied();
+        if let Some((_, step)) = known {
             dialog.retransmissions += 1;
             self.totals.retransmissions += 1;
             if let Some(step) = step.and_then(|step| self.steps.get_mut(step)) {
                 step.repeats += 1;
             }
-            return;
+            if self.keep < Keep::Repeats {
+                return;
+            }
         }
         // Requests have From and To as they go, answers as their requests went.
         let asked_by_caller = sip.from.tag == dialog.caller_tag;
@@ -207,6 +214,12 @@ impl Book {
             forward,
             parties: (None, None),
         });
+        if known.is_some() {
+            if let Some(step) = step.and_then(|step| self.steps.get_mut(step)) {
+                step.again = true;
+            }
+            return;
+        }
         let recent = &mut self.dialogs[index].recent;
         if recent.len() >= MAX_RECENT {
             recent.pop_front();
@@ -219,7 +232,7 @@ impl Book {
         let opens = sip.line.as_ref().is_some_and(is_opening) && sip.to.tag.is_empty();
         let known = self.dialogs_by_call_id.get(&sip.call_id);
         let found = known.and_then(|known| {
-            known.iter().rev().copied().find(|index| {
+            known.iter().rev().take(MAX_REUSES).copied().find(|index| {
                 let dialog = &self.dialogs[*index];
                 // A Call-ID that is used again, even with its tag, is another dialog.
                 dialog.is_of(sip) && !(opens && dialog.ended.is_some())
@@ -351,7 +364,7 @@ impl Book {
             return None;
         }
         let keeps =
-            self.keep == Keep::Messages && self.bytes_kept + message.bytes.len() <= MAX_BYTES_KEPT;
+            self.keep >= Keep::Messages && self.bytes_kept + message.bytes.len() <= MAX_BYTES_KEPT;
         let bytes = if keeps { message.bytes.clone() } else { Bytes::new() };
         self.bytes_kept += bytes.len();
         let Entry { label, about, note, dialog, forward, parties } = line();
@@ -368,6 +381,7 @@ impl Book {
             dialog,
             forward,
             repeats: 0,
+            again: false,
             bytes,
         });
         Some(self.steps.len() - 1)
@@ -473,4 +487,6 @@ const MAX_STEPS: usize = 100_000;
 const MAX_BYTES_KEPT: usize = 64 * 1024 * 1024;
 const MAX_RECENT: usize = 32;
 const MAX_FORKS: usize = 16;
+/// Dialogs of one Call-ID that a message may belong to, the last ones.
+const MAX_REUSES: usize = 64;
 const MAX_KINDS: usize = 32;

@@ -5,11 +5,12 @@
 //! what peers really sent, so nothing here is refused. `book` keeps the accounts: dialogs with
 //! their forks, MSRP sessions bound to the dialog whose description offers their path, REST calls,
 //! and retransmissions folded into what they repeat. Upon it stand `info`, `ladder` and `diff`;
-//! `compare` and `mask` say when two messages are the same. `run` plays a recording against a
+//! `compare` and `mask` say when two messages are the same, `columns` shows two beside each other. `run` plays a recording against a
 //! bridge: `rewrite` makes its messages fit for that, `junit` and `capture` keep what came of it.
 
 mod book;
 mod capture;
+mod columns;
 mod compare;
 mod content;
 mod diff;
@@ -31,6 +32,7 @@ pub use compare::Level;
 pub use diff::diff;
 pub use info::info;
 pub use ladder::{Picture, ladder};
+pub use rewrite::{Kept, Mapping, Rewriting};
 pub use run::{Expect, Family, Pace, Run, Side, Stand, Target, Wanted, run};
 
 /// What a command gives to its caller.

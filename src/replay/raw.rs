@@ -1,8 +1,9 @@
 //! A recorded message as its bytes are: where its parts lie, and replacements among them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::ops::Range;
+
+use super::rewrite::{Change, Kept, Rewriting, Rewritten};
 
 /// The places of a message's parts in its bytes.
 pub(super) struct Raw<'a> {
@@ -97,6 +98,23 @@ impl<'a> Raw<'a> {
             .collect()
     }
 
+    /// Says in which part of the message something lies.
+    fn place(&self, range: &Range<usize>, text: &str) -> String {
+        let holds = |field: &&Field| {
+            field.whole.start <= range.start && range.end <= field.whole.end && !range.is_empty()
+        };
+        if let Some(field) = self.fields.iter().find(holds) {
+            return field.name.clone();
+        }
+        match range.start {
+            at if at < self.line => "first line".to_owned(),
+            // A field that was not there.
+            at if at < self.body.start => text.split(':').next().unwrap_or_default().to_owned(),
+            at if at < self.body.end => "body".to_owned(),
+            _ => "end-line".to_owned(),
+        }
+    }
+
     /// Gives the place of the Request-URI.
     pub(super) fn uri(&self) -> Option<Range<usize>> {
         let line = &self.bytes[..self.line];
@@ -126,94 +144,184 @@ fn end_line(bytes: &[u8], body: usize) -> usize {
     }
 }
 
-/// Replacements in the bytes of a message.
-#[derive(Default)]
-pub(super) struct Edits(Vec<(Range<usize>, Vec<u8>)>);
+/// Replacements in the bytes of a message, but for those that are not to be done.
+pub(super) struct Edits {
+    kept: Kept,
+    all: Vec<Edit>,
+}
+
+/// One replacement.
+struct Edit {
+    range: Range<usize>,
+    text: Vec<u8>,
+    what: Rewriting,
+}
 
 impl Edits {
-    pub(super) fn set(&mut self, range: Range<usize>, text: impl Into<Vec<u8>>) {
-        self.0.push((range, text.into()));
+    pub(super) fn new(kept: Kept) -> Self {
+        Self { kept, all: Vec::new() }
     }
 
-    /// Sets the first value of a field.
-    pub(super) fn value(&mut self, raw: &Raw<'_>, name: (&str, &str), text: &str) {
-        if let Some(field) = raw.named(name).next()
-            && raw.of(&field.value) != text
-        {
-            self.set(field.value.clone(), text);
+    pub(super) fn set(&mut self, range: Range<usize>, text: impl Into<Vec<u8>>, what: Rewriting) {
+        if !self.kept.has(what) {
+            self.all.push(Edit { range, text: text.into(), what });
         }
     }
 
-    /// Sets some words within a range.
-    pub(super) fn within(&mut self, raw: &Raw<'_>, range: &Range<usize>, old: &str, new: &str) {
+    /// Sets the first value of a field.
+    pub(super) fn value(
+        &mut self,
+        raw: &Raw<'_>,
+        name: (&str, &str),
+        (text, what): (&str, Rewriting),
+    ) {
+        if let Some(field) = raw.named(name).next()
+            && raw.of(&field.value) != text
+        {
+            self.set(field.value.clone(), text, what);
+        }
+    }
+
+    /// Sets some words within a range, the last ones of their kind.
+    pub(super) fn within(
+        &mut self,
+        raw: &Raw<'_>,
+        range: &Range<usize>,
+        (old, new): (&str, &str),
+        what: Rewriting,
+    ) {
         if let Some(at) = memchr::memmem::rfind(&raw.bytes[range.clone()], old.as_bytes()) {
             let begin = range.start + at;
-            self.set(begin..begin + old.len(), new);
+            self.set(begin..begin + old.len(), new, what);
         }
     }
 
     /// Puts lines in the place of all fields of a name; where there is none, below the first line.
-    pub(super) fn replace_all(&mut self, raw: &Raw<'_>, name: (&str, &str), lines: &str) {
+    pub(super) fn replace_all(
+        &mut self,
+        raw: &Raw<'_>,
+        name: (&str, &str),
+        (lines, what): (&str, Rewriting),
+    ) {
         let mut lines = Some(lines);
         for field in raw.named(name) {
-            self.set(field.whole.clone(), lines.take().unwrap_or_default());
+            self.set(field.whole.clone(), lines.take().unwrap_or_default(), what);
         }
         if let Some(lines) = lines.filter(|lines| !lines.is_empty()) {
             let (_, below) = line_at(raw.bytes, 0);
-            self.set(below..below, lines);
+            self.set(below..below, lines, what);
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
-    pub(super) fn all(self) -> Vec<(Range<usize>, Vec<u8>)> {
-        self.0
-    }
-
-    pub(super) fn extend(&mut self, more: Self) {
-        self.0.extend(more.0);
+    /// Takes those of a part that begins there.
+    pub(super) fn take(&mut self, part: Self, begin: usize) {
+        self.all.extend(part.all.into_iter().map(|edit| {
+            let range = edit.range.start + begin..edit.range.end + begin;
+            Edit { range, ..edit }
+        }));
     }
 
     pub(super) fn grown(&self) -> i64 {
-        let length = |length: usize| i64::try_from(length).unwrap_or_default();
-        self.0.iter().map(|(range, text)| length(text.len()) - length(range.len())).sum()
+        self.all.iter().map(Edit::grown).sum()
     }
 
-    /// Sets the `Content-Length` of the part, of MIME or CPIM, that each edit lies in.
+    /// Sets the `Content-Length` of each part, of MIME or CPIM, that edits lie in.
     pub(super) fn repair_lengths(&mut self, body: &[u8]) {
-        let mut by_line: BTreeMap<usize, i64> = BTreeMap::new();
-        for (range, text) in &self.0 {
-            let before = body[..range.start].to_ascii_lowercase();
-            if let Some(at) = memchr::memmem::rfind(&before, b"content-length:") {
-                let length = |length: usize| i64::try_from(length).unwrap_or_default();
-                *by_line.entry(at + b"content-length:".len()).or_default() +=
-                    length(text.len()) - length(range.len());
+        let lengths = lengths_in(body);
+        let boundaries: Vec<usize> = memchr::memmem::find_iter(body, b"\n--").collect();
+        let mut grown_by_length = vec![0_i64; lengths.len()];
+        for edit in &self.all {
+            let mut is_nearest = true;
+            for (length, grown) in lengths.iter().zip(&mut grown_by_length).rev() {
+                if length.end > edit.range.start {
+                    continue;
+                }
+                // What a part counts may be wrong; that it is the part's, its boundary tells.
+                let next = boundaries.partition_point(|boundary| *boundary < length.end);
+                let is_before = |at: usize| boundaries.get(next).is_none_or(|it| *it >= at);
+                let holds = length.content.contains(&edit.range.start);
+                let is_of_part = is_nearest && is_before(edit.range.start);
+                if is_of_part || (holds && is_before(length.content.start)) {
+                    *grown = grown.saturating_add(edit.grown());
+                }
+                is_nearest = false;
             }
         }
-        for (at, grown) in by_line.into_iter().filter(|(_, grown)| *grown != 0) {
-            let (end, _) = line_at(body, at);
-            let text = String::from_utf8_lossy(&body[at..end]).into_owned();
-            if let Ok(length) = text.trim().parse::<i64>() {
-                self.set(at..end, format!(" {}", length.saturating_add(grown)));
+        for (length, grown) in lengths.into_iter().zip(grown_by_length) {
+            if grown != 0 {
+                let value = length.value.saturating_add(grown).to_string();
+                self.set(length.digits.start..length.digits.end, value, Rewriting::Lengths);
             }
         }
     }
 
-    pub(super) fn apply(mut self, bytes: &[u8]) -> Vec<u8> {
-        self.0.sort_by_key(|(range, _)| (range.start, range.end));
+    pub(super) fn apply(mut self, raw: &Raw<'_>) -> Rewritten {
+        let bytes = raw.bytes;
+        self.all.sort_by_key(|edit| (edit.range.start, edit.range.end));
         let (mut out, mut at) = (Vec::with_capacity(bytes.len() + 256), 0);
-        for (range, text) in self.0 {
+        let mut changes = Vec::new();
+        for Edit { range, text, what } in self.all {
             // Of two that overlap the first holds; a recording may say the same thing twice.
             if range.start < at || range.end > bytes.len() {
                 continue;
             }
             out.extend_from_slice(&bytes[at..range.start]);
+            if bytes[range.clone()] != *text {
+                let to = String::from_utf8_lossy(&text).into_owned();
+                let (place, from) = (raw.place(&range, &to), raw.of(&range).into_owned());
+                changes.push(Change { place, from, to, what });
+            }
             out.extend_from_slice(&text);
             at = range.end;
         }
         out.extend_from_slice(&bytes[at..]);
-        out
+        Rewritten { bytes: out, changes }
     }
 }
+
+impl Edit {
+    fn grown(&self) -> i64 {
+        let length = |length: usize| i64::try_from(length).unwrap_or_default();
+        length(self.text.len()) - length(self.range.len())
+    }
+}
+
+/// A `Content-Length` in a body.
+struct Length {
+    value: i64,
+    digits: Range<usize>,
+    /// Where its line ends.
+    end: usize,
+    /// What it says to be its content.
+    content: Range<usize>,
+}
+
+fn lengths_in(body: &[u8]) -> Vec<Length> {
+    const NAME: &[u8] = b"content-length:";
+    let lower = body.to_ascii_lowercase();
+    let found = memchr::memmem::find_iter(&lower, NAME).filter(|at| {
+        // Of a line it is the beginning.
+        at.checked_sub(1).is_none_or(|before| body[before] == b'\n')
+    });
+    let read = |at: usize| {
+        let (end, _) = line_at(body, at);
+        let text = &body[at + NAME.len()..end];
+        let begin = at + NAME.len() + text.iter().take_while(|it| it.is_ascii_whitespace()).count();
+        let digits = begin..begin + body[begin..end].trim_ascii_end().len();
+        let value: i64 = std::str::from_utf8(&body[digits.clone()]).ok()?.parse().ok()?;
+        let empty =
+            |line: &[u8]| memchr::memmem::find(&body[end..], line).map(|it| (it, line.len()));
+        let empty = [empty(b"\r\n\r\n"), empty(b"\n\n")].into_iter().flatten().min();
+        let content = empty.map_or(body.len(), |(it, length)| end + it + length);
+        let size = usize::try_from(value).unwrap_or_default();
+        Some(Length { value, digits, end, content: content..content.saturating_add(size) })
+    };
+    found.take(MAX_PARTS).filter_map(read).collect()
+}
+
+/// Parts of a body whose lengths are known.
+const MAX_PARTS: usize = 64;

@@ -96,7 +96,13 @@ impl Sip {
                 _ if is("Content-Type", "c") => sip.content_type = value.into_owned(),
                 _ if is("Reason", "Reason") => sip.reason = Some(value.into_owned()),
                 _ if is("Event", "o") => sip.event = Some(value.into_owned()),
-                _ => sip.leg = sip.leg.or_else(|| leg(name, &value)),
+                _ => {
+                    // A conversation may have several sessions: its id is the last resort.
+                    let is_weak = |(known, _): &(&str, String)| *known == CONVERSATION;
+                    if sip.leg.as_ref().is_none_or(is_weak) {
+                        sip.leg = leg(name, &value).or(sip.leg);
+                    }
+                }
             }
         }
         sip.paths = paths(head.body);
@@ -133,7 +139,7 @@ impl Sip {
 /// The fields by which back-to-back agents let their legs be found (3GPP TS 24.229, RFC 7989, and
 /// what RCS and Kamailio use).
 fn leg(name: &str, value: &str) -> Option<(&'static str, String)> {
-    let known = ["Contribution-ID", "Session-ID", "X-CID", "P-Charging-Vector"];
+    let known = ["Contribution-ID", "Session-ID", "X-CID", "P-Charging-Vector", CONVERSATION];
     let known = known.into_iter().find(|known| known.eq_ignore_ascii_case(name))?;
     let value = match known {
         // Its other parameters change on the way.
@@ -146,6 +152,8 @@ fn leg(name: &str, value: &str) -> Option<(&'static str, String)> {
     };
     Some((known, value.trim().to_owned()))
 }
+
+const CONVERSATION: &str = "Conversation-ID";
 
 /// Finds what `a=path:` lines offer, in a description alone or within a multipart.
 fn paths(body: &[u8]) -> Vec<String> {
@@ -278,6 +286,15 @@ mod tests {
         assert_eq!((&*sip.from.tag, &*sip.to.tag, &*sip.cseq), ("f1", "t1", "1 INVITE"));
         assert_eq!(sip.leg, Some(("P-Charging-Vector", "i1".to_owned())));
         assert_eq!(sip.paths, ["s1"]);
+        for (fields, leg) in [
+            ("Conversation-ID: a", ("Conversation-ID", "a")),
+            ("Conversation-ID: a\nContribution-ID: b\nX-CID: c", ("Contribution-ID", "b")),
+            ("X-CID: c\nConversation-ID: a", ("X-CID", "c")),
+        ] {
+            let text = format!("INVITE tel:+1 SIP/2.0\n{fields}\n\n");
+            let sip = Sip::read(&Head::read(text.as_bytes()));
+            assert_eq!(sip.leg, Some((leg.0, leg.1.to_owned())));
+        }
         assert_eq!(Sip::read(&Head::read(b"")).method(), "");
     }
 

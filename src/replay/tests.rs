@@ -100,6 +100,24 @@ fn accounts_are_bounded() {
     assert_eq!((book.totals.sip, book.steps.len()), (20_100, 0));
 }
 
+#[test]
+fn a_call_id_that_is_used_without_end_costs_no_more_than_others() {
+    let text = |n: usize| log(&[(1, request("OPTIONS", "c", &format!("f{n}"), "", "b"))]);
+    let long: String = (0..20_100).map(text).collect();
+    let book = read(&long, Keep::Accounts);
+    assert_eq!((book.dialogs.len(), book.totals.dialogs_untold), (20_000, 100));
+}
+
+#[test]
+fn what_comes_again_is_a_step_where_that_is_wanted() {
+    let invite = (1, request("INVITE", "c1", "f1", "", "b1"));
+    let text = log(&[invite.clone(), invite.clone(), invite]);
+    let again =
+        |keep| -> Vec<bool> { read(&text, keep).steps.iter().map(|step| step.again).collect() };
+    assert_eq!(again(Keep::Messages), [false]);
+    assert_eq!(again(Keep::Repeats), [false, true, true]);
+}
+
 /// Reads messages, each with the number of the host that sends it to its neighbour.
 fn book(messages: &[(u8, String)]) -> Book {
     read(&log(messages), Keep::Messages)

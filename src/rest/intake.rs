@@ -322,6 +322,13 @@ pub fn poll_length(bytes: &[u8]) -> Option<usize> {
     request.headers.iter().all(is_plain).then_some(length)
 }
 
+/// Tells whether the answer to a long poll depends on a header field. Whoever waits need not keep
+/// the others.
+#[must_use]
+pub fn is_read_by_polls(name: &str) -> bool {
+    ["accept", "content-type", "last-event-id", "x-correlator"].contains(&name)
+}
+
 fn is_number(text: &str) -> bool {
     (1..=19).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }

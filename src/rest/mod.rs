@@ -49,7 +49,7 @@ pub use door::{Door, DoorSettings};
 pub use doorway::{Doorway, Patience};
 pub use fault::Fault;
 pub use health::{Readiness, Reason};
-pub use intake::{HeadLimits, Refused, poll_length};
+pub use intake::{HeadLimits, Refused, is_read_by_polls, poll_length};
 pub use notify_url::{AnyCallback, CallbackDenied, CallbackPolicy, NotifyUrl, NotifyUrlError};
 pub use routes::configure;
 

@@ -9,7 +9,7 @@ use chatbridge::ids::Random;
 use chatbridge::msrp::{
     Event, FailureReport, Input, Limits, Outgoing, Output, Path, SendError, Session, Setup, Uri,
 };
-use chatbridge::net::{LinkEvent, MsrpLink, MsrpListener, MsrpSettings, Reach, Service};
+use chatbridge::net::{MsrpLink, MsrpListener, MsrpSettings, Reach, Service};
 use chatbridge::store::{Bounds, Inbox, Letter, Letters, Sessions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -168,7 +168,7 @@ impl Sitter {
                     let Some(Letter::Msrp(arrival)) = letter else { continue };
                     if let Some(first) = self.link.adopt(*arrival) {
                         self.feed(Input::Connected);
-                        self.feed_all(LinkEvent::Frame(first));
+                        self.feed_all(Input::Frame(first));
                     }
                 }
                 event = self.link.next() => self.feed_all(event),
@@ -191,15 +191,10 @@ impl Sitter {
         }
     }
 
-    fn feed_all(&mut self, event: LinkEvent) {
+    fn feed_all(&mut self, event: Input) {
         let mut next = Some(event);
         while let Some(event) = next {
-            self.feed(match event {
-                LinkEvent::Connected => Input::Connected,
-                LinkEvent::Frame(frame) => Input::Frame(frame),
-                LinkEvent::Malformed(why) => Input::Malformed(why),
-                LinkEvent::Closed => Input::Closed,
-            });
+            self.feed(event);
             next = self.link.buffered();
         }
     }

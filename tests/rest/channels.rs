@@ -85,18 +85,25 @@ async fn a_connection_polls_and_asks_for_other_things_as_it_likes() {
     subscribe(&bob, &opened.callback, "bob", "").await;
     let (alice, channel) = (world.user(ALICE, Format::Json), opened.poll);
     let authority = channel.strip_prefix("http://").unwrap().split('/').next().unwrap();
-    let get =
-        |url: &str| format!("GET {url} HTTP/1.1\r\nHost: {authority}\r\nX-Correlator: c\r\n\r\n");
+    let get_as = |accept: &str, url: &str| {
+        format!(
+            "GET {url} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: test\r\nAccept: {accept}\r\n\
+             X-Correlator: c\r\n\r\n"
+        )
+    };
+    let get = |url: &str| get_as("*/*", url);
     let mut stream = TcpStream::connect(authority).await.unwrap();
-    for round in ["one", "two"] {
+    for (round, accept, subject) in
+        [("one", "*/*", "<subject>"), ("two", "application/json", "\"subject\":")]
+    {
         // The poll comes in pieces, and waits.
-        let request = get(&channel);
+        let request = get_as(accept, &channel);
         let (front, back) = request.split_at(20);
         stream.write_all(front.as_bytes()).await.unwrap();
         stream.write_all(back.as_bytes()).await.unwrap();
         alice.invite(BOB, round).await;
         let told = answer(&mut stream).await;
-        assert!(told.contains("<subject>") && told.contains(round), "{told}");
+        assert!(told.contains(subject) && told.contains(round), "{told}");
         let head = told.to_ascii_lowercase();
         for field in ["http/1.1 200 ok", "date: ", "x-correlator: c", "cache-control: no-store"] {
             assert!(head.contains(field), "no {field} in {told}");

@@ -10,25 +10,31 @@ use std::time::Duration;
 use chatbridge::app::{Running, rehearse};
 use chatbridge::config::{Config, CoreMode, HostPort, StoreKind};
 use chatbridge::replay::{
-    self, Exit, Expect, Form, Level, Outcome, Pace, Run, Side, Stand, Target,
+    self, Exit, Expect, Form, Kept, Level, Outcome, Pace, Run, Side, Stand, Target,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const FLOWS: &str = "sip-fixtures/flows";
 
 #[test]
 fn every_flow_of_the_specification_goes_as_expected_and_says_nothing_else() {
-    let mut played = Vec::new();
+    let (mut played, mut others) = (Vec::new(), Vec::new());
     for folder in entries(FLOWS).into_iter().filter(|entry| entry.is_dir()) {
         let outcome = rehearse(&Run { strict: true, ..order(&folder) });
         assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
         let file = folder.join("expected.json").display().to_string();
         assert!(outcome.text.contains(&format!("  expected   {file}\n")), "{}", outcome.text);
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        played.push(name.split('-').next().unwrap().parse::<u8>().unwrap());
+        match name.split('-').next().unwrap().parse::<u8>() {
+            Ok(figure) => played.push(figure),
+            Err(_) => others.push(name),
+        }
     }
     played.dedup();
     assert_eq!(played, (1..=15).collect::<Vec<u8>>(), "a figure without a flow");
+    // Of the two documents of flows.
+    let wanted = ["hosted-by-a-participant", "long-lived-other-focus", "long-lived-same-focus"];
+    assert_eq!(others, wanted);
 }
 
 #[test]
@@ -54,6 +60,9 @@ fn what_is_said_closely_is_compared_closely() {
     assert_eq!(outcome.exit, Exit::Differs, "{}", shown(&outcome));
     assert!(outcome.text.contains("packet 1, 2023-11-14T22:13:20.000000Z"), "{}", outcome.text);
     assert!(outcome.text.contains("-> SIP INVITE: "), "{}", outcome.text);
+    // Of the first pair all is shown.
+    let shown: Vec<&str> = outcome.text.lines().filter(|line| line.contains(" ! ")).collect();
+    assert!(shown.iter().any(|line| line.contains("    Call-ID: ")), "{}", outcome.text);
 }
 
 #[test]
@@ -189,6 +198,149 @@ fn a_trace_in_which_something_else_is_said_ends_with_one() {
         let is_found = matches!(outcome.exit, Exit::Differs | Exit::Silent);
         assert!(is_found && outcome.text.contains(" | "), "{name}: {}", shown(&outcome));
     }
+}
+
+#[test]
+fn what_is_told_before_its_cause_is_out_of_order() {
+    // The text is expected of the answer to its report, which there cannot be before.
+    let folder = scratch("early");
+    let from = Path::new(FLOWS).join("15-receiving");
+    fs::copy(from.join("trace.txt"), folder.join("trace.txt")).unwrap();
+    let expected = fs::read_to_string(from.join("expected.json")).unwrap();
+    let mut expected: Value = serde_json::from_str(&expected).unwrap();
+    let steps = expected["trace.txt"]["dialogs"][0]["steps"].as_array_mut().unwrap();
+    let heard = steps.iter().position(|step| step["msrp_in"] == "SEND msg-2").unwrap();
+    let told = steps[heard]["expect"].take();
+    steps.push(json!({"msrp_in": "200", "expect": told}));
+    fs::write(folder.join("expected.json"), expected.to_string()).unwrap();
+    let outcome = rehearse(&order(&folder));
+    assert_eq!(outcome.exit, Exit::Differs, "{}", shown(&outcome));
+    assert!(outcome.text.contains("| was told before MSRP 200 was sent"), "{}", outcome.text);
+}
+
+#[test]
+fn an_expectation_may_have_conditions() {
+    let flow = Path::new(FLOWS).join("02-starting");
+    let expected = fs::read_to_string(flow.join("expected.json")).unwrap();
+    let expected: Value = serde_json::from_str(&expected).unwrap();
+    let event = |name: &str| json!({"notification": "chatEventNotification", "eventType": name});
+    let with = |mut notice: Value, more: Value| {
+        notice.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        notice
+    };
+    let (accepted, declined) = (event("Accepted"), event("Declined"));
+    for (number, (expect, exit, told)) in [
+        (json!([{"anyOf": [declined, accepted]}]), Exit::Good, "as expected"),
+        (json!([with(accepted.clone(), json!({"within": 30_000}))]), Exit::Good, "as expected"),
+        (json!([with(declined.clone(), json!({"absent": true}))]), Exit::Good, "as expected"),
+        (
+            json!([accepted, with(accepted.clone(), json!({"absent": true}))]),
+            Exit::Differs,
+            "no chatEvent",
+        ),
+        (json!([with(accepted.clone(), json!({"repeat": 2}))]), Exit::Differs, "was not told"),
+        (json!([{"anyOf": [declined, event("Ended")]}]), Exit::Differs, "eventType: Declined"),
+        (json!([with(accepted, json!({"within": "soon"}))]), Exit::Usage, "within is no number"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let folder = scratch(&format!("conditions-{number}"));
+        fs::copy(flow.join("trace.txt"), folder.join("trace.txt")).unwrap();
+        let mut changed = expected.clone();
+        let steps = changed["trace.txt"]["dialogs"][0]["steps"].as_array_mut().unwrap();
+        let step = steps.iter_mut().find(|step| !step["expect"].is_null()).unwrap();
+        step["expect"] = expect;
+        fs::write(folder.join("expected.json"), changed.to_string()).unwrap();
+        let pace = Pace { timeout: Duration::from_secs(2), ..PACE };
+        let outcome = rehearse(&Run { pace, ..order(&folder) });
+        assert_eq!(outcome.exit, exit, "{number}: {}", shown(&outcome));
+        assert!(shown(&outcome).contains(told), "{number}: {}", shown(&outcome));
+    }
+}
+
+#[test]
+fn what_cannot_be_written_counts_where_all_else_is_good() {
+    let nowhere = scratch("nowhere").join("no-folder").join("verdict.xml");
+    let flow = Path::new(FLOWS).join("02-starting");
+    let outcome = rehearse(&Run { junit: Some(nowhere.clone()), ..order(&flow) });
+    assert_eq!(outcome.exit, Exit::Usage, "{}", shown(&outcome));
+    assert!(outcome.text.contains("as expected, and not written: "), "{}", outcome.text);
+    let wrong =
+        copy("unwritten", "02-starting", |text| text.replace("\"Accepted\"", "\"Declined\""));
+    let outcome = rehearse(&Run { capture: Some(nowhere), ..order(&wrong) });
+    assert_eq!(outcome.exit, Exit::Differs, "{}", shown(&outcome));
+    assert!(outcome.warnings[0].contains("no-folder"), "{}", shown(&outcome));
+}
+
+#[test]
+fn a_flow_is_played_for_other_numbers_and_another_domain() {
+    for flow in ["02-starting", "05-starting-a-group", "09-accepting-a-group", "14-sending"] {
+        let map = ["+19585550100=+4915155501777", "+19585550101=+33", "example.com=lab.test"];
+        let map = map.iter().map(|it| it.parse().unwrap()).collect();
+        let file = scratch("mapped").join("run.pcapng");
+        let capture = Some(file.clone());
+        let run = Run { map, capture, strict: true, ..order(&Path::new(FLOWS).join(flow)) };
+        let outcome = rehearse(&run);
+        assert_eq!(outcome.exit, Exit::Good, "{flow}: {}", shown(&outcome));
+        assert!(outcome.text.contains("tel%3A%2B4915155501777/"), "{}", outcome.text);
+        let told = replay::info(&file, Form::Text).text;
+        assert!(told.contains("+4915155501777@lab.test"), "{told}");
+        assert!(!told.contains("+19585550100") && !told.contains("@example.com"), "{told}");
+    }
+}
+
+#[test]
+fn each_step_is_explained_where_that_is_wanted() {
+    let flow = Path::new(FLOWS).join("03-ending");
+    let map = vec!["example.com=lab.test".parse().unwrap()];
+    let explained = rehearse(&Run { explain: true, map, ..order(&flow) });
+    assert_eq!(explained.exit, Exit::Good, "{}", shown(&explained));
+    for told in [
+        "the application calls POST /1/chat/tel%3A%2B19585550100/sessions\n",
+        "packet 1: SIP INVITE has come\n",
+        "packet 4: SIP 200 (INVITE) is sent\n",
+        "  From: \"example.com\" becomes \"lab.test\": --map\n",
+        ": each side of a dialog draws its own tag\n",
+        "  body: \"a=path:msrp://198.51.100.5:2855/b1;tcp\" becomes ",
+        ": MSRP of this run is spoken here\n",
+    ] {
+        assert!(explained.text.contains(told), "{told} is not in {}", explained.text);
+    }
+    assert!(explained.text.contains("= #4\n"), "{}", explained.text);
+    let told = rehearse(&Run { explain: true, form: Form::Json, ..order(&flow) });
+    let told: Value = serde_json::from_str(&told.text).unwrap();
+    assert!(told["explained"].as_array().unwrap().len() > 20);
+    let silent = rehearse(&order(&flow));
+    assert!(!silent.text.contains("has come"), "{}", silent.text);
+}
+
+#[test]
+fn raw_is_said_what_the_trace_has_and_as_often() {
+    let flow = Path::new(FLOWS).join("02-starting-declined");
+    let outcome = rehearse(&Run { raw: true, strict: true, ..order(&flow) });
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+    // The answer was recorded twice.
+    let folder = scratch("raw");
+    let trace = fs::read_to_string(flow.join("trace.txt")).unwrap();
+    let begin = trace.find("SIP/2.0 603").unwrap();
+    let begin = trace[..begin].rfind("2026/").unwrap();
+    let end = begin + 5 + trace[begin + 5..].find("2026/").unwrap();
+    let twice = format!("{}{}{}", &trace[..end], &trace[begin..end], &trace[end..]);
+    fs::write(folder.join("trace.txt"), twice).unwrap();
+    for (raw, often) in [(false, 1), (true, 2)] {
+        let capture = Some(folder.join("run.pcapng"));
+        let run = Run { raw, capture, expect: Expect::Derive, ..order(&folder.join("trace.txt")) };
+        let outcome = rehearse(&run);
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+        let written = fs::read(folder.join("run.pcapng")).unwrap();
+        // Each message has its first line once more in a comment.
+        assert_eq!(count(&written, b"SIP/2.0 603 "), 2 * often, "{raw}");
+    }
+}
+
+fn count(bytes: &[u8], words: &[u8]) -> usize {
+    bytes.windows(words.len()).filter(|window| *window == words).count()
 }
 
 #[test]
@@ -354,8 +506,12 @@ fn an_interrupted_run_ends_with_130() {
     assert_eq!(output.status.code(), Some(130), "{output:?}");
 }
 
-const PACE: Pace =
-    Pace { speed: None, max_gap: Duration::from_secs(10), timeout: Duration::from_secs(30) };
+const PACE: Pace = Pace {
+    speed: None,
+    max_gap: Duration::from_secs(10),
+    timeout: Duration::from_secs(30),
+    t1: Duration::from_millis(500),
+};
 
 fn order(trace: &Path) -> Run {
     Run {
@@ -370,6 +526,12 @@ fn order(trace: &Path) -> Run {
         seed: 7,
         target: None,
         credentials: None,
+        kept: Kept::default(),
+        map: Vec::new(),
+        fresh_ids: false,
+        raw: false,
+        explain: false,
+        max_messages: 100_000,
         junit: None,
         capture: None,
     }
@@ -377,7 +539,7 @@ fn order(trace: &Path) -> Run {
 
 fn target(rest: String) -> Target {
     let listen = "127.0.0.1:0".parse().unwrap();
-    Target { rest, sip: None, listen, allowed: Vec::new(), authorization: None }
+    Target { rest, sip: None, listen, allowed: Vec::new(), authorization: None, ca: None }
 }
 
 /// Copies a flow with another expectation.

@@ -96,8 +96,13 @@ fn the_page_shows_messages_and_lets_none_out_of_its_place() {
     let page = replay::ladder(&file, Picture::Html, Form::Text).text;
     assert!(!page.contains("<script") && !page.contains("<i>"), "{page}");
     assert!(page.contains("&lt;/pre&gt;&lt;script&gt;"));
-    let drawn = replay::ladder(&file, Picture::Mermaid, Form::Text).text;
-    assert!(!drawn.contains("<script"), "{drawn}");
+    for picture in [Picture::Mermaid, Picture::Md] {
+        let drawn = replay::ladder(&file, picture, Form::Text).text;
+        assert!(!drawn.contains("<script"), "{drawn}");
+    }
+    let document = replay::ladder(&trace("cpm-1to1.pcap"), Picture::Md, Form::Text).text;
+    let diagram = replay::ladder(&trace("cpm-1to1.pcap"), Picture::Mermaid, Form::Text).text;
+    assert!(document.contains(&format!("```mermaid\n{diagram}```\n")), "{document}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub struct Session {
     /// The media types that are taken in, unless all are.
     accept_types: Option<Vec<String>>,
     /// Where to connect instead of where the path says.
-    anchor: Option<(String, u16)>,
+    anchor: Option<Box<(String, u16)>>,
     /// Whether nicknames are granted here, and messages judged before they are answered.
     is_focus: bool,
     /// Whether bodies are written without a copy.
@@ -80,9 +80,14 @@ pub struct Session {
     reservation: Reservation,
     /// What is reported on at the next `poll`.
     arrival: Option<Arrival>,
+    /// The way back to the sender of the message that came last. Most have come the same way, and to
+    /// see that costs less than a copy for each.
+    sender: Path,
     outputs: VecDeque<Output>,
     /// Where frames are written.
     room: BytesMut,
+    /// Whether one was written since the last rest: then more are likely, and share the room.
+    is_busy: bool,
     ignored: u64,
 }
 
@@ -98,7 +103,7 @@ enum State {
         until: Instant,
     },
     Binding {
-        tid: TransactionId,
+        tid: Box<TransactionId>,
         until: Instant,
     },
     Bound,
@@ -112,8 +117,10 @@ impl Session {
         let limits = limits.into();
         let assembly = Assembly::new(Arc::clone(&limits), &mut random);
         let outbox = Outbox::new(Arc::clone(&limits));
+        let local = Path::from(local);
         Self {
-            local: Path::from(local),
+            sender: local.clone(),
+            local,
             limits,
             random,
             matching: Matching::default(),
@@ -136,6 +143,7 @@ impl Session {
             arrival: None,
             outputs: VecDeque::new(),
             room: BytesMut::new(),
+            is_busy: false,
             ignored: 0,
         }
     }
@@ -155,7 +163,7 @@ impl Session {
     /// of its description, behind which a middlebox may stand (RFC 6714). Frames go on to name the
     /// path.
     pub fn set_anchor(&mut self, host: &str, port: u16) {
-        self.anchor = Some((host.to_owned(), port));
+        self.anchor = Some(Box::new((host.to_owned(), port)));
     }
 
     /// Says that this end is a chat room (RFC 7701): it grants nicknames, which are not known until
@@ -316,6 +324,9 @@ impl Session {
             self.outputs = VecDeque::new();
         }
         self.room = BytesMut::new();
+        self.is_busy = false;
+        // A long one may be a part of what was read with it.
+        self.sender.clone_from(&self.local);
     }
 
     /// Tells whether every message that was given to the session is sent and answered.
@@ -474,7 +485,8 @@ impl Session {
 
     fn connect_to(&mut self, next: &Uri) {
         let at = (next.host().to_owned(), next.port().unwrap_or(MSRP_PORT));
-        let (host, port) = self.anchor.clone().filter(|_| self.far.is_some()).unwrap_or(at);
+        let anchor = self.anchor.as_deref().filter(|_| self.far.is_some());
+        let (host, port) = anchor.cloned().unwrap_or(at);
         self.outputs.push_back(Output::Connect { host, port, secure: next.secure() });
     }
 
@@ -486,7 +498,8 @@ impl Session {
         let mut first = Frame::request(Method::Send, tid.clone(), peer.clone(), self.local.clone());
         first.message_id = Some(Text::new(&self.random.token()));
         first.byte_range = Some(ByteRange { start: 1, end: Some(0), total: Some(0) });
-        self.state = State::Binding { tid, until: now + self.limits.bind_wait };
+        let until = now + self.limits.bind_wait;
+        self.state = State::Binding { tid: Box::new(tid), until };
         self.write(&first);
     }
 
@@ -610,6 +623,9 @@ impl Session {
     }
 
     fn answer(&mut self, frame: &Frame, code: u16) {
+        if self.is_busy && self.room.capacity() < LONGEST_USUAL {
+            self.room.reserve(ROOM);
+        }
         if frame.write_answer(code, &mut self.room) {
             self.leave();
         }
@@ -633,17 +649,20 @@ impl Session {
 
     /// Sends what was written.
     fn leave(&mut self) {
-        // Room is used again once what was written there has left; that of a large chunk is not kept.
-        let bytes = self.room.split().freeze();
-        if bytes.len() > KEPT_ROOM {
-            self.room = BytesMut::new();
-        }
-        self.outputs.push_back(Output::Write(bytes));
+        // Room is used again once what was written there has left; that of a large chunk is not
+        // kept, and to share what takes one frame only costs more than it is worth.
+        let is_shared = self.is_busy && self.room.len() <= ROOM;
+        let bytes = if is_shared { self.room.split() } else { std::mem::take(&mut self.room) };
+        self.is_busy = true;
+        self.outputs.push_back(Output::Write(bytes.freeze()));
     }
 }
 
-/// How many bytes a frame may have whose room is used again.
-const KEPT_ROOM: usize = 1024;
+/// How many bytes of room are made for several frames, and may be used again.
+const ROOM: usize = 1024;
+
+/// How many bytes answers have at most, but for a few.
+const LONGEST_USUAL: usize = 256;
 
 /// From how many bytes on a body is worth two more parts.
 const SHARED: usize = 512;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Session, State};
 use crate::msrp::assembly::{Refused, Taken};
-use crate::msrp::event::{Broken, Event, Incoming, Output};
+use crate::msrp::event::{Broken, Event, Output};
 use crate::msrp::frame::{
     ByteRange, Continuation, FailureReport, Frame, Kind, Method, TransactionId,
 };
@@ -12,14 +12,12 @@ use crate::msrp::nickname::NicknameRequest;
 use crate::msrp::outbox::{Answered, Outcome};
 use crate::msrp::parse::{ParseError, StreamFault};
 use crate::msrp::text::Text;
-use crate::msrp::uri::Path;
 
 /// A whole message that was told, and can still be refused.
 #[derive(Debug)]
 pub(super) struct Arrival {
     /// As the peer has named it, if it has.
     message_id: Option<Text>,
-    from_path: Path,
     size: u64,
     success_report: bool,
     failure_report: FailureReport,
@@ -32,15 +30,9 @@ pub(super) struct Arrival {
 pub struct Held(Box<Arrival>);
 
 impl Arrival {
-    fn of(last: &mut Frame, message: &Incoming) -> Self {
-        Self {
-            unanswered: None,
-            message_id: last.message_id.take(),
-            from_path: last.from_path.clone(),
-            size: message.body.len() as u64,
-            success_report: message.success_report,
-            failure_report: message.failure_report,
-        }
+    /// Tells whether nobody waits to hear that the message has come, as is so of nearly all.
+    fn is_settled(&self) -> bool {
+        !self.success_report && self.unanswered.is_none()
     }
 }
 
@@ -115,7 +107,7 @@ impl Session {
     }
 
     fn is_binding(&self, tid: &TransactionId) -> bool {
-        matches!(&self.state, State::Binding { tid: ours, .. } if ours == tid)
+        matches!(&self.state, State::Binding { tid: ours, .. } if **ours == *tid)
     }
 
     fn handle_send(&mut self, now: Instant, frame: &mut Frame) {
@@ -132,29 +124,40 @@ impl Session {
             return;
         }
         match self.assembly.take(now, frame, &message_id) {
-            Ok(Taken::Whole(message)) if self.is_focus => {
-                self.report_arrival(None);
-                frame.body = None;
-                let unanswered = Some(Box::new(frame.clone()));
-                self.arrival = Some(Arrival { unanswered, ..Arrival::of(frame, &message) });
-                self.outputs.push_back(Output::Event(Event::Message(message)));
-            }
-            Ok(taken) => {
-                self.answer(frame, 200);
-                self.report_arrival(None);
-                match taken {
-                    Taken::Whole(message) => {
-                        self.arrival = Some(Arrival::of(frame, &message));
-                        self.outputs.push_back(Output::Event(Event::Message(message)));
-                    }
-                    Taken::Repeated(message) => {
-                        self.arrival = Some(Arrival::of(frame, &message));
-                        self.report_arrival(None);
-                    }
-                    Taken::Nothing => {}
-                }
-            }
+            Ok(taken) => self.receive(taken, frame, message_id),
             Err(Refused(code)) => self.answer(frame, code),
+        }
+    }
+
+    #[inline]
+    fn receive(&mut self, taken: Taken, last: &mut Frame, message_id: Text) {
+        let Some(message) = taken.whole(last, message_id) else {
+            self.answer(last, 200);
+            self.report_arrival(None);
+            return;
+        };
+        let is_repeated = self.assembly.is_repeated(&message);
+        let is_judged = self.is_focus && !is_repeated;
+        if !is_judged {
+            self.answer(last, 200);
+        }
+        self.report_arrival(None);
+        let unanswered = is_judged.then(|| {
+            last.body = None;
+            Box::new(last.clone())
+        });
+        self.sender.clone_from(&last.from_path);
+        self.arrival = Some(Arrival {
+            message_id: last.message_id.take(),
+            size: message.body.len() as u64,
+            success_report: message.success_report,
+            failure_report: message.failure_report,
+            unanswered,
+        });
+        if is_repeated {
+            self.report_arrival(None);
+        } else {
+            self.outputs.push_back(Output::Event(Event::Message(message)));
         }
     }
 
@@ -203,6 +206,10 @@ impl Session {
     /// has no use for it. A chat room answers it first: whoever is told so by the answer needs no
     /// report.
     pub(super) fn report_arrival(&mut self, refusal: Option<u16>) {
+        if refusal.is_none() && self.arrival.as_ref().is_none_or(Arrival::is_settled) {
+            self.arrival = None;
+            return;
+        }
         let Some(arrival) = self.arrival.take() else { return };
         self.settle_arrival(arrival, refusal);
     }
@@ -224,21 +231,22 @@ impl Session {
     }
 
     fn settle_arrival(&mut self, arrival: Arrival, refusal: Option<u16>) {
-        let is_answered = arrival.unanswered.is_none();
-        if let Some(frame) = &arrival.unanswered {
+        let Arrival { message_id, size, success_report, failure_report, unanswered } = arrival;
+        if let Some(frame) = &unanswered {
             self.answer(frame, refusal.unwrap_or(200));
         }
-        let Arrival { message_id, from_path, size, success_report, failure_report, .. } = arrival;
         let (wanted, code) = match refusal {
             None => (success_report, 200),
             Some(code) => {
                 self.assembly.forget_last();
-                (is_answered && failure_report != FailureReport::No, code)
+                (unanswered.is_none() && failure_report != FailureReport::No, code)
             }
         };
         if let (true, Some(message_id)) = (wanted, message_id) {
             let range = ByteRange { start: 1, end: Some(size), total: Some(size) };
-            self.report(code, message_id, range, from_path);
+            // What was kept is not the last that has come.
+            let sender = unanswered.map_or_else(|| self.sender.clone(), |it| it.from_path);
+            self.report(code, message_id, range, sender);
         }
     }
 

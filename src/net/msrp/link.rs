@@ -14,7 +14,7 @@ use super::dial::dial;
 use super::hub::{self, Hub};
 use super::line::Line;
 use crate::digest::Fingerprint;
-use crate::msrp::{Frame, Kind, ParseError};
+use crate::msrp::{Frame, Input, Kind, ParseError};
 use crate::store::{MsrpArrival, MsrpPort, MsrpWay, Sessions};
 
 /// Where a connection goes.
@@ -29,32 +29,6 @@ pub struct Reach {
     /// The fingerprints of which the certificate there has to have one; without any, somebody has
     /// to vouch for it.
     pub fingerprints: Vec<Fingerprint>,
-}
-
-/// What happens on the connection of one session.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved once, and a box would cost an allocation per message"
-)]
-#[derive(Debug)]
-pub enum LinkEvent {
-    /// The connection that was asked for is open.
-    Connected,
-    /// A frame has arrived.
-    Frame(Frame),
-    /// The peer does not speak MSRP.
-    Malformed(ParseError),
-    /// The connection is closed, or could not be opened.
-    Closed,
-}
-
-impl From<Result<Box<Frame>, ParseError>> for LinkEvent {
-    fn from(news: Result<Box<Frame>, ParseError>) -> Self {
-        match news {
-            Ok(frame) => Self::Frame(*frame),
-            Err(why) => Self::Malformed(why),
-        }
-    }
 }
 
 /// The connection of one session, in whatever state it is.
@@ -96,6 +70,15 @@ impl MsrpLink {
         let (settings, state) = (settings.into(), LinkState::Absent);
         let session_id = session_id.to_owned();
         Self { settings, sessions, session_id, state, closing: false }
+    }
+
+    /// Has the runtime that we are in wait for the connection from now on, where it can be moved.
+    pub fn settle_here(&mut self) {
+        if let LinkState::Open(line) = &mut self.state
+            && let Err(error) = line.settle_here()
+        {
+            debug!(session = self.session_id, %error, "the MSRP connection stays where it is");
+        }
     }
 
     /// Starts to open a connection.
@@ -197,7 +180,7 @@ impl MsrpLink {
     /// Gives what has come with the bytes of an earlier event, without waiting: to be asked until
     /// nothing is left, so that all answers leave together.
     #[inline]
-    pub fn buffered(&mut self) -> Option<LinkEvent> {
+    pub fn buffered(&mut self) -> Option<Input> {
         let line = match &mut self.state {
             LinkState::Open(line) => line,
             LinkState::Shared(shared) => return shared.buffered(),
@@ -208,13 +191,13 @@ impl MsrpLink {
                 self.share(frame);
                 None
             }
-            Ok(frame) => Some(LinkEvent::Frame(frame)),
-            Err(why) => Some(LinkEvent::Malformed(why)),
+            Ok(frame) => Some(Input::Frame(frame)),
+            Err(why) => Some(Input::Malformed(why)),
         }
     }
 
     /// Moves bytes until something happens. Cancel safe: nothing is lost when it is dropped.
-    pub async fn next(&mut self) -> LinkEvent {
+    pub async fn next(&mut self) -> Input {
         loop {
             if let Some(event) = self.buffered() {
                 return event;
@@ -225,7 +208,7 @@ impl MsrpLink {
                 LinkState::Connecting(dialling) => match dialling.await {
                     Ok(Ok(line)) => {
                         self.state = LinkState::Open(Box::new(line));
-                        return LinkEvent::Connected;
+                        return Input::Connected;
                     }
                     Ok(Err(error)) => (Err(error), None),
                     Err(_) => (Err(io::ErrorKind::Interrupted.into()), None),
@@ -241,7 +224,7 @@ impl MsrpLink {
             if let Err(error) = moved {
                 debug!(session = self.session_id, %error, "no MSRP connection");
                 self.close();
-                return LinkEvent::Closed;
+                return Input::Closed;
             }
             if let Some(event) = event {
                 return event;
@@ -303,15 +286,15 @@ impl Shared {
         self.bytes > BACKLOG
     }
 
-    fn buffered(&mut self) -> Option<LinkEvent> {
+    fn buffered(&mut self) -> Option<Input> {
         if self.is_congested() {
             return None;
         }
-        self.port.news.try_recv().ok().map(LinkEvent::from)
+        self.port.news.try_recv().ok().map(input_of)
     }
 
     /// Hands the backlog on as there is room, and waits for news while there is not too much of it.
-    async fn transfer(&mut self, closing: bool) -> (io::Result<()>, Option<LinkEvent>) {
+    async fn transfer(&mut self, closing: bool) -> (io::Result<()>, Option<Input>) {
         let gone = || (Err(io::ErrorKind::ConnectionAborted.into()), None);
         if closing && self.backlog.is_empty() {
             return gone();
@@ -328,10 +311,17 @@ impl Shared {
                 (Ok(()), None)
             }
             news = self.port.news.recv(), if !closing && !is_congested => match news {
-                Some(news) => (Ok(()), Some(news.into())),
+                Some(news) => (Ok(()), Some(input_of(news))),
                 None => gone(),
             },
         }
+    }
+}
+
+fn input_of(news: Result<Box<Frame>, ParseError>) -> Input {
+    match news {
+        Ok(frame) => Input::Frame(*frame),
+        Err(why) => Input::Malformed(why),
     }
 }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use crate::msrp::{Framing, Limits};
 
-pub use link::{LinkEvent, MsrpLink, Reach};
+pub use link::{MsrpLink, Reach};
 pub use listener::{MsrpListener, Service};
 pub use secure::MsrpTls;
 

@@ -3,13 +3,46 @@
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::{client, server};
 
 use crate::store::MsrpWire;
+
+/// A connection that one runtime can take over from another.
+pub(super) trait Movable {
+    /// Has the runtime that we are in wait for the connection from now on.
+    ///
+    /// # Errors
+    /// The system has no room for that; the connection stays where it was.
+    fn settle_here(&mut self) -> io::Result<()>;
+}
+
+impl Movable for TcpStream {
+    fn settle_here(&mut self) -> io::Result<()> {
+        // The same socket by another number: that of before is given up with its runtime.
+        let same = self.as_fd().try_clone_to_owned()?;
+        *self = Self::from_std(same.into())?;
+        Ok(())
+    }
+}
+
+impl<S: Movable> Movable for client::TlsStream<S> {
+    fn settle_here(&mut self) -> io::Result<()> {
+        self.get_mut().0.settle_here()
+    }
+}
+
+impl<S: Movable> Movable for server::TlsStream<S> {
+    fn settle_here(&mut self) -> io::Result<()> {
+        self.get_mut().0.settle_here()
+    }
+}
 
 /// A stream of bytes that carries frames.
 #[derive(Debug)]
@@ -28,7 +61,7 @@ impl<S> ByteWire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> MsrpWire for ByteWire<S> {
+impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin + Movable> MsrpWire for ByteWire<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
         into.reserve(self.room);
         let read = ready!(pin!(self.stream.read_buf(into)).poll(cx))?;
@@ -70,6 +103,10 @@ impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> MsrpWire for ByteWire<S> 
         }
         Poll::Ready(Ok(()))
     }
+
+    fn settle_here(&mut self) -> io::Result<()> {
+        self.stream.settle_here()
+    }
 }
 
 /// Tells how much to read after a read of so many bytes: small messages need no large buffer, and
@@ -96,6 +133,8 @@ const SLICES: usize = 16;
 /// What waits to leave: small frames together, large ones as they are.
 #[derive(Debug, Default)]
 struct Outgoing {
+    /// What waits alone, and is not copied.
+    only: Bytes,
     parts: VecDeque<Bytes>,
     /// What stands behind the parts.
     tail: BytesMut,
@@ -108,8 +147,21 @@ struct Outgoing {
 
 impl Outgoing {
     fn push(&mut self, frame: Bytes) {
+        let is_first = self.length == 0;
         self.length += frame.len();
         self.queued += frame.len();
+        if is_first {
+            self.only = frame;
+            return;
+        }
+        if !self.only.is_empty() {
+            let first = std::mem::take(&mut self.only);
+            self.append(first);
+        }
+        self.append(frame);
+    }
+
+    fn append(&mut self, frame: Bytes) {
         if frame.len() <= COPIED {
             if self.tail.capacity() - self.tail.len() < frame.len() {
                 self.tail.reserve(frame.len().max(self.burst));
@@ -124,8 +176,9 @@ impl Outgoing {
     }
 
     fn slices<'a, 'b>(&'a self, room: &'b mut [IoSlice<'a>; SLICES]) -> &'b [IoSlice<'a>] {
+        let only = (!self.only.is_empty()).then_some(&self.only[..]);
         let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
-        let parts = self.parts.iter().map(|part| &part[..]).chain(tail);
+        let parts = only.into_iter().chain(self.parts.iter().map(|part| &part[..])).chain(tail);
         let mut count = 0;
         for (slot, part) in room.iter_mut().zip(parts) {
             *slot = IoSlice::new(part);
@@ -136,7 +189,12 @@ impl Outgoing {
 
     fn advance(&mut self, written: usize) {
         self.length = self.length.saturating_sub(written);
-        let mut left = written;
+        let of_only = written.min(self.only.len());
+        self.only.advance(of_only);
+        if self.only.is_empty() {
+            self.only = Bytes::new();
+        }
+        let mut left = written - of_only;
         while let Some(part) = self.parts.front_mut() {
             if left < part.len() {
                 part.advance(left);
@@ -201,6 +259,7 @@ mod tests {
             }
             assert_eq!(seen, expected);
             assert!(outgoing.tail.capacity() == 0 && outgoing.parts.is_empty());
+            assert!(outgoing.only.is_empty());
         }
     }
 }

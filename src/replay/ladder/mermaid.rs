@@ -30,6 +30,17 @@ pub(super) fn draw(ladder: &Ladder<'_>) -> String {
     text
 }
 
+/// Draws it as a Markdown document of its own.
+pub(super) fn document(ladder: &Ladder<'_>, name: &str) -> String {
+    // In a span of code only what ends it, or the line, has a meaning.
+    let ends = |c: char| c == '`' || c.is_control();
+    let name: String = name.chars().map(|c| if ends(c) { '\u{fffd}' } else { c }).collect();
+    format!(
+        "# `{name}`\n\n```mermaid\n{}```\n\n`->>` SIP, `-->>` MSRP, `-)` REST, [n] dialog\n",
+        draw(ladder)
+    )
+}
+
 /// Writes what has a meaning to Mermaid, or to the page around it, as entities of Mermaid.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();

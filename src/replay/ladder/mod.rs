@@ -22,6 +22,8 @@ pub enum Picture {
     Txt,
     /// A sequence diagram that Markdown viewers draw.
     Mermaid,
+    /// That diagram in a Markdown document.
+    Md,
     /// A page of its own, with the messages below the picture.
     Html,
 }
@@ -31,7 +33,7 @@ pub enum Picture {
 pub fn ladder(trace: &Path, picture: Picture, form: Form) -> Outcome {
     let keep = match picture {
         Picture::Html => Keep::Messages,
-        Picture::Txt | Picture::Mermaid => Keep::Lines,
+        Picture::Txt | Picture::Mermaid | Picture::Md => Keep::Lines,
     };
     let mut trace = match open(trace, keep) {
         Ok(trace) => trace,
@@ -51,6 +53,7 @@ pub fn ladder(trace: &Path, picture: Picture, form: Form) -> Outcome {
             match picture {
                 Picture::Txt => printable(&txt::draw(&ladder)),
                 Picture::Mermaid => mermaid::draw(&ladder),
+                Picture::Md => mermaid::document(&ladder, &trace.name),
                 Picture::Html => html::draw(&ladder, &trace.name),
             }
         }
@@ -58,9 +61,13 @@ pub fn ladder(trace: &Path, picture: Picture, form: Form) -> Outcome {
     Outcome { text, warnings: trace.warnings, exit: Exit::Good }
 }
 
-/// Draws accounts for a terminal.
-pub(super) fn picture(book: &Book) -> String {
-    printable(&txt::draw(&Ladder::of(book)))
+/// Draws accounts for a terminal, with more to say beside each of the steps.
+pub(super) fn picture(book: &Book, beside: impl Fn(usize) -> String) -> String {
+    let mut ladder = Ladder::of(book);
+    for rung in &mut ladder.rungs {
+        rung.more = beside(rung.index);
+    }
+    printable(&txt::draw(&ladder))
 }
 
 /// The rails of a ladder, and its rungs in the order of time.
@@ -72,6 +79,10 @@ struct Ladder<'a> {
 /// One message between two rails.
 struct Rung<'a> {
     step: &'a Step,
+    /// The place of the step in the book.
+    index: usize,
+    /// What else is said of it.
+    more: String,
     from: usize,
     to: usize,
     /// Seconds behind the first message.
@@ -89,11 +100,11 @@ enum Rail {
 
 impl<'a> Ladder<'a> {
     fn of(book: &'a Book) -> Self {
-        let mut steps: Vec<&Step> = book.steps.iter().collect();
+        let mut steps: Vec<(usize, &Step)> = book.steps.iter().enumerate().collect();
         // What a gap held back was completed later than what it was sent before.
-        steps.sort_by_key(|step| step.at);
-        let first = steps.first().map(|step| step.at).unwrap_or_default();
-        let is_among_hosts = steps.iter().all(|step| match (step.from, step.to) {
+        steps.sort_by_key(|(_, step)| step.at);
+        let first = steps.first().map(|(_, step)| step.at).unwrap_or_default();
+        let is_among_hosts = steps.iter().all(|(_, step)| match (step.from, step.to) {
             (End::At(from), End::At(to)) => from.ip() != to.ip(),
             _ => true,
         });
@@ -107,10 +118,11 @@ impl<'a> Ladder<'a> {
         };
         let rungs = steps
             .into_iter()
-            .map(|step| {
+            .map(|(index, step)| {
                 let (from, to) = rails_of(step, is_among_hosts);
                 let (from, to) = (place(from), place(to));
-                Rung { step, from, to, seconds: step.at.since(first).as_secs_f64() }
+                let seconds = step.at.since(first).as_secs_f64();
+                Rung { step, index, more: String::new(), from, to, seconds }
             })
             .collect();
         Self { rails: names(&rails), rungs }
@@ -182,6 +194,9 @@ impl Rung<'_> {
             0 => {}
             1 => words.push("(and once again)".to_owned()),
             times => words.push(format!("(and {times} times again)")),
+        }
+        if !self.more.is_empty() {
+            words.push(self.more.clone());
         }
         words.join(" ")
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::raw::{Edits, Raw};
+use super::kinds::{Kept, Rewriting, Rewritten};
 use crate::digest::{Answer, Asked, Challenge, Credentials, Pledge};
 
 /// Who we are to the bridge, and what it has asked of us.
@@ -43,14 +44,14 @@ impl Pledges {
     }
 
     /// Puts the credentials of this run in the place of those in a request that is otherwise ready.
-    pub(super) fn renew(&mut self, request: Vec<u8>) -> Vec<u8> {
-        let Some(credentials) = &self.credentials else { return request };
-        let raw = Raw::read(&request);
+    pub(super) fn renew(&mut self, request: &[u8], kept: Kept) -> Rewritten {
+        let raw = Raw::read(request);
+        let mut edits = Edits::new(kept);
+        let Some(credentials) = &self.credentials else { return edits.apply(&raw) };
         let line = raw.of(&(0..raw.line_end())).into_owned();
         let method = line.split(' ').next().unwrap_or_default();
         let uri = raw.uri().map(|uri| raw.of(&uri).into_owned()).unwrap_or_default();
         let asked = Asked { method, uri: &uri, body: raw.body() };
-        let mut edits = Edits::default();
         for (_, answers) in FIELDS {
             for field in raw.named((answers, answers)).take(MAX_CHALLENGES) {
                 let recorded = Answer::read_all(&raw.of(&field.value)).next();
@@ -62,10 +63,10 @@ impl Pledges {
                 let place = exact.or((found.len() == 1).then_some(0));
                 let Some(place) = place else { continue };
                 let answer = found[place].1.answer(credentials, asked);
-                edits.set(field.value.clone(), answer.to_string());
+                edits.set(field.value.clone(), answer.to_string(), Rewriting::Credentials);
             }
         }
-        edits.apply(&request)
+        edits.apply(&raw)
     }
 }
 

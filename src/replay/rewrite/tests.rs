@@ -1,5 +1,10 @@
 //! What is rewritten of a message, and that nothing else is.
 
+use std::collections::BTreeSet;
+
+use clap::ValueEnum as _;
+
+use super::bodies::{grown_range, sized};
 use super::*;
 use crate::digest::{Answer, Credentials, Password};
 
@@ -145,6 +150,207 @@ fn credentials_are_computed_for_what_this_run_is_asked() {
 }
 
 #[test]
+fn what_is_kept_stays_as_it_was_to_the_bit() {
+    let bye = "BYE sip:192.0.2.10:5060 SIP/2.0\r\nv: SIP/2.0/UDP 198.51.100.5;branch=z9hG4bKn1\r\nRoute: <sip:p>\r\n\
+        From: <sip:+2@ims.example>;tag=nt\r\nTo:\t<sip:+1@ims.example>\r\n ;tag=ut\r\nRecord-Route: <sip:p;lr>\r\n\
+        Call-ID: c1@ue\r\nCSeq: 4 BYE\r\nContact: <sip:p>\r\nContent-Length:  99\r\n\r\n\
+        c=IN IP4 x\r\na=path:msrp://198.51.100.5:9000/ns;tcp\r\n";
+    let ok = bye.replacen("BYE sip:192.0.2.10:5060 SIP/2.0", "SIP/2.0 200 OK", 1);
+    let send = "MSRP t1 REPORT\r\nTo-Path: msrp://192.0.2.10:2855/us;tcp\r\nFrom-Path: msrp://b:1/ns;tcp\r\n\
+        Message-ID: m1\r\nByte-Range: 1-5/5\r\n-------t1$\r\n";
+    let all: Vec<Rewriting> = Rewriting::value_variants().to_vec();
+    let rewritten = |kept: &[Rewriting]| {
+        let mut names = learned().with(kept.iter().copied().collect(), false);
+        names.learn_msrp(send.as_bytes(), send.replace("m1", "m2").replace('5', "77").as_bytes());
+        [
+            request(bye.as_bytes(), &mut names),
+            answer(ok.as_bytes(), LIVE.as_bytes(), at("127.0.0.1:5080"), &names),
+            frame(send.as_bytes(), Some("now"), &names),
+        ]
+    };
+    for (rewritten, recorded) in rewritten(&all).into_iter().zip([bye, &ok, send]) {
+        assert_eq!(
+            (rewritten.changes.as_slice(), text(rewritten.clone())),
+            (&[][..], recorded.into())
+        );
+    }
+    // Each is done alone, and each but one is done without it.
+    let done = |kept: &[Rewriting]| -> BTreeSet<Rewriting> {
+        let changes = rewritten(kept).into_iter().flat_map(|rewritten| rewritten.changes);
+        changes.map(|change| change.what).collect()
+    };
+    let possible = done(&[]);
+    let elsewhere = [Rewriting::Credentials, Rewriting::Focus];
+    for what in all.iter().filter(|what| !elsewhere.contains(what)) {
+        assert!(possible.contains(what), "{what:?}");
+        let others: Vec<Rewriting> = all.iter().copied().filter(|other| other != what).collect();
+        let alone = done(&others);
+        // A length follows something else.
+        let is_alone = alone == [*what].into() || *what == Rewriting::Lengths;
+        assert!(is_alone, "{what:?}: {alone:?}");
+        assert!(!done(&[*what]).contains(what), "{what:?}");
+    }
+}
+
+#[test]
+fn each_change_is_told_with_its_place_and_its_reason() {
+    let mut names = learned();
+    let bye = "BYE sip:192.0.2.10:5060 SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKn1\r\n\
+        Route: <sip:p>\r\nTo: <sip:+1@ims.example>;tag=ut\r\nCall-ID: c1@ue\r\n\r\n";
+    let lines: Vec<String> =
+        request(bye.as_bytes(), &mut names).changes.iter().map(Change::line).collect();
+    assert_eq!(
+        lines,
+        [
+            "first line: \"sip:192.0.2.10:5060\" becomes \"sip:+1@127.0.0.1:5080;ob\": \
+             the bridge of this run is meant",
+            "Via: \"SIP/2.0/UDP a;branch=z9hG4bKn1\" becomes \
+             \"SIP/2.0/UDP 127.0.0.1:5062;branch=z9hG4bKn1.run\": \
+             answers come back by it, and a branch is of one transaction only",
+            "Route: \"Route: <sip:p>\" is left out: \
+             the way of this run is the one that was recorded in it",
+            "To: \"tag=ut\" becomes \"tag=lt\": each side of a dialog draws its own tag",
+            "Call-ID: \"c1@ue\" becomes \"live\": a call of this run is none of the recording",
+        ]
+    );
+}
+
+#[test]
+fn requests_in_a_dialog_go_the_way_that_this_run_has_recorded() {
+    let invite = "INVITE sip:+1@ims.example SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKn1\r\n\
+        Record-Route: \"a, b\" <sip:p1@192.0.2.1:5062;lr>, <sip:p2;lr>\r\nFrom: <sip:+2>;tag=nt\r\n\
+        To: <sip:+1@ims.example>\r\nCall-ID: c2\r\nCSeq: 1 INVITE\r\n\r\n";
+    let mut names = names();
+    let sent = text(request(invite.as_bytes(), &mut names));
+    let own = "Record-Route: \"a, b\" <sip:p1@127.0.0.1:5062;lr>, <sip:p2;lr>\r\n";
+    assert!(sent.contains(own) && !sent.contains("\r\nRoute"), "{sent}");
+    let answered = |line: &str, more: &str| {
+        format!(
+            "SIP/2.0 {line}\r\nRecord-Route: {more}<sip:x;lr>\r\n{own}To: <sip:+1>;tag=lt\r\n\
+             Call-ID: run-c2\r\n\r\n"
+        )
+    };
+    let recorded = "SIP/2.0 200 OK\r\nTo: <sip:+1>;tag=ut\r\nCall-ID: c2\r\n\r\n";
+    let route = |names: &mut Names, method: &str| {
+        let request = format!(
+            "{method} sip:u SIP/2.0\r\nRoute: <sip:old;lr>\r\nTo: <sip:+1>;tag=ut\r\nCall-ID: c2\r\n\r\n"
+        );
+        let sent = text(self::request(request.as_bytes(), names));
+        sent.lines().filter(|line| line.starts_with("Route")).collect::<Vec<_>>().join("|")
+    };
+    // Of an answer the way back, without us; that of a provisional one is overwritten.
+    names.learn_sip(recorded.as_bytes(), answered("180 Ringing", "<sip:far;lr>, ").as_bytes());
+    assert_eq!(route(&mut names, "PRACK"), "Route: <sip:x;lr>|Route: <sip:far;lr>");
+    names.learn_sip(recorded.as_bytes(), answered("486 Busy Here", "").as_bytes());
+    assert_eq!(route(&mut names, "ACK"), "");
+    names.learn_sip(recorded.as_bytes(), answered("200 OK", "").as_bytes());
+    assert_eq!(route(&mut names, "ACK"), "Route: <sip:x;lr>");
+    names.learn_sip(recorded.as_bytes(), answered("200 OK", "<sip:later;lr>, ").as_bytes());
+    assert_eq!(route(&mut names, "BYE"), "Route: <sip:x;lr>");
+    // Of a request of the bridge it is the way as it stands.
+    let live =
+        LIVE.replacen("From", "Record-Route: <sip:q;lr>\r\nRecord-Route: <sip:r;lr>\r\nFrom", 1);
+    names.learn_sip(INVITE.replace("c1@ue", "c2").as_bytes(), live.as_bytes());
+    assert_eq!(route(&mut names, "BYE"), "Route: <sip:q;lr>|Route: <sip:r;lr>");
+}
+
+#[test]
+fn what_the_bridge_counts_is_named_by_its_numbers() {
+    let mut names = names();
+    let ringing = "SIP/2.0 183 Progress\r\nCall-ID: c1\r\nRSeq: 5\r\n\r\n";
+    names.learn_sip(ringing.as_bytes(), ringing.replace('5', "7001").as_bytes());
+    let refer = "REFER sip:f SIP/2.0\r\nCall-ID: c1\r\nTo: <sip:f>;tag=f\r\nCSeq: 3 REFER\r\n\r\n";
+    names.learn_sip(refer.as_bytes(), refer.replace('3', "12").as_bytes());
+    let prack = "PRACK sip:u SIP/2.0\r\nCall-ID: c1\r\nRAck:  5  1 INVITE\r\n\r\n";
+    assert!(text(request(prack.as_bytes(), &mut names)).contains("\r\nRAck:  7001  1 INVITE\r\n"));
+    let notify = "NOTIFY sip:u SIP/2.0\r\nCall-ID: c1\r\no: refer;id=3\r\n\r\n";
+    assert!(text(request(notify.as_bytes(), &mut names)).contains("\r\no: refer;id=12\r\n"));
+}
+
+#[test]
+fn conversations_keep_their_ids_unless_others_are_wanted() {
+    let invite = "INVITE sip:+1@ims.example SIP/2.0\r\nCall-ID: c2\r\nConversation-ID: f81d4fae-7dec-11d0\r\n\
+        contribution-id: 01234567\r\n\r\n";
+    let id = |text: &str, name: &str| {
+        let lines = text.lines().filter_map(|line| line.split_once(": "));
+        let mut found =
+            lines.filter(|(found, _)| *found == name).map(|(_, value)| value.to_owned());
+        found.next().expect("the field")
+    };
+    assert!(
+        text(request(invite.as_bytes(), &mut names())).contains("\r\nConversation-ID: f81d4fae-")
+    );
+    let fresh = |run: &str| {
+        let own = (at("127.0.0.1:5062"), at("127.0.0.1:9001"));
+        let names = Names::new(run.to_owned(), own, None).with(Kept::default(), true);
+        let (mut names, live) = (names, invite.replace("f81d", "beef"));
+        let told = text(request(invite.as_bytes(), &mut names));
+        assert_eq!(told, text(request(invite.as_bytes(), &mut names)));
+        names.learn_sip(invite.as_bytes(), live.as_bytes());
+        assert_eq!(
+            id(&text(request(invite.as_bytes(), &mut names)), "Conversation-ID")[..4],
+            *"beef"
+        );
+        told
+    };
+    let (one, other) = (fresh("one"), fresh("other"));
+    let (one, other) = (id(&one, "Conversation-ID"), id(&other, "Conversation-ID"));
+    assert!(one != other && one.len() == 18 && one.as_bytes()[8] == b'-', "{one} {other}");
+}
+
+#[test]
+fn of_several_parts_the_length_of_the_right_one_follows() {
+    let body = "--b\r\nContent-Type: text/plain\r\nContent-Length: 16\r\n\r\nContent-Length: 9\r\n\
+        --b\r\nContent-Type: application/sdp\r\n\r\na=path:msrp://1.2.3.4:1/s;tcp\r\n\
+        --b\r\nCONTENT-LENGTH:   31 \r\n\r\na=path:msrp://1.2.3.4:1/s;tcp\r\n--b--";
+    let invite = format!(
+        "INVITE sip:+1@ims.example SIP/2.0\r\nCall-ID: c\r\nl: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let told = text(request(invite.as_bytes(), &mut names()));
+    let grown = "127.0.0.1:9001".len() - "1.2.3.4:1".len();
+    let wanted = body.replace("1.2.3.4:1", "127.0.0.1:9001").replace("  31 ", "  36 ");
+    assert_eq!(told.split_once("\r\n\r\n").expect("a body").1, wanted);
+    assert!(told.contains(&format!("\r\nl: {}\r\n", body.len() + 2 * grown)), "{told}");
+}
+
+#[test]
+fn a_group_that_the_bridge_hosts_has_its_address_of_this_run_everywhere() {
+    let mut names = names();
+    let invite = |contact: &str| {
+        format!("INVITE sip:+2@x SIP/2.0\r\nCall-ID: c\r\nContact: <{contact}>;isfocus\r\n\r\n")
+    };
+    let (old, new) = ("sip:room@192.0.2.10", "sip:hosted-1@127.0.0.1:5080");
+    names.learn_sip(invite(old).as_bytes(), invite(new).as_bytes());
+    let refer = format!(
+        "REFER {old} SIP/2.0\r\nTo: <{old}>\r\nr: <{old}?method=BYE>\r\nX: {old}\r\nCall-ID: d\r\n\r\n"
+    );
+    let told = text(request(refer.as_bytes(), &mut names));
+    let wanted =
+        format!("REFER {new} SIP/2.0\r\nTo: <{new}>\r\nr: <{new}?method=BYE>\r\nX: {old}\r\n");
+    assert!(told.starts_with(&wanted), "{told}");
+    let send = format!(
+        "MSRP t SEND\r\nFrom-Path: msrp://b:1/ns;tcp\r\nMessage-ID: m\r\nByte-Range: 1-62/62\r\n\
+         Content-Type: message/cpim\r\n\r\nTo: <{old}>\r\nCc: {old}.example\r\n\r\n-------t$\r\n"
+    );
+    let told = text(frame(send.as_bytes(), None, &names));
+    assert!(told.contains(&format!("To: <{new}>\r\nCc: {old}.example\r\n")), "{told}");
+    assert!(told.contains("Byte-Range: 1-70/70"), "{told}");
+    let said = |uri: &str| bytes::Bytes::from(format!("a {uri}, b {uri} c"));
+    assert_eq!(names.renamed(&said(old)), said(new));
+    assert_eq!(learned().renamed(&said(old)), said(old));
+}
+
+#[test]
+fn what_is_said_over_msrp_is_no_description() {
+    let text_of = "MSRP t SEND\r\nTo-Path: msrp://a:1/us;tcp\r\nFrom-Path: msrp://b:1/ns;tcp\r\n\
+        Message-ID: m\r\nByte-Range: 1-30/30\r\nContent-Type: text/plain\r\n\r\n\
+        a=path:msrp://1.2.3.4:1/s;tcp\r\n\r\n-------t$\r\n";
+    let told = text(frame(text_of.as_bytes(), None, &learned()));
+    assert!(told.contains("Byte-Range: 1-30/30") && told.contains("msrp://1.2.3.4:1/s"), "{told}");
+}
+
+#[test]
 fn no_bytes_are_too_odd_to_be_rewritten() {
     let odd = ["", "\n", ":\r\n \r\n", "MSRP ", "MSRP  \r\n-------", "x y z\nVia\n \nTo:"];
     let mut messages: Vec<Vec<u8>> = odd.iter().map(|text| text.as_bytes().to_vec()).collect();
@@ -185,6 +391,6 @@ fn at(address: &str) -> SocketAddr {
     address.parse().expect("an address")
 }
 
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).expect("text")
+fn text(rewritten: Rewritten) -> String {
+    String::from_utf8(rewritten.bytes).expect("text")
 }

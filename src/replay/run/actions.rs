@@ -161,7 +161,7 @@ impl Player<'_> {
                 let bytes = &self.recorded.steps[other.step].bytes;
                 super::super::rewrite::imdn_id(bytes).is_some_and(|id| id == message)
             });
-        let deadline = Instant::now() + self.pace.timeout;
+        let deadline = Instant::now() + self.manner.pace.timeout;
         let url = self.session_of(cue).await?;
         let of = |player: &Self| {
             let messages = player.told.iter().filter(|(told, _)| {
@@ -191,7 +191,7 @@ impl Player<'_> {
         self.note(cue, "is said in a session: the API has no message outside of one");
         self.accepts = true;
         self.invite(cue.dialog, (user, whom), "Chat");
-        let deadline = Instant::now() + self.pace.timeout;
+        let deadline = Instant::now() + self.manner.pace.timeout;
         let invite = |player: &Self| find(player, |heard| heard.kind == "SIP INVITE");
         self.until(deadline, |player| invite(player).is_some()).await?;
         let Some(invite) = invite(self) else { return Err(Halt::Silent { cue: self.cue }) };
@@ -242,8 +242,9 @@ impl Player<'_> {
     fn call(&mut self, dialog: Option<usize>, request: Request, opens: Option<usize>) {
         let call = self.calls.len();
         let what = format!("{} {}", request.method, path(&request.url));
+        self.explain(&format!("the application calls {what}"));
         self.calls.push(Call { cue: self.cue, dialog, what, result: None, opens });
-        let (events, limit) = (self.sender.clone(), self.pace.timeout);
+        let (events, limit) = (self.sender.clone(), self.manner.pace.timeout);
         let pass = self.api.pass.clone();
         tokio::spawn(async move {
             let result = request.send(limit, &pass).await.map_err(|error| error.to_string());
@@ -254,7 +255,7 @@ impl Player<'_> {
 
     /// Makes a call and waits for its answer.
     async fn ask_now(&mut self, request: Request) -> Result<Exchange, Halt> {
-        let sent = request.send(self.pace.timeout, &self.api.pass).await;
+        let sent = request.send(self.manner.pace.timeout, &self.api.pass).await;
         sent.map_err(|error| Halt::Gone(format!("{}: {error}", request.url)))
     }
 
@@ -290,7 +291,8 @@ impl Player<'_> {
     }
 
     async fn session(&mut self, dialog: usize) -> Result<String, Halt> {
-        let deadline = Instant::now() + self.pace.timeout;
+        let dialog = self.script.session_of(dialog);
+        let deadline = Instant::now() + self.manner.pace.timeout;
         self.until(deadline, |player| {
             player.sessions.contains_key(&dialog)
                 || player.invitation_to(dialog, "ChatSessionInformation").is_some()
@@ -317,7 +319,7 @@ impl Player<'_> {
     /// Waits for the notification of an invitation, and gives a link of it.
     async fn invitation(&mut self, cue: &Cue, rel: &str) -> Result<Option<String>, Halt> {
         let Some(dialog) = cue.dialog else { return Ok(None) };
-        let deadline = Instant::now() + self.pace.timeout;
+        let deadline = Instant::now() + self.manner.pace.timeout;
         let told = |player: &Self| player.invitation_to(dialog, "ChatSessionInformation").is_some();
         self.until(deadline, told).await?;
         if let Some(session) = self.invitation_to(dialog, "ChatSessionInformation") {

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::Sender;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::super::head::Head;
+use super::fence::Fence;
 use super::player::now;
 use super::wires::Event;
+use crate::net::WebClient;
 use crate::trace::Moment;
 
 /// An exchange with the REST face.
@@ -69,9 +71,11 @@ impl Request {
     }
 
     async fn exchange(&self, pass: &Pass) -> io::Result<Exchange> {
-        let (authority, path) = split(&self.url)?;
-        let mut stream = TcpStream::connect(authority).await?;
+        let url = Url::read(&self.url)?;
+        let address = pass.fence.find(&url).await?;
+        let stream = TcpStream::connect(address).await?;
         let ends = (stream.local_addr()?, stream.peer_addr()?);
+        let (authority, path) = (url.authority, url.path);
         let mut request = format!(
             "{} {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\n\
              Connection: close\r\n",
@@ -85,22 +89,32 @@ impl Request {
         }
         let at = now();
         // What is logged has no credentials in it.
-        let sent = match pass.to(authority) {
+        let sent = match pass.to(&url) {
             Some(pass) => request.replacen("\r\n", &format!("\r\nAuthorization: {pass}\r\n"), 1),
             None => request.clone(),
         };
-        stream.write_all(sent.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.take(MAX_ANSWER).read_to_end(&mut answer).await?;
+        let answer = match (url.is_secure, &pass.tls) {
+            (false, _) => ask(stream, sent.as_bytes()).await?,
+            (true, Some(tls)) => {
+                ask(tls.connect(url.host(), stream).await?, sent.as_bytes()).await?
+            }
+            (true, None) => {
+                let why = format!("{}: this run began without TLS", self.url);
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
+        };
         let head = Head::read(&answer);
         let status = head.first_line().split(' ').nth(1).and_then(|code| code.parse().ok());
         let Some(status) = status else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "that is no HTTP"));
         };
+        let chunked = head.field("Transfer-Encoding");
+        let chunked = chunked.is_some_and(|it| it.to_ascii_lowercase().contains("chunked"));
+        let body = if chunked { without_chunks(head.body) } else { head.body.to_vec() };
         Ok(Exchange {
             status,
             location: head.field("Location").map(std::borrow::Cow::into_owned),
-            body: serde_json::from_slice(head.body).unwrap_or_default(),
+            body: serde_json::from_slice(&body).unwrap_or_default(),
             at,
             request: request.into(),
             answer: Bytes::copy_from_slice(&answer),
@@ -109,17 +123,119 @@ impl Request {
     }
 }
 
+/// Sends a request and reads until its answer ends.
+async fn ask(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: &[u8],
+) -> io::Result<Vec<u8>> {
+    stream.write_all(request).await?;
+    stream.flush().await?;
+    let mut answer = Vec::new();
+    let mut stream = stream.take(MAX_ANSWER);
+    loop {
+        match stream.read_buf(&mut answer).await {
+            Ok(0) => return Ok(answer),
+            Ok(_) if is_whole(&answer) => return Ok(answer),
+            Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Tells whether an answer has all the octets that it counts.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = memchr::memmem::find(answer, b"\r\n\r\n") else { return false };
+    let length = Head::read(&answer[..end + 4]).field("Content-Length").map(|it| it.parse());
+    let length: Option<usize> = length.and_then(Result::ok);
+    length.is_some_and(|length| answer.len() - end - 4 >= length)
+}
+
+/// Puts the chunks of a body together (RFC 9112 section 7.1).
+fn without_chunks(mut body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    while let Some(end) = memchr::memchr(b'\n', body) {
+        let line = String::from_utf8_lossy(&body[..end]);
+        let size = line.split(';').next().unwrap_or_default().trim();
+        let Ok(size @ 1..) = usize::from_str_radix(size, 16) else { break };
+        let rest = &body[end + 1..];
+        whole.extend_from_slice(&rest[..size.min(rest.len())]);
+        body = rest.get(size.saturating_add(2)..).unwrap_or_default();
+    }
+    whole
+}
+
+/// A URL of the REST face.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Url<'a> {
+    pub(super) is_secure: bool,
+    /// The host, and the port where it is told.
+    authority: &'a str,
+    pub(super) port: u16,
+    path: &'a str,
+}
+
+impl<'a> Url<'a> {
+    pub(super) fn read(url: &'a str) -> io::Result<Self> {
+        let why = || format!("{url}: http:// or https:// with a host is wanted");
+        let wrong = || io::Error::new(io::ErrorKind::InvalidInput, why());
+        let (is_secure, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+            (Some(rest), _) => (false, rest),
+            (None, Some(rest)) => (true, rest),
+            (None, None) => return Err(wrong()),
+        };
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let path = if path.is_empty() { "/" } else { path };
+        let usual = if is_secure { 443 } else { 80 };
+        let port = match authority.rsplit_once(':') {
+            Some((_, port)) if !port.ends_with(']') => port.parse().map_err(|_| wrong())?,
+            Some(_) | None => usual,
+        };
+        let url = Self { is_secure, authority, port, path };
+        let odd = |c: char| c.is_whitespace() || c.is_control() || c == '@';
+        match url.host().is_empty() || rest.contains(odd) {
+            true => Err(wrong()),
+            false => Ok(url),
+        }
+    }
+
+    /// Gives the host without the brackets of an IPv6 address.
+    pub(super) fn host(&self) -> &'a str {
+        let host = match self.authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => host,
+            Some(_) | None => self.authority,
+        };
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+}
+
 /// What lets an application in, and where: nobody else gets it, whatever a link says.
 #[derive(Clone, Default)]
 pub(super) struct Pass {
-    authority: String,
+    /// Whether it is by TLS, the host and the port that it is for.
+    door: Option<(bool, String, u16)>,
     authorization: Option<String>,
+    pub(super) tls: Option<WebClient>,
+    pub(super) fence: Fence,
 }
 
 impl Pass {
-    fn to(&self, authority: &str) -> Option<&str> {
-        self.authorization.as_deref().filter(|_| authority == self.authority)
+    /// Makes what lets an application in at a URL.
+    pub(super) fn new(
+        root: &str,
+        authorization: Option<&str>,
+        (tls, fence): (Option<WebClient>, Fence),
+    ) -> Self {
+        let door = Url::read(root).ok().map(|url| door_of(&url));
+        Self { door, authorization: authorization.map(str::to_owned), tls, fence }
     }
+
+    fn to(&self, url: &Url<'_>) -> Option<&str> {
+        self.authorization.as_deref().filter(|_| self.door == Some(door_of(url)))
+    }
+}
+
+fn door_of(url: &Url<'_>) -> (bool, String, u16) {
+    (url.is_secure, url.host().to_ascii_lowercase(), url.port)
 }
 
 /// The REST face of a bridge.
@@ -132,9 +248,7 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) fn new(root: &str, limit: Duration, authorization: Option<&str>) -> Self {
-        let authority = split(root).map_or("", |(authority, _)| authority).to_owned();
-        let pass = Pass { authority, authorization: authorization.map(str::to_owned) };
+    pub(super) fn new(root: &str, limit: Duration, pass: Pass) -> Self {
         Self { root: root.trim_end_matches('/').to_owned(), limit, pass }
     }
 
@@ -184,41 +298,37 @@ impl Api {
 async fn poll_for(user: String, url: String, pass: Pass, events: Sender<Event>) {
     let request = Request::get(url);
     loop {
-        let Ok(exchange) = request.send(POLL, &pass).await else { return };
-        if exchange.status != 200 {
-            return;
-        }
+        let exchange = match request.send(POLL, &pass).await {
+            Ok(exchange) if exchange.status == 200 => exchange,
+            other => {
+                let why = match other {
+                    Ok(exchange) => format!("GET {} gives {}", request.url, exchange.status),
+                    Err(error) => format!("GET {}: {error}", request.url),
+                };
+                // Where the run is over, nobody wants to know.
+                let _ = events.send(Event::Deaf { user, why }).await;
+                return;
+            }
+        };
+        let came = Instant::now();
         let list = exchange.body["notificationList"].as_array().cloned().unwrap_or_default();
         let told: Vec<Told> = list
             .into_iter()
             .filter_map(|entry| entry.as_object()?.clone().into_iter().next())
             .map(|(name, value)| Told { user: user.clone(), name, value })
             .collect();
-        if !told.is_empty() && events.send(Event::Told { told, exchange }).await.is_err() {
+        let is_empty = told.is_empty();
+        if !is_empty && events.send(Event::Told { told, exchange, came }).await.is_err() {
             return;
         }
         if events.is_closed() {
             return;
         }
+        if is_empty {
+            // Whoever answers at once with nothing is not to be asked without end.
+            sleep(PAUSE).await;
+        }
     }
-}
-
-/// Splits a URL into its authority and the rest.
-fn split(url: &str) -> io::Result<(&str, &str)> {
-    let wrong = || io::Error::new(io::ErrorKind::InvalidInput, format!("{url}: http:// is wanted"));
-    let rest = url.strip_prefix("http://").ok_or_else(wrong)?;
-    Ok(rest.split_at(rest.find('/').unwrap_or(rest.len())))
-}
-
-/// Gives the addresses behind a root URL.
-pub(super) async fn resolve(root: &str) -> io::Result<SocketAddr> {
-    let (authority, _) = split(root)?;
-    let authority = match authority.rsplit_once(':') {
-        Some((_, port)) if port.parse::<u16>().is_ok() => authority.to_owned(),
-        _ => format!("{authority}:80"),
-    };
-    let none = || io::Error::new(io::ErrorKind::NotFound, "no such host");
-    lookup_host(authority).await?.next().ok_or_else(none)
 }
 
 fn escaped(user: &str) -> String {
@@ -227,4 +337,55 @@ fn escaped(user: &str) -> String {
 
 /// Longer than a server holds a poll.
 const POLL: Duration = Duration::from_secs(90);
+/// Between two polls where the first had nothing.
+const PAUSE: Duration = Duration::from_millis(20);
 const MAX_ANSWER: u64 = 4 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_read_as_they_are_written_and_nonsense_is_none() {
+        let read = |url| {
+            let url = Url::read(url).expect("a URL");
+            (url.is_secure, url.host(), url.port, url.path)
+        };
+        assert_eq!(read("http://h"), (false, "h", 80, "/"));
+        assert_eq!(read("https://[::1]/a?b"), (true, "::1", 443, "/a?b"));
+        assert_eq!(read("http://[2001:db8::1]:8080/a"), (false, "2001:db8::1", 8080, "/a"));
+        assert_eq!(read("https://h:8443?x"), (true, "h", 8443, "?x"));
+        for wrong in ["ftp://h", "h:80", "http://", "http://:80/", "http://h:x/", "http://h:99999/"]
+        {
+            assert!(Url::read(wrong).is_err(), "{wrong}");
+        }
+        for odd in ["http://a@h/", "http://h/\r\nX: y", "http://h/a b"] {
+            assert!(Url::read(odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_pass_is_shown_at_its_own_door_only() {
+        let pass = Pass::new("https://Bridge.example", Some("Bearer t"), (None, Fence::default()));
+        let shown = |url| pass.to(&Url::read(url).expect("a URL"));
+        assert_eq!(shown("https://bridge.example:443/1/chat"), Some("Bearer t"));
+        for other in [
+            "http://bridge.example/",
+            "https://bridge.example:8443/",
+            "https://bridge.example.org/",
+        ] {
+            assert_eq!(shown(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_answer_ends_where_it_says_or_in_chunks() {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
+        assert!(!is_whole(&head[..20]) && !is_whole(head) && !is_whole(b""));
+        assert!(is_whole(&[head, &b"ok"[..]].concat()));
+        assert_eq!(without_chunks(b"4;x=y\r\n{\"a\"\r\n3\r\n:1}\r\n0\r\n\r\n"), b"{\"a\":1}");
+        for odd in [&b"zz\r\n"[..], b"ffffffffffffffff\r\nab", b"5\r\nab", b"5", b""] {
+            assert!(without_chunks(odd).len() <= 2, "{odd:?}");
+        }
+    }
+}

@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::book::{Book, Dialog};
-use super::super::rewrite::{imdn_id, line_after};
-use super::api::Told;
-use super::script::{Cause, Cue, Said, Script, user};
+use super::super::rewrite::{Mappings, imdn_id, line_after};
+use super::notice::Notice;
+use super::script::{Cause, Cue, Said, Script};
 use crate::bridge::sip_outcomes::{self, Outcome};
 use crate::trace::{Moment, Protocol};
 
@@ -27,6 +27,8 @@ pub(super) struct Expected {
     /// Where it comes from.
     pub(super) source: String,
     pub(super) notices: Vec<Notice>,
+    /// Those that must not come.
+    pub(super) never: Vec<Notice>,
     /// The calls of each dialog, in order.
     pub(super) calls: Vec<Wish>,
     /// What is expected and cannot be, for the trace has nothing of it.
@@ -53,28 +55,17 @@ pub(super) struct Absent {
     pub(super) what: String,
 }
 
-/// A notification that must come.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Notice {
-    pub(super) dialog: usize,
-    /// What the trace has where it is caused.
-    pub(super) packet: u64,
-    pub(super) at: Moment,
-    pub(super) name: String,
-    pub(super) fields: Map<String, Value>,
-    pub(super) optional: bool,
-}
-
 impl Expected {
     /// Finds what is expected of a trace.
     pub(super) fn find(
         trace: &Path,
         from: Expect,
-        book: &Book,
-        script: &Script,
+        (book, script): (&Book, &Script),
+        map: &Mappings,
     ) -> Result<Self, String> {
         let file = trace.with_file_name("expected.json");
-        if from == Expect::Derive || !file.is_file() {
+        // Nothing lies beside standard input.
+        if from == Expect::Derive || trace == Path::new("-") || !file.is_file() {
             return Ok(derive(book, script));
         }
         let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
@@ -90,7 +81,9 @@ impl Expected {
         match entry {
             Some(entry) => {
                 let mut expected = Self { source: file.display().to_string(), ..Self::default() };
-                read(&mut expected, entry, book, script).map_err(|why| told(&why))?;
+                let mut entry = entry.clone();
+                map.document(&mut entry);
+                read(&mut expected, &entry, book, script).map_err(|why| told(&why))?;
                 Ok(expected)
             }
             None => {
@@ -142,13 +135,13 @@ fn read(
                 expected.calls.push(Wish { dialog, status, what: Some(what), packet, at });
             }
             for notice in notices {
-                let mut fields = notice.as_object().cloned().unwrap_or_default();
-                let name = fields.remove("notification");
-                let name = name.as_ref().and_then(Value::as_str).map(str::to_owned);
-                let name = name.ok_or("something expected that is no notification".to_owned());
-                let name = name.map_err(of)?;
-                let optional = fields.remove("optional").is_some_and(|it| it == json!(true));
-                expected.notices.push(Notice { dialog, packet, at, name, fields, optional });
+                // What is told is told of the session, whatever dialog it goes on in.
+                let cause = (script.session_of(dialog), packet, at);
+                let (notice, times) = Notice::read(notice, cause).map_err(of)?;
+                match times {
+                    0 => expected.never.push(notice),
+                    times => expected.notices.extend(std::iter::repeat_n(notice, times)),
+                }
             }
         }
     }
@@ -230,6 +223,10 @@ fn derive(book: &Book, script: &Script) -> Expected {
         Expected { source: "derived from the trace".to_owned(), ..Expected::default() };
     for cue in &script.cues {
         let (Some(dialog), step) = (cue.dialog, &book.steps[cue.step]) else { continue };
+        if step.again {
+            // What comes again means nothing more.
+            continue;
+        }
         if cue.cause.is_some() {
             let (packet, at) = (step.packet, step.at);
             expected.calls.push(Wish { dialog, status: None, what: None, packet, at });
@@ -240,20 +237,20 @@ fn derive(book: &Book, script: &Script) -> Expected {
             Said::Msrp(msrp) if cue.ours => from_msrp(script, msrp, &step.bytes),
             Said::Sip(_) | Said::Msrp(_) => None,
         };
-        let dialog = reported_in(book, script, cue).unwrap_or(dialog);
+        let dialog = script.session_of(reported_in(book, script, cue).unwrap_or(dialog));
         let is_group = dialog_is_group(book, &book.dialogs[dialog]);
         for (name, fields) in told.into_iter().flatten() {
             // In a group, reports of single participants are told only where that is configured.
             if is_group && name == "messageDeliveryStatusNotification" {
                 continue;
             }
+            let fields = fields.as_object().cloned().unwrap_or_default();
             expected.notices.push(Notice {
                 dialog,
                 packet: step.packet,
                 at: step.at,
-                name: name.to_owned(),
-                fields: fields.as_object().cloned().unwrap_or_default(),
-                optional: false,
+                any_of: vec![(name.to_owned(), fields)],
+                ..Notice::default()
             });
         }
     }
@@ -281,7 +278,8 @@ fn from_sip(
     cue: &Cue,
     sip: &super::super::said::Sip,
 ) -> Option<Notices> {
-    let dialog = &book.dialogs[cue.dialog?];
+    // A group that is joined again is the group that it was.
+    let dialog = &book.dialogs[script.session_of(cue.dialog?)];
     let event = |name: &str| Some(vec![("chatEventNotification", json!({"eventType": name}))]);
     let step = &book.steps[cue.step];
     if step.about.is_none() {
@@ -296,6 +294,8 @@ fn from_sip(
                 json!({}),
             )]),
             "CANCEL" => event("SessionCancelled"),
+            // A participant leaves his host.
+            "BYE" if cue.dialog.is_some_and(|it| script.hosting.first_of(it).is_some()) => None,
             "BYE" => event("SessionEnded"),
             "MESSAGE" => reported(&step.bytes),
             _ => None,
@@ -390,153 +390,4 @@ fn reported(bytes: &[u8]) -> Option<Notices> {
         (false, false) => return None,
     };
     Some(vec![("messageDeliveryStatusNotification", json!({"status": status}))])
-}
-
-impl Notice {
-    /// Tells whether a notification is the one that is expected.
-    pub(super) fn is(&self, told: &Told) -> bool {
-        told.name == self.name && self.difference(told).is_none()
-    }
-
-    /// Gives the first field in which a notification differs, as expected and as told.
-    pub(super) fn difference(&self, told: &Told) -> Option<(String, String)> {
-        if told.name != self.name {
-            return Some((self.name.clone(), told.name.clone()));
-        }
-        self.fields.iter().find_map(|(field, wanted)| {
-            let (holds, found) = holds(field, wanted, &told.value);
-            (!holds).then(|| (format!("{field}: {}", words(wanted)), format!("{field}: {found}")))
-        })
-    }
-
-    /// Says what is expected, in a line.
-    pub(super) fn line(&self) -> String {
-        let fields: Vec<String> = self.fields.iter().map(field_line).collect();
-        format!("{} {}", self.name, fields.join(", ")).trim_end().to_owned()
-    }
-}
-
-fn field_line((field, value): (&String, &Value)) -> String {
-    format!("{field} {}", shortened(&words(value)))
-}
-
-/// Cuts a text that would fill more than a line.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-/// How much of a text is shown, in characters.
-const MAX_SHOWN: usize = 60;
-
-/// Says what was told, in a line.
-pub(super) fn line(told: &Told) -> String {
-    let value = &told.value;
-    let parts = ["eventType", "eventDescription", "status", "errorCode", "senderAdress"];
-    let mut fields: Vec<String> = parts
-        .into_iter()
-        .filter(|field| !value[*field].is_null())
-        .map(|field| format!("{field} {}", words(&value[field])))
-        .collect();
-    for part in ["chatMessage", "isComposing"] {
-        for field in ["text", "state"] {
-            let text = value[part][field].as_str();
-            fields.extend(text.map(|text| format!("{field} {:?}", shortened(text))));
-        }
-    }
-    for entry in value["participant"].as_array().into_iter().flatten() {
-        fields.push(format!("{} {}", words(&entry["address"]), words(&entry["status"])));
-    }
-    format!("{} {}", told.name, fields.join(", ")).trim_end().to_owned()
-}
-
-/// Tells whether a field is as wanted, and what it is.
-fn holds(field: &str, wanted: &Value, told: &Value) -> (bool, String) {
-    let text = |value: &Value| value.as_str().map(str::to_owned).unwrap_or_else(|| words(value));
-    let message = &told["chatMessage"]["text"];
-    match field {
-        "rel" => {
-            let links = told["link"].as_array().into_iter().flatten();
-            let rels: Vec<String> = links.map(|link| text(&link["rel"])).collect();
-            (rels.contains(&text(wanted)), rels.join(", "))
-        }
-        "eventDescription" => {
-            // The words of the expectation, in their order: a phrase or a cause may stand between.
-            let found = text(&told[field]);
-            let mut rest = found.as_str();
-            let holds = text(wanted).trim_end_matches('*').split_whitespace().all(|word| {
-                let at = rest.find(word);
-                rest = at.map_or("", |at| &rest[at + word.len()..]);
-                at.is_some()
-            });
-            (holds, found)
-        }
-        "eventType" => {
-            // A star marks what the project has decided, with the other way behind it.
-            let wanted = text(wanted);
-            let found = text(&told[field]);
-            (wanted.split(['*', ' ']).next() == Some(&found), found)
-        }
-        "text" => (text(wanted) == text(message), text(message)),
-        "text_len" => {
-            let length = message.as_str().map_or(0, |text| text.chars().count() as u64);
-            (wanted.as_u64() == Some(length), length.to_string())
-        }
-        "participant" => {
-            let entries = told["participant"].as_array().cloned().unwrap_or_default();
-            let holds = wanted
-                .as_array()
-                .into_iter()
-                .flatten()
-                .all(|wanted| entries.iter().any(|entry| stands(wanted, entry)));
-            let list = entries.iter();
-            let list =
-                list.map(|entry| format!("{} {}", text(&entry["address"]), text(&entry["status"])));
-            (holds, list.collect::<Vec<_>>().join(", "))
-        }
-        _ => (within(wanted, &told[field]), words(&told[field])),
-    }
-}
-
-/// Tells whether a participant stands as `[address, status]` or `[address, status, "yourown"]` say.
-fn stands(wanted: &Value, entry: &Value) -> bool {
-    let who = |value: &Value| {
-        let address = value.as_str().unwrap_or_default();
-        user(&if address.starts_with('+') { format!("tel:{address}") } else { address.to_owned() })
-    };
-    who(&wanted[0]) == who(&entry["address"])
-        && wanted[1] == entry["status"]
-        && (wanted[2].is_null() || entry["yourown"] == json!(true))
-}
-
-/// Tells whether all of what is wanted is there; more may be.
-fn within(wanted: &Value, found: &Value) -> bool {
-    match (wanted, found) {
-        (Value::Object(wanted), found) => {
-            wanted.iter().all(|(field, wanted)| within(wanted, &found[field]))
-        }
-        (wanted, found) => words(wanted) == words(found),
-    }
-}
-
-fn words(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(list) => list.iter().map(words).collect::<Vec<_>>().join(" "),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{MAX_SHOWN, shortened};
-
-    #[test]
-    fn a_long_text_is_cut_between_characters() {
-        let (all, more) = ("é".repeat(MAX_SHOWN), "é".repeat(MAX_SHOWN + 1));
-        assert_eq!(shortened(&all), all);
-        assert_eq!(shortened(&more), all + "…");
-    }
 }

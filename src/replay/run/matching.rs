@@ -12,12 +12,9 @@ impl Player<'_> {
         let other = self
             .heard
             .iter()
-            .find(|heard| heard.state == State::Waiting && self.is_of_dialog(cue, &heard.said));
+            .position(|heard| heard.state == State::Waiting && self.is_of_dialog(cue, &heard.said));
         match other {
-            Some(other) => {
-                let (instead, at) = (other.kind.clone(), Some(other.at));
-                Halt::Differs { cue: self.cue, instead, at }
-            }
+            Some(heard) => Halt::Differs { cue: self.cue, heard },
             None => Halt::Silent { cue: self.cue },
         }
     }
@@ -69,8 +66,12 @@ impl Player<'_> {
             (Said::Sip(wanted), Said::Sip(found)) => match self.names.known_call(&wanted.call_id) {
                 Some(call) => call == found.call_id,
                 None => {
+                    // A host invites several at a time, in any order.
+                    let is_hosted = cue.dialog.and_then(|it| self.script.hosting.first_of(it));
                     !self.names.is_call(&found.call_id)
                         && wanted.is_redirected() == found.is_redirected()
+                        && (is_hosted.is_none()
+                            || user(&wanted.to.address) == user(&found.to.address))
                 }
             },
             (Said::Msrp(wanted), Said::Msrp(found)) => {
@@ -130,7 +131,8 @@ impl Player<'_> {
             Said::Msrp(_) => false,
         })?;
         let recorded = &self.recorded.steps[cue.step].bytes;
-        Some(rewrite::answer(recorded, &heard.bytes, heard.source, &self.names).into())
+        let answer = rewrite::answer(recorded, &heard.bytes, heard.source, &self.names);
+        Some(answer.bytes.into())
     }
 }
 

@@ -1,17 +1,22 @@
 //! `replay run`: a recording played against a bridge, and judged.
 //!
 //! `sides` tells who the bridge is in the recording, `script` makes a cue of each of its messages
-//! and finds the REST call that causes it. The `player` goes from cue to cue: what is ours is
+//! and finds the REST call that causes it, `hosting` the one behind many. The `player` goes from cue to cue: what is ours is
 //! rewritten and sent (`speaking`) over the sockets of `wires`, what is the bridge's is waited for
-//! and recognised (`matching`); `actions` makes the calls through `api`, and `courtesy` answers what the recording has nothing for.
-//! `expected` is what the application must be told, and `verdict` sets all of it against what was
-//! really said.
+//! and recognised (`matching`); `actions` makes the calls through `api`, `courtesy` answers what the
+//! recording has nothing for, and `fence` holds all of it back from hosts that were not meant.
+//! `expected` is what the application must be told, `notice` by `notice`, and `verdict` sets all of it against what was
+//! really said, `order` the one after the other.
 
 mod actions;
 mod api;
 mod courtesy;
 mod expected;
+mod fence;
+mod hosting;
 mod matching;
+mod notice;
+mod order;
 mod player;
 mod script;
 mod sides;
@@ -21,25 +26,26 @@ mod wires;
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use super::book::Keep;
 use super::junit::Case;
-use super::rewrite::Names;
+use super::rewrite::{Kept, Mapping, Mappings, Names};
 use super::source::Trace;
 use super::{Exit, Form, Level, Outcome, capture, junit, open};
 use crate::digest::Credentials;
 use crate::ids::Random;
-use api::Api;
+use crate::net::WebClient;
+use api::{Api, Pass};
 pub use expected::Expect;
 use expected::Expected;
-use player::{Halt, Player};
+use fence::{Fence, reach};
+use player::{Halt, Manner, Player};
 use script::Script;
 pub use sides::Side;
 use sides::Sides;
@@ -70,6 +76,18 @@ pub struct Run {
     pub target: Option<Target>,
     /// Who is known to whom in SIP: us to the bridge, and a bridge of our own to us.
     pub credentials: Option<Credentials>,
+    /// What is left as it was recorded, where else it would be rewritten.
+    pub kept: Kept,
+    /// Numbers and domains, each with what stands for it.
+    pub map: Vec<Mapping>,
+    /// Whether conversations get ids of their own.
+    pub fresh_ids: bool,
+    /// Whether nothing is sent but what the recording has, and as often as it has it.
+    pub raw: bool,
+    /// Whether each step is told, with what is rewritten and why.
+    pub explain: bool,
+    /// How many messages a run may have.
+    pub max_messages: usize,
     /// Where to write the verdict for test runners.
     pub junit: Option<PathBuf>,
     /// Where to write what was really said.
@@ -85,6 +103,9 @@ pub struct Pace {
     pub max_gap: Duration,
     /// How long each wait may take.
     pub timeout: Duration,
+    /// How long an answer is waited for before a request is sent again (T1, RFC 3261 section
+    /// 17.1.1.1); doubled each time.
+    pub t1: Duration,
 }
 
 /// A bridge that runs already.
@@ -100,6 +121,8 @@ pub struct Target {
     pub allowed: Vec<String>,
     /// What its REST face wants in `Authorization`.
     pub authorization: Option<String>,
+    /// Who vouches for its certificate; else the platform says.
+    pub ca: Option<PathBuf>,
 }
 
 /// What a recording wants of the bridge that plays in it.
@@ -113,6 +136,8 @@ pub struct Wanted {
     pub family: Family,
     /// The domain of the users.
     pub domain: Option<String>,
+    /// Whether its users host their groups themselves.
+    pub hosts: bool,
 }
 
 /// Families of cores, by what their clients say that they are.
@@ -138,7 +163,7 @@ pub struct Stand {
 /// Plays a recording; a bridge is started by `start` where none runs that was named.
 pub async fn run(run: &Run, start: impl AsyncFnOnce(Wanted) -> io::Result<Stand>) -> Outcome {
     let outcome = match trace_in(&run.trace) {
-        Ok(file) => match open(&file, Keep::Messages) {
+        Ok(file) => match open(&file, if run.raw { Keep::Repeats } else { Keep::Messages }) {
             Ok(trace) => match played(run, &file, trace, start).await {
                 Ok(outcome) => return outcome,
                 Err((exit, why)) => failed(exit, why),
@@ -164,7 +189,7 @@ fn unplayed(run: &Run, mut outcome: Outcome) -> Outcome {
 async fn played(
     run: &Run,
     file: &Path,
-    trace: Trace,
+    mut trace: Trace,
     start: impl AsyncFnOnce(Wanted) -> io::Result<Stand>,
 ) -> Result<Outcome, (Exit, String)> {
     let book = &trace.book;
@@ -178,15 +203,19 @@ async fn played(
     }
     let sides =
         Sides::find(book, run.side, run.play.as_deref()).map_err(|why| (Exit::Usage, told(why)))?;
+    // What is expected beside a trace is expected of the bridge in its usual place.
+    let usual = Sides::find(book, Side::Network, None);
+    let is_usual = usual.is_ok_and(|usual| usual.bridge == sides.bridge);
+    let map = Mappings::of(&run.map);
+    let mapped = map.translate(&mut trace.book);
+    let book = &trace.book;
     let script = Script::of(book, &sides);
     if script.cues.is_empty() {
         return Err((Exit::NoTrace, told("nothing in it can be played".to_owned())));
     }
-    // What is expected beside a trace is expected of the bridge in its usual place.
-    let usual = Sides::find(book, Side::Network, None);
-    let is_usual = usual.is_ok_and(|usual| usual.bridge == sides.bridge);
     let from = if is_usual { run.expect } else { Expect::Derive };
-    let expected = Expected::find(file, from, book, &script).map_err(|why| (Exit::Usage, why))?;
+    let expected =
+        Expected::find(file, from, (book, &script), &map).map_err(|why| (Exit::Usage, why))?;
     let gone = |error: io::Error| (Exit::Unreachable, error.to_string());
     // One ear for all of it: what is not listened for would be lost in between.
     let mut interrupt = pin!(tokio::signal::ctrl_c());
@@ -195,25 +224,33 @@ async fn played(
     let wires = Wires::bind(wires::loopback(listen), sender.clone())
         .await
         .map_err(|error| (Exit::Unreachable, format!("{}: {error}", wires::loopback(listen))))?;
-    let stand = match &run.target {
+    let (stand, fence) = match &run.target {
         Some(target) => {
             let reached = reach(target, run.pace.timeout);
             let stopped = Err((Exit::Interrupted, "interrupted".to_owned()));
             unless_interrupted(&mut interrupt, reached).await.unwrap_or(stopped)?
         }
-        None => start(Wanted {
-            credentials: run.credentials.clone(),
-            ..wanted(book, &script, wires.sip)
-        })
-        .await
-        .map_err(gone)?,
+        None => {
+            let wanted = wanted(book, &script, wires.sip);
+            let started = start(Wanted { credentials: run.credentials.clone(), ..wanted }).await;
+            (started.map_err(gone)?, Fence::default())
+        }
     };
     let mut random = Random::seeded(run.seed);
-    let mut names = Names::new(random.token(), (wires.sip, wires.msrp), stand.sip);
+    let names = Names::new(random.token(), (wires.sip, wires.msrp), stand.sip);
+    let mut names = names.with(run.kept, run.fresh_ids);
     names.pledges.credentials.clone_from(&run.credentials);
-    let pass = run.target.as_ref().and_then(|target| target.authorization.as_deref());
+    let authorization = run.target.as_ref().and_then(|target| target.authorization.as_deref());
+    let pass = Pass::new(&stand.rest, authorization, (trust(run)?, fence));
     let api = Api::new(&stand.rest, run.pace.timeout, pass);
-    let mut player = Player::new((book, &script), names, (wires, api, run.pace), (sender, events));
+    let manner = Manner {
+        pace: run.pace,
+        raw: run.raw,
+        explains: run.explain,
+        max_messages: run.max_messages,
+        mapped,
+    };
+    let mut player = Player::new((book, &script), names, (wires, api, manner), (sender, events));
     let playing = async {
         player.listen().await?;
         player.play().await?;
@@ -242,7 +279,9 @@ async fn played(
 fn keep(path: &Path, bytes: &[u8], (exit, warnings): (&mut Exit, &mut Vec<String>)) {
     if let Err(error) = fs::write(path, bytes) {
         warnings.push(format!("{}: {error}", path.display()));
-        *exit = (*exit).max(Exit::Usage);
+        if *exit == Exit::Good {
+            *exit = Exit::Usage;
+        }
     }
 }
 
@@ -276,25 +315,15 @@ fn trace_in(path: &Path) -> io::Result<PathBuf> {
     files.into_iter().next().ok_or_else(none)
 }
 
-/// Finds a bridge that runs, and holds back from hosts that were not meant.
-async fn reach(target: &Target, limit: Duration) -> Result<Stand, (Exit, String)> {
-    let gone = |error: io::Error| (Exit::Unreachable, format!("{}: {error}", target.rest));
-    let late = |_| gone(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
-    let address = timeout(limit, api::resolve(&target.rest)).await.map_err(late)?.map_err(gone)?;
-    let hosts = [Some(address.ip()), target.sip.map(|sip| sip.ip())];
-    for host in hosts.into_iter().flatten() {
-        let is_allowed = target.allowed.iter().any(|allowed| {
-            allowed.parse::<IpAddr>().is_ok_and(|allowed| allowed == host)
-                || target.rest.contains(&format!("//{allowed}"))
-        });
-        if !host.is_loopback() && !is_allowed {
-            let why = format!("{host} is another host: --allow-target {host} if it is meant");
-            return Err((Exit::Usage, why));
+/// Reads whom we trust, where the bridge is spoken to by TLS.
+fn trust(run: &Run) -> Result<Option<WebClient>, (Exit, String)> {
+    match &run.target {
+        Some(target) if target.rest.starts_with("https://") => {
+            let client = WebClient::new(target.ca.as_deref());
+            client.map(Some).map_err(|fault| (Exit::Usage, fault.to_string()))
         }
+        Some(_) | None => Ok(None),
     }
-    let connected = timeout(limit, tokio::net::TcpStream::connect(address)).await;
-    connected.map_err(late)?.map_err(gone)?;
-    Ok(Stand { rest: target.rest.clone(), sip: target.sip })
 }
 
 /// Tells what the bridge has to be for a recording.
@@ -315,7 +344,8 @@ fn wanted(book: &super::book::Book, script: &Script, core: SocketAddr) -> Wanted
         }
         script::Said::Msrp(_) => None,
     });
-    Wanted { credentials: None, core, family, domain }
+    let hosts = !script.hosting.is_empty();
+    Wanted { credentials: None, core, family, domain, hosts }
 }
 
 fn failed(exit: Exit, why: String) -> Outcome {
@@ -325,7 +355,7 @@ fn failed(exit: Exit, why: String) -> Outcome {
 /// Says why a run stopped, and how that ends.
 fn exit_of(halt: &Halt) -> Exit {
     match halt {
-        Halt::Differs { .. } | Halt::Refused { .. } => Exit::Differs,
+        Halt::Differs { .. } | Halt::Refused { .. } | Halt::Endless(_) => Exit::Differs,
         Halt::Silent { .. } => Exit::Silent,
         Halt::Gone(_) => Exit::Unreachable,
         Halt::Interrupted => Exit::Interrupted,

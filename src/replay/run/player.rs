@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::super::book::{Book, Keep};
 use super::super::raw::Raw;
-use super::super::rewrite::Names;
+use super::super::rewrite::{Change, Names};
 use super::actions::Call;
 use super::api::{Api, Exchange, Told};
 use super::script::{Cue, Said, Script, kind, understand};
@@ -28,6 +28,8 @@ pub(super) struct Heard {
     pub(super) kind: String,
     pub(super) state: State,
     pub(super) at: Moment,
+    /// When it came in, before anything was made of it.
+    pub(super) came: Instant,
 }
 
 /// What a message of the bridge has turned out to be.
@@ -47,11 +49,13 @@ pub(super) enum State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Halt {
     /// The bridge said something else than it should have.
-    Differs { cue: usize, instead: String, at: Option<Moment> },
+    Differs { cue: usize, heard: usize },
     /// The bridge said nothing.
     Silent { cue: usize },
     /// A call of the application failed.
     Refused { cue: usize, what: String },
+    /// There is no end to what is said.
+    Endless(String),
     /// The bridge cannot be reached, or not any longer.
     Gone(String),
     /// Somebody interrupted the run.
@@ -67,6 +71,19 @@ pub(super) struct Resend {
     pub(super) pause: Duration,
 }
 
+/// How a run is played.
+pub(super) struct Manner {
+    pub(super) pace: Pace,
+    /// Whether nothing is said but what the trace has.
+    pub(super) raw: bool,
+    /// Whether each step is told.
+    pub(super) explains: bool,
+    /// How many messages there may be.
+    pub(super) max_messages: usize,
+    /// What became of the steps of the trace before it was played.
+    pub(super) mapped: BTreeMap<usize, Vec<Change>>,
+}
+
 /// A run under way.
 pub(super) struct Player<'a> {
     pub(super) recorded: &'a Book,
@@ -74,11 +91,13 @@ pub(super) struct Player<'a> {
     pub(super) names: Names,
     pub(super) wires: Wires,
     pub(super) api: Api,
-    pub(super) pace: Pace,
+    pub(super) manner: Manner,
     pub(super) events: Receiver<Event>,
     pub(super) sender: Sender<Event>,
     pub(super) heard: Vec<Heard>,
     pub(super) told: Vec<(Told, Moment)>,
+    /// When each of these was told.
+    pub(super) told_at: Vec<Instant>,
     pub(super) calls: Vec<Call>,
     /// What has to be deleted when all is over.
     pub(super) channels: Vec<String>,
@@ -88,6 +107,8 @@ pub(super) struct Player<'a> {
     pub(super) cue: usize,
     /// The message that each cue of the bridge has claimed.
     pub(super) claims: BTreeMap<usize, usize>,
+    /// When the first byte of each recorded message of ours was sent, at the earliest.
+    pub(super) sent: BTreeMap<usize, Instant>,
     /// Everything that was said, and the accounts of it.
     pub(super) log: Vec<Recorded>,
     logged: usize,
@@ -98,9 +119,13 @@ pub(super) struct Player<'a> {
     steps: BTreeMap<usize, usize>,
     pub(super) resends: Vec<Resend>,
     pub(super) answered: BTreeMap<String, Bytes>,
+    /// Our ACKs, by the answer that they are for.
+    pub(super) acknowledged: BTreeMap<String, Bytes>,
     seen: BTreeSet<String>,
     pub(super) connections: BTreeMap<String, usize>,
     pub(super) notes: Vec<String>,
+    /// What was done, step by step, where that is wanted.
+    pub(super) explained: Vec<String>,
     /// Whether an invitation that the trace does not have is to be accepted.
     pub(super) accepts: bool,
     last: Option<Moment>,
@@ -110,7 +135,7 @@ impl<'a> Player<'a> {
     pub(super) fn new(
         (recorded, script): (&'a Book, &'a Script),
         names: Names,
-        (wires, api, pace): (Wires, Api, Pace),
+        (wires, api, manner): (Wires, Api, Manner),
         (sender, events): (Sender<Event>, Receiver<Event>),
     ) -> Self {
         Self {
@@ -119,16 +144,18 @@ impl<'a> Player<'a> {
             names,
             wires,
             api,
-            pace,
+            manner,
             events,
             sender,
             heard: Vec::new(),
             told: Vec::new(),
+            told_at: Vec::new(),
             calls: Vec::new(),
             channels: Vec::new(),
             sessions: BTreeMap::new(),
             cue: 0,
             claims: BTreeMap::new(),
+            sent: BTreeMap::new(),
             log: Vec::new(),
             logged: 0,
             live: Book::new(Keep::Messages),
@@ -136,9 +163,11 @@ impl<'a> Player<'a> {
             steps: BTreeMap::new(),
             resends: Vec::new(),
             answered: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
             seen: BTreeSet::new(),
             connections: BTreeMap::new(),
             notes: Vec::new(),
+            explained: Vec::new(),
             accepts: false,
             last: None,
         }
@@ -163,10 +192,10 @@ impl<'a> Player<'a> {
         let gap = self.last.map_or(Duration::ZERO, |last| cue.at.since(last));
         self.last = Some(cue.at);
         let begins = cue.ours || cue.cause.is_some();
-        let Some(speed) = self.pace.speed.filter(|_| begins && gap > Duration::ZERO) else {
+        let Some(speed) = self.manner.pace.speed.filter(|_| begins && gap > Duration::ZERO) else {
             return Ok(());
         };
-        let pause = gap.div_f64(speed).min(self.pace.max_gap);
+        let pause = gap.div_f64(speed).min(self.manner.pace.max_gap);
         let until = Instant::now() + pause;
         while Instant::now() < until {
             self.step(until).await?;
@@ -183,18 +212,20 @@ impl<'a> Player<'a> {
             // It is said in a session instead.
             return Ok(());
         }
-        let deadline = Instant::now() + self.pace.timeout;
+        let deadline = Instant::now() + self.manner.pace.timeout;
         loop {
             if let Some(index) = self.find(cue) {
+                self.explain(&format!("packet {}: {} has come", self.packet(cue), cue.kind));
                 self.claim(cue, index);
                 return Ok(());
             }
             if cue.optional {
+                let packet = self.packet(cue);
+                self.explain(&format!("packet {packet}: {} is not waited for", cue.kind));
                 return Ok(());
             }
             if let Some(rival) = self.rival(cue) {
-                let (instead, at) = (self.heard[rival].kind.clone(), self.heard[rival].at);
-                return Err(Halt::Differs { cue: self.cue, instead, at: Some(at) });
+                return Err(Halt::Differs { cue: self.cue, heard: rival });
             }
             if let Some(what) = self.failure(self.cue) {
                 return Err(Halt::Refused { cue: self.cue, what });
@@ -228,8 +259,12 @@ impl<'a> Player<'a> {
         stands_for: Option<usize>,
         protocol: Protocol,
     ) -> Result<(), Halt> {
+        // What it causes comes later than this.
+        if let Some(recorded) = stands_for {
+            self.sent.entry(recorded).or_insert_with(Instant::now);
+        }
         // Whoever does not read holds up a stream.
-        let sent = timeout(self.pace.timeout, self.wires.send(way, bytes.clone())).await;
+        let sent = timeout(self.manner.pace.timeout, self.wires.send(way, bytes.clone())).await;
         let sent =
             sent.map_err(|_| Halt::Gone("the bridge does not read what is sent".to_owned()))?;
         let (ends, transport) = sent.map_err(|error| Halt::Gone(error.to_string()))?;
@@ -303,8 +338,9 @@ impl<'a> Player<'a> {
     }
 
     async fn take(&mut self, event: Event) -> Result<(), Halt> {
-        if self.log.len() >= MAX_LOG || self.logged >= MAX_LOGGED {
-            return Err(Halt::Gone("the bridge does not stop talking".to_owned()));
+        if self.log.len() >= self.manner.max_messages || self.logged >= MAX_LOGGED {
+            let why = format!("there are more than {} messages", self.log.len());
+            return Err(Halt::Endless(why));
         }
         match event {
             Event::Opened { stream, outbox, ends } => self.wires.enter(stream, outbox, ends),
@@ -314,14 +350,18 @@ impl<'a> Player<'a> {
                 }
                 self.called(call, result);
             }
-            Event::Told { told, exchange } => {
+            Event::Told { told, exchange, came } => {
+                self.told_at.resize(self.told.len() + told.len(), came);
                 self.enter_exchange(&exchange);
                 let at = now();
                 self.told.extend(told.into_iter().map(|told| (told, at)));
             }
+            Event::Deaf { user, why } => {
+                self.notes.push(format!("{user} is told nothing any more: {why}"));
+            }
             Event::Heard { protocol: Protocol::Http, .. } => {}
-            Event::Heard { protocol, bytes, way, ends } => {
-                return self.hear(protocol, bytes, way, ends).await;
+            Event::Heard { protocol, bytes, way, ends, came } => {
+                return self.hear((protocol, bytes), way, ends, came).await;
             }
         }
         Ok(())
@@ -329,11 +369,18 @@ impl<'a> Player<'a> {
 
     async fn hear(
         &mut self,
-        protocol: Protocol,
-        bytes: Bytes,
+        (protocol, bytes): (Protocol, Bytes),
         way: Way,
         ends: (SocketAddr, SocketAddr),
+        came: Instant,
     ) -> Result<(), Halt> {
+        if !self.api.pass.fence.permits(ends.0.ip()) {
+            let note = format!("{} is not listened to: it is another host", ends.0.ip());
+            if !self.notes.contains(&note) && self.notes.len() < MAX_NOTES {
+                self.notes.push(note);
+            }
+            return Ok(());
+        }
         let said = understand(protocol, &bytes);
         let transport = if matches!(way, Way::Stream(_)) { Transport::Tcp } else { Transport::Udp };
         let step = self.enter(protocol, transport, bytes.clone(), ends);
@@ -346,11 +393,19 @@ impl<'a> Player<'a> {
                     transaction(sip)
                 };
                 if !self.seen.insert(key) {
-                    let again = self.answered.get(&transaction(sip)).cloned();
-                    if let Some(again) = again.filter(|_| !sip.line_is_answer()) {
-                        return self.send(again, way, None, Protocol::Sip).await;
-                    }
-                    return Ok(());
+                    let again = match sip.line_is_answer() {
+                        false => self.answered.get(&transaction(sip)),
+                        // An answer that comes again has not seen its ACK (RFC 3261 section 13.2.2.4).
+                        true if sip.method() == "INVITE" => {
+                            self.acknowledged.get(&acknowledgement(sip))
+                        }
+                        true => None,
+                    };
+                    let again = again.filter(|_| !self.manner.raw).cloned();
+                    return match again {
+                        Some(again) => self.send(again, way, None, Protocol::Sip).await,
+                        None => Ok(()),
+                    };
                 }
                 if self.names.bridge.is_none() {
                     self.names.bridge = Some(ends.0);
@@ -363,12 +418,21 @@ impl<'a> Player<'a> {
             }
         }
         let kind = kind(&said, &bytes);
-        let mut heard =
-            Heard { said, bytes, way, source: ends.0, kind, state: State::Waiting, at: now() };
+        let mut heard = Heard {
+            said,
+            bytes,
+            way,
+            source: ends.0,
+            kind,
+            state: State::Waiting,
+            at: now(),
+            came,
+        };
         let is_for_aside = self.accepts && heard.kind == "SIP INVITE";
         if !is_for_aside && !self.is_wanted(&heard) {
             heard.state = courtesy::state(&heard, self.script.has_msrp);
-            if let Some(bytes) = courtesy::answer(self, &heard) {
+            let answer = if self.manner.raw { None } else { courtesy::answer(self, &heard) };
+            if let Some(bytes) = answer {
                 let protocol = match &heard.said {
                     Said::Sip(sip) => {
                         self.answered.insert(transaction(sip), bytes.clone());
@@ -397,8 +461,33 @@ impl<'a> Player<'a> {
     }
 
     pub(super) fn note(&mut self, cue: &Cue, what: &str) {
-        let step = &self.recorded.steps[cue.step];
-        self.notes.push(format!("packet {}: {} {what}", step.packet, cue.kind));
+        let note = format!("packet {}: {} {what}", self.packet(cue), cue.kind);
+        self.explain(&note);
+        self.notes.push(note);
+    }
+
+    fn packet(&self, cue: &Cue) -> u64 {
+        self.recorded.steps[cue.step].packet
+    }
+
+    /// Tells what was sent for a cue, and what was rewritten in it.
+    pub(super) fn explain_sent(&mut self, cue: &Cue, changes: &[Change]) {
+        if !self.manner.explains {
+            return;
+        }
+        let packet = self.recorded.steps[cue.step].packet;
+        self.explain(&format!("packet {packet}: {} is sent", cue.kind));
+        let mapped = self.manner.mapped.get(&cue.step);
+        let changes = mapped.into_iter().flatten().chain(changes);
+        let lines: Vec<String> = changes.map(|change| format!("  {}", change.line())).collect();
+        lines.iter().for_each(|line| self.explain(line));
+    }
+
+    /// Tells a step of the run, where that is wanted.
+    pub(super) fn explain(&mut self, line: &str) {
+        if self.manner.explains && self.explained.len() < MAX_EXPLAINED {
+            self.explained.push(line.to_owned());
+        }
     }
 
     /// Waits until something holds, or the deadline has come.
@@ -438,6 +527,12 @@ pub(super) fn transaction(sip: &super::super::said::Sip) -> String {
     format!("{} {} {}", sip.method(), sip.branch, sip.cseq)
 }
 
+/// What an answer to an INVITE and its ACK share.
+pub(super) fn acknowledgement(sip: &super::super::said::Sip) -> String {
+    let number = sip.cseq.split(' ').next().unwrap_or_default();
+    format!("{} {number} {}", sip.call_id, sip.to.tag)
+}
+
 pub(super) fn now() -> Moment {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Moment::new(now.as_secs(), u64::from(now.subsec_nanos()))
@@ -448,9 +543,9 @@ pub(super) fn field(bytes: &[u8], name: (&str, &str)) -> Option<String> {
     Raw::read(bytes).text(name).map(std::borrow::Cow::into_owned)
 }
 
-/// The timers of RFC 3261 section 17.1.1.1.
-pub(super) const T1: Duration = Duration::from_millis(500);
+/// The longest pause between two of a kind (RFC 3261 section 17.1.2.1).
 const T2: Duration = Duration::from_secs(4);
-/// What is kept of a run, in messages and in bytes.
-const MAX_LOG: usize = 200_000;
+/// Lines of explanation, and bytes of messages, that are kept of a run.
+const MAX_EXPLAINED: usize = 500_000;
 const MAX_LOGGED: usize = 256 * 1024 * 1024;
+const MAX_NOTES: usize = 1000;

@@ -1,13 +1,14 @@
 //! The script of a run: every recorded message, whose it is, and which call of the application
 //! causes it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::book::{Book, Step};
 use super::super::head::{Head, address};
 use super::super::raw::Raw;
 use super::super::rewrite::line_after;
 use super::super::said::{Msrp, Sip};
+use super::hosting::{Hosting, Invitation};
 use super::sides::Sides;
 use crate::address::Address;
 use crate::payload::{Composing, Cpim, Imdn, imdn};
@@ -78,12 +79,22 @@ pub(super) struct Script {
     pub(super) upkeep: usize,
     /// Whether there is MSRP in it: a log of SIP alone says nothing about it.
     pub(super) has_msrp: bool,
+    pub(super) hosting: Hosting,
+    /// The dialog whose session goes on in another dialog.
+    goes_on: BTreeMap<usize, usize>,
 }
 
 impl Script {
     pub(super) fn of(book: &Book, sides: &Sides) -> Self {
-        let mut script =
-            Self { cues: Vec::new(), users: BTreeSet::new(), aside: 0, upkeep: 0, has_msrp: false };
+        let mut script = Self {
+            cues: Vec::new(),
+            users: BTreeSet::new(),
+            aside: 0,
+            upkeep: 0,
+            has_msrp: false,
+            hosting: Hosting::default(),
+            goes_on: BTreeMap::new(),
+        };
         let mut upkeep: BTreeSet<String> = BTreeSet::new();
         let mut order: Vec<usize> = (0..book.steps.len()).collect();
         order.sort_by_key(|index| book.steps[*index].at);
@@ -93,6 +104,10 @@ impl Script {
                 script.aside += usize::from(step.protocol != Protocol::Http);
                 continue;
             };
+            if bridges && step.again {
+                // Whether it says something once more is its own matter.
+                continue;
+            }
             let said = understand(step.protocol, &step.bytes);
             script.has_msrp |= step.protocol == Protocol::Msrp;
             if let Said::Sip(sip) = &said {
@@ -119,35 +134,54 @@ impl Script {
         script
     }
 
+    /// Gives the dialog that the session of a dialog is known by: the one in which it began.
+    pub(super) fn session_of(&self, dialog: usize) -> usize {
+        let first = self.hosting.first_of(dialog).unwrap_or(dialog);
+        self.goes_on.get(&first).copied().unwrap_or(first)
+    }
+
     /// Notes whose request it is: of whom the bridge writes for, or whom it is for.
     fn note_user(&mut self, sip: &Sip, is_from: bool) {
         if !matches!(sip.method(), "INVITE" | "MESSAGE" | "SUBSCRIBE") {
             return;
         }
         let party = if is_from { &sip.from } else { &sip.to };
+        if self.hosting.is_focus(&party.address) {
+            return;
+        }
         if self.users.len() < MAX_USERS {
             self.users.insert(user(&party.address));
         }
     }
 
     /// Finds what the application does before the bridge says that.
-    fn cause(&self, book: &Book, step: &Step, said: &Said) -> Option<Cause> {
+    fn cause(&mut self, book: &Book, step: &Step, said: &Said) -> Option<Cause> {
         match said {
             Said::Sip(sip) if step.about.is_some() => self.cause_of_answer(sip, step),
             Said::Sip(sip) => self.cause_of_request(book, sip, step),
             Said::Msrp(msrp) if msrp.line.method() == Some("SEND") => {
-                self.cause_of_content(step, &msrp.content_type)
+                let cause = self.cause_of_content(step, &msrp.content_type)?;
+                let body = Raw::read(&step.bytes).body();
+                let from = line_after(body, b"From:").filter(|_| media(&msrp.content_type) == CPIM);
+                let is_own = |dialog| self.hosting.says(dialog, from.as_deref(), body);
+                step.dialog.is_none_or(is_own).then_some(cause)
             }
             Said::Msrp(_) => None,
         }
     }
 
-    fn cause_of_request(&self, book: &Book, sip: &Sip, step: &Step) -> Option<Cause> {
+    fn cause_of_request(&mut self, book: &Book, sip: &Sip, step: &Step) -> Option<Cause> {
         let is_first = sip.to.tag.is_empty();
         let begun = self.before(step.dialog).any(|cue| cue.kind == "SIP INVITE" && !cue.ours);
         match sip.method() {
-            "INVITE" if is_first && !begun => Some(self.invitation(book, sip, step)),
+            "INVITE" if is_first && !begun => self.invitation(book, sip, step),
             "CANCEL" => Some(Cause::Leave),
+            "BYE"
+                if let Some(dialog) =
+                    step.dialog.filter(|it| self.hosting.first_of(*it).is_some()) =>
+            {
+                self.hosting.part(book, dialog, self.is_left(step.dialog))
+            }
             "BYE" if !self.is_left(step.dialog) => Some(Cause::Leave),
             "REFER" => {
                 let head = Head::read(&step.bytes);
@@ -171,24 +205,43 @@ impl Script {
 
     /// Tells whether a call of the application ends the dialog already.
     fn is_left(&self, dialog: Option<usize>) -> bool {
-        self.before(dialog).any(|cue| cue.cause == Some(Cause::Leave))
+        let session = dialog.map(|dialog| self.session_of(dialog));
+        let is_of = |cue: &&Cue| cue.dialog.map(|dialog| self.session_of(dialog)) == session;
+        let leaves = |cue: &Cue| cue.cause == Some(Cause::Leave);
+        let in_group = dialog.is_some_and(|dialog| self.hosting.first_of(dialog).is_some());
+        (in_group && self.cues.iter().filter(is_of).any(leaves))
+            || self.before(dialog).any(leaves)
             || self.cues.iter().any(|cue| match &cue.cause {
                 Some(Cause::Extend { session, .. }) => Some(*session) == dialog,
                 Some(_) | None => false,
             })
     }
 
-    fn invitation(&self, book: &Book, sip: &Sip, step: &Step) -> Cause {
+    fn invitation(&mut self, book: &Book, sip: &Sip, step: &Step) -> Option<Cause> {
         let head = Head::read(&step.bytes);
         let own = user(&sip.from.address);
         let subject = head.field("Subject").or_else(|| head.field("s"));
         let subject = subject.map_or("Chat".to_owned(), std::borrow::Cow::into_owned);
         if let Some(session) = self.focus_of(book, &sip.to.address) {
-            return Cause::Rejoin { user: own, session };
+            let session = self.session_of(session);
+            self.goes_on.extend(step.dialog.map(|dialog| (dialog, session)));
+            return Some(Cause::Rejoin { user: own, session });
         }
         let whom = recipients(head.body);
+        let contact = Raw::read(&step.bytes).text(("Contact", "m")).unwrap_or_default();
+        if let Some(dialog) = step.dialog.filter(|_| contact.contains(";isfocus")) {
+            let (contact, others) = (&*contact, whom);
+            let whom = user(&sip.to.address);
+            let invitation = Invitation { dialog, contact, user: own, whom, others, subject };
+            return self.hosting.invite(invitation);
+        }
         if whom.is_empty() {
-            return Cause::Invite { user: own, whom: user(&sip.to.address), subject };
+            return Some(Cause::Invite { user: own, whom: user(&sip.to.address), subject });
+        }
+        // The factory makes another session of one that its focus knows no more (CPM B.2.3.4.2).
+        if let Some(session) = self.forgotten(&own) {
+            self.goes_on.extend(step.dialog.map(|dialog| (dialog, session)));
+            return None;
         }
         // A group with the other side of a running chat in it is that chat, extended.
         let running = book.dialogs.iter().enumerate().find(|(index, dialog)| {
@@ -198,14 +251,22 @@ impl Script {
                 && dialog.ended.as_ref().is_none_or(|ended| ended.at > step.at)
                 && [&dialog.callee, &dialog.caller].iter().any(|it| whom.contains(&user(it)))
         });
-        match running {
+        Some(match running {
             Some((session, dialog)) => {
                 let whom = whom.into_iter();
                 let there = [user(&dialog.callee), user(&dialog.caller)];
                 Cause::Extend { session, whom: whom.filter(|it| !there.contains(it)).collect() }
             }
             None => Cause::Group { user: own, whom, subject },
-        }
+        })
+    }
+
+    /// Finds the session that a user has asked for last, where its focus did not know it.
+    fn forgotten(&self, own: &str) -> Option<usize> {
+        let last = self.cues.iter().rev().find(|cue| !cue.ours && cue.kind == "SIP INVITE")?;
+        let Some(Cause::Rejoin { user, session }) = &last.cause else { return None };
+        let is_unknown = self.before(last.dialog).any(|cue| cue.kind == "SIP 404 (INVITE)");
+        (user == own && is_unknown).then_some(*session)
     }
 
     /// Finds the dialog in which a focus gave this address as its own.
@@ -247,7 +308,7 @@ impl Script {
             return None;
         }
         let kind = media(content_type);
-        if kind != "message/cpim" {
+        if kind != CPIM {
             return plain(&kind, body, Vec::new());
         }
         let cpim = Cpim::parse(bytes::Bytes::copy_from_slice(body)).ok()?;
@@ -372,4 +433,5 @@ pub(super) fn kind(said: &Said, bytes: &[u8]) -> String {
     }
 }
 
+const CPIM: &str = "message/cpim";
 const MAX_USERS: usize = 200;

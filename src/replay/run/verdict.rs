@@ -4,17 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::super::book::Step;
+use super::super::columns;
 use super::super::compare::{Level, difference, signature};
 use super::super::junit::Case;
 use super::super::ladder;
 use super::super::source::Trace;
 use super::super::{Exit, Form, Outcome, json, printable};
 use super::actions::link;
-use super::expected::{Expected, Notice, line};
-use super::matching::is_final;
+use super::expected::Expected;
+use super::notice::{Notice, line};
+use super::order;
 use super::player::{Halt, Player, State};
 use super::sides::Sides;
 use super::{Run, Stand, exit_of};
@@ -32,13 +36,15 @@ pub(super) struct Verdict {
 
 /// Where a run and its recording come apart.
 #[derive(Debug)]
-struct Apart {
-    dialog: Option<usize>,
-    packet: u64,
-    at: Moment,
-    expected: String,
-    found: String,
-    found_at: Option<Moment>,
+pub(super) struct Apart {
+    pub(super) dialog: Option<usize>,
+    pub(super) packet: u64,
+    pub(super) at: Moment,
+    pub(super) expected: String,
+    pub(super) found: String,
+    pub(super) found_at: Option<Moment>,
+    /// Both messages, where there are two.
+    pub(super) sides: Option<(Bytes, Bytes)>,
 }
 
 /// What a report is about.
@@ -51,7 +57,7 @@ pub(super) struct Stage<'a> {
 
 /// Waits for what must still be told and answered.
 pub(super) async fn wait(player: &mut Player<'_>, expected: &Expected) -> Result<(), Halt> {
-    let deadline = Instant::now() + player.pace.timeout;
+    let deadline = Instant::now() + player.manner.pace.timeout;
     player
         .until(deadline, |player| {
             let answered = player.calls.iter().all(|call| call.result.is_some());
@@ -84,11 +90,13 @@ pub(super) fn of(
         expected: absent.what.clone(),
         found: "the trace has no such thing".to_owned(),
         found_at: None,
+        sides: None,
     }));
     if halt.is_none() {
         differences.extend(calls(player, expected, run.level));
         differences.extend(notices(player, expected));
-        differences.extend(out_of_order(player));
+        differences.extend(unwanted(player, expected));
+        differences.extend(order::faults(player, expected));
     }
     differences.sort_by_key(|apart| apart.packet);
     // What differs beside a silence explains it: the silence alone is none of the bridge's words.
@@ -104,14 +112,20 @@ pub(super) fn of(
 }
 
 fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
+    let mut sides = None;
     let (cue, found, found_at) = match halt {
-        Halt::Differs { cue, instead, at } => (*cue, instead.clone(), *at),
+        Halt::Differs { cue, heard } => {
+            let heard = player.heard.get(*heard)?;
+            let step = player.script.cues.get(*cue)?.step;
+            sides = Some((player.recorded.steps[step].bytes.clone(), heard.bytes.clone()));
+            (*cue, heard.kind.clone(), Some(heard.at))
+        }
         Halt::Silent { cue } => {
-            let seconds = player.pace.timeout.as_secs_f64();
+            let seconds = player.manner.pace.timeout.as_secs_f64();
             (*cue, format!("nothing within {seconds} s"), None)
         }
         Halt::Refused { cue, what } => (*cue, what.clone(), None),
-        Halt::Gone(why) => (player.cue, why.clone(), None),
+        Halt::Gone(why) | Halt::Endless(why) => (player.cue, why.clone(), None),
         Halt::Interrupted => (player.cue, "interrupted".to_owned(), None),
     };
     let cue = player.script.cues.get(cue)?;
@@ -123,6 +137,7 @@ fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
         expected: signature(step),
         found,
         found_at,
+        sides,
     })
 }
 
@@ -135,14 +150,17 @@ fn messages(player: &Player<'_>, run: &Run) -> Vec<Apart> {
     let mut apart: Vec<Apart> = pairs
         .filter_map(|(live, recorded)| {
             let (live, recorded) = (&player.live.steps[*live], &player.recorded.steps[*recorded]);
-            let found = difference(recorded, live, run.level)?;
+            let bytes = player.names.renamed(&recorded.bytes);
+            let recorded = Step { bytes, ..recorded.clone() };
+            let found = difference(&recorded, live, run.level)?;
             Some(Apart {
                 dialog: recorded.dialog,
                 packet: recorded.packet,
                 at: recorded.at,
-                expected: format!("{}: {}", signature(recorded), found.left),
+                expected: format!("{}: {}", signature(&recorded), found.left),
                 found: format!("{}: {}", signature(live), found.right),
                 found_at: Some(live.at),
+                sides: Some((recorded.bytes.clone(), live.bytes.clone())),
             })
         })
         .collect();
@@ -185,6 +203,7 @@ fn calls(player: &Player<'_>, expected: &Expected, level: Level) -> Vec<Apart> {
             expected: format!("{} gives {wanted}", call.what),
             found: format!("{} gives {found}", call.what),
             found_at: None,
+            sides: None,
         });
     }
     // What causes nothing in the trace was never called.
@@ -196,51 +215,30 @@ fn calls(player: &Player<'_>, expected: &Expected, level: Level) -> Vec<Apart> {
             expected: wish.what?,
             found: "was not called for".to_owned(),
             found_at: None,
+            sides: None,
         })
     }));
     apart
 }
 
-/// Finds requests of the bridge that came in another order than in the recording, dialog by dialog:
-/// within one, they are one after the other.
-fn out_of_order(player: &Player<'_>) -> Vec<Apart> {
-    let mut last: BTreeMap<(Option<usize>, bool), usize> = BTreeMap::new();
-    let mut apart = Vec::new();
-    for cue in player.script.cues.iter().filter(|cue| !cue.ours && !cue.optional) {
-        let step = &player.recorded.steps[cue.step];
-        let Some(heard) = player.claims.get(&cue.step).filter(|_| !is_final(&cue.kind)) else {
-            continue;
-        };
-        let before = last.insert((cue.dialog, step.protocol == Protocol::Msrp), *heard);
-        let Some(before) = before.filter(|before| before > heard) else { continue };
-        let (found, other) = (&player.heard[*heard], &player.heard[before]);
-        apart.push(Apart {
-            dialog: cue.dialog,
-            packet: step.packet,
-            at: step.at,
-            expected: format!("{} after {}", found.kind, other.kind),
-            found: format!("{} before {}", found.kind, other.kind),
-            found_at: Some(found.at),
-        });
-    }
-    apart
-}
-
 /// Notifications, set against those that are expected.
-struct Pairs<'a> {
+pub(super) struct Pairs<'a> {
     missing: Vec<&'a Notice>,
+    /// Those that were told, each with which one it is.
+    pub(super) told: Vec<(&'a Notice, usize)>,
     /// Which of those that were told are expected.
     used: BTreeSet<usize>,
 }
 
 /// Pairs what was told with what is expected, dialog by dialog and in order.
-fn pair<'a>(player: &Player<'_>, expected: &'a Expected) -> Pairs<'a> {
+pub(super) fn pair<'a>(player: &Player<'_>, expected: &'a Expected) -> Pairs<'a> {
     let dialogs: Vec<Option<usize>> =
         (0..player.told.len()).map(|index| dialog_of(player, index)).collect();
-    let mut pairs = Pairs { missing: Vec::new(), used: BTreeSet::new() };
+    let mut pairs = Pairs { missing: Vec::new(), told: Vec::new(), used: BTreeSet::new() };
     let mut last: BTreeMap<usize, usize> = BTreeMap::new();
     for notice in &expected.notices {
-        let from = last.get(&notice.dialog).copied().unwrap_or_default();
+        let from = last.get(&notice.dialog).filter(|_| !notice.unordered);
+        let from = from.copied().unwrap_or_default();
         let found = (from..player.told.len()).find(|index| {
             dialogs[*index] == Some(notice.dialog)
                 && !pairs.used.contains(index)
@@ -249,7 +247,10 @@ fn pair<'a>(player: &Player<'_>, expected: &'a Expected) -> Pairs<'a> {
         match found {
             Some(index) => {
                 pairs.used.insert(index);
-                last.insert(notice.dialog, index + 1);
+                pairs.told.push((notice, index));
+                if !notice.unordered {
+                    last.insert(notice.dialog, index + 1);
+                }
             }
             None if notice.optional => {}
             None => pairs.missing.push(notice),
@@ -292,15 +293,16 @@ fn notices(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
             let rival = (0..player.told.len()).find(|index| {
                 !pairs.used.contains(index)
                     && dialog_of(player, *index) == Some(notice.dialog)
-                    && player.told[*index].0.name == notice.name
+                    && notice.is_like(&player.told[*index].0)
             });
             let (expected, found, found_at) = match rival {
                 Some(rival) => {
                     let (told, at) = &player.told[rival];
                     let (expected, found) = match notice.difference(told) {
-                        Some((left, right)) => {
-                            (format!("{}: {left}", notice.name), format!("{}: {right}", told.name))
-                        }
+                        Some((left, right)) => (
+                            format!("{}: {left}", notice.name()),
+                            format!("{}: {right}", told.name),
+                        ),
                         None => (notice.line(), "was told out of its order".to_owned()),
                     };
                     (expected, found, Some(*at))
@@ -314,7 +316,29 @@ fn notices(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
                 expected,
                 found,
                 found_at,
+                sides: None,
             }
+        })
+        .collect()
+}
+
+/// Finds what was told and must not be.
+fn unwanted(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
+    let told = |notice: &Notice| {
+        (0..player.told.len()).find(|index| {
+            dialog_of(player, *index) == Some(notice.dialog) && notice.is(&player.told[*index].0)
+        })
+    };
+    let never = expected.never.iter().filter_map(|notice| Some((notice, told(notice)?)));
+    never
+        .map(|(notice, index)| Apart {
+            dialog: Some(notice.dialog),
+            packet: notice.packet,
+            at: notice.at,
+            expected: format!("no {}", notice.line()),
+            found: line(&player.told[index].0),
+            found_at: Some(player.told[index].1),
+            sides: None,
         })
         .collect()
 }
@@ -342,7 +366,14 @@ impl Verdict {
     // Writing to a `String` cannot fail, so what `write!` gives is not looked at below.
 
     fn text(&self, player: &Player<'_>, stage: &Stage<'_>) -> String {
-        let mut text = ladder::picture(&player.live);
+        let mut text = String::new();
+        for line in &player.explained {
+            let _ = writeln!(text, "{line}");
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&ladder::picture(&player.live, |step| beside(player, step)));
         let Stage { trace, sides, stand, expected } = stage;
         let sip = player.names.bridge.map_or(String::new(), |sip| format!(", SIP {sip}"));
         let _ = writeln!(text, "\n{}: in place of {} ({})", trace.name, sides.bridge, sides.why);
@@ -358,8 +389,14 @@ impl Verdict {
         for extra in &self.extra {
             let _ = writeln!(text, "  also said  {extra}");
         }
+        let mut are_shown = false;
         for apart in &self.differences {
             self.write_apart(&mut text, apart, player, &trace.name);
+            // Of the first pair all is shown: the rest often follows from it.
+            if let Some((left, right)) = apart.sides.as_ref().filter(|_| !are_shown) {
+                text.push_str(&columns::beside(left, right));
+                are_shown = true;
+            }
         }
         let _ = writeln!(text, "{}", self.sum(player));
         text
@@ -395,7 +432,8 @@ impl Verdict {
         let verdict = match self.exit {
             Exit::Good => "as expected",
             Exit::Differs => "not as expected",
-            Exit::Usage | Exit::NoTrace | Exit::Unreachable => "the bridge cannot be reached",
+            Exit::Usage => "as expected, and not written",
+            Exit::NoTrace | Exit::Unreachable => "the bridge cannot be reached",
             Exit::Silent => "the bridge is silent",
             Exit::Unexpected => "more was said than is expected",
             Exit::Interrupted => "interrupted",
@@ -440,6 +478,7 @@ impl Verdict {
             "differences": differences,
             "alsoSaid": self.extra,
             "notes": player.notes,
+            "explained": player.explained,
             "calls": calls,
             "notifications": told,
             "steps": json::steps(&player.live),
@@ -487,6 +526,16 @@ impl Verdict {
             cases.push(Case { name: "the run".to_owned(), failures, skipped: false });
         }
         cases
+    }
+}
+
+/// Says what a message of the run is in the recording: the packet, or nothing.
+fn beside(player: &Player<'_>, step: usize) -> String {
+    let is_rest = player.live.steps[step].protocol == Protocol::Http;
+    match player.stands_for.get(&step).map(|recorded| &player.recorded.steps[*recorded]) {
+        Some(recorded) => format!("= #{}", recorded.packet),
+        None if is_rest => String::new(),
+        None => "(not in the trace)".to_owned(),
     }
 }
 

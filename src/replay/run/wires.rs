@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc::{self, Sender};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::api::{Exchange, Told};
 use crate::trace::{Cut, Framer, Protocol, Transport};
@@ -20,13 +20,22 @@ use crate::trace::{Cut, Framer, Protocol, Transport};
 #[derive(Debug)]
 pub(super) enum Event {
     /// A message came in.
-    Heard { protocol: Protocol, bytes: Bytes, way: Way, ends: (SocketAddr, SocketAddr) },
+    Heard {
+        protocol: Protocol,
+        bytes: Bytes,
+        way: Way,
+        ends: (SocketAddr, SocketAddr),
+        /// When.
+        came: Instant,
+    },
     /// Somebody connected, or we did.
     Opened { stream: usize, outbox: Sender<Bytes>, ends: (SocketAddr, SocketAddr) },
     /// A REST call was answered, or was not.
     Called { call: usize, result: Result<Exchange, String> },
     /// The application was told something.
-    Told { told: Vec<Told>, exchange: Exchange },
+    Told { told: Vec<Told>, exchange: Exchange, came: Instant },
+    /// The application of a user cannot be told any more.
+    Deaf { user: String, why: String },
 }
 
 /// The way that a message came, and that its answer goes.
@@ -146,6 +155,7 @@ async fn read_datagrams(udp: Arc<UdpSocket>, local: SocketAddr, events: Sender<E
             bytes,
             way: Way::Datagram(from),
             ends: (from, local),
+            came: Instant::now(),
         };
         if events.send(event).await.is_err() {
             return;
@@ -155,8 +165,16 @@ async fn read_datagrams(udp: Arc<UdpSocket>, local: SocketAddr, events: Sender<E
 
 async fn accept(listener: TcpListener, kind: usize, events: Sender<Event>) {
     let mut tasks = JoinSet::new();
+    let mut errors = 0;
     for count in 0..MAX_STREAMS {
-        let Ok((tcp, peer)) = listener.accept().await else { return };
+        // A connection that has gone before it was accepted is no reason to take no other.
+        let (tcp, peer) = loop {
+            match listener.accept().await {
+                Ok(accepted) => break accepted,
+                Err(_) if errors < MAX_ERRORS => errors += 1,
+                Err(_) => return,
+            }
+        };
         let Ok(local) = tcp.local_addr() else { continue };
         let (stream, ends) = (count * 3 + kind, (local, peer));
         let outbox = serve(tcp, stream, ends, events.clone(), &mut tasks);
@@ -196,7 +214,8 @@ fn serve(
                 Cut::Message(protocol, length) => {
                     let bytes = held.split_to(length).freeze();
                     let way = Way::Stream(stream);
-                    let event = Event::Heard { protocol, bytes, way, ends: (peer, local) };
+                    let (ends, came) = ((peer, local), Instant::now());
+                    let event = Event::Heard { protocol, bytes, way, ends, came };
                     if events.send(event).await.is_err() {
                         return;
                     }

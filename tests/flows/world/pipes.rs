@@ -56,9 +56,9 @@ impl World {
     /// Drops the MSRP connections, as a network does.
     pub(crate) fn cut_msrp(&mut self) {
         for pipe in std::mem::take(&mut self.pipes) {
-            self.feed(&pipe.from, Input::MsrpClosed);
+            self.feed(&pipe.from, Input::Msrp(msrp::Input::Closed));
             match pipe.to {
-                Some(End::Talk(to)) => self.feed(&to, Input::MsrpClosed),
+                Some(End::Talk(to)) => self.feed(&to, Input::Msrp(msrp::Input::Closed)),
                 Some(End::Seat(seat)) => self.tell_seat(seat, msrp::Input::Closed),
                 Some(End::Played) | None => {}
             }
@@ -67,12 +67,12 @@ impl World {
 
     pub(super) fn connect(&mut self, session: &SessionId, port: u16) {
         if self.far_msrp_closed && port == FAR_MSRP {
-            self.feed(session, Input::MsrpClosed);
+            self.feed(session, Input::Msrp(msrp::Input::Closed));
             return;
         }
         let (forth, back) = (Lane::new(), Lane::new());
         self.pipes.push(Pipe { from: session.clone(), to: None, forth, back });
-        self.feed(session, Input::MsrpConnected);
+        self.feed(session, Input::Msrp(msrp::Input::Connected));
     }
 
     pub(super) fn write_msrp(&mut self, session: &SessionId, bytes: &Bytes) {
@@ -96,7 +96,7 @@ impl World {
         for pipe in gone {
             let other = if pipe.from == *session { pipe.to } else { Some(End::Talk(pipe.from)) };
             match other {
-                Some(End::Talk(other)) => self.feed(&other, Input::MsrpClosed),
+                Some(End::Talk(other)) => self.feed(&other, Input::Msrp(msrp::Input::Closed)),
                 Some(End::Seat(seat)) => self.tell_seat(seat, msrp::Input::Closed),
                 Some(End::Played) | None => {}
             }
@@ -117,7 +117,7 @@ impl World {
             .partition(|pipe| pipe.to == Some(End::Seat(seat)));
         self.pipes = kept;
         for pipe in gone {
-            self.feed(&pipe.from, Input::MsrpClosed);
+            self.feed(&pipe.from, Input::Msrp(msrp::Input::Closed));
         }
     }
 
@@ -150,7 +150,7 @@ impl World {
         let (from, whom) = (self.end_name(from), self.end_name(to));
         self.ladder.push(format!("msrp {from} > {whom}: {}", lines::msrp(&frame)));
         match to {
-            End::Talk(session) => self.feed(session, Input::MsrpFrame(frame)),
+            End::Talk(session) => self.feed(session, Input::Msrp(msrp::Input::Frame(frame))),
             End::Seat(seat) => self.tell_seat(*seat, msrp::Input::Frame(frame)),
             End::Played => {
                 let code = if is_binding(&frame) { Some(200) } else { self.far_msrp_code };

@@ -6,13 +6,13 @@ use super::*;
 use crate::bridge::MsrpRelay;
 use crate::chat::Party;
 use crate::digest::{Credentials, Password};
-use crate::msrp::{Frame, Limits, Parser, Relays};
+use crate::msrp::{self, Frame, Limits, Parser, Relays};
 
 #[test]
 fn no_invite_leaves_before_the_relay_has_let_the_session_in() {
     let mut stage = Stage::inviting();
     assert_eq!(stage.told(), ["connect relay.example.com:2855 plain"]);
-    assert_eq!(stage.give(Input::MsrpConnected), ["AUTH"]);
+    assert_eq!(stage.give(Input::Msrp(msrp::Input::Connected)), ["AUTH"]);
     assert_eq!(stage.answer("401 Unauthorized", CHALLENGE), ["AUTH"]);
     assert!(stage.written.contains("Authorization: Digest username=\"bridge\""));
     assert_eq!(stage.answer("200 OK", GRANT), ["INVITE"]);
@@ -42,10 +42,10 @@ fn what_the_peer_says_and_hears_goes_through_the_relay() {
 fn a_relay_that_refuses_or_is_silent_ends_the_session_without_a_word_of_sip() {
     let mut stage = Stage::inviting();
     stage.told();
-    stage.give(Input::MsrpConnected);
+    stage.give(Input::Msrp(msrp::Input::Connected));
     let refused = ["close", "event SessionEnded: MSRP relay failed; MSRP 403"];
     assert_eq!(stage.answer("403 Forbidden", ""), refused);
-    for silence in [None, Some(Input::MsrpConnected)] {
+    for silence in [None, Some(Input::Msrp(msrp::Input::Connected))] {
         let mut stage = Stage::inviting();
         stage.told();
         silence.map(|input| stage.give(input));
@@ -61,7 +61,7 @@ fn a_relay_that_refuses_or_is_silent_ends_the_session_without_a_word_of_sip() {
     let mut stage = Stage::inviting();
     stage.told();
     let gone = ["close", "event SessionEnded: MSRP relay failed; MSRP 408"];
-    assert_eq!(stage.give(Input::MsrpClosed), gone);
+    assert_eq!(stage.give(Input::Msrp(msrp::Input::Closed)), gone);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn an_invitation_whose_relay_goes_away_is_cancelled_on_the_wire() {
     let mut stage = Stage::inviting();
     stage.let_in();
     stage.reply("180 Ringing", "");
-    let told = stage.give(Input::MsrpClosed);
+    let told = stage.give(Input::Msrp(msrp::Input::Closed));
     assert_eq!(told, ["close", "event SessionEnded: MSRP relay failed; MSRP 408", "CANCEL"]);
 }
 
@@ -92,7 +92,7 @@ fn no_invitation_is_answered_before_the_relay_has_let_the_session_in() {
     assert_eq!(stage.told(), ["100 INVITE", "event invited", "180 INVITE"]);
     let told = stage.give(Input::Command(Command::Accept));
     assert_eq!(told, ["connect relay.example.com:2855 plain"]);
-    assert_eq!(stage.give(Input::MsrpConnected), ["AUTH"]);
+    assert_eq!(stage.give(Input::Msrp(msrp::Input::Connected)), ["AUTH"]);
     assert_eq!(stage.answer("200 OK", GRANT), ["200 INVITE"]);
     let (answer, own) = (stage.description(), stage.own());
     assert!(answer.contains(&format!("a=path:msrp://r.example.com:9000/one;tcp {own}\r\n")));
@@ -104,7 +104,7 @@ fn where_only_we_can_be_active_the_answer_comes_before_the_first_frame() {
     let mut stage = Stage::invited(ANSWER);
     stage.told();
     stage.give(Input::Command(Command::Accept));
-    stage.give(Input::MsrpConnected);
+    stage.give(Input::Msrp(msrp::Input::Connected));
     assert_eq!(stage.answer("200 OK", GRANT), ["200 INVITE", "SEND"]);
     assert!(stage.description().contains("a=setup:active\r\n"));
 }
@@ -112,7 +112,7 @@ fn where_only_we_can_be_active_the_answer_comes_before_the_first_frame() {
 #[test]
 fn an_invitation_that_the_relay_keeps_from_being_answered_is_refused() {
     let mut stage = Stage::accepting();
-    stage.give(Input::MsrpConnected);
+    stage.give(Input::Msrp(msrp::Input::Connected));
     let told = stage.answer("403 Forbidden", "");
     assert_eq!(told, ["close", "event SessionEnded: MSRP relay failed; MSRP 403", "500 INVITE"]);
     let mut stage = Stage::accepting();
@@ -135,7 +135,7 @@ fn who_leaves_before_the_relay_has_let_the_session_in_has_declined() {
 #[test]
 fn a_session_that_is_begun_anew_waits_for_the_relay_again() {
     let mut stage = Stage::accepting();
-    stage.give(Input::MsrpConnected);
+    stage.give(Input::Msrp(msrp::Input::Connected));
     let told = stage.answer("200 OK", GRANT);
     assert!(told.contains(&"200 INVITE".to_owned()), "{told:?}");
     let head = INVITE.replace("Call-ID: one", "Call-ID: two").replace("bKinv", "bKtwo");
@@ -147,7 +147,7 @@ fn a_session_that_is_begun_anew_waits_for_the_relay_again() {
     let arrival = Arrival { session, invite, source, trusted: true, extends: None };
     let told = stage.give(Input::Renewal(Box::new(arrival)));
     assert_eq!(told, ["close", "100 INVITE", "connect relay.example.com:2855 plain"]);
-    assert_eq!(stage.give(Input::MsrpConnected), ["AUTH"]);
+    assert_eq!(stage.give(Input::Msrp(msrp::Input::Connected)), ["AUTH"]);
     let told = stage.answer("200 OK", GRANT);
     assert!(told.contains(&"200 INVITE".to_owned()), "{told:?}");
     assert!(!told.iter().any(|line| line.starts_with("event")), "{told:?}");
@@ -274,7 +274,7 @@ impl Stage {
 
     fn let_in(&mut self) {
         self.told();
-        self.give(Input::MsrpConnected);
+        self.give(Input::Msrp(msrp::Input::Connected));
         assert_eq!(self.answer("200 OK", GRANT), ["INVITE"]);
     }
 
@@ -309,7 +309,7 @@ impl Stage {
             "MSRP {tid} {status}\r\nTo-Path: {own}\r\nFrom-Path: msrp://relay.example.com;tcp\r\n\
              {fields}-------{tid}$\r\n"
         );
-        self.give(Input::MsrpFrame(frame(&text)))
+        self.give(Input::Msrp(msrp::Input::Frame(frame(&text))))
     }
 
     /// Gives a message of the peer.
@@ -320,7 +320,7 @@ impl Stage {
              Content-Type: text/plain\r\n\r\nhi\r\n-------early$\r\n",
             self.own()
         );
-        self.give(Input::MsrpFrame(frame(&text)))
+        self.give(Input::Msrp(msrp::Input::Frame(frame(&text))))
     }
 
     fn give(&mut self, input: Input) -> Vec<String> {

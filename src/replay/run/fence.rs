@@ -1,0 +1,95 @@
+//! Where a run may send anything: to this host, and to those that were named on purpose. A bridge
+//! that names another one, in a description or in a link, changes nothing about that.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::api::Url;
+use super::{Exit, Stand, Target};
+
+/// The hosts beside this one that may be played to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fence {
+    allowed: BTreeSet<IpAddr>,
+}
+
+impl Fence {
+    /// Tells whether something may be sent to a host.
+    pub(super) fn permits(&self, host: IpAddr) -> bool {
+        let host = host.to_canonical();
+        host.is_loopback() || self.allowed.contains(&host)
+    }
+
+    /// Gives the first address behind a URL that may be sent to.
+    pub(super) async fn find(&self, url: &Url<'_>) -> io::Result<SocketAddr> {
+        let mut denied = None;
+        for address in lookup_host((url.host(), url.port)).await? {
+            if self.permits(address.ip()) {
+                return Ok(address);
+            }
+            denied = Some(address.ip());
+        }
+        Err(match denied {
+            Some(host) => io::Error::new(io::ErrorKind::PermissionDenied, another(host)),
+            None => io::Error::new(io::ErrorKind::NotFound, "no such host"),
+        })
+    }
+}
+
+/// Finds a bridge that runs, and holds back from hosts that were not meant.
+pub(super) async fn reach(
+    target: &Target,
+    limit: Duration,
+) -> Result<(Stand, Fence), (Exit, String)> {
+    let gone = |error: io::Error| (Exit::Unreachable, format!("{}: {error}", target.rest));
+    let late = |_| gone(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
+    let usage = |error: io::Error| (Exit::Usage, error.to_string());
+    let url = Url::read(&target.rest).map_err(usage)?;
+    let mut fence = Fence::default();
+    for allowed in &target.allowed {
+        let looked_up = timeout(limit, lookup_host((bare(allowed), 0))).await.map_err(late)?;
+        let found = looked_up
+            .map_err(|error| (Exit::Unreachable, format!("--allow-target {allowed}: {error}")))?;
+        fence.allowed.extend(found.map(|address| address.ip().to_canonical()));
+    }
+    if let Some(host) = target.sip.map(|sip| sip.ip()).filter(|host| !fence.permits(*host)) {
+        return Err((Exit::Usage, another(host)));
+    }
+    let address = match timeout(limit, fence.find(&url)).await.map_err(late)? {
+        Ok(address) => address,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(usage(error)),
+        Err(error) => return Err(gone(error)),
+    };
+    timeout(limit, TcpStream::connect(address)).await.map_err(late)?.map_err(gone)?;
+    Ok((Stand { rest: target.rest.clone(), sip: target.sip }, fence))
+}
+
+pub(super) fn another(host: IpAddr) -> String {
+    format!("{host} is another host: --allow-target {host} if it is meant")
+}
+
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_host_is_permitted_under_all_its_addresses_and_others_where_they_are_named() {
+        let host = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let fence = Fence { allowed: [host("192.0.2.7")].into() };
+        for permitted in ["127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", "192.0.2.7"] {
+            assert!(fence.permits(host(permitted)), "{permitted}");
+        }
+        for denied in ["192.0.2.70", "192.0.2.8", "0.0.0.0", "2001:db8::1"] {
+            assert!(!fence.permits(host(denied)), "{denied}");
+        }
+    }
+}

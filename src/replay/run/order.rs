@@ -1,0 +1,210 @@
+//! What came in another order than it may: before another message that it follows in the recording,
+//! or before the message of ours that causes it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::expected::Expected;
+use super::matching::is_final;
+use super::notice::Notice;
+use super::player::{Heard, Player};
+use super::script::Cue;
+use super::verdict::{Apart, pair};
+use crate::trace::Protocol;
+
+/// Finds all that came in another order than it may.
+pub(super) fn faults(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
+    let mut faults = out_of_order(player);
+    faults.extend(too_early(player));
+    faults.extend(told_too_early(player, expected));
+    faults
+}
+
+/// Finds requests of the bridge that came in another order than in the recording, dialog by dialog:
+/// within one, they are one after the other.
+fn out_of_order(player: &Player<'_>) -> Vec<Apart> {
+    let mut last: BTreeMap<(Option<usize>, bool), usize> = BTreeMap::new();
+    let mut apart = Vec::new();
+    for cue in player.script.cues.iter().filter(|cue| !cue.ours && !cue.optional) {
+        let step = &player.recorded.steps[cue.step];
+        let Some(heard) = player.claims.get(&cue.step).filter(|_| !is_final(&cue.kind)) else {
+            continue;
+        };
+        let before = last.insert((cue.dialog, step.protocol == Protocol::Msrp), *heard);
+        let Some(before) = before.filter(|before| before > heard) else { continue };
+        let (found, other) = (&player.heard[*heard], &player.heard[before]);
+        apart.push(Apart {
+            dialog: cue.dialog,
+            packet: step.packet,
+            at: step.at,
+            expected: format!("{} after {}", found.kind, other.kind),
+            found: format!("{} before {}", found.kind, other.kind),
+            found_at: Some(found.at),
+            sides: None,
+        });
+    }
+    apart
+}
+
+/// Finds requests of the bridge that came before the message of ours without which there must be
+/// none: what follows an answer by the rules of SIP, and not by the wish of an application.
+fn too_early(player: &Player<'_>) -> Vec<Apart> {
+    let mut apart = Vec::new();
+    for (place, cue) in player.script.cues.iter().enumerate().filter(|(_, cue)| !cue.ours) {
+        let before = player.script.cues[..place].iter().rev();
+        let cause = before
+            .filter(|other| other.ours && other.dialog == cue.dialog)
+            .find(|other| follows(&cue.kind, &other.kind));
+        let Some(cause) = cause else { continue };
+        let came = player.claims.get(&cue.step).map(|heard| &player.heard[*heard]);
+        if let (Some(heard), Some(sent)) = (came, player.sent.get(&cause.step))
+            && heard.came < *sent
+        {
+            apart.push(early(player, (cue, cause), heard));
+        }
+    }
+    apart
+}
+
+fn early(player: &Player<'_>, (cue, cause): (&Cue, &Cue), heard: &Heard) -> Apart {
+    let step = &player.recorded.steps[cue.step];
+    Apart {
+        dialog: cue.dialog,
+        packet: step.packet,
+        at: step.at,
+        expected: format!("{} after {}", cue.kind, cause.kind),
+        found: format!("{} before {}", cue.kind, cause.kind),
+        found_at: Some(heard.at),
+        sides: None,
+    }
+}
+
+/// Tells whether a request of the bridge has to follow a message of ours.
+fn follows(kind: &str, ours: &str) -> bool {
+    let answers = |classes: &[char]| {
+        ours.ends_with(" (INVITE)")
+            && ours.strip_prefix("SIP ").is_some_and(|code| code.starts_with(classes))
+    };
+    match kind {
+        // RFC 3261 section 17.1.1.2.
+        "SIP ACK" => answers(&['2', '3', '4', '5', '6']),
+        // RFC 3262 section 4, and RFC 3261 section 9.1.
+        "SIP PRACK" | "SIP CANCEL" => answers(&['1']),
+        // Of the caller: a dialog; of the callee: the ACK (RFC 3261 section 15).
+        "SIP BYE" => ours == "SIP ACK" || answers(&['2']),
+        _ => false,
+    }
+}
+
+/// Finds notifications that were told before the message of ours that causes them.
+fn told_too_early(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
+    let steps = &player.recorded.steps;
+    let mut apart = Vec::new();
+    for (notice, told) in pair(player, expected).told {
+        let mut causes = player.script.cues.iter().filter(|cue| cue.ours);
+        let Some(cause) = causes.find(|cue| steps[cue.step].packet == notice.packet) else {
+            continue;
+        };
+        if let (Some(sent), Some(came)) = (player.sent.get(&cause.step), player.told_at.get(told))
+            && let Some((expected, found)) =
+                wrong_time(notice, cause, came.checked_duration_since(*sent))
+        {
+            apart.push(Apart {
+                dialog: Some(notice.dialog),
+                packet: notice.packet,
+                at: notice.at,
+                expected,
+                found,
+                found_at: player.told.get(told).map(|(_, at)| *at),
+                sides: None,
+            });
+        }
+    }
+    apart
+}
+
+/// Says what is wrong with the time between a message of ours and what was told of it; there is none
+/// where it was told before.
+fn wrong_time(notice: &Notice, cause: &Cue, after: Option<Duration>) -> Option<(String, String)> {
+    let (line, kind) = (notice.line(), &cause.kind);
+    let is_group = notice.name() == "participantStatusNotification";
+    match (after, notice.within) {
+        // How a group stands may be known from more than one message.
+        (None, _) if is_group || !is_sole_cause(kind) => None,
+        (None, _) => {
+            Some((format!("{line} after {kind}"), format!("was told before {kind} was sent")))
+        }
+        (Some(after), Some(within)) if after > within => {
+            Some((format!("{line} within {within:?} after {kind}"), format!("after {after:?}")))
+        }
+        (Some(_), _) => None,
+    }
+}
+
+/// Tells whether nothing but that message of ours may be what is told of: an application that ends a
+/// session may be told so before its BYE or CANCEL is answered.
+fn is_sole_cause(kind: &str) -> bool {
+    let is_answer = kind.starts_with("SIP ") && kind.ends_with(')');
+    !is_answer || (kind.ends_with(" (INVITE)") && kind != "SIP 487 (INVITE)")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::script::understand;
+    use super::*;
+    use crate::trace::Moment;
+
+    #[test]
+    fn what_is_told_too_late_is_found_where_there_is_a_limit() {
+        let of = |kind: &str| Cue {
+            step: 0,
+            said: understand(Protocol::Sip, b""),
+            ours: true,
+            optional: false,
+            cause: None,
+            at: Moment::default(),
+            dialog: None,
+            kind: kind.to_owned(),
+        };
+        let cause = of("SIP 200 (INVITE)");
+        let notice = |value| Notice::read(&value, (0, 1, Moment::default())).expect("a notice").0;
+        let second = Some(Duration::from_secs(1));
+        let event = notice(json!({"notification": "chatEventNotification", "within": 900}));
+        let told = wrong_time(&event, &cause, second).expect("too late");
+        assert_eq!(told.0, "chatEventNotification within 900ms after SIP 200 (INVITE)");
+        assert_eq!(told.1, "after 1s");
+        let event = notice(json!({"notification": "chatEventNotification", "within": 1000}));
+        assert_eq!(wrong_time(&event, &cause, second), None);
+        assert!(wrong_time(&event, &cause, None).is_some());
+        for (kind, is_wrong) in [
+            ("SIP BYE", true),
+            ("MSRP SEND", true),
+            ("SIP 603 (INVITE)", true),
+            ("SIP 487 (INVITE)", false),
+            ("SIP 200 (BYE)", false),
+        ] {
+            assert_eq!(wrong_time(&event, &of(kind), None).is_some(), is_wrong, "{kind}");
+        }
+        let group = notice(json!({"notification": "participantStatusNotification"}));
+        assert_eq!(wrong_time(&group, &cause, None), None);
+    }
+
+    #[test]
+    fn what_has_to_follow_an_answer_is_known() {
+        for (kind, ours, is_so) in [
+            ("SIP ACK", "SIP 486 (INVITE)", true),
+            ("SIP ACK", "SIP 180 (INVITE)", false),
+            ("SIP ACK", "SIP 200 (BYE)", false),
+            ("SIP PRACK", "SIP 183 (INVITE)", true),
+            ("SIP CANCEL", "SIP 100 (INVITE)", true),
+            ("SIP CANCEL", "SIP 200 (INVITE)", false),
+            ("SIP BYE", "SIP ACK", true),
+            ("SIP BYE", "SIP 200 (INVITE)", true),
+            ("SIP INVITE", "SIP 200 (INVITE)", false),
+        ] {
+            assert_eq!(follows(kind, ours), is_so, "{kind} {ours}");
+        }
+    }
+}
