@@ -108,6 +108,7 @@ struct Ground {
     core: Core,
     registry: Registry,
     settings: Arc<bridge::Settings>,
+    sessions: (Arc<Sessions>, mpsc::Receiver<crate::store::Start>),
     kept: (Keeper, Contents),
     host: Option<HostDoor>,
 }
@@ -163,20 +164,24 @@ impl Running {
         let names = host.as_ref().map(|host| &host.names);
         let settings = settings::bridge(config, places, (credentials, fingerprint), names);
         let outside = (sip.outbound.clone(), core.clone(), stop_net.clone());
-        let registry = Registry::start(config, Arc::clone(&settings), outside, &mut random);
-        let ground = Ground { sip, msrp, places, core, registry, settings, kept, host };
+        let (sessions, starts) = Sessions::new(settings::sessions(config));
+        let sessions = Arc::new(sessions);
+        let carried = Arc::clone(&sessions);
+        let registry =
+            Registry::start(config, Arc::clone(&settings), outside, carried, &mut random);
+        let sessions = (sessions, starts);
+        let ground = Ground { sip, msrp, places, core, registry, settings, sessions, kept, host };
         Self::start_bridge(config, ground, random, (stop_net, tasks))
     }
 
     fn start_bridge(
         config: &Config,
-        Ground { sip, msrp, places, core, registry, settings, kept, host }: Ground,
+        Ground { sip, msrp, places, core, registry, settings, sessions, kept, host }: Ground,
         mut random: Random,
         (stop_net, tasks): (CancellationToken, TaskTracker),
     ) -> io::Result<Self> {
         let (keeper, contents) = kept;
-        let (sessions, starts) = Sessions::new(settings::sessions(config));
-        let sessions = Arc::new(sessions);
+        let (sessions, starts) = sessions;
         let subscriptions = Arc::new(Subscriptions::new(settings::subscriptions(config)));
         let channels = settings::channels(config);
         let channels = Arc::new(Channels::new(channels, random.fork(), keeper.clone()));

@@ -13,7 +13,7 @@ use crate::bridge::{self, Roster};
 use crate::config::Config;
 use crate::ids::Random;
 use crate::net::{Core, KeeperWays, SipOutbound, run_registrations};
-use crate::store::{RegistrationLetter, Registrations};
+use crate::store::{RegistrationLetter, Registrations, Sessions};
 
 /// The directory of the registered users, and the task that keeps them so.
 #[derive(Debug, Default)]
@@ -30,6 +30,7 @@ impl Registry {
         config: &Config,
         settings: Arc<bridge::Settings>,
         (outbound, core, stop): (SipOutbound, Core, CancellationToken),
+        sessions: Arc<Sessions>,
         random: &mut Random,
     ) -> Self {
         let subscribers = settings::subscribers(config);
@@ -44,7 +45,7 @@ impl Registry {
         let (directory, letters) = Registrations::new(roster.accesses(), room);
         let (directory, keeper) = (Arc::new(directory), TaskTracker::new());
         let desk = (Arc::clone(&directory), letters);
-        let ways = KeeperWays { outbound, core, random: random.fork() };
+        let ways = KeeperWays { outbound, core, sessions, random: random.fork() };
         keeper.spawn(run_registrations(roster, desk, ways, stop));
         Self { directory: Some(directory), keeper }
     }

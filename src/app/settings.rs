@@ -127,6 +127,8 @@ fn group(config: &Config, host: Option<bridge::OwnHost>) -> bridge::GroupSetting
         participants: group.max_participants,
         refer_wait: group.refer_wait,
         rejoin_window: group.rejoin_window,
+        auto_rejoin: group.auto_rejoin,
+        rejoin_probe: group.rejoin_probe,
         bye_wait: group.bye_wait,
         subscribe: group.subscribe,
         decline_code: status(group.decline_code),

@@ -255,6 +255,7 @@ impl Conversation {
             }
             Input::Reports(reports) => self.take_reports(now, &reports),
             Input::Extension(news) => self.extended(now, news),
+            Input::CoreLost => self.core_lost(now),
             Input::Msrp(input) => self.feed_msrp(now, input),
             Input::MsrpAccepted(shown) => self.msrp_accepted(now, shown),
             Input::Timeout => self.timeout(now),

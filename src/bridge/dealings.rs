@@ -78,6 +78,8 @@ pub enum Input {
     MsrpAccepted(Shown),
     /// The instant of [`Conversation::next_timeout`] has come.
     Timeout,
+    /// The user is registered at the core no more: nothing of the session gets anywhere.
+    CoreLost,
     /// The server stops.
     Stop,
 }
@@ -122,6 +124,8 @@ pub enum Output {
     MsrpClose,
     /// Tell the user's applications.
     Notice(Notice),
+    /// Tell the operator that something is not as it should be.
+    Remark(&'static str),
     /// Answer the command.
     Answer(Result<Answer, Refusal>),
     /// Give the answer that was to follow later.

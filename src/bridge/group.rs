@@ -20,6 +20,7 @@ mod messages;
 mod parting;
 mod referrals;
 mod renewed;
+mod returning;
 mod watch;
 
 use std::collections::VecDeque;
@@ -38,8 +39,8 @@ use super::settings::Settings;
 use crate::address::Address;
 use crate::chat::{
     Answer, AnswerId, Command, Extended, Extension, GroupInvitation, GroupSession, GroupState,
-    GroupStep, Identity, MessageBook, Notice, NoticeKind, OutgoingMessage, Participant,
-    ParticipantStatus, Party, Receipts, Refusal, SessionKind,
+    GroupStep, Identity, MessageBook, Notice, NoticeKind, OutgoingMessage, Party, Receipts,
+    Refusal, SessionKind,
 };
 use crate::clock::Anchor;
 use crate::ids::{ParticipantId, Random, SessionId};
@@ -91,8 +92,10 @@ pub struct Group {
     follows: Option<SessionId>,
     /// Whether an INVITE may name the session.
     is_named: bool,
-    /// Why we have sent CANCEL.
-    cancel: Option<GroupEnd>,
+    /// The subject of a re-INVITE that is not answered yet.
+    new_subject: Option<String>,
+    /// What the bridge does about it of itself that the user is out.
+    way_back: returning::WayBack,
     /// How the user's participation will end, once what was said last is answered.
     leaving: Option<parting::Farewell>,
     /// Whether the user was told of the session, and so is to be told of its end.
@@ -124,6 +127,8 @@ struct Timers {
     retry: Option<Instant>,
     /// The application waits no longer for the focus to let the user in again.
     rejoin: Option<Instant>,
+    /// The focus has had time enough to say whether there is a conference.
+    probe: Option<Instant>,
     /// The user may come back no longer.
     window: Option<Instant>,
     /// The partner of the 1-1 session has had time enough to answer.
@@ -136,7 +141,7 @@ impl Timers {
     fn next(&self) -> Option<Instant> {
         let explanation = self.explanation.map(|(at, _)| at);
         let one = [self.relay, self.invitation, self.msrp, explanation, self.leave];
-        let two = [self.retry, self.rejoin, self.window, self.extension, self.forget];
+        let two = [self.retry, self.rejoin, self.window, self.extension, self.forget, self.probe];
         one.into_iter().chain(two).flatten().min()
     }
 }
@@ -204,11 +209,14 @@ impl Group {
                 self.outputs.extend(later);
             }
             Input::Sip { message, source } => {
+                let focus_was = self.names_anew(&message);
                 let input = UsageInput::Message { message, source };
                 let Some(input) = self.watch.offer(now, input) else { return self.settle(now) };
                 let Some(input) = self.referrals.offer(now, input) else { return self.settle(now) };
                 if let UsageInput::Message { message, source } = input {
                     self.legs.receive(now, message, source);
+                    self.settle(now);
+                    self.follow_focus(now, focus_was);
                 }
             }
             Input::Renewal(arrival) => self.renewed(now, *arrival),
@@ -219,6 +227,7 @@ impl Group {
                 self.legs.current.handle(now, LegInput::TransportFailed { hop });
             }
             Input::Reports(reports) => self.take_reports(now, &reports),
+            Input::CoreLost => self.core_lost(now),
             // A group is extended to nothing.
             Input::Extension(_) => {}
             Input::Msrp(input) => self.feed_msrp(now, input),
@@ -315,12 +324,6 @@ impl Group {
         self.focus.as_ref()
     }
 
-    /// Tells whether nobody says who takes part, but the answers to REFERs and the messages.
-    #[must_use]
-    pub fn is_degraded(&self) -> bool {
-        !self.watch.stands()
-    }
-
     fn new(
         kit: ConversationKit,
         (id, user): (SessionId, Address),
@@ -355,7 +358,8 @@ impl Group {
             extends: None,
             follows: None,
             is_named: false,
-            cancel: None,
+            new_subject: None,
+            way_back: returning::WayBack::default(),
             leaving: None,
             heard: true,
             ending: false,
@@ -394,7 +398,7 @@ impl Group {
                 // Who joins by accepting its invitation is shown whom it meets.
                 Ok(if accepts { self.show_present(&[]) } else { answer })
             }
-            Command::Describe => Ok(self.chat.describe()?.map_or(Answer::Apart, Answer::Group)),
+            Command::Describe => self.describe(),
             Command::ShowParticipant(id) => {
                 self.chat.participant(&id).cloned().map(Answer::Participant)
             }
@@ -444,10 +448,13 @@ impl Group {
             self.call(now, None);
         }
         if due(&mut self.timers.msrp) {
-            self.media_failed(now, super::sip_outcomes::LegEnd::MsrpConnectFailed);
+            self.not_connected(now);
         }
         if let Some((_, end)) = self.timers.explanation.take_if(|(at, _)| *at <= now) {
             self.unexplained(now, end);
+        }
+        if due(&mut self.timers.probe) {
+            self.probed(now, returning::Probed::Unknown);
         }
         if due(&mut self.timers.rejoin)
             && let Some(answer) = self.rejoin.take()
@@ -568,33 +575,6 @@ impl Group {
 
     fn answer_later(&mut self, id: AnswerId, answer: Result<Answer, Refusal>) {
         self.outputs.push_back(Output::LateAnswer(id, answer));
-    }
-
-    /// Tells of the participants who have come or gone.
-    fn tell_participants(&mut self, now: Instant) {
-        let participants: Vec<Participant> = self.chat.participants_mut().take_news();
-        self.watch_partner(now);
-        if !participants.is_empty() && self.heard {
-            self.tell(now, NoticeKind::ParticipantStatus { participants });
-        }
-    }
-
-    /// Tells the 1-1 session that is extended to this one, once its other side has joined, declined
-    /// or been lost (TS Chat 6.6.5).
-    fn watch_partner(&mut self, _now: Instant) {
-        let Some(extends) = &self.extends else { return };
-        let partner = self.chat.participants().of(&Identity::from(&extends.partner.address));
-        let status = partner.map_or(ParticipantStatus::Disconnected, |partner| partner.status);
-        if self.chat.state() == GroupState::Connected && status != ParticipantStatus::Invited {
-            self.settle_extension(Extension::Settled);
-        }
-    }
-
-    fn settle_extension(&mut self, news: Extension) {
-        self.timers.extension = None;
-        if let Some(Extended { session, .. }) = self.extends.take() {
-            self.outputs.push_back(Output::Extension { of: session, news });
-        }
     }
 
     fn tell(&mut self, now: Instant, kind: NoticeKind) {

@@ -147,6 +147,9 @@ pub enum Left {
     Nothing,
     /// The way back, for a while; the application is told that the session has ended.
     TheWayBack,
+    /// As [`Self::TheWayBack`], and the bridge takes it of itself, once, where configuration says so
+    /// (`group.auto_rejoin`): the application is told only if that fails.
+    TheWayBackAtOnce,
     /// The way back, for a while; the application has left of itself and is told of that only.
     TheWayBackQuietly,
 }
@@ -195,18 +198,18 @@ pub static ENDS: &[EndRow] = &[
         ("no reason, or any but 410: idle, removed, or the way was lost; the group may go on", "CPM B.2.3.4; RFC 3326")),
     end(GroupEnd::Leg(LegEnd::LeftByUser), Left::TheWayBackQuietly, None,
         ("the group goes on without the user", "TS Chat 6.10.6")),
-    end(GroupEnd::Leg(LegEnd::DialogLost), Left::TheWayBack, None,
+    end(GroupEnd::Leg(LegEnd::DialogLost), Left::TheWayBackAtOnce, None,
         ("the focus has lost us, or we it", "RFC 3261 12.2.1.2")),
-    end(GroupEnd::Leg(LegEnd::SessionTimeout), Left::TheWayBack, None,
+    end(GroupEnd::Leg(LegEnd::SessionTimeout), Left::TheWayBackAtOnce, None,
         ("no refresh came in time", "RFC 4028 10")),
-    end(GroupEnd::Leg(LegEnd::MsrpLost), Left::TheWayBack, None,
+    end(GroupEnd::Leg(LegEnd::MsrpLost), Left::TheWayBackAtOnce, None,
         ("involuntary: the user stays on the list of the group", "CPM B.2.3.5")),
     end(GroupEnd::Leg(LegEnd::MediaRemoved), Left::TheWayBack, None,
         ("a group without its message stream is of no use", "RFC 3264 8.2")),
     end(GroupEnd::Leg(LegEnd::Extended), Left::Nothing, None,
         ("only a 1-1 session is extended", "TS Chat 6.6")),
     end(GroupEnd::Leg(LegEnd::CoreLost), Left::TheWayBack, None,
-        ("the way is lost, not the group", "RFC 3261 8.1.3.1")),
+        ("the user's registration is lost, not the group, unless the user hosts it", "RFC 3261 8.1.3.1")),
     end(GroupEnd::Leg(LegEnd::ShuttingDown), Left::Nothing, None,
         ("nobody is left to come back through", "RFC 3261 15")),
     end(GroupEnd::Dissolved, Left::Nothing, Some("SIP BYE"),

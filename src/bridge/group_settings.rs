@@ -38,6 +38,11 @@ pub struct GroupSettings {
     pub refer_wait: Duration,
     /// How long a user who is not in may join again.
     pub rejoin_window: Duration,
+    /// Whether a user who was lost is brought back, once, before it is told that the session has
+    /// ended.
+    pub auto_rejoin: bool,
+    /// Whether it is asked first whether there is a conference to join again.
+    pub rejoin_probe: bool,
     /// How long a conference that is over waits for the BYE that must follow.
     pub bye_wait: Duration,
     /// The time that a subscription to a conference asks for.
@@ -113,6 +118,8 @@ impl Default for GroupSettings {
             participants: 250,
             refer_wait: Duration::from_secs(3),
             rejoin_window: Duration::from_secs(3600),
+            auto_rejoin: false,
+            rejoin_probe: false,
             bye_wait: Duration::from_secs(5),
             subscribe: Duration::from_secs(3600),
             decline_code: Status::DECLINE,

@@ -202,7 +202,7 @@ pub static WATCH_ROWS: &[WatchRow] = &[
     WatchRow {
         end: WatchEnd::Refused,
         then: Then::DoWithout,
-        reason: "a session needs no package: 403, 404, 405, 480, 489 and silence end no chat",
+        reason: "a session needs no package: 403, 404, 405, 480, 489 and silence end no chat, and participants are known from REFER and CPIM only",
         source: "RFC 6665 4.1.2.1",
     },
     WatchRow {
@@ -214,14 +214,14 @@ pub static WATCH_ROWS: &[WatchRow] = &[
     WatchRow {
         end: WatchEnd::AskAgain,
         then: Then::Subscribe,
-        reason: "deactivated, timeout: another server takes it over, or a refresh was missed",
+        reason: "deactivated, timeout: another server takes it over, or a refresh was missed; later, where it was so a minute ago",
         source: "RFC 6665 4.1.3",
     },
     WatchRow {
         end: WatchEnd::AskLater,
         then: Then::SubscribeLater,
-        reason: "probation, giveup, or no reason at all: at once it would only fail again",
-        source: "RFC 6665 4.1.3",
+        reason: "probation, giveup, no reason at all, or a refusal with Retry-After: at once it would only fail again",
+        source: "RFC 6665 4.1.3; RFC 3261 20.33",
     },
     WatchRow {
         end: WatchEnd::Never,

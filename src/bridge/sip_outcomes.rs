@@ -168,8 +168,8 @@ pub static ROWS: &[Row] = &[
         ("the bridge is a party of the chat and not its focus", "RFC 3515 2.4.2")),
     end(LegEnd::Extended, Ended, Words("extended to"), "BYE, Reason cause=200",
         ("over once the other side has joined the group, declined or not reacted, or the user has joined that of the other side; the id of the group stands behind the words", "TS Chat 6.6.5")),
-    end(LegEnd::CoreLost, Ended, Words("core unreachable"), "–",
-        ("without the core no request of the session gets anywhere", "RFC 3261 8.1.3.1")),
+    end(LegEnd::CoreLost, Ended, Words("core unreachable"), "BYE, Reason cause=480; CANCEL; 503: for a core that comes back",
+        ("the user's registration is lost: no request of the session gets anywhere", "RFC 3261 8.1.3.1")),
     end(LegEnd::ShuttingDown, Ended, Words("bridge shutting down"), "BYE, Reason cause=480; CANCEL; 503",
         ("nobody is left waiting for a bridge that has gone; a 480 would tell of a decline", "RFC 3261 15, 21.5.4")),
 ];

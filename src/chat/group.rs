@@ -77,6 +77,8 @@ pub struct GroupInfo {
     pub participants: Vec<Participant>,
     /// The tag that the client gave the session when it created it.
     pub client_correlator: Option<String>,
+    /// Whether nobody says who takes part, so that somebody may be missing.
+    pub is_degraded: bool,
 }
 
 /// The state of a group session.
@@ -185,7 +187,8 @@ impl GroupSession {
         })
     }
 
-    /// Opens the session of somebody who was invited: by the first of `others`, who is in.
+    /// Opens the session of somebody who was invited: by the first of `others`, who is in. Of the
+    /// others as many are shown as the rules permit beside these two.
     #[must_use]
     pub fn invited(
         subject: String,
@@ -196,8 +199,11 @@ impl GroupSession {
         let mut participants = Participants::new(rules.participants, random);
         let mut originator = None;
         for party in others {
-            let id = participants.enter(Newcomer::of(party));
-            originator = originator.or(id);
+            // The last place is the user's own: who stands behind it on the list is not shown.
+            if participants.room() > 1 {
+                let id = participants.enter(Newcomer::of(party));
+                originator = originator.or(id);
+            }
         }
         let own = participants.enter(Newcomer::of(own));
         if let Some(originator) = &originator {
@@ -422,6 +428,21 @@ impl GroupSession {
         }
     }
 
+    /// Takes it that the focus is asked to let the user in again, by nobody's order; tells whether
+    /// the user is one who may come back.
+    pub fn return_unasked(&mut self) -> bool {
+        let may = self.state == GroupState::Apart;
+        if may {
+            self.state = GroupState::Rejoining;
+        }
+        may
+    }
+
+    /// Takes it that the focus has given the session another subject.
+    pub fn rename(&mut self, subject: String) {
+        self.subject = subject;
+    }
+
     /// Takes it that the user is no longer, or not again, in, but may come back; tells whether that
     /// is another state.
     pub fn part_for_now(&mut self) -> bool {
@@ -461,6 +482,7 @@ impl GroupSession {
                 subject: self.subject.clone(),
                 participants: self.participants.present(),
                 client_correlator: self.client_correlator.clone(),
+                is_degraded: false,
             })),
         }
     }
@@ -628,6 +650,20 @@ mod tests {
         assert_eq!(session.part(&own), Ok(GroupStep::DeclineInvitation));
         let first = session.describe().ok().flatten().map(|info| info.participants[0].clone());
         assert!(first.is_some_and(|first| first.is_originator));
+    }
+
+    #[test]
+    fn a_list_that_fills_the_table_leaves_the_user_its_place() {
+        let party = |text: &str| newcomer(text).party;
+        for (listed, shown) in [(2, 3), (3, 4), (4, 4), (9, 4)] {
+            let others = (1..=listed).map(|number| party(&format!("tel:+{number}0"))).collect();
+            let rest = (RULES, Random::seeded(1));
+            let session = GroupSession::invited("Trip".into(), party("tel:+2"), others, rest);
+            let all = session.participants().present();
+            assert_eq!(all.len(), shown);
+            assert!(all[0].is_originator && all[0].party.address == address("tel:+10"));
+            assert!(session.participants().own().is_some(), "{listed}");
+        }
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub enum Standing {
 pub struct Participants {
     entries: Vec<Entry>,
     capacity: usize,
+    /// How many nameless ones an application or an invitation has named.
+    nameless: u64,
     random: Random,
 }
 
@@ -106,7 +108,7 @@ impl Participants {
     /// Makes an empty table that holds `capacity` participants, those who have gone included.
     #[must_use]
     pub fn new(capacity: usize, random: Random) -> Self {
-        Self { entries: Vec::new(), capacity: capacity.max(2), random }
+        Self { entries: Vec::new(), capacity: capacity.max(2), nameless: 0, random }
     }
 
     /// Enters somebody whom an application or an invitation names as invited; gives the id, and that
@@ -115,11 +117,18 @@ impl Participants {
         let Newcomer { party, client_correlator, id } = newcomer;
         let identity = if party.address == Address::anonymous() {
             // Each is somebody else.
-            Identity::Hidden(format!("{}", self.entries.len()))
+            self.nameless += 1;
+            Identity::Hidden(self.nameless.to_string())
         } else {
             Identity::from(&party.address)
         };
         self.enter_as(identity, (party, client_correlator), id)
+    }
+
+    /// Tells for how many more there is room.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.entries.len())
     }
 
     /// Enters somebody under an identity that the network has given.
@@ -402,6 +411,17 @@ mod tests {
         table.note(&hidden, Standing::Connected, None);
         assert_eq!(told(&mut table), ["sip:anonymous@anonymous.invalid Connected"]);
         assert_eq!(table.identities().count(), 3);
+    }
+
+    #[test]
+    fn the_nameless_stay_apart_whoever_was_taken_back() {
+        let mut table = Participants::new(9, Random::seeded(1));
+        let nobody = || Newcomer::of(Party { address: Address::anonymous(), name: None });
+        let first = table.enter(nobody()).expect("room");
+        let second = table.enter(nobody()).expect("room");
+        table.withdraw(&first);
+        let third = table.enter(nobody()).expect("room");
+        assert!(second != third && table.present().len() == 2);
     }
 
     #[test]

@@ -44,6 +44,10 @@ pub struct Group {
     pub refer_wait: Duration,
     /// How long a user who is not in may join again.
     pub rejoin_window: Duration,
+    /// Whether a user who was lost is brought back, once.
+    pub auto_rejoin: bool,
+    /// Whether it is asked first whether there is a conference to join again.
+    pub rejoin_probe: bool,
     /// How long a conference that is over waits for the BYE that must follow.
     pub bye_wait: Duration,
     /// The time that a subscription to a conference asks for.
@@ -72,6 +76,8 @@ impl Group {
             max_participants: keys.count("max_participants", 250, 2..=8192),
             refer_wait: keys.seconds("refer_wait_s", 3, 0..=4),
             rejoin_window: keys.seconds("rejoin_window_s", 3600, 0..=31_536_000),
+            auto_rejoin: keys.flag("auto_rejoin", false),
+            rejoin_probe: keys.flag("rejoin_probe", false),
             bye_wait: keys.seconds("bye_wait_s", 5, 0..=60),
             subscribe: keys.seconds("subscribe_s", 3600, 60..=86_400),
             decline_code: keys.parsed("decline_code", 603, decline),

@@ -275,6 +275,7 @@ impl Driver {
             }
             Letter::Msrp(arrival) => self.adopt(*arrival),
             Letter::Extension(news) => self.conversation.handle(now(), Input::Extension(news)),
+            Letter::CoreLost => self.conversation.handle(now(), Input::CoreLost),
             Letter::Stop => self.conversation.handle(now(), Input::Stop),
         }
     }
@@ -443,6 +444,10 @@ impl Driver {
                 }
                 self.outbox.notice(notice);
             }
+            Output::Remark(remark) => {
+                let (session, user) = (self.conversation.id(), self.conversation.user());
+                warn!(%session, %user, "{remark}");
+            }
             Output::Answer(answer) => self.answer = Some(answer),
             Output::LateAnswer(id, answer) => {
                 if let Some(reply) = self.late.remove(&id) {
@@ -481,6 +486,7 @@ impl Driver {
                 | Output::Names(_)
                 | Output::MsrpConnect { .. }
                 | Output::Notice(_)
+                | Output::Remark(_)
                 | Output::Answer(_)
                 | Output::LateAnswer(..)
                 | Output::MsrpRoute(_)

@@ -218,6 +218,7 @@ fn length_of(outputs: &[Output]) -> usize {
         | Output::Names(_)
         | Output::MsrpConnect { .. }
         | Output::Notice(_)
+        | Output::Remark(_)
         | Output::Answer(_)
         | Output::LateAnswer(..)
         | Output::MsrpRoute(_)

@@ -16,7 +16,7 @@ use crate::bridge::{Roster, RosterInput, RosterOutput};
 use crate::ids::Random;
 use crate::sip::RegistrationFailure;
 use crate::store::connections::OnFailure;
-use crate::store::{RegistrationLetter, Registrations};
+use crate::store::{RegistrationLetter, Registrations, Sessions};
 
 /// The ways to the core.
 pub struct KeeperWays {
@@ -24,6 +24,8 @@ pub struct KeeperWays {
     pub outbound: SipOutbound,
     /// Where the core is.
     pub core: Core,
+    /// The sessions that the core carries.
+    pub sessions: Arc<Sessions>,
     /// Randomness: which hop of several comes first.
     pub random: Random,
 }
@@ -110,7 +112,9 @@ fn carry_out(output: RosterOutput, directory: &Arc<Registrations>, ways: &Keeper
         RosterOutput::Lost { user, why, again_at } => {
             let why = why.map_or_else(|| "not refreshed in time".to_owned(), reason);
             warn!(%user, why, again_s = again_at.map(seconds_until), "registration lost");
-            directory.lose(&user);
+            for name in directory.lose(&user) {
+                ways.sessions.tell_core_lost(&name);
+            }
             directory.expect(&user, again_at);
         }
         RosterOutput::Unusable { user, why } => error!(%user, %why, "registration impossible"),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, WARNING};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::Face;
@@ -51,7 +52,11 @@ pub(super) async fn read(
     let ticket = face.sessions.command(&path.of.user, path.session(), Command::Describe).await?;
 
     let response = match ticket.value {
-        Answer::Group(info) => respond(StatusCode::OK, &shown(&path, info).write(), format),
+        Answer::Group(info) => {
+            let is_degraded = info.is_degraded;
+            let response = respond(StatusCode::OK, &shown(&path, info).write(), format);
+            warned(response, is_degraded)
+        }
         Answer::Apart => HttpResponse::NoContent().finish(),
         Answer::Done
         | Answer::Session(_)
@@ -79,8 +84,18 @@ pub(super) fn participant_url(path: &SessionPath, id: &ParticipantId) -> String 
     format!("{}/participants/{id}", path.url())
 }
 
+/// Says in a response that somebody who takes part may be missing from it: no document has a word
+/// for that (RFC 9110 section 16.3.2.1, RFC 7234 section 5.5).
+pub(super) fn warned(mut response: HttpResponse, is_degraded: bool) -> HttpResponse {
+    if is_degraded {
+        let warning = HeaderValue::from_static("299 - \"participants=degraded\"");
+        response.headers_mut().insert(WARNING, warning);
+    }
+    response
+}
+
 fn shown(path: &SessionPath, info: GroupInfo) -> GroupChatSessionInformation {
-    let GroupInfo { subject, participants, client_correlator } = info;
+    let GroupInfo { subject, participants, client_correlator, .. } = info;
     let participants = participants.into_iter().map(|participant| {
         let url = participant_url(path, &participant.id);
         ParticipantInformation::shown(participant, url)
@@ -156,6 +171,18 @@ fn invite(face: &Face, path: UserPath, wanted: GroupChatSessionInformation) -> R
 #[cfg(test)]
 mod tests {
     use super::super::stage::{ALICE, Seen, Stage};
+    use super::*;
+
+    #[test]
+    fn a_list_that_may_be_short_says_so() {
+        let warning = |is_degraded: bool| {
+            let response = warned(HttpResponse::Ok().finish(), is_degraded);
+            let value = response.headers().get(WARNING);
+            value.and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        assert_eq!(warning(true).as_deref(), Some("299 - \"participants=degraded\""));
+        assert_eq!(warning(false), None);
+    }
 
     #[tokio::test]
     async fn a_group_is_opened_shown_left_and_ended() {

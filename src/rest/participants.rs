@@ -8,7 +8,7 @@ use super::Face;
 use super::answer::holding;
 use super::body::{created, negotiate, respond};
 use super::fault::Fault;
-use super::group_sessions::participant_url;
+use super::group_sessions::{participant_url, warned};
 use super::path::{ParticipantPath, SessionPath};
 use super::posted::Posted;
 use crate::chat::{Answer, Command, Participant};
@@ -25,7 +25,7 @@ pub(super) async fn list(
     let ticket = face.sessions.command(&path.of.user, path.session(), Command::Describe).await?;
 
     let response = match ticket.value {
-        Answer::Group(info) => show_all(&path, info.participants, format),
+        Answer::Group(info) => warned(show_all(&path, info.participants, format), info.is_degraded),
         Answer::Apart => HttpResponse::NoContent().finish(),
         Answer::Done
         | Answer::Session(_)

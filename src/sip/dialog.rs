@@ -179,6 +179,12 @@ impl Dialog {
         &self.remote_tag
     }
 
+    /// Gives where requests within the dialog go: the Contact of the peer.
+    #[must_use]
+    pub fn remote_target(&self) -> &Uri {
+        &self.remote_target
+    }
+
     fn compose(&self, method: Method, number: u32) -> Request {
         let (uri, routes) = self.path();
         let mut headers = Headers::with_room(8 + routes.len(), 512);

@@ -120,13 +120,15 @@ impl Registrations {
         entry.aliases = aliases;
     }
 
-    /// Notes that a user is registered no more.
-    pub fn lose(&self, user: &Address) {
+    /// Notes that a user is registered no more; gives the names under which it was, if it was.
+    pub fn lose(&self, user: &Address) -> Vec<Address> {
         if let Some(mut entry) = self.by_user.get_mut(user)
             && std::mem::replace(&mut entry.is_registered, false)
         {
             self.registered.fetch_sub(1, Ordering::Relaxed);
+            return [user].into_iter().chain(&entry.aliases).cloned().collect();
         }
+        Vec::new()
     }
 
     /// Notes when the next attempt to register a user is due.
@@ -206,8 +208,8 @@ mod tests {
         directory.keep(Arc::new(access(None)), Vec::new());
         assert_eq!(directory.originating(now, &number), Err(Refusal::NoUser));
         assert_eq!(directory.count(), 1);
-        directory.lose(&alice);
-        directory.lose(&alice);
+        assert_eq!(directory.lose(&alice), std::slice::from_ref(&alice));
+        assert_eq!(directory.lose(&alice), []);
         assert_eq!((directory.count(), retry_after(&directory, now, &alice)), (0, SOON));
     }
 

@@ -78,6 +78,8 @@ pub enum Letter {
     Msrp(Box<MsrpArrival>),
     /// What has become of the group to which the session is extended.
     Extension(Extension),
+    /// The user is registered at the core no more.
+    CoreLost,
     /// The server stops: say goodbye.
     Stop,
 }
@@ -363,6 +365,14 @@ impl Sessions {
         }
     }
 
+    /// Tells the sessions of a user that the core does not carry them any more.
+    pub fn tell_core_lost(&self, user: &Address) {
+        for inbox in self.of_user(user) {
+            // One that is full finds out by itself, at its next refresh.
+            let _lost = inbox.offer(Letter::CoreLost);
+        }
+    }
+
     /// Gives the names of the running sessions.
     #[must_use]
     pub fn names(&self) -> &SessionNames {
@@ -527,4 +537,31 @@ async fn give_way() {
         Poll::Pending
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_lost_core_is_told_to_all_sessions_of_its_user_and_to_no_other() {
+        let (sessions, _starts) = Sessions::new(Bounds::default());
+        let (alice, bob) = ("tel:+19585550100", "tel:+19585550101");
+        let enter = |name: &str, user: &str| {
+            let (inbox, letters) = Inbox::new(8);
+            let owner = (SessionKind::Pair, Address::parse(user).unwrap());
+            sessions.enter(SessionId::new(name), owner, inbox);
+            letters
+        };
+        let of_alice = [enter("one", alice), enter("two", alice)];
+        let mut of_bob = enter("three", bob);
+        sessions.tell_core_lost(&Address::parse(alice).unwrap());
+        for mut letters in of_alice {
+            assert!(matches!(letters.try_recv(), Some(Letter::CoreLost)));
+            assert!(letters.try_recv().is_none());
+        }
+        assert!(of_bob.try_recv().is_none());
+    }
 }

@@ -84,12 +84,13 @@ impl World {
 
     /// The focus accepts, as an honest one does.
     pub(crate) fn focus_accepts(&mut self, invite: &Request) {
-        let headers = [("Contact", &*format!("<{ROOM}>;isfocus"))];
-        let body = answer_sdp();
+        self.focus_accepts_as(invite, &format!("<{ROOM}>;isfocus"), &answer_sdp());
+    }
+
+    /// As [`Self::focus_accepts`], with this Contact and this description.
+    pub(crate) fn focus_accepts_as(&mut self, invite: &Request, contact: &str, body: &str) {
         let mut response = response_to(invite, Status::OK, Some("far"));
-        for (name, value) in headers {
-            response.headers.push(name, value);
-        }
+        response.headers.push("Contact", contact);
         response.headers.push("Content-Type", "application/sdp");
         response.body = Bytes::copy_from_slice(body.as_bytes());
         self.far_end_sends(&response.into());

@@ -160,3 +160,19 @@ fn messages_wait_while_the_focus_is_asked() {
     room.world.focus_accepts(&invite);
     assert_eq!(sent(&mut room).text_content().as_deref(), Some("early"));
 }
+
+/// Who has gone is not idle but away.
+#[test]
+fn who_leaves_while_typing_is_not_told_idle_after_it() {
+    let mut room = Room::open();
+    room.notify("full", 1, &[user(BOB, "connected"), user(CAROL, "connected")].concat());
+    room.told();
+    for from in [BOB, CAROL] {
+        room.says(&format!("<{from}>"), from, (COMPOSING, &typing("active")));
+    }
+    room.told();
+    room.notify("partial", 2, &crate::focus::gone(BOB, "departed", ""));
+    assert_eq!(room.told(), ["alice: bob Disconnected"]);
+    room.world.wait(Duration::from_secs(121));
+    assert_eq!(room.told(), ["alice: tel:+447700900003 is idle"]);
+}

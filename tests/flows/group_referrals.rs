@@ -165,3 +165,25 @@ fn who_leaves_waits_for_no_refer() {
     assert_eq!(room.ask(Command::Part(own)), Ok(Answer::Done));
     assert!(matches!(room.world.late(answer), Some(Err(Refusal::NotNow { .. }))));
 }
+
+/// A REFER that has waited for its turn names those who are still to come.
+#[test]
+fn who_has_gone_while_a_list_waits_is_left_out_of_it() {
+    let mut room = Room::open();
+    let number = |last: u32| format!("tel:+4477009001{last:02}");
+    for last in 0..8 {
+        add(&mut room, &[&number(last)]);
+    }
+    let answer = add(&mut room, &[DAVE, "tel:+447700900005"]);
+    let waiting = room.got_all(&Method::Refer);
+    assert_eq!(waiting.len(), 8, "no more at a time");
+    room.notify("full", 1, &user(DAVE, "alerting"));
+    room.notify("partial", 2, &gone(DAVE, "busy", ""));
+    room.told();
+    room.reply(&waiting[0], 202, &[("Refer-Sub", "false")]);
+    let refer = room.got(&Method::Refer);
+    let to = refer.headers.get("Refer-To");
+    assert_eq!(to, Some("<sip:+447700900005@example.com;user=phone>"));
+    room.reply(&refer, 202, &[("Refer-Sub", "false")]);
+    assert_eq!(room.world.late(answer), Some(Ok(Answer::UnderWay)));
+}

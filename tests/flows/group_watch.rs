@@ -7,7 +7,8 @@ use chatbridge::chat::{Answer, Command};
 use chatbridge::sip::Method;
 
 use crate::NOTHING;
-use crate::focus::{CAROL, DAVE, ROOM, Room, gone, user, user_with};
+use crate::far_end::answer_sdp;
+use crate::focus::{CAROL, DAVE, ROOM, Room, gone, newcomer, user, user_with};
 use crate::world::{ALICE, BOB};
 
 /// RFC 6665 section 4.4.1: the NOTIFY makes the dialog, whatever comes first.
@@ -195,4 +196,223 @@ fn a_subscription_is_refreshed_at_half_its_time_and_takes_a_longer_one() {
     room.notify_with("active;expires=7200", None);
     room.world.wait(Duration::from_secs(3600));
     assert_eq!(room.got_all(&Method::Subscribe).len(), 1);
+}
+
+/// Signalling 2.5: a user without any device is not there.
+#[test]
+fn a_user_whose_last_device_goes_has_gone() {
+    let of_bob = |state: &str, status: &str| {
+        format!(
+            "<user entity=\"{BOB}\" state=\"partial\"><endpoint entity=\"a\" state=\"{state}\">\
+             <status>{status}</status></endpoint></user>"
+        )
+    };
+    let mut room = Room::open();
+    room.notify("full", 1, &of_bob("full", "connected"));
+    assert_eq!(room.told(), ["alice: bob Connected"]);
+    room.notify("partial", 2, &of_bob("deleted", "connected"));
+    assert_eq!(room.told(), ["alice: bob Disconnected"]);
+    room.notify("partial", 3, &of_bob("full", "connected"));
+    assert_eq!(room.told(), ["alice: bob Connected"]);
+    room.notify("full", 4, &format!("<user entity=\"{BOB}\" state=\"full\"/>"));
+    assert_eq!(room.told(), ["alice: bob Disconnected"]);
+}
+
+#[test]
+fn who_is_named_twice_is_there_if_one_of_the_two_is() {
+    let other = "sip:+19585550101@ims.example;user=phone;gr=2";
+    let mut room = Room::open();
+    room.notify("full", 1, &[user(BOB, "connected"), user(other, "disconnected")].concat());
+    assert_eq!(room.told(), ["alice: bob Connected"]);
+    room.notify("partial", 2, &user(other, "alerting"));
+    assert_eq!(room.told(), NOTHING);
+    room.notify("partial", 3, &[user(other, "connected"), user(BOB, "disconnected")].concat());
+    assert_eq!(room.told(), NOTHING);
+    room.notify("partial", 4, &user(other, "disconnected"));
+    assert_eq!(room.told(), ["alice: bob Disconnected"]);
+}
+
+#[test]
+fn what_has_waited_for_the_one_before_it_is_taken_after_it() {
+    let mut room = Room::open();
+    room.notify("full", 1, &user(BOB, "connected"));
+    room.told();
+    room.notify("partial", 3, &user(CAROL, "connected"));
+    assert_eq!(room.told(), NOTHING);
+    room.notify("partial", 2, &user(DAVE, "connected"));
+    assert_eq!(
+        room.told(),
+        ["alice: tel:+447700900004 Connected", "alice: tel:+447700900003 Connected"]
+    );
+}
+
+/// A focus that takes its subscriptions away again and again is asked no more often than it can bear.
+#[test]
+fn a_subscription_is_begun_at_once_no_more_than_once_a_minute() {
+    let mut room = Room::open();
+    for is_first in [true, false] {
+        room.notify("full", 1, &user(BOB, "connected"));
+        room.notify_with("terminated;reason=deactivated", None);
+        let again = room.got_all(&Method::Subscribe);
+        assert_eq!(again.len(), usize::from(is_first));
+        if let Some(again) = again.into_iter().next() {
+            room.reply(&again, 200, &[("Expires", "3600")]);
+            room.subscribe = Some(again);
+        }
+    }
+    room.world.wait(Duration::from_secs(61));
+    room.got(&Method::Subscribe);
+}
+
+/// RFC 3261 section 20.33: a refusal with a time is none for good.
+#[test]
+fn a_focus_that_is_busy_is_asked_again_when_it_says() {
+    let mut room = unwatched(503, &[("Retry-After", "30")]);
+    assert_eq!(room.told(), ["alice: alice Connected (own), bob Invited"]);
+    room.world.wait(Duration::from_secs(29));
+    assert!(room.got_all(&Method::Subscribe).is_empty());
+    room.world.wait(Duration::from_secs(2));
+    room.take_subscription();
+    room.notify("full", 1, &user(BOB, "connected"));
+    assert_eq!(room.told(), ["alice: bob Connected"]);
+    // Nobody is asked without end, whatever it says.
+    let mut room = unwatched(503, &[("Retry-After", "0")]);
+    assert!(room.got_all(&Method::Subscribe).is_empty());
+    room.world.wait(Duration::from_secs(5));
+    assert_eq!(room.got_all(&Method::Subscribe).len(), 1);
+}
+
+/// Signalling 2.5: participants from REFER answers and CPIM From only, and so it is said.
+#[test]
+fn without_the_package_who_is_heard_is_in() {
+    let is_degraded = |room: &mut Room| match room.ask(Command::Describe) {
+        Ok(Answer::Group(info)) => info.is_degraded,
+        other => panic!("no group is shown: {other:?}"),
+    };
+    let mut room = unwatched(489, &[]);
+    room.told();
+    assert!(is_degraded(&mut room));
+    assert!(
+        room.world.remarks[..].starts_with(&["participants=degraded: known from answers to \
+        REFER and from messages only"]),
+        "{:?}",
+        room.world.remarks
+    );
+    assert_eq!(room.world.remarks.len(), 1);
+    room.says("\"Carol\" <tel:+447700900003>", "c1", ("text/plain", "hello"));
+    let says = "alice: \"hello\" from tel:+447700900003, wants Delivered";
+    assert_eq!(room.told(), ["alice: tel:+447700900003 Connected", says]);
+    assert_eq!(room.participants()[2].party.name.as_deref(), Some("Carol"));
+    room.says(&format!("<{BOB}>"), "b1", ("text/plain", "hi"));
+    assert_eq!(room.told(), ["alice: bob Connected", "alice: \"hi\" from bob, wants Delivered"]);
+    // Neither the nameless, nor the focus, nor the user itself is somebody new.
+    for from in ["sip:anonymous@anonymous.invalid", ROOM, ALICE] {
+        room.says(&format!("<{from}>"), from, ("text/plain", "hm"));
+        assert_eq!(room.told().len(), 1, "{from}");
+    }
+    assert_eq!(room.participants().len(), 3);
+
+    // Where the package tells, it alone does.
+    let mut room = Room::open();
+    assert!(!is_degraded(&mut room));
+    room.notify("full", 1, &user(BOB, "connected"));
+    room.told();
+    room.says(&format!("<{DAVE}>"), "d1", ("text/plain", "hi"));
+    assert_eq!(room.told(), ["alice: \"hi\" from tel:+447700900004, wants Delivered"]);
+    assert!(room.world.remarks.is_empty());
+}
+
+/// A session of Alice's with Bob whose SUBSCRIBE the focus answers so.
+fn unwatched(code: u16, headers: &[(&str, &str)]) -> Room {
+    let mut world = crate::focus::world(|_| {});
+    world.unsubscribe(BOB);
+    let session = world.open_group(&[BOB]).expect("a good invitation");
+    let invite = world.far_end_got(&Method::Invite);
+    world.focus_accepts(&invite);
+    let mut room = Room::adopt(world, session, invite);
+    let subscribe = room.got(&Method::Subscribe);
+    room.reply(&subscribe, code, headers);
+    room
+}
+
+fn subject(room: &mut Room) -> String {
+    match room.ask(Command::Describe) {
+        Ok(Answer::Group(info)) => info.subject,
+        other => panic!("no group is shown: {other:?}"),
+    }
+}
+
+#[test]
+fn the_subject_of_the_conference_is_that_of_the_session() {
+    let mut room = Room::open();
+    assert_eq!(subject(&mut room), "Trip");
+    let mut version = 0;
+    let mut told = |room: &mut Room, text: &str| {
+        version += 1;
+        let body = format!(
+            "<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\" \
+             entity=\"{ROOM}\" state=\"full\" version=\"{version}\"><conference-description>\
+             <subject>{text}</subject></conference-description></conference-info>"
+        );
+        let content = ("application/conference-info+xml", body.as_str());
+        room.notify_with("active;expires=3600", Some(content));
+        subject(room)
+    };
+    assert_eq!(told(&mut room, " Long trip "), "Long trip");
+    assert_eq!(told(&mut room, ""), "Long trip", "an empty one is none");
+    assert_eq!(told(&mut room, "two\nlines"), "two lines");
+    assert_eq!(told(&mut room, &"x".repeat(9000)).len(), 1024);
+    assert_eq!(room.told(), NOTHING, "nobody is told of it");
+}
+
+/// Signalling 2.4: a re-INVITE may bring another Contact and another subject.
+#[test]
+fn a_focus_that_moves_is_followed() {
+    let mut room = Room::open();
+    room.notify("full", 1, &user(BOB, "connected"));
+    room.told();
+    let invite = room.invite.clone();
+    let sdp = answer_sdp();
+    room.world.far_end_asks(&invite, (Method::Invite, 700), &[("Subject", "Tour")], Some(&sdp));
+    assert_eq!(room.world.far_end_heard(&Method::Invite).status.code(), 200);
+    assert_eq!(subject(&mut room), "Tour");
+    let subscribes = room.got_all(&Method::Subscribe);
+    let to: Vec<_> = subscribes.iter().map(|it| (it.uri.to_string(), it.expires())).collect();
+    let moved = "sip:far@127.0.0.1:5090";
+    assert_eq!(to, [(ROOM.to_owned(), Some(0)), (moved.to_owned(), Some(3600))]);
+    assert_eq!(room.told(), NOTHING);
+    // What is refused changes nothing.
+    room.world.far_end_asks(&invite, (Method::Invite, 701), &[("Subject", "Ruse")], Some("v=0"));
+    assert_eq!(room.world.far_end_heard(&Method::Invite).status.code(), 488);
+    assert_eq!(subject(&mut room), "Tour");
+}
+
+/// Signalling 2.2: an acceptance without isfocus.
+#[test]
+fn an_acceptance_without_isfocus_is_remarked() {
+    let accept = |contact: &str| {
+        let mut world = crate::focus::world(|_| {});
+        world.unsubscribe(BOB);
+        let session = world.open_group(&[BOB]).expect("a good invitation");
+        let invite = world.far_end_got(&Method::Invite);
+        world.focus_accepts_as(&invite, contact, &answer_sdp());
+        Room::adopt(world, session, invite)
+    };
+    let mut room = accept(&format!("<{ROOM}>"));
+    assert_eq!(
+        room.world.remarks,
+        ["the focus has accepted without isfocus: its Contact is taken for one"]
+    );
+    assert_eq!(room.got(&Method::Subscribe).uri.to_string(), ROOM);
+
+    let factory = "sip:conference-factory@example.com";
+    let mut room = accept(&format!("<{factory}>"));
+    let first = room.world.remarks.first().copied();
+    assert_eq!(first, Some("the factory has accepted itself, and names no focus"));
+    assert!(room.got_all(&Method::Subscribe).is_empty(), "the factory is no conference");
+    assert_eq!(room.told(), ["alice: alice Connected (own), bob Invited"]);
+    room.bye(None);
+    room.told();
+    room.begin(Command::Join(vec![newcomer(ALICE)]));
+    assert_eq!(room.got(&Method::Invite).uri.to_string(), factory, "there is no other way back");
 }

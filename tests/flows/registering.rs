@@ -188,3 +188,18 @@ fn passed(world: &World, port: u16, method: &Method) -> Request {
 fn header(request: &Request, name: &str) -> String {
     request.headers.get(name).unwrap_or_else(|| panic!("no {name}: {request:?}")).to_owned()
 }
+
+/// Signalling 2.4: whose registration is lost has no core any more.
+#[test]
+fn the_sessions_of_who_is_registered_no_more_are_over() {
+    let mut world = World::registering(|_| {});
+    world.connect_users();
+    world.registered();
+    world.lose_all_sip();
+    world.wait(Duration::from_secs(3700));
+    assert!(world.registered().contains(&"alice: lost".to_owned()));
+    assert_eq!(
+        world.told(),
+        ["alice: SessionEnded (core unreachable)", "bob: SessionEnded (core unreachable)"]
+    );
+}

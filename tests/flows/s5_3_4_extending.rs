@@ -67,20 +67,34 @@ fn figure_4_the_pair_ends_once_its_other_side_has_answered() {
 #[test]
 fn a_partner_who_declines_or_does_not_react_ends_the_pair_too() {
     for silent in [false, true] {
-        let Extension { mut room, pair, .. } = extended("plain");
+        let Extension { mut room, pair, pair_invite, .. } = extended("plain");
+        let to = room.session.clone();
+        let ended = format!("alice: SessionEnded (extended to {to})");
         let invite = room.invite.clone();
         room.world.focus_accepts(&invite);
         room.take_subscription();
         room.told();
         room.notify("full", 1, &user(BOB, "alerting"));
+        assert_eq!(room.told(), NOTHING);
         if silent {
-            room.world.wait(Duration::from_secs(181));
-            assert_eq!(room.told().len(), 1);
+            room.world.wait(Duration::from_secs(179));
+            assert_eq!(room.told(), NOTHING, "Bob has the time of any invitation");
+            assert!(room.got_all(&Method::Bye).is_empty());
+            room.world.wait(Duration::from_secs(2));
+            assert_eq!(room.told(), [ended]);
         } else {
             room.notify("partial", 2, &gone(BOB, "failed", "SIP;cause=603"));
-            assert_eq!(room.told().len(), 2);
+            assert_eq!(room.told(), [ended, "alice: bob Disconnected".to_owned()]);
         }
-        assert!(matches!(room.world.ask(&pair, Command::Describe), Ok(Answer::MovedTo(_))));
+        let bye = room.got(&Method::Bye);
+        assert_eq!(bye.call_id(), pair_invite.call_id(), "the pair is hung up, not the group");
+        room.reply(&bye, 200, &[]);
+        let is_other = |it: &Request| it.call_id() != pair_invite.call_id();
+        assert!(!room.got_all(&Method::Bye).iter().any(is_other));
+        let reason = bye.headers.get("Reason");
+        assert_eq!(reason, Some("SIP;cause=200;text=\"Call completed\""));
+        assert_eq!(room.world.ask(&pair, Command::Describe), Ok(Answer::MovedTo(to)));
+        assert_eq!(room.told(), NOTHING);
     }
 }
 

@@ -121,3 +121,20 @@ fn an_invitation_without_a_usable_stream_is_refused_unheard() {
     world.demand_rest();
     assert_eq!(address(BOB), address("+19585550101"));
 }
+
+/// The user has a place of its own in a table that the list would fill.
+#[test]
+fn an_invitation_that_names_more_than_there_is_room_for_is_answered_all_the_same() {
+    let entry = |last: u32| format!("<entry uri=\"tel:+4477009000{last:02}\"/>");
+    let list: String = (3..9).map(entry).collect();
+    let mut world = world(|group| group.participants = 3);
+    world.focus_invites(&[("Referred-By", "<tel:+447700900003>")], Some(&list));
+    let session = world.invited(BOB);
+    let participants = invitation(&mut world);
+    assert_eq!(participants.len(), 3);
+    assert!(participants[0].is_originator);
+    let own = own(&participants);
+    assert_eq!(world.ask(&session, Command::AcceptAs(own)), Ok(Answer::Done));
+    assert_eq!(world.far_end_heard(&Method::Invite).status.code(), 200);
+    assert_eq!(world.told(), ["bob: bob Connected (own)"]);
+}

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use chatbridge::bridge::GroupSettings;
 use chatbridge::chat::{Answer, Command, Refusal};
-use chatbridge::sip::Method;
+use chatbridge::sip::{Method, Request};
 
 use crate::NOTHING;
+use crate::far_end::answer_sdp;
 use crate::focus::{CAROL, ROOM, Room, gone, newcomer, user};
-use crate::world::{ALICE, BOB};
+use crate::world::{ALICE, BOB, address};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -382,4 +383,268 @@ fn a_stopping_server_leaves_nobody_waiting() {
     room.world.stop();
     assert_eq!(room.got_all(&Method::Bye).len(), 1);
     assert_eq!(room.told(), ["alice: SessionEnded (bridge shutting down)"]);
+}
+
+/// A room that Alice has left, and whose focus works on it to let her in, but does not: she was told
+/// that it is under way.
+fn waiting() -> (Room, Request) {
+    let mut room = left();
+    let answer = rejoin(&mut room);
+    let invite = room.got(&Method::Invite);
+    room.world.far_end_answers(&invite, 180, &[], None);
+    room.world.wait(3 * SECOND);
+    assert_eq!(room.world.late(answer), Some(Ok(Answer::UnderWay)));
+    (room, invite)
+}
+
+const NOT_LET_IN: &str = "alice: SessionEnded (the group does not let the user in)";
+
+/// What the wire says of an attempt that was given up comes late, whatever it is.
+#[test]
+fn a_focus_that_takes_too_long_leaves_the_way_back_and_its_end_is_told_once() {
+    for late in [487, 404, 410, 491, 302, 500, 603, 200] {
+        let (mut room, invite) = waiting();
+        room.world.wait(180 * SECOND);
+        assert_eq!(room.told(), [NOT_LET_IN]);
+        let cancel = room.got(&Method::Cancel);
+        room.reply(&cancel, 200, &[]);
+        if late == 200 {
+            room.world.focus_accepts(&invite);
+            let bye = room.got(&Method::Bye);
+            room.reply(&bye, 200, &[]);
+        } else {
+            room.world.far_end_answers(&invite, late, &[("Contact", "<sip:x@h>")], None);
+        }
+        room.world.wait(10 * SECOND);
+        assert_eq!(room.told(), NOTHING, "{late}");
+        assert!(room.got_all(&Method::Bye).is_empty());
+        assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart), "{late}");
+        // And it is as wide as before.
+        let answer = rejoin(&mut room);
+        let invite = room.got(&Method::Invite);
+        room.world.focus_accepts(&invite);
+        assert!(matches!(room.world.late(answer), Some(Ok(Answer::Participants(_)))));
+        assert_eq!(room.told(), ["alice: alice Connected (own)"]);
+    }
+}
+
+#[test]
+fn who_asks_again_before_the_wire_has_settled_is_asked_for_anew() {
+    let (mut room, slow) = waiting();
+    room.world.wait(180 * SECOND);
+    assert_eq!(room.told(), [NOT_LET_IN]);
+    let answer = rejoin(&mut room);
+    let invite = room.got(&Method::Invite);
+    room.world.far_end_answers(&slow, 487, &[], None);
+    room.reply(&invite, 404, &[]);
+    let anew = room.got(&Method::Invite);
+    assert_eq!(anew.uri.to_string(), "sip:conference-factory@example.com");
+    room.world.focus_accepts(&anew);
+    assert!(matches!(room.world.late(answer), Some(Ok(Answer::Participants(_)))));
+    assert_eq!(room.told(), ["alice: alice Connected (own), bob Invited"]);
+}
+
+/// Signalling 2.4: a group that is gone for good is a 404, and no second end.
+#[test]
+fn a_group_that_is_gone_for_good_ends_for_who_joins_again() {
+    for code in [410, 604] {
+        let mut room = left();
+        let answer = rejoin(&mut room);
+        let invite = room.got(&Method::Invite);
+        room.reply(&invite, code, &[]);
+        assert_eq!(room.world.late(answer), Some(Err(Refusal::NoSession)));
+        assert_eq!(room.told(), NOTHING);
+        assert_eq!(room.ask(Command::Describe), Err(Refusal::NoSession));
+
+        // Who was told that it is under way hears how it ended.
+        let (mut room, invite) = waiting();
+        room.reply(&invite, code, &[]);
+        let told = room.told();
+        let [end] = &told[..] else { panic!("{told:?}") };
+        assert!(end.starts_with(&format!("alice: SessionEnded (SIP {code} ")), "{end}");
+        assert_eq!(room.ask(Command::Describe), Err(Refusal::NoSession));
+    }
+}
+
+/// The connection that never comes is no matter to who has left.
+#[test]
+fn who_leaves_before_the_connection_stands_is_told_nothing_but_that() {
+    let mut world = crate::focus::world(|_| {});
+    world.unsubscribe(BOB);
+    let session = world.open_group(&[BOB]).expect("a good invitation");
+    let invite = world.far_end_got(&Method::Invite);
+    // The focus is to connect, and does not.
+    let sdp = answer_sdp().replace("setup:passive", "setup:active");
+    world.focus_accepts_as(&invite, &format!("<{ROOM}>;isfocus"), &sdp);
+    let mut room = Room::adopt(world, session, invite);
+    room.take_subscription();
+    room.send("Anybody?").expect("it waits");
+    room.world.wait(9 * SECOND);
+    room.told();
+    let own = room.id_of(ALICE);
+    assert_eq!(room.ask(Command::Part(own)), Ok(Answer::Done));
+    assert_eq!(room.told(), NOTHING, "the message has its time");
+    room.world.wait(10 * SECOND);
+    assert_eq!(room.told(), ["alice: alice Disconnected (own)"]);
+    let bye = room.got(&Method::Bye);
+    assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=200;text=\"Call completed\""));
+    assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart));
+}
+
+/// A room whose MSRP connection was lost, with a bridge that brings the user back of itself.
+fn lost() -> (Room, Request) {
+    let mut room = Room::open_with(|group| group.auto_rejoin = true);
+    lose(&mut room);
+    assert_eq!(room.told(), ["alice: alice Disconnected (own)"], "not the end yet");
+    let invite = room.invite.clone();
+    (room, invite)
+}
+
+/// The MSRP connection is lost; keeps the INVITE with which the bridge asks again, if it does.
+fn lose(room: &mut Room) {
+    room.world.far_msrp_closed = true;
+    room.world.cut_msrp();
+    room.world.wait(10 * SECOND);
+    room.world.far_msrp_closed = false;
+    let bye = room.got(&Method::Bye);
+    assert_eq!(bye.call_id(), room.invite.call_id());
+    room.reply(&bye, 200, &[]);
+    if let Some(invite) = room.got_all(&Method::Invite).into_iter().next() {
+        room.invite = invite;
+    }
+}
+
+/// Signalling 2.4: `auto_rejoin`.
+#[test]
+fn who_is_lost_is_brought_back_once() {
+    let (mut room, invite) = lost();
+    assert_eq!(invite.uri.to_string(), ROOM);
+    assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart));
+    room.world.focus_accepts(&invite);
+    assert_eq!(room.told(), ["alice: alice Connected (own)"]);
+    room.send("I am back").expect("a running session");
+    room.told();
+    // Lost again so soon, it is left alone.
+    lose(&mut room);
+    assert_eq!(
+        room.told(),
+        ["alice: alice Disconnected (own)", "alice: SessionEnded (MSRP connection lost)"]
+    );
+    assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart));
+    // What a user asks for is another matter.
+    rejoin(&mut room);
+    let invite = room.got(&Method::Invite);
+    room.world.focus_accepts(&invite);
+    assert_eq!(room.told(), ["alice: alice Connected (own)"]);
+    room.invite = invite;
+    lose(&mut room);
+    assert_eq!(room.told(), ["alice: alice Disconnected (own)"]);
+}
+
+#[test]
+fn who_is_not_brought_back_is_told_why_it_was_lost() {
+    const END: &str = "alice: SessionEnded (MSRP connection lost)";
+    for code in [403, 480, 503, 603] {
+        let (mut room, invite) = lost();
+        room.reply(&invite, code, &[]);
+        assert_eq!(room.told(), [END], "{code}");
+        assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart));
+    }
+    let (mut room, invite) = lost();
+    room.reply(&invite, 410, &[]);
+    assert_eq!(room.told(), [END]);
+    assert_eq!(room.ask(Command::Describe), Err(Refusal::NoSession));
+    let (mut room, _) = lost();
+    room.world.wait(40 * SECOND);
+    assert_eq!(room.told(), [END], "a silent focus");
+    let (mut room, invite) = lost();
+    room.world.far_end_answers(&invite, 180, &[], None);
+    assert_eq!(room.ask(Command::End), Ok(Answer::Done));
+    room.world.far_end_answers(&invite, 487, &[], None);
+    assert_eq!(room.told(), [END], "the user does not want to");
+}
+
+/// Signalling 2.4: the core is lost, and the group is not.
+#[test]
+fn a_lost_core_leaves_the_way_back() {
+    const END: &str = "alice: SessionEnded (core unreachable)";
+    let alice = address(ALICE);
+    let mut room = Room::open_with(|group| group.auto_rejoin = true);
+    room.world.lose_core(&alice);
+    assert_eq!(room.told(), ["alice: alice Disconnected (own)", END]);
+    assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart));
+    room.world.lose_core(&alice);
+    assert_eq!(room.told(), NOTHING, "once");
+    rejoin(&mut room);
+    room.world.lose_core(&alice);
+    assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart));
+
+    let mut world = crate::focus::world(|_| {});
+    let session = world.open_group(&[BOB]).expect("a good invitation");
+    world.lose_core(&alice);
+    assert_eq!(world.told(), [END]);
+    assert_eq!(world.ask(&session, Command::Describe), Err(Refusal::NoSession));
+}
+
+/// Signalling 1.10: unknown whether the group is active.
+#[test]
+fn a_group_that_is_asked_for_first_is_begun_again_at_once() {
+    let probing = || {
+        let mut room = Room::open_with(|group| group.rejoin_probe = true);
+        room.notify("full", 1, &user(BOB, "connected"));
+        room.bye(None);
+        room.notify_with("terminated;reason=noresource", None);
+        room.told();
+        room.world.far_end.clear();
+        let answer = rejoin(&mut room);
+        let subscribe = room.got(&Method::Subscribe);
+        assert_eq!((subscribe.uri.to_string().as_str(), subscribe.to_tag()), (ROOM, None));
+        assert!(room.got_all(&Method::Invite).is_empty(), "not before it is known");
+        room.subscribe = Some(subscribe);
+        (room, answer)
+    };
+    let accept = |room: &mut Room| {
+        let subscribe = room.subscribe.clone().expect("a subscription");
+        room.reply(&subscribe, 200, &[("Expires", "3600"), ("Contact", &format!("<{ROOM}>"))]);
+    };
+    const FACTORY: &str = "sip:conference-factory@example.com";
+
+    let (mut room, _) = probing();
+    accept(&mut room);
+    room.notify_with("terminated;reason=noresource", None);
+    assert_eq!(room.got(&Method::Invite).uri.to_string(), FACTORY);
+
+    // There is one, and who takes part is told with the user.
+    let (mut room, answer) = probing();
+    accept(&mut room);
+    room.notify("full", 1, &user(CAROL, "connected"));
+    assert_eq!(room.told(), NOTHING);
+    let invite = room.got(&Method::Invite);
+    assert_eq!(invite.uri.to_string(), ROOM);
+    room.world.focus_accepts(&invite);
+    assert!(matches!(room.world.late(answer), Some(Ok(Answer::Participants(_)))));
+    let told = "alice: alice Connected (own), bob Disconnected, tel:+447700900003 Connected";
+    assert_eq!(room.told(), [told]);
+    assert!(room.got_all(&Method::Subscribe).is_empty(), "it is subscribed already");
+
+    // Who says nothing of it is asked to let the user in.
+    for code in [Some(403), Some(489), None] {
+        let (mut room, _) = probing();
+        match code {
+            Some(code) => {
+                let subscribe = room.subscribe.clone().expect("a subscription");
+                room.reply(&subscribe, code, &[]);
+            }
+            None => room.world.wait(3 * SECOND),
+        }
+        assert_eq!(room.got(&Method::Invite).uri.to_string(), ROOM, "{code:?}");
+    }
+
+    let (mut room, _) = probing();
+    assert_eq!(room.ask(Command::End), Ok(Answer::Done));
+    accept(&mut room);
+    room.notify_with("active;expires=3600", None);
+    room.world.wait(10 * SECOND);
+    assert!(room.got_all(&Method::Invite).is_empty(), "withdrawn");
+    assert_eq!(room.told(), NOTHING);
 }

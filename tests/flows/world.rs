@@ -86,6 +86,8 @@ pub(crate) struct World {
     far_frames_made: usize,
     far_dialogs_made: usize,
     notices: Vec<Notice>,
+    /// What the operator was told.
+    pub(crate) remarks: Vec<&'static str>,
     answers: Vec<Result<Answer, Refusal>>,
     /// Answers that have come later than their commands.
     late: BTreeMap<AnswerId, Result<Answer, Refusal>>,
@@ -155,6 +157,7 @@ impl World {
             far_frames_made: 0,
             far_dialogs_made: 0,
             notices: Vec::new(),
+            remarks: Vec::new(),
             answers: Vec::new(),
             late: BTreeMap::new(),
             ladder: Vec::new(),
@@ -428,6 +431,16 @@ impl World {
         self.run();
     }
 
+    /// The user's registration is lost.
+    pub(crate) fn lose_core(&mut self, user: &Address) {
+        let of_user = |talk: &&Talk| talk.user() == user;
+        let talks: Vec<_> =
+            self.talks.values().filter(of_user).map(|talk| talk.id().clone()).collect();
+        for session in talks {
+            self.feed(&session, Input::CoreLost);
+        }
+    }
+
     /// Gives the instant at which the next machine wants to be woken.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let talks = self.talks.values().filter_map(Talk::next_timeout);
@@ -598,6 +611,7 @@ impl World {
                     self.write_msrp(session, &bytes);
                 }
                 Output::MsrpClose => self.close_msrp(session),
+                Output::Remark(remark) => self.remarks.push(remark),
                 Output::Notice(notice) => self.notices.push(notice),
                 Output::Answer(answer) => self.answers.push(answer),
                 Output::LateAnswer(id, answer) => drop(self.late.insert(id, answer)),

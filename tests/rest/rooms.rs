@@ -11,7 +11,7 @@ use chatbridge::sip::{Method, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::document::Node;
+use super::document::{Format, Node};
 use super::groups::{Member, accept, session_of};
 use super::handset::{HANDSET, Handset, with_accounts};
 use super::world::{ALICE, BOB, CAROL, World, within};
@@ -20,6 +20,8 @@ use super::world::{ALICE, BOB, CAROL, World, within};
 const RAW: &str = "tel:+19585550150";
 /// A user of the API who comes later.
 const DAVE: &str = "tel:+19585550103";
+/// A user of the API who is in no room.
+const CALLER: &str = "tel:+19585550104";
 /// Nobody's application listens for this one.
 const NOBODY: &str = "tel:+19585550109";
 
@@ -131,7 +133,11 @@ async fn meet(focus: GroupFocus) {
         changes(member, &[(RAW, "Disconnected")]).await;
     }
     dave.user.say(&session_of(&daves_status), "we two", &[]).await.shows(201);
-    assert_eq!(hear(&mut alice, 1).await.get(DAVE), Some(&vec!["we two".to_owned()]));
+    for member in [&mut alice, &mut dave] {
+        assert_eq!(hear(member, 1).await.get(DAVE), Some(&vec!["we two".to_owned()]));
+    }
+    // Those who have gone were told of nothing after that.
+    hear_nothing_else(&world, [&mut alice, &mut bob, &mut carol, &mut dave]).await;
     world.stop().await;
 }
 
@@ -180,7 +186,20 @@ async fn end_by_originator(world: World) {
         changes(member, &[(ALICE, "Disconnected")]).await;
         member.ears.event("SessionEnded").await;
     }
+    hear_nothing_else(&world, [&mut alice, &mut bob, &mut carol]).await;
     world.stop().await;
+}
+
+/// Shows that nothing else is on its way to any of these: what each is told next is that a stranger
+/// to the room invites it.
+async fn hear_nothing_else<const N: usize>(world: &World, members: [&mut Member; N]) {
+    let caller = world.user(CALLER, Format::Json);
+    for member in members {
+        caller.invite(&member.user.address, "nothing else").await;
+        let told = member.ears.next().await;
+        assert_eq!(told.name, "sessionInvitationNotification", "{told:?}");
+        assert_eq!(told.text("subject"), "nothing else");
+    }
 }
 
 /// Opens Alice's group.

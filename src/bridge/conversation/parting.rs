@@ -15,8 +15,8 @@ use std::time::Instant;
 use super::Conversation;
 use crate::bridge::description;
 use crate::bridge::sip_outcomes::{self, LegEnd};
-use crate::chat::{Ending, Refusal, State};
-use crate::sip::Reason;
+use crate::chat::{Ending, Refusal, Role, State};
+use crate::sip::{Reason, Status};
 
 impl Conversation {
     /// Leaves once the messages sent last are answered: a BYE would overtake them.
@@ -61,6 +61,31 @@ impl Conversation {
         }
         self.hang_up(now, Reason::sip(200, "Call completed"));
         self.end_by(now, LegEnd::LeftByUser, &[]);
+    }
+
+    /// The core that carries the session is lost: what is said of its end is for when it comes back.
+    pub(super) fn core_lost(&mut self, now: Instant) {
+        let end = LegEnd::CoreLost;
+        match (self.chat.state(), self.chat.role()) {
+            (State::Invited, Role::Originator) => {
+                self.cancel = Some(end);
+                if !self.is_between_invites() {
+                    self.legs.current.cancel(now, None);
+                }
+                self.end_by(now, end, &[]);
+            }
+            (State::Invited, Role::Terminating) => {
+                self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
+            }
+            (State::Connected, _) if self.timers.relay.is_some() => {
+                self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
+            }
+            (State::Connected, _) => {
+                self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
+                self.end_by(now, end, &[]);
+            }
+            (State::Cancelling | State::Ended, _) => {}
+        }
     }
 
     /// Says BYE and remembers that its answer is awaited.

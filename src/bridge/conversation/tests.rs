@@ -158,6 +158,7 @@ impl Stage {
                 | Output::MsrpWrite(_)
                 | Output::MsrpClose
                 | Output::Notice(_)
+                | Output::Remark(_)
                 | Output::Answer(_)
                 | Output::LateAnswer(..)
                 | Output::MsrpRoute(_)

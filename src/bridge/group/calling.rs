@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use super::Group;
+use super::returning::WayBack;
 use crate::bridge::dealings::Output;
 use crate::bridge::description;
 use crate::bridge::group_outcomes::{self, Answered, Asking, GroupEnd};
@@ -56,21 +57,16 @@ impl Group {
 
     /// Asks the focus to let the user in again; the answer waits a while for what it says.
     pub(super) fn join_again(&mut self, now: Instant) -> Answer {
-        self.timers.window = None;
-        self.asking = Asking::Rejoining;
-        self.attempt.retried = false;
-        self.attempt.rung = false;
-        self.attempt.targets.clear();
-        self.new_line(now);
         let answer = self.draw_answer();
         self.rejoin = Some(answer);
         self.timers.rejoin = Some(now + self.settings.group.refer_wait);
-        self.seek_way_or_call(now);
+        self.way_back = WayBack::default();
+        self.ask_again(now);
         Answer::Later(answer)
     }
 
     /// Begins an MSRP session of its own, for another participation.
-    fn new_line(&mut self, now: Instant) {
+    pub(super) fn new_line(&mut self, now: Instant) {
         let mut kit = self.kit();
         let bearer = self.settings.offered_bearer();
         self.line = Line::new(now, &mut kit, bearer);
@@ -82,11 +78,9 @@ impl Group {
     /// Withdraws the request for a session, or to be let in again.
     pub(super) fn cancel_creation(&mut self, now: Instant) {
         self.timers.invitation = None;
-        self.cancel = None;
         self.attempt.targets.clear();
         if self.is_between_invites() {
-            self.timers.retry = None;
-            self.timers.relay = None;
+            (self.timers.retry, self.timers.relay, self.timers.probe) = (None, None, None);
             self.withdrawn(now);
         } else {
             self.legs.current.cancel(now, None);
@@ -105,9 +99,6 @@ impl Group {
 
     /// Takes a refusal of our INVITE.
     pub(super) fn refused(&mut self, now: Instant, response: &Response) {
-        if let Some(end) = self.cancel.take() {
-            return self.finish(now, end, &[]);
-        }
         if self.chat.state() == GroupState::Cancelling {
             return self.withdrawn(now);
         }
@@ -163,7 +154,7 @@ impl Group {
             words.push_str("; P-Refused-URI-List: ");
             words.push_str(&refused);
         }
-        self.end(now, EventType::SessionEnded, words);
+        self.gone_for_good(now, words);
     }
 
     /// The focus takes no list: it is told of the others one by one, once there is a session (RFC
@@ -182,11 +173,16 @@ impl Group {
 
     /// The focus knows the session no more: the factory makes another one of it (CPM B.2.3.4.2).
     fn restart(&mut self, now: Instant) {
+        self.begin_anew();
+        self.call(now, None);
+    }
+
+    /// Asks the factory from now on.
+    pub(super) fn begin_anew(&mut self) {
         self.asking = Asking::Restarting;
         self.take_host();
         self.attempt.retried = false;
         self.refers_all = self.settings.group.invite_mode == crate::bridge::InviteMode::Refer;
-        self.call(now, None);
     }
 
     fn call_next_target(&mut self, now: Instant) -> bool {
@@ -223,9 +219,7 @@ impl Group {
 
     /// Our INVITE got no final response.
     pub(super) fn no_answer(&mut self, now: Instant, end: LegEnd) {
-        if let Some(end) = self.cancel.take() {
-            self.finish(now, end, &[]);
-        } else if self.chat.state() == GroupState::Cancelling {
+        if self.chat.state() == GroupState::Cancelling {
             self.withdrawn(now);
         } else if !self.call_next_target(now) {
             self.finish(now, GroupEnd::Leg(end), &[]);
@@ -240,11 +234,9 @@ impl Group {
                 self.finish(now, GroupEnd::Leg(LegEnd::NoReaction), &[]);
             }
             GroupState::Connecting | GroupState::Rejoining => {
-                let end = GroupEnd::Leg(LegEnd::InvitationTimeout);
-                self.cancel = Some(end);
                 self.legs.current.cancel(now, None);
                 // The user is told now; the wire sorts itself out.
-                self.finish(now, end, &[]);
+                self.finish(now, GroupEnd::Leg(LegEnd::InvitationTimeout), &[]);
             }
             GroupState::Cancelling
             | GroupState::Connected
@@ -311,6 +303,19 @@ impl Group {
 
     /// Tells whether no INVITE of ours is on the wire, so that nobody has to be told of its end.
     pub(super) fn is_between_invites(&self) -> bool {
-        self.timers.retry.is_some() || self.timers.relay.is_some()
+        let waits = [self.timers.retry, self.timers.relay, self.timers.probe];
+        waits.iter().any(Option::is_some)
+    }
+
+    /// Tells whether the answer to an INVITE of ours is awaited. One that comes after the user was
+    /// told how it ended, or is about to ask again, is for nobody.
+    pub(super) fn awaits_focus(&self) -> bool {
+        let asks = match self.chat.state() {
+            GroupState::Connecting | GroupState::Rejoining | GroupState::Cancelling => true,
+            GroupState::Invited | GroupState::Connected | GroupState::Apart | GroupState::Ended => {
+                false
+            }
+        };
+        asks && !self.is_between_invites()
     }
 }

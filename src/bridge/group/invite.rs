@@ -86,10 +86,12 @@ pub(super) struct Invited {
 
 /// Tells whether an INVITE is that of a focus (RFC 4579 section 5.1).
 pub(in crate::bridge) fn is_of_focus(invite: &Request) -> bool {
-    let contact = invite.contact().ok().flatten();
-    contact.is_some_and(|contact| {
-        contact.params.iter().any(|(name, _)| name.eq_ignore_ascii_case("isfocus"))
-    })
+    invite.contact().ok().flatten().is_some_and(|contact| is_focus(&contact))
+}
+
+/// Tells whether a Contact is that of a focus.
+pub(super) fn is_focus(contact: &NameAddr) -> bool {
+    contact.params.iter().any(|(name, _)| name.eq_ignore_ascii_case("isfocus"))
 }
 
 /// Reads the INVITE of a focus: `inviter` is who has sent it by its headers.
@@ -132,14 +134,14 @@ pub(super) fn read(
     })
 }
 
-/// Finds out from the INVITE of a focus what the focus is called and who has begun the group, as
-/// [`read`] does.
+/// Finds out from the INVITE of a focus, come by a core that is trusted, what the focus is called and
+/// who has begun the group, as [`read`] does.
 pub(in crate::bridge) fn focus_and_founder(
     settings: &Settings,
     invite: &Request,
     inviter: Party,
 ) -> Option<(Option<Address>, Address)> {
-    let Invited { focus, originator, .. } = read(settings, (invite, inviter), &|_| false)?;
+    let Invited { focus, originator, .. } = read(settings, (invite, inviter, true), &|_| false)?;
     Some((settings.realm.address(&focus), originator.address))
 }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Group;
+use super::invite::is_focus;
 use crate::bridge::dealings::Output;
 use crate::bridge::description;
 use crate::bridge::group_outcomes::{self, Asking, GroupEnd};
@@ -49,13 +50,12 @@ impl Group {
         match event {
             LegEvent::Progress(status) => self.progress(now, status),
             LegEvent::Established { response } => self.established(now, &response),
+            LegEvent::Refused { .. } | LegEvent::NoAnswer(_) | LegEvent::Cancelled
+                if !self.awaits_focus() => {}
             LegEvent::Refused { response } => self.refused(now, &response),
             LegEvent::NoAnswer(NoAnswer::Timeout) => self.no_answer(now, LegEnd::InvitationTimeout),
             LegEvent::NoAnswer(NoAnswer::Transport) => self.no_answer(now, LegEnd::Unreachable),
-            LegEvent::Cancelled => match self.cancel.take() {
-                Some(end) => self.finish(now, end, &[]),
-                None => self.withdrawn(now),
-            },
+            LegEvent::Cancelled => self.withdrawn(now),
             LegEvent::CancelledByPeer { reasons } => {
                 let reasons = described(&reasons);
                 self.finish(now, ends(LegEnd::of_cancel(&reasons)), &reasons);
@@ -100,6 +100,9 @@ impl Group {
             self.legs.current.bye(now, None);
             return self.withdrawn(now);
         }
+        if !self.awaits_focus() {
+            return self.legs.current.bye(now, None);
+        }
         let (sdp, _) = media::parts(response.content_type(), &response.body);
         let Ok(peer) = self.line.judge_answer(sdp.as_deref()) else {
             self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
@@ -108,7 +111,7 @@ impl Group {
         if !self.chat.focus_accepted() {
             return self.legs.current.bye(now, None);
         }
-        self.learn_focus(response);
+        self.learn_focus(now, response);
         let setup = peer.our_setup_as_offerer();
         self.line.peer = Some(peer);
         self.open_msrp(now, setup);
@@ -119,12 +122,23 @@ impl Group {
         self.send_waiting(now);
     }
 
-    /// Keeps the URI of the group: the Contact of who has accepted, with `isfocus` or without (RFC
-    /// 4579 section 5.1), and the ids under which the network knows it.
-    fn learn_focus(&mut self, response: &Response) {
+    /// Keeps the URI of the group: the Contact of who has accepted (RFC 4579 section 5.1), and the
+    /// ids under which the network knows it. One without `isfocus` is taken for a focus, unless it is
+    /// the factory still.
+    fn learn_focus(&mut self, now: Instant, response: &Response) {
         let contact = response.contact().ok().flatten();
-        if let Some(contact) = contact {
-            self.focus = Some(contact.uri.without_headers());
+        let is_focus = contact.as_ref().is_some_and(is_focus);
+        let told = contact.map(|contact| contact.uri.without_headers());
+        let is_factory = !is_focus && told.is_some() && told == self.settings.factory();
+        if is_factory {
+            self.outputs.push_back(Output::Remark(NO_FOCUS));
+            self.focus = None;
+            self.watch.leave(now);
+        } else {
+            if !is_focus && told != self.focus {
+                self.outputs.push_back(Output::Remark(UNMARKED_FOCUS));
+            }
+            self.find_focus(now, told);
         }
         let Some(draft) = &mut self.attempt.draft else { return };
         for (name, value) in &mut draft.session_ids {
@@ -174,6 +188,9 @@ impl Group {
                 self.line.peer = Some(peer);
                 let answer = self.line.answer(setup);
                 self.legs.current.answer_offer(now, Ok(answer));
+                if let Some(subject) = self.new_subject.take() {
+                    self.rename(&subject);
+                }
             }
             Err(Unusable::Removed(offer)) => {
                 let answer = self.line.farewell(&offer);
@@ -225,6 +242,12 @@ impl Group {
         self.close(now, Some((event, description)));
     }
 }
+
+/// What an operator is told of a focus that does not say so.
+const UNMARKED_FOCUS: &str = "the focus has accepted without isfocus: its Contact is taken for one";
+
+/// What an operator is told of a factory that names no focus.
+const NO_FOCUS: &str = "the factory has accepted itself, and names no focus";
 
 pub(super) fn described(reasons: &[Reason]) -> Vec<description::Reason<'_>> {
     let described = reasons.iter().map(|reason| description::Reason {

@@ -59,6 +59,13 @@ impl Typists {
         self.0.remove(address);
     }
 
+    /// Forgets who has gone, and is not idle but away. One nameless person is not another.
+    pub(super) fn gone(&mut self, address: &Address) {
+        if *address != Address::anonymous() {
+            self.0.remove(address);
+        }
+    }
+
     fn expired(&mut self, now: Instant) -> Vec<Party> {
         let mut idle = Vec::new();
         self.0.retain(|_, (party, watch)| {
@@ -275,8 +282,12 @@ impl Group {
     fn arrived(&mut self, now: Instant, content_type: &str, body: Bytes) -> Result<(), u16> {
         let sender = self.sender_of(content_type, &body);
         match received::unwrap(content_type, body) {
-            Received::Text(text) => self.text_arrived(now, &sender, text),
+            Received::Text(text) => {
+                self.hear_from(now, &sender);
+                self.text_arrived(now, &sender, text);
+            }
             Received::Composing(composing) => {
+                self.hear_from(now, &sender);
                 // What the focus gives back of our own is no news.
                 if !self.is_own(&sender.address) && self.typists.heard(now, &sender, &composing) {
                     self.tell(now, NoticeKind::Composing { sender, composing, echo: false });

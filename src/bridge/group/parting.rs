@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::{Group, Timers};
 use crate::bridge::dealings::Output;
 use crate::bridge::description;
-use crate::bridge::group_outcomes::{self, GroupEnd, Left};
+use crate::bridge::group_outcomes::{self, Asking, GroupEnd, Left};
 use crate::bridge::sip_outcomes::{self, LegEnd};
 use crate::chat::{
     Answer, Ending, EventType, Extension, GroupState, ParticipantStatus, Parting, Refusal, Standing,
@@ -113,8 +113,19 @@ impl Group {
         self.finish(now, GroupEnd::Leg(end), &[]);
     }
 
+    /// The MSRP connection does not come about. Who is about to part needs none any more.
+    pub(super) fn not_connected(&mut self, now: Instant) {
+        match self.leaving {
+            Some(_) => self.line.msrp.close(now),
+            None => self.media_failed(now, LegEnd::MsrpConnectFailed),
+        }
+    }
+
     /// The BYE that would have explained an end has not come.
     pub(super) fn unexplained(&mut self, now: Instant, end: GroupEnd) {
+        if self.leaving.is_some() {
+            return self.line.msrp.close(now);
+        }
         self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
         self.finish(now, end, &[]);
     }
@@ -148,8 +159,12 @@ impl Group {
 
     fn finish_as(&mut self, now: Instant, end: GroupEnd, description: String) {
         let was_in = self.chat.state() == GroupState::Connected;
-        if self.chat.state() == GroupState::Rejoining {
-            return self.stay_out(now);
+        match self.chat.state() {
+            GroupState::Rejoining => return self.stay_out(now),
+            GroupState::Cancelling => return self.withdrawn(now),
+            // How it ended was told: what the wire says of it comes late.
+            GroupState::Apart | GroupState::Ended => return,
+            GroupState::Invited | GroupState::Connecting | GroupState::Connected => {}
         }
         let event = match end {
             GroupEnd::Leg(end) => sip_outcomes::on(end).outcome.event(),
@@ -167,15 +182,21 @@ impl Group {
         let left = group_outcomes::on(end).left;
         let own_parting = match (left, end) {
             (Left::TheWayBackQuietly, _) | (_, GroupEnd::EndedByOriginator) => Parting::ForGood,
-            (Left::Nothing | Left::TheWayBack, _) => Parting::Unexplained,
+            (Left::Nothing | Left::TheWayBack | Left::TheWayBackAtOnce, _) => Parting::Unexplained,
         };
         if was_in && (left != Left::Nothing || end == GroupEnd::EndedByOriginator) {
             self.own_gone(now, own_parting);
         }
         match left {
-            Left::TheWayBack if was_in => self.go_apart(now, Some((event, description))),
+            Left::TheWayBackAtOnce if was_in && self.may_come_back(now) => {
+                self.go_apart(now, None);
+                self.come_back(now, (event, description));
+            }
+            Left::TheWayBack | Left::TheWayBackAtOnce if was_in => {
+                self.go_apart(now, Some((event, description)))
+            }
             Left::TheWayBackQuietly if was_in => self.go_apart(now, None),
-            Left::Nothing | Left::TheWayBack | Left::TheWayBackQuietly => {
+            Left::Nothing | Left::TheWayBack | Left::TheWayBackAtOnce | Left::TheWayBackQuietly => {
                 self.close(now, Some((event, description)));
             }
         }
@@ -208,20 +229,38 @@ impl Group {
             return;
         }
         self.leave_off(now);
+        let told = self.owed_event("the group does not let the user in".to_owned());
         if let Some(answer) = self.rejoin.take() {
             self.answer_later(answer, Err(Refusal::NoSession));
-        } else if self.heard {
-            // Who was told that it is under way is told how it ended.
-            let description = "the group does not let the user in".to_owned();
-            self.tell_event(now, EventType::SessionEnded, description);
+        }
+        if let Some((event, description)) = told.filter(|_| self.heard) {
+            self.tell_event(now, event, description);
         }
         self.timers = Timers::default();
         self.timers.window = Some(now + self.settings.group.rejoin_window);
     }
 
+    /// Ends the session of a user whom the focus neither lets in nor ever will.
+    pub(super) fn gone_for_good(&mut self, now: Instant, description: String) {
+        let told = match self.asking {
+            Asking::Opening => Some((EventType::SessionEnded, description)),
+            Asking::Rejoining | Asking::Restarting => self.owed_event(description),
+        };
+        self.close(now, told);
+    }
+
+    /// Gives what a user is to be told who is not let in again. Who waits for the answer has it from
+    /// that; and who was told that it is under way, or nothing yet, is told how it ended.
+    fn owed_event(&mut self, description: String) -> Option<(EventType, String)> {
+        let owed = self.way_back.owed.take();
+        let owed = owed.unwrap_or((EventType::SessionEnded, description));
+        self.rejoin.is_none().then_some(owed)
+    }
+
     /// Answers the user who is in again.
     pub(super) fn answer_rejoin(&mut self) {
         self.timers.rejoin = None;
+        self.way_back.owed = None;
         if let Some(answer) = self.rejoin.take() {
             let present = self.chat.participants().present();
             self.answer_later(answer, Ok(Answer::Participants(present)));
@@ -289,7 +328,6 @@ impl Group {
         let unavailable = Status::SERVICE_UNAVAILABLE;
         match self.chat.state() {
             GroupState::Connecting | GroupState::Rejoining => {
-                self.cancel = Some(end);
                 if !self.is_between_invites() {
                     self.goodbye = true;
                     self.legs.current.cancel(now, None);

@@ -193,7 +193,13 @@ impl Group {
     /// Sends REFERs, as many as may be under way.
     fn send_referrals(&mut self, now: Instant) {
         while self.referrals.has_room() {
-            let Some(errand) = self.referrals.queue.pop_front() else { return };
+            let Some(mut errand) = self.referrals.queue.pop_front() else { return };
+            // Who has gone while the REFER waited is not asked for any more.
+            errand.whom.retain(|id| self.chat.participants().get(id).is_some());
+            if errand.whom.is_empty() {
+                self.errand_done(now, errand.job);
+                continue;
+            }
             let sent = self.write(&errand).and_then(|refer| match errand.mode {
                 ReferMode::InDialog => self.legs.current.refer(now, refer).map(By::Dialog),
                 ReferMode::OutOfDialog => self.refer_outside(now, refer),

@@ -12,7 +12,7 @@ use crate::bridge::group_outcomes::Asking;
 use crate::bridge::renewal::Renewal;
 use crate::bridge::succession::{Name, Names, SessionIds};
 use crate::chat::{GroupState, SessionKind};
-use crate::sip::NameAddr;
+use crate::sip::{Message, Method, Uri};
 
 impl Group {
     /// Takes the INVITE that begins the participation anew.
@@ -41,17 +41,44 @@ impl Group {
                 told.clone_into(value);
             }
         }
-        self.find_focus(now, contact);
+        self.find_focus(now, contact.map(|contact| contact.uri.without_headers()));
         self.accept(now);
         self.refer_again(now);
     }
 
     /// Follows the focus: the subscription to another URI is another one.
-    fn find_focus(&mut self, now: Instant, contact: Option<NameAddr>) {
-        let told = contact.map(|contact| contact.uri.without_headers());
+    pub(super) fn find_focus(&mut self, now: Instant, told: Option<Uri>) {
         if let Some(told) = told.filter(|told| self.focus.as_ref() != Some(told)) {
             self.focus = Some(told);
             self.watch.leave(now);
+        }
+    }
+
+    /// Notes what a re-INVITE or an UPDATE of the focus may change: the target of the dialog, which is
+    /// given, and the subject.
+    pub(super) fn names_anew(&mut self, message: &Message) -> Option<Uri> {
+        let Message::Request(request) = message else { return None };
+        let is_of_dialog = request.to_tag().as_deref() == Some(self.legs.current.local_tag());
+        let is_offer = matches!(request.method, Method::Invite | Method::Update);
+        if !is_offer || !is_of_dialog || self.chat.state() != GroupState::Connected {
+            return None;
+        }
+        self.new_subject = request.headers.get("Subject").map(str::to_owned);
+        self.legs.current.remote_target().cloned()
+    }
+
+    /// Follows a focus that is elsewhere now, once its request is answered; `before` is where it was
+    /// (RFC 3261 section 12.2.2).
+    pub(super) fn follow_focus(&mut self, now: Instant, before: Option<Uri>) {
+        self.new_subject = None;
+        let target = self.legs.current.remote_target().cloned();
+        if before.is_none() || before == target || self.chat.state() != GroupState::Connected {
+            return;
+        }
+        let known = self.focus.clone();
+        self.find_focus(now, target.map(|target| target.without_headers()));
+        if self.focus != known && self.leaving.is_none() {
+            self.subscribe(now);
         }
     }
 

@@ -6,13 +6,19 @@
 //!                                     └──▶ SUBSCRIBE: NOTIFY full
 //! ```
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Group;
+use super::returning::Probed;
+use crate::address::Address;
 use crate::bridge::dealings::Output;
 use crate::bridge::group_outcomes::GroupEnd;
+use crate::bridge::invite::one_line;
 use crate::bridge::roster_outcomes::{self, Seen, Then, WatchEnd};
-use crate::chat::{GroupState, Identity, ParticipantStatus, Standing};
+use crate::chat::{
+    Answer, Extended, Extension, GroupInfo, GroupState, Identity, NoticeKind, Participant,
+    ParticipantStatus, Party, Refusal, Standing,
+};
 use crate::payload::Conference;
 use crate::payload::conference::{self, Extent, Merged, User, View};
 use crate::sip::{
@@ -36,6 +42,10 @@ pub(super) struct Watch {
     beyond: Vec<Conference>,
     /// When to subscribe again.
     again: Option<Instant>,
+    /// When a subscription was last begun at once in place of one that the focus had ended.
+    hasty: Option<Instant>,
+    /// Whether it was told that nobody says who takes part.
+    is_missed: bool,
 }
 
 impl Watch {
@@ -64,6 +74,17 @@ impl Watch {
         }
     }
 
+    /// Tells whether a subscription may be begun at once in place of one that the focus has ended.
+    /// One that has told nothing would be ended again; and so would one after another.
+    fn may_hasten(&mut self, now: Instant) -> bool {
+        let lately = self.hasty.is_some_and(|last| now < last + LATER);
+        let may = self.is_told && !lately;
+        if may {
+            self.hasty = Some(now);
+        }
+        may
+    }
+
     /// Takes leave of the conference; its last word is still answered.
     pub(super) fn leave(&mut self, now: Instant) {
         self.again = None;
@@ -86,7 +107,7 @@ impl Watch {
 impl Group {
     /// Subscribes to the conference, in a dialog of its own.
     pub(super) fn subscribe(&mut self, now: Instant) {
-        let Some(errand) = self.errand() else { return };
+        let Some(errand) = self.errand() else { return self.do_without_watch(now) };
         self.watch.leave(now);
         let seconds = self.settings.group.subscribe.as_secs();
         let subscription = Subscription {
@@ -130,8 +151,12 @@ impl Group {
                 }
             }
         }
+        let is_told = events.iter().any(|it| matches!(it, SubscriberEvent::Notified { .. }));
         for event in events {
             self.watch_event(now, event);
+        }
+        if is_told && self.timers.probe.is_some() {
+            self.probed(now, Probed::Unknown);
         }
         busy
     }
@@ -147,6 +172,9 @@ impl Group {
     fn watch_event(&mut self, now: Instant, event: SubscriberEvent) {
         match event {
             SubscriberEvent::Accepted { .. } => {}
+            SubscriberEvent::Failed { retry_after: Some(wait), .. } => {
+                self.watch_ended(now, WatchEnd::AskLater, Some(Again::After(wait)));
+            }
             SubscriberEvent::Failed { .. } => self.watch_ended(now, WatchEnd::Refused, None),
             SubscriberEvent::Notified { body, .. } => self.notified(now, body),
             SubscriberEvent::Ended { why, .. } => {
@@ -160,6 +188,10 @@ impl Group {
         if let Some(subscriber) = self.watch.current.take() {
             self.watch.left.push(subscriber);
         }
+        if self.timers.probe.is_some() {
+            let is_gone = end == WatchEnd::NoConference;
+            return self.probed(now, if is_gone { Probed::Gone } else { Probed::Unknown });
+        }
         if self.chat.state() != GroupState::Connected {
             return;
         }
@@ -169,14 +201,16 @@ impl Group {
             return;
         }
         match roster_outcomes::on(end).then {
-            // One that is ended before it has told anything would be ended again at once.
-            Then::Subscribe if self.watch.is_told => self.subscribe(now),
+            Then::Subscribe if self.watch.may_hasten(now) => self.subscribe(now),
             Then::Subscribe | Then::SubscribeLater => {
                 let wait = match again {
-                    Some(Again::After(wait)) => wait,
+                    Some(Again::After(wait)) => wait.clamp(SOONEST, self.settings.group.subscribe),
                     Some(Again::AtOnce | Again::Never) | None => LATER,
                 };
                 self.watch.again = Some(now + wait);
+                if !self.watch.is_told {
+                    self.do_without_watch(now);
+                }
             }
             Then::DoWithout => self.do_without_watch(now),
             Then::AwaitBye => self.await_explanation(now, GroupEnd::Inactive),
@@ -190,7 +224,7 @@ impl Group {
             Ok(document) => document,
             Err(why) => return tracing::warn!(%why, "the state of a conference cannot be read"),
         };
-        self.watch.is_told = true;
+        (self.watch.is_told, self.watch.is_missed) = (true, false);
         let mut merged = self.watch.view.merge(&document);
         if merged == Merged::Gap {
             if self.watch.beyond.len() < FRUITLESS {
@@ -203,10 +237,22 @@ impl Group {
             self.take_beyond(now);
             merged = self.watch.view.take(&document);
         }
-        if merged != Merged::Stale {
-            self.watch.beyond.clear();
-        }
         self.take_merged(now, &document, merged);
+        self.take_what_waits(now);
+    }
+
+    /// Takes the changes that have waited for the one before them.
+    fn take_what_waits(&mut self, now: Instant) {
+        let mut waiting = std::mem::take(&mut self.watch.beyond);
+        waiting.sort_by_key(|document| document.version);
+        for document in waiting {
+            match self.watch.view.merge(&document) {
+                Merged::Gap => self.watch.beyond.push(document),
+                merged @ (Merged::Stale | Merged::Over | Merged::Taken { .. }) => {
+                    self.take_merged(now, &document, merged);
+                }
+            }
+        }
     }
 
     /// Takes the changes beyond a gap that nobody has closed: nobody tells the whole.
@@ -223,6 +269,9 @@ impl Group {
             Merged::Over => self.watch_ended(now, WatchEnd::NoConference, None),
             Merged::Taken { changed, gone } => {
                 let is_whole = document.state == Extent::Full;
+                if let Some(subject) = self.watch.view.subject.clone() {
+                    self.rename(&subject);
+                }
                 self.take_state(now, (changed, gone), is_whole);
             }
         }
@@ -239,7 +288,7 @@ impl Group {
             self.note_seen(&user, Seen::NO_MORE);
         }
         for key in changed {
-            let Some(user) = self.watch.view.user(&key).cloned() else { continue };
+            let Some(user) = self.watch.view.user(&key) else { continue };
             if let Some(seen) = Seen::of(&user) {
                 self.note_seen(&user, seen);
             }
@@ -248,6 +297,18 @@ impl Group {
             self.drop_unlisted();
         }
         self.tell_participants(now);
+    }
+
+    /// Takes the subject that the focus gives the session; an empty one is none.
+    pub(super) fn rename(&mut self, subject: &str) {
+        let subject: String = one_line(subject.trim()).chars().take(MAX_SUBJECT).collect();
+        if subject.is_empty() || subject == self.chat.subject() {
+            return;
+        }
+        if let Some(draft) = &mut self.attempt.draft {
+            draft.subject.clone_from(&subject);
+        }
+        self.chat.rename(subject);
     }
 
     fn note_seen(&mut self, user: &User, seen: Seen) {
@@ -278,8 +339,9 @@ impl Group {
 
     /// Whoever was there and is not in a document that names all is there no more.
     fn drop_unlisted(&mut self) {
-        let listed: Vec<Identity> =
-            self.watch.view.users().map(|(_, user)| self.identity_in(user)).collect();
+        // Who is there with no device is not there.
+        let listed = self.watch.view.users().filter(|user| !user.endpoints.is_empty());
+        let listed: Vec<Identity> = listed.map(|user| self.identity_in(&user)).collect();
         let participants = self.chat.participants();
         let unlisted: Vec<Identity> = participants
             .identities()
@@ -306,15 +368,76 @@ impl Group {
         let bare = user.entity.split('?').next().unwrap_or_default();
         let address = Uri::parse(bare).ok().and_then(|uri| self.settings.realm.address(&uri));
         match address {
-            Some(address) if address != crate::address::Address::anonymous() => {
-                self.identity_of(&address)
-            }
+            Some(address) if address != Address::anonymous() => self.identity_of(&address),
             Some(_) | None => Identity::Hidden(user.entity.clone()),
+        }
+    }
+
+    /// Tells whether nobody says who takes part, but the answers to REFERs and the messages.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.chat.state() == GroupState::Connected && !self.watch.stands()
+    }
+
+    /// Shows the session.
+    pub(super) fn describe(&self) -> Result<Answer, Refusal> {
+        let is_degraded = self.is_degraded();
+        let shown = self.chat.describe()?.map(|info| GroupInfo { is_degraded, ..info });
+        Ok(shown.map_or(Answer::Apart, Answer::Group))
+    }
+
+    /// Whoever is heard is in, where nobody says who takes part: signalling by CPIM alone.
+    pub(super) fn hear_from(&mut self, now: Instant, sender: &Party) {
+        let focus = self.focus.as_ref().and_then(|focus| self.settings.realm.address(focus));
+        let is_nobody =
+            sender.address == Address::anonymous() || focus.as_ref() == Some(&sender.address);
+        if is_nobody || self.is_own(&sender.address) || !self.is_degraded() {
+            return;
+        }
+        let (identity, name) = (Identity::from(&sender.address), sender.name.as_deref());
+        self.chat.participants_mut().note(&identity, Standing::Connected, name);
+        self.tell_participants(now);
+    }
+
+    /// Tells of the participants who have come or gone.
+    pub(super) fn tell_participants(&mut self, now: Instant) {
+        if self.chat.state() == GroupState::Rejoining {
+            // Who is not in hears of it once it is.
+            return;
+        }
+        let participants: Vec<Participant> = self.chat.participants_mut().take_news();
+        for gone in participants.iter().filter(|it| it.status == ParticipantStatus::Disconnected) {
+            self.typists.gone(&gone.party.address);
+        }
+        self.watch_partner(now);
+        if !participants.is_empty() && self.heard {
+            self.tell(now, NoticeKind::ParticipantStatus { participants });
+        }
+    }
+
+    /// Tells the 1-1 session that is extended to this one, once its other side has joined, declined
+    /// or been lost (TS Chat 6.6.5).
+    fn watch_partner(&mut self, _now: Instant) {
+        let Some(extends) = &self.extends else { return };
+        let partner = self.chat.participants().of(&Identity::from(&extends.partner.address));
+        let status = partner.map_or(ParticipantStatus::Disconnected, |partner| partner.status);
+        if self.chat.state() == GroupState::Connected && status != ParticipantStatus::Invited {
+            self.settle_extension(Extension::Settled);
+        }
+    }
+
+    pub(super) fn settle_extension(&mut self, news: Extension) {
+        self.timers.extension = None;
+        if let Some(Extended { session, .. }) = self.extends.take() {
+            self.outputs.push_back(Output::Extension { of: session, news });
         }
     }
 
     /// Nobody says who takes part: all who were named to the focus count as invited.
     fn do_without_watch(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.watch.is_missed, true) {
+            self.outputs.push_back(Output::Remark(DEGRADED));
+        }
         if !self.refers_all {
             self.chat.participants_mut().confirm_all();
         }
@@ -331,5 +454,14 @@ pub(super) fn tag_of(input: &UsageInput) -> Option<String> {
     }
 }
 
-/// When a subscription is asked for again where nobody says when.
-const LATER: std::time::Duration = std::time::Duration::from_secs(60);
+/// When a subscription is asked for again where nobody says when; and how often one is at once.
+const LATER: Duration = Duration::from_secs(60);
+
+/// When a subscription is asked for again at the earliest, whatever a focus says.
+const SOONEST: Duration = Duration::from_secs(5);
+
+/// How long a subject may be that is shown, in characters.
+const MAX_SUBJECT: usize = 1024;
+
+/// What an operator is told where nobody tells who takes part.
+const DEGRADED: &str = "participants=degraded: known from answers to REFER and from messages only";

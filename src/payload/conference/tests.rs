@@ -146,7 +146,7 @@ fn users_vanish_by_word_and_by_being_left_out() {
     let Merged::Taken { changed, gone } = view.merge(&whole) else { panic!() };
     assert!(changed.is_empty(), "nothing is new of the first");
     assert_eq!(gone.len(), 1);
-    assert_eq!(view.users().map(|(key, _)| key).collect::<Vec<_>>(), [ONE]);
+    assert_eq!(view.users().map(|user| user.entity).collect::<Vec<_>>(), [ONE]);
     let none = Conference { users_state: Some(Extent::Full), ..partial(4, "") };
     assert!(matches!(view.merge(&none), Merged::Taken { gone, .. } if gone.len() == 1));
 }
@@ -169,6 +169,44 @@ fn a_user_is_there_while_one_device_is() {
     assert_eq!(status(&view, ONE), Some(Status::Alerting));
     view.merge(&partial(4, &of("full", &[device("c", "full", "connected")])));
     assert_eq!(view.user(ONE).unwrap().endpoints.len(), 1);
+    // The last device goes, and with it the user.
+    let last = of("partial", &[device("c", "deleted", "connected")]);
+    let Merged::Taken { changed, gone } = view.merge(&partial(5, &last)) else { panic!() };
+    assert!(changed.is_empty());
+    assert_eq!(gone.iter().map(|user| user.entity.as_str()).collect::<Vec<_>>(), [ONE]);
+    let back = of("partial", &[device("d", "full", "connected")]);
+    let Merged::Taken { changed, gone } = view.merge(&partial(6, &back)) else { panic!() };
+    assert_eq!((changed, gone), (vec![ONE.to_owned()], Vec::new()));
+}
+
+/// Signalling 2.5: Connected before Invited before Disconnected, whoever says it in which order.
+#[test]
+fn a_user_who_stands_twice_in_a_document_is_one_who_takes_part_in_two_ways() {
+    const OTHER: &str = "sip:+447700900001@x;user=phone;gr=2";
+    let of = |entity: &str, state: &str, status: &str| {
+        format!(
+            "<user entity='{entity}' state='{state}'><endpoint entity='{entity}'>\
+             <status>{status}</status></endpoint></user>"
+        )
+    };
+    let (there, gone) = (of(ONE, "full", "connected"), of(OTHER, "full", "disconnected"));
+    for users in [[there.clone(), gone.clone()], [gone.clone(), there.clone()]] {
+        let mut view = View::default();
+        let whole = Conference { state: Extent::Full, ..partial(1, &users.concat()) };
+        view.merge(&whole);
+        assert_eq!(status(&view, ONE), Some(Status::Connected));
+        assert_eq!(view.users().count(), 1);
+        // Each is changed for itself from then on.
+        view.merge(&partial(2, &of(OTHER, "full", "alerting")));
+        assert_eq!(status(&view, ONE), Some(Status::Connected));
+        view.merge(&partial(3, &of(ONE, "full", "disconnected")));
+        assert_eq!(status(&view, ONE), Some(Status::Alerting));
+        view.merge(&partial(4, &format!("<user entity='{OTHER}' state='deleted'/>")));
+        assert_eq!(status(&view, ONE), Some(Status::Disconnected));
+        let deleted = of(ONE, "deleted", "connected") + &of(OTHER, "full", "connected");
+        view.merge(&partial(5, &deleted));
+        assert_eq!(status(&view, ONE), Some(Status::Connected));
+    }
 }
 
 proptest! {

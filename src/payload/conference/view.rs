@@ -1,7 +1,7 @@
 //! What a subscriber knows of a conference from all the documents that it got (RFC 4575 sections
 //! 4.3 and 4.6).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Conference, Endpoint, Extent, User};
 use crate::address::Address;
@@ -22,8 +22,9 @@ pub struct View {
     pub maximum_user_count: Option<u32>,
     /// How many take part.
     pub user_count: Option<u32>,
-    /// The users by who they are: a number is one, however it is spelled.
-    users: BTreeMap<String, User>,
+    /// The users by who they are: a number is one, however it is spelled. A document may name one
+    /// several times, once for each way in which it takes part.
+    users: BTreeMap<String, Vec<User>>,
 }
 
 /// What a document has changed.
@@ -37,7 +38,7 @@ pub enum Merged {
     Taken {
         /// Those that are other than they were, in order of their keys; new ones among them.
         changed: Vec<String>,
-        /// Those that are there no more, as they were last.
+        /// Those that are there no more, or with no device any more, as they were last.
         gone: Vec<User>,
     },
     /// The conference is over.
@@ -45,15 +46,15 @@ pub enum Merged {
 }
 
 impl View {
-    /// Gives a user by its key.
+    /// Gives a user by its key, with all its devices.
     #[must_use]
-    pub fn user(&self, key: &str) -> Option<&User> {
-        self.users.get(key)
+    pub fn user(&self, key: &str) -> Option<User> {
+        whole(self.users.get(key)?)
     }
 
-    /// Gives all users with their keys, in order.
-    pub fn users(&self) -> impl Iterator<Item = (&str, &User)> {
-        self.users.iter().map(|(key, user)| (key.as_str(), user))
+    /// Gives all users, in order of their keys.
+    pub fn users(&self) -> impl Iterator<Item = User> {
+        self.users.values().filter_map(|ways| whole(ways))
     }
 
     /// Gives the key of an entity: the number or address that it stands for, so that all spellings
@@ -105,38 +106,89 @@ impl View {
     }
 
     fn take_users(&mut self, document: &Conference, lists_all: bool) -> Merged {
-        let (mut changed, mut gone) = (BTreeSet::new(), Vec::new());
-        if lists_all {
-            let told: BTreeSet<_> = document.users.iter().map(|it| Self::key(&it.entity)).collect();
-            let missing = self.users.extract_if(.., |key, _| !told.contains(key));
-            gone.extend(missing.map(|(_, user)| user));
+        let mut told: BTreeMap<String, Vec<&User>> = BTreeMap::new();
+        for user in &document.users {
+            told.entry(Self::key(&user.entity)).or_default().push(user);
         }
-        for told in &document.users {
-            let key = Self::key(&told.entity);
-            match told.state {
-                Extent::Deleted => gone.extend(self.users.remove(&key)),
-                Extent::Full | Extent::Partial => {
-                    let is_known = self.users.contains_key(&key);
-                    if !is_known && self.users.len() >= MAX_USERS {
-                        continue;
-                    }
-                    let user = self.users.entry(key.clone()).or_default();
-                    if user.take(told) || !is_known {
-                        changed.insert(key);
-                    }
+        let (mut changed, mut gone) = (Vec::new(), Vec::new());
+        if lists_all {
+            let missing = self.users.extract_if(.., |key, _| !told.contains_key(key));
+            gone.extend(missing.filter_map(|(_, ways)| whole(&ways)));
+        }
+        for (key, told) in told {
+            let before = self.user(&key);
+            if before.is_none() && self.users.len() >= MAX_USERS {
+                continue;
+            }
+            let ways = self.users.entry(key.clone()).or_default();
+            take_ways(ways, &told, lists_all);
+            let after = whole(ways);
+            if ways.is_empty() {
+                self.users.remove(&key);
+            }
+            match (before, after) {
+                (Some(before), None) => gone.push(before),
+                // Nothing is left by which it could take part.
+                (Some(before), Some(after))
+                    if after.endpoints.is_empty() && !before.endpoints.is_empty() =>
+                {
+                    gone.push(before);
                 }
+                (before, Some(after)) if before.as_ref() != Some(&after) => changed.push(key),
+                (Some(_) | None, Some(_) | None) => {}
             }
         }
-        gone.retain(|user| !self.users.contains_key(&Self::key(&user.entity)));
-        changed.retain(|key| self.users.contains_key(key));
-        Merged::Taken { changed: changed.into_iter().collect(), gone }
+        Merged::Taken { changed, gone }
     }
 }
 
+/// Takes what a document tells of a user. A single element is the user, however it is spelled; of
+/// several, each is a way of its own in which it takes part.
+fn take_ways(ways: &mut Vec<User>, told: &[&User], lists_all: bool) {
+    let is_single = ways.len() == 1 && told.len() == 1;
+    for (index, told_now) in told.iter().enumerate() {
+        let known = ways.iter().position(|way| way.entity == told_now.entity);
+        let known = known.or(is_single.then_some(0));
+        match (told_now.state, known) {
+            (Extent::Deleted, Some(at)) => drop(ways.remove(at)),
+            (Extent::Deleted, None) if told.len() == 1 => ways.clear(),
+            (Extent::Deleted, None) => {}
+            (Extent::Full | Extent::Partial, known) => {
+                let at = known.unwrap_or_else(|| {
+                    ways.push(User::default());
+                    ways.len() - 1
+                });
+                // What stands twice in one document adds to what it has said before.
+                let said = told.iter().take(index).any(|before| before.entity == told_now.entity);
+                if let Some(way) = ways.get_mut(at) {
+                    way.take(told_now, said);
+                }
+                if ways.len() > MAX_ENDPOINTS {
+                    ways.remove(0);
+                }
+            }
+        }
+    }
+    if lists_all {
+        ways.retain(|way| told.iter().any(|told| told.entity == way.entity));
+    }
+}
+
+/// Puts the ways in which a user takes part together.
+fn whole(ways: &[User]) -> Option<User> {
+    let (first, others) = ways.split_first()?;
+    let mut user = first.clone();
+    for other in others {
+        user.is_own |= other.is_own;
+        user.display_text = user.display_text.or_else(|| other.display_text.clone());
+        user.endpoints.extend(other.endpoints.iter().cloned());
+    }
+    Some(user)
+}
+
 impl User {
-    /// Takes what a document tells of the user; tells whether it is other than before.
-    fn take(&mut self, told: &Self) -> bool {
-        let before = self.clone();
+    /// Takes what a document tells of the user; `adds` where it has told of it before.
+    fn take(&mut self, told: &Self, adds: bool) {
         self.entity.clone_from(&told.entity);
         self.state = Extent::Full;
         self.is_own |= told.is_own;
@@ -144,7 +196,7 @@ impl User {
         if told.display_text.is_some() {
             self.display_text.clone_from(&told.display_text);
         }
-        if told.state == Extent::Full {
+        if told.state == Extent::Full && !adds {
             let is_told = |one: &Endpoint| told.endpoints.iter().any(|it| it.entity == one.entity);
             self.endpoints.retain(is_told);
         }
@@ -156,7 +208,6 @@ impl User {
                 (Extent::Full | Extent::Partial, at) => self.take_endpoint(endpoint, at),
             }
         }
-        *self != before
     }
 
     fn take_endpoint(&mut self, told: &Endpoint, at: Option<usize>) {

@@ -468,6 +468,17 @@ impl Leg {
         }
     }
 
+    /// Gives the Contact of the peer, while there is a dialog.
+    #[must_use]
+    pub fn remote_target(&self) -> Option<&Uri> {
+        match &self.state {
+            State::Deciding(deciding) => Some(deciding.dialog.remote_target()),
+            State::Talking(session) => Some(session.dialog.remote_target()),
+            State::Closing(closing) => Some(closing.dialog.remote_target()),
+            State::Calling(_) | State::Over => None,
+        }
+    }
+
     fn handle_response(&mut self, now: Instant, response: Response) {
         // More than one Via: the response was never meant for us (RFC 3261 section 8.1.3.3).
         if response.headers.list("Via").count() != 1 {

@@ -119,6 +119,7 @@ impl World {
 
     fn drain_registry(&mut self) {
         let Some(registry) = &mut self.registry else { return };
+        let mut lost = Vec::new();
         while let Some(output) = registry.roster.poll() {
             let line = match output {
                 RosterOutput::Send { bytes, hop, .. } => {
@@ -137,7 +138,7 @@ impl World {
                     format!("{}: {why:?}", lines::user(user.spelling()))
                 }
                 RosterOutput::Lost { user, .. } => {
-                    registry.directory.lose(&user);
+                    lost.extend(registry.directory.lose(&user));
                     format!("{}: lost", lines::user(user.spelling()))
                 }
                 RosterOutput::Unusable { user, .. } => format!("{user}: unusable"),
@@ -147,6 +148,9 @@ impl World {
                 }
             };
             registry.told.push(line);
+        }
+        for user in lost {
+            self.lose_core(&user);
         }
     }
 }

@@ -378,6 +378,7 @@ impl Stage {
                 | Output::Unroute(_)
                 | Output::Names(_)
                 | Output::Spare { .. }
+                | Output::Remark(_)
                 | Output::Answer(_)
                 | Output::LateAnswer(..)
                 | Output::MsrpRoute(_)
