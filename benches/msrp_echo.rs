@@ -184,15 +184,15 @@ impl Peer {
         let (heap, busy_before) = (HEAP.stats(), busy(&self.schedstat)?);
         let (mut seen, mut out) = (vec![0; 64 * 1024], Vec::new());
         let (mut kept, mut free) = (0, window);
-        while begun.elapsed() < ROUND || free < window {
+        loop {
+            out.clear();
             if begun.elapsed() < ROUND {
-                out.clear();
                 for _ in 0..std::mem::take(&mut free) {
                     out.extend_from_slice(&self.messages[self.next % MESSAGES]);
                     self.next += 1;
                 }
-            } else {
-                out.clear();
+            } else if free == window {
+                break;
             }
             let asked = Instant::now();
             self.stream.write_all(&out)?;

@@ -83,6 +83,10 @@ fn s09_a_state_that_is_a_trap_is_answered_and_changes_nothing() {
         let shown = String::from_utf8_lossy(&trap[..trap.len().min(60)]).into_owned();
         assert!([200, 400].contains(&code), "{code} {shown}");
         assert_eq!(room.told(), NOTHING, "{shown}");
+        // The operator is told, where it has come so far.
+        let remark = "the state of the conference cannot be read, it is left as it was";
+        let is_remarked = room.world.remarks.contains(&remark);
+        assert_eq!(is_remarked, code == 200 && !trap.is_empty(), "{code} {shown}");
         // What can be read after it is.
         room.notify("full", 1, &user(BOB, "connected"));
         assert_eq!(room.told(), ["alice: bob Connected"], "{shown}");

@@ -220,9 +220,8 @@ impl Group {
     /// Takes a NOTIFY, which is answered already. What cannot be read changes nothing.
     fn notified(&mut self, now: Instant, body: Option<Body>) {
         let Some(body) = body else { return };
-        let document = match Conference::parse(&body.bytes) {
-            Ok(document) => document,
-            Err(why) => return tracing::warn!(%why, "the state of a conference cannot be read"),
+        let Ok(document) = Conference::parse(&body.bytes) else {
+            return self.outputs.push_back(Output::Remark(UNREADABLE));
         };
         (self.watch.is_told, self.watch.is_missed) = (true, false);
         let mut merged = self.watch.view.merge(&document);
@@ -462,6 +461,9 @@ const SOONEST: Duration = Duration::from_secs(5);
 
 /// How long a subject may be that is shown, in characters.
 const MAX_SUBJECT: usize = 1024;
+
+/// What an operator is told where the focus says what cannot be read.
+const UNREADABLE: &str = "the state of the conference cannot be read, it is left as it was";
 
 /// What an operator is told where nobody tells who takes part.
 const DEGRADED: &str = "participants=degraded: known from answers to REFER and from messages only";
