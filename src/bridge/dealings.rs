@@ -76,7 +76,7 @@ pub enum Input {
     Msrp(msrp::Input),
     /// Somebody has connected and named the MSRP session.
     MsrpAccepted(Shown),
-    /// The instant of [`Conversation::next_timeout`] has come.
+    /// The instant of [`Conversation::next_timeout`](super::Conversation::next_timeout) has come.
     Timeout,
     /// The user is registered at the core no more: nothing of the session gets anywhere.
     CoreLost,
