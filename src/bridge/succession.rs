@@ -191,9 +191,8 @@ impl<'a> Caller<'a> {
         };
         let mut founder = None;
         if trusted && is_group {
-            let (focus, originator) =
-                group::focus_and_founder(settings, request, incoming.originator)?;
-            senders.extend(focus);
+            // What it calls itself in its Contact nobody vouches for: all in the room know that name.
+            let (_, originator) = group::focus_and_founder(settings, request, incoming.originator)?;
             founder = Some(originator).filter(|founder| *founder != Address::anonymous());
         } else if incoming.is_deferred {
             // A store speaks for others.

@@ -296,6 +296,10 @@ fn another_focus_takes_over_nothing() {
     world.focus_invites_from((OTHER, OTHER), &[ID], None);
     let told = world.told();
     assert!(told.len() == 1 && told[0].starts_with("bob: invited to"), "{told:?}");
+    // Nor does a member who calls in its own name, and gives the room's for its Contact.
+    world.focus_invites_from(("sip:+19585550109@example.com;user=phone", ROOM), &[ID], None);
+    let told = world.told();
+    assert!(told.len() == 1 && told[0].starts_with("bob: invited to"), "{told:?}");
     // Nor does somebody who is no focus, under whatever name.
     let room = format!("<{ROOM}>");
     world.far_end_invites_to(BOB_AT_BRIDGE, &[ID, ("P-Asserted-Identity", &room)]);

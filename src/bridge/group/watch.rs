@@ -338,9 +338,8 @@ impl Group {
 
     /// Whoever was there and is not in a document that names all is there no more.
     fn drop_unlisted(&mut self) {
-        // Who is there with no device is not there.
-        let listed = self.watch.view.users().filter(|user| !user.endpoints.is_empty());
-        let listed: Vec<Identity> = listed.map(|user| self.identity_in(&user)).collect();
+        let listed: Vec<Identity> =
+            self.watch.view.users().map(|user| self.identity_in(&user)).collect();
         let participants = self.chat.participants();
         let unlisted: Vec<Identity> = participants
             .identities()
