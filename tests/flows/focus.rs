@@ -235,6 +235,27 @@ impl Room {
         self.world.far_end_heard(&Method::Notify).status.code()
     }
 
+    /// The focus goes on elsewhere; gives the status of the answer to its UPDATE.
+    pub(crate) fn moves(&mut self, cseq: u32, to: &str) -> u16 {
+        let invite = self.invite.clone();
+        let contact = invite.contact().expect("a Contact").expect("one Contact").uri;
+        let update = RequestBuilder::new(Method::Update, contact)
+            .via(&Via::new(&far_hop(), &format!("z9hG4bKupdate{cseq}")))
+            .from(&invite.to().expect("a To").without_tag().with_tag("far"))
+            .to(&invite.from().expect("a From"))
+            .call_id(invite.call_id().expect("a Call-ID"))
+            .cseq(cseq)
+            .contact(&name_addr(&format!("<{to}>;isfocus")));
+        self.world.far_end_sends(&update.build().into());
+        let answer = self.world.far_end.iter().find_map(|message| match message {
+            Message::Response(answer) if answer.cseq().is_ok_and(|it| it.number == cseq) => {
+                Some(answer.status.code())
+            }
+            Message::Response(_) | Message::Request(_) => None,
+        });
+        answer.expect("an answer")
+    }
+
     /// The focus hangs up.
     pub(crate) fn bye(&mut self, reason: Option<&str>) {
         let headers: Vec<_> = reason.map(|reason| ("Reason", reason)).into_iter().collect();

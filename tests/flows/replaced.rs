@@ -228,16 +228,22 @@ fn calls_that_come_too_often_are_put_off() {
 
 /// Bob in the group of the far end's focus, who has been asked who else is there.
 fn in_group(headers: &[(&str, &str)]) -> (World, SessionId) {
+    let (world, session, _) = in_group_by(headers);
+    (world, session)
+}
+
+/// As [`in_group`], with the 200 that has let the focus go on.
+fn in_group_by(headers: &[(&str, &str)]) -> (World, SessionId, Response) {
     let mut world = world(|_| {});
     world.focus_invites(headers, None);
     let session = world.invited(BOB);
     let own = own_in(&mut world, &session);
     assert_eq!(world.ask(&session, Command::AcceptAs(own)), Ok(Answer::Done));
-    accepted(&mut world);
+    let answer = accepted(&mut world);
     assert_eq!(world.far_end_got(&Method::Subscribe).uri.to_string(), ROOM);
     world.told();
     world.sent();
-    (world, session)
+    (world, session, answer)
 }
 
 fn own_in(world: &mut World, session: &SessionId) -> ParticipantId {
@@ -276,6 +282,24 @@ fn a_focus_that_has_moved_is_subscribed_to_anew() {
     accepted(&mut world);
     let asked: Vec<_> = world.far_end.iter().filter_map(subscribe).collect();
     assert_eq!(asked, [MOVED], "the old one is not there yet: it had no answer");
+    assert_eq!(world.told(), NOTHING);
+    assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Group(_))));
+}
+
+/// Where the focus is now, it is known by the name that it has there, and by no other.
+#[test]
+fn a_focus_that_has_moved_in_its_dialog_calls_again_as_what_it_is_now() {
+    const MOVED: &str = "sip:room2@127.0.0.1:5090";
+    let (mut world, session, answer) = in_group_by(&[ID]);
+    let contact = format!("<{MOVED}>;isfocus");
+    world.far_end_goes_on(&answer, (Method::Update, 2), &[("Contact", &contact)]);
+    assert_eq!(world.far_end_heard(&Method::Update).status.code(), 200);
+    world.far_end.clear();
+    world.focus_invites(&[ID], None);
+    let told = world.told();
+    assert!(told.len() == 1 && told[0].starts_with("bob: invited to"), "{told:?}");
+    world.focus_invites_from((MOVED, MOVED), &[ID], None);
+    accepted(&mut world);
     assert_eq!(world.told(), NOTHING);
     assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Group(_))));
 }

@@ -480,7 +480,10 @@ fn who_leaves_before_the_connection_stands_is_told_nothing_but_that() {
     room.take_subscription();
     room.send("Anybody?").expect("it waits");
     room.world.wait(9 * SECOND);
-    room.told();
+    assert_eq!(
+        room.told(),
+        ["alice: alice Connected (own), bob Invited", "alice: \"Anybody?\" from alice (echo)"]
+    );
     let own = room.id_of(ALICE);
     assert_eq!(room.ask(Command::Part(own)), Ok(Answer::Done));
     assert_eq!(room.told(), NOTHING, "the message has its time");

@@ -441,6 +441,11 @@ impl World {
         }
     }
 
+    /// Counts the dialogs whose messages find a session.
+    pub(crate) fn routes(&self) -> usize {
+        self.dialogs.len()
+    }
+
     /// Gives the instant at which the next machine wants to be woken.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let talks = self.talks.values().filter_map(Talk::next_timeout);

@@ -134,6 +134,7 @@ impl Group {
             self.outputs.push_back(Output::Remark(NO_FOCUS));
             self.focus = None;
             self.watch.leave(now);
+            self.forget_names();
         } else {
             if !is_focus && told != self.focus {
                 self.outputs.push_back(Output::Remark(UNMARKED_FOCUS));

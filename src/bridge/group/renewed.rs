@@ -51,6 +51,14 @@ impl Group {
         if let Some(told) = told.filter(|told| self.focus.as_ref() != Some(told)) {
             self.focus = Some(told);
             self.watch.leave(now);
+            self.forget_names();
+        }
+    }
+
+    /// Lets the session be found no more by what it was called: it is called otherwise now.
+    pub(super) fn forget_names(&mut self) {
+        if std::mem::take(&mut self.is_named) {
+            self.outputs.push_back(Output::Names(None));
         }
     }
 
@@ -78,7 +86,7 @@ impl Group {
         let known = self.focus.clone();
         self.find_focus(now, target.map(|target| target.without_headers()));
         if self.focus != known && self.leaving.is_none() {
-            self.subscribe(now);
+            self.subscribe_in_time(now);
         }
     }
 
