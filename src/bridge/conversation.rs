@@ -43,7 +43,7 @@ use crate::clock::Anchor;
 use crate::ids::{MessageId, Random, SessionId};
 use crate::msrp;
 use crate::payload::Letterhead;
-use crate::sip::{Leg, LegInput, Reason, Status, UsageInput};
+use crate::sip::{Leg, LegInput, Status, UsageInput};
 
 use pager::Pager;
 
@@ -443,39 +443,6 @@ impl Conversation {
         self.legs.timeout(now);
         self.line.msrp.handle(now, msrp::Input::Timeout);
         self.pager.handle(now, UsageInput::Timeout);
-    }
-
-    fn stop(&mut self, now: Instant) {
-        self.stopping = true;
-        let end = LegEnd::ShuttingDown;
-        match (self.chat.state(), self.chat.role()) {
-            (State::Invited, Role::Originator) => {
-                self.cancel = Some(end);
-                if !self.is_between_invites() {
-                    self.goodbye = true;
-                    self.legs.current.cancel(now, None);
-                }
-                self.end_by(now, end, &[]);
-            }
-            (State::Cancelling, _) => {
-                self.goodbye = true;
-                self.end_by(now, end, &[]);
-            }
-            (State::Invited, Role::Terminating) => {
-                // A 480 would tell the originator of a decline.
-                self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
-            }
-            (State::Connected, _) if self.timers.relay.is_some() => {
-                self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
-            }
-            (State::Connected, _) if self.peer_left.is_some() => self.part(now),
-            (State::Connected, _) => {
-                self.hang_up(now, Reason::sip(480, "Temporarily Unavailable"));
-                self.end_by(now, end, &[]);
-            }
-            (State::Ended, _) => {}
-        }
-        self.timers.forget = None;
     }
 
     /// Runs the machines below until they are quiet, then parts where somebody is leaving.

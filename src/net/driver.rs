@@ -854,6 +854,7 @@ mod tests {
             msrp_connect_timeout: Duration::from_secs(10),
             msrp_grace: Duration::from_secs(3),
             leave_wait: Duration::from_secs(2),
+            stop_wait: Duration::from_secs(2),
             linger: Duration::from_secs(32),
             no_client_code: Status::TEMPORARILY_UNAVAILABLE,
             decline_code: Status::TEMPORARILY_UNAVAILABLE,

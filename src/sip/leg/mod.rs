@@ -439,6 +439,12 @@ impl Leg {
         matches!(self.state, State::Over) && self.placed.is_none() && self.desk.is_idle()
     }
 
+    /// Tells whether there is no dialog any more, or never was, so that nobody is left to say BYE to.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
     /// Tells whether an INVITE of the peer waits for our final answer.
     #[must_use]
     pub fn awaits_answer(&self) -> bool {
