@@ -103,8 +103,13 @@ pub enum Output {
     },
     /// Bring the messages of this dialog here.
     Route(DialogKey),
-    /// Bring the messages of this dialog here no longer, nor what its caller sends outside of it.
+    /// Bring the messages of this dialog here no longer.
     Unroute(DialogKey),
+    /// The call of this caller has been refused: a newer INVITE of it is another call (RFC 3261
+    /// section 8.1.3.5).
+    EndCaller(DialogKey),
+    /// The same, and what this caller sends again is not for here either.
+    ForgetCaller(DialogKey),
     /// From now on an INVITE may name the session so; with nothing, none may any more.
     Names(Option<Box<Names>>),
     /// Open the MSRP connection.

@@ -72,7 +72,8 @@ impl Legs {
             Some(tag) => tag == leg.local_tag(),
             None => call_id.as_deref() == Some(leg.call_id()),
         };
-        let retired = self.retired.iter_mut().find(|leg| of(leg));
+        // Who was refused may have called again with the same Call-ID: the latest call counts.
+        let retired = self.retired.iter_mut().rev().find(|leg| of(leg));
         let leg = match retired {
             Some(leg) if !of(&self.current) => leg,
             Some(_) | None => &mut self.current,

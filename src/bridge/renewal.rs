@@ -14,7 +14,7 @@ use super::media::{self, Peer};
 use super::settings::Settings;
 use super::succession::SessionIds;
 use crate::sip::{
-    Hop, Kit, Leg, NameAddr, Request, Status, answer_stateless, reply_hop, stamp_answer,
+    DialogKey, Hop, Kit, Leg, NameAddr, Request, Status, answer_stateless, reply_hop, stamp_answer,
 };
 
 /// When to call again who calls too often, in seconds: the dialogs before have come to rest then.
@@ -45,8 +45,9 @@ impl Renewal {
         (legs, outputs): (&mut Legs, &mut impl Extend<Output>),
     ) -> Option<Self> {
         let Arrival { invite, source, .. } = arrival;
+        let caller = caller_of(&invite);
         if !legs.has_room() {
-            outputs.extend([put_off(&invite, source)]);
+            outputs.extend([Output::ForgetCaller(caller), put_off(&invite, source)]);
             return None;
         }
         let is_offerless = invite.body.is_empty();
@@ -67,9 +68,15 @@ impl Renewal {
             Ok(_) | Err(_) => (Status::SERVER_INTERNAL_ERROR, Vec::new()),
         };
         leg.reject(now, refusal.0, refusal.1);
-        outputs.extend([legs.retire(leg)]);
+        outputs.extend([legs.retire(leg), Output::EndCaller(caller)]);
         None
     }
+}
+
+/// Tells who has called, as the directory knows it.
+fn caller_of(invite: &Request) -> DialogKey {
+    let call_id = invite.call_id().unwrap_or_default().to_owned();
+    DialogKey { call_id, tag: invite.from_tag().unwrap_or_default() }
 }
 
 /// Refuses, without keeping anything of it, what is one too many.

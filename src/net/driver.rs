@@ -301,6 +301,7 @@ impl Driver {
     /// Remembers another caller, who is routed here already; the one that has called first may be
     /// forgotten over it.
     fn keep_caller(&mut self, caller: DialogKey) {
+        self.callers.retain(|known| *known != caller);
         if self.callers.len() >= CALLERS {
             let first = self.callers.remove(0);
             self.kit.sessions.forget_caller(&first, &self.inbox);
@@ -420,6 +421,11 @@ impl Driver {
                 self.kit.sessions.forget_dialog(&key);
                 self.dialogs.retain(|known| *known != key);
             }
+            Output::EndCaller(key) => self.kit.sessions.end_caller(&key, &self.inbox),
+            Output::ForgetCaller(key) => {
+                self.kit.sessions.forget_caller(&key, &self.inbox);
+                self.callers.retain(|known| *known != key);
+            }
             Output::Names(Some(names)) => {
                 let (id, user) = (self.conversation.id(), self.conversation.user());
                 self.kit.sessions.names().enter(id, user, *names);
@@ -483,6 +489,8 @@ impl Driver {
                 | Output::Spare { .. }
                 | Output::Route(_)
                 | Output::Unroute(_)
+                | Output::EndCaller(_)
+                | Output::ForgetCaller(_)
                 | Output::Names(_)
                 | Output::MsrpConnect { .. }
                 | Output::Notice(_)
@@ -500,7 +508,7 @@ impl Driver {
         if self.conversation.is_over() && !std::mem::replace(&mut self.over, true) {
             self.kit.sessions.forget_msrp(&self.msrp_id);
             for key in &self.callers {
-                self.kit.sessions.end_caller(key);
+                self.kit.sessions.end_caller(key, &self.inbox);
             }
         }
     }
@@ -515,8 +523,19 @@ impl Drop for Driver {
         for key in self.dialogs.drain(..) {
             sessions.forget_dialog(&key);
         }
-        for key in &self.callers {
-            sessions.forget_caller(key, &self.inbox);
+        let unread = self.letters.close().into_iter().filter_map(|letter| match letter {
+            Letter::Renewal(_, caller) => Some(caller),
+            Letter::Command { .. }
+            | Letter::Sip { .. }
+            | Letter::SipFailed { .. }
+            | Letter::Reports(..)
+            | Letter::Msrp(_)
+            | Letter::Extension(_)
+            | Letter::CoreLost
+            | Letter::Stop => None,
+        });
+        for key in self.callers.drain(..).chain(unread) {
+            sessions.forget_caller(&key, &self.inbox);
         }
         sessions.dismiss();
         debug!(session = %self.conversation.id(), "session forgotten");

@@ -215,6 +215,8 @@ fn length_of(outputs: &[Output]) -> usize {
         | Output::Spare { .. }
         | Output::Route(_)
         | Output::Unroute(_)
+        | Output::EndCaller(_)
+        | Output::ForgetCaller(_)
         | Output::Names(_)
         | Output::MsrpConnect { .. }
         | Output::Notice(_)

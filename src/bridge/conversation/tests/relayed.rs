@@ -376,6 +376,8 @@ impl Stage {
                 }),
                 Output::Route(_)
                 | Output::Unroute(_)
+                | Output::EndCaller(_)
+                | Output::ForgetCaller(_)
                 | Output::Names(_)
                 | Output::Spare { .. }
                 | Output::Remark(_)
