@@ -17,7 +17,7 @@ use super::lodging::{Lodging, Tenant};
 use super::msrp::{MsrpLink, MsrpSettings, Reach};
 use super::outbox::{Outbox, Released};
 use super::sip_outbound::SipOutbound;
-use crate::bridge::{Input, Output, Talk, may_be_forgotten};
+use crate::bridge::{Input, NextMsrp, Output, Talk, may_be_forgotten};
 use crate::chat::{Answer, AnswerId, Command, Notice, NoticeKind, Refusal};
 use crate::ids::MessageId;
 use crate::msrp;
@@ -74,6 +74,8 @@ pub(super) struct Driver {
     inbox: Inbox,
     letters: Letters,
     link: MsrpLink,
+    /// What is to take its place, while the one before is used.
+    next_link: Option<Box<MsrpLink>>,
     dialogs: Vec<DialogKey>,
     /// Whose INVITEs have come here, the latest last.
     callers: Vec<DialogKey>,
@@ -110,6 +112,7 @@ impl Turn {
 enum Woken {
     Letter(Option<Letter>),
     Link(msrp::Input),
+    NextLink(msrp::Input),
     Timeout,
     Released(Released),
 }
@@ -144,6 +147,7 @@ impl Driver {
             conversation,
             inbox,
             letters,
+            next_link: None,
             dialogs: Vec::new(),
             callers: caller.into_iter().collect(),
             over: false,
@@ -187,6 +191,9 @@ impl Driver {
                 Woken::Letter(None) => {}
                 Woken::Released(released) => self.release(released),
                 Woken::Link(event) => self.feed_link_all(event),
+                Woken::NextLink(event) => {
+                    self.conversation.handle(now(), Input::NextMsrp(event));
+                }
                 Woken::Timeout => self.conversation.handle(now(), Input::Timeout),
             }
             if let Some(there) = self.lodging.better() {
@@ -210,6 +217,7 @@ impl Driver {
         {
             let _there = there.enter();
             self.link.settle_here();
+            self.next_link.iter_mut().for_each(|link| link.settle_here());
         }
         // It belongs to the runtime that is left, and is set anew.
         self.alarm = Alarm::default();
@@ -230,6 +238,7 @@ impl Driver {
         let woken = tokio::select! {
             letter = self.letters.recv(), if !is_full => Woken::Letter(letter),
             event = self.link.next(), if !is_full && !is_closing => Woken::Link(event),
+            event = next_of(&mut self.next_link), if !is_full => Woken::NextLink(event),
             () = timer => Woken::Timeout,
             released = self.outbox.next() => Woken::Released(released),
         };
@@ -319,8 +328,25 @@ impl Driver {
         let sessions = Arc::clone(sessions);
         self.forget_wire();
         self.link.close();
-        self.link = MsrpLink::new(self.kit.msrp.clone(), sessions, &session_id);
+        self.link = match self.next_link.take() {
+            Some(next) => *next,
+            None => MsrpLink::new(self.kit.msrp.clone(), sessions, &session_id),
+        };
         self.msrp_id = session_id;
+    }
+
+    /// Does what is wanted of the connection that is to take the place of the one that there is.
+    fn prepare_link(&mut self, wish: NextMsrp) {
+        match (wish, &mut self.next_link) {
+            (NextMsrp::Connect { session_id, host, port, secure }, next) => {
+                let (msrp, sessions) = (self.kit.msrp.clone(), Arc::clone(&self.kit.sessions));
+                let link = next.insert(Box::new(MsrpLink::new(msrp, sessions, &session_id)));
+                link.connect(Reach { host, port, secure, fingerprints: Vec::new() });
+            }
+            (NextMsrp::Write(bytes), Some(link)) => link.write(bytes),
+            (NextMsrp::Write(_), None) => {}
+            (NextMsrp::Close, next) => *next = None,
+        }
     }
 
     /// Has it checked whether the core still knows the user, and can still be reached.
@@ -460,6 +486,7 @@ impl Driver {
                     self.answer(answer, reply);
                 }
             }
+            Output::NextMsrp(wish) => self.prepare_link(wish),
             Output::MsrpRoute(session_id) => self.reroute_msrp(session_id),
             Output::Extension { of, news } => self.kit.sessions.tell_extension(&of, news),
         }
@@ -498,6 +525,7 @@ impl Driver {
                 | Output::Answer(_)
                 | Output::LateAnswer(..)
                 | Output::MsrpRoute(_)
+                | Output::NextMsrp(_)
                 | Output::Extension { .. } => {}
             }
         }
@@ -539,6 +567,15 @@ impl Drop for Driver {
         }
         sessions.dismiss();
         debug!(session = %self.conversation.id(), "session forgotten");
+    }
+}
+
+/// Waits for what happens on a connection that there need not be.
+async fn next_of(link: &mut Option<Box<MsrpLink>>) -> msrp::Input {
+    match link {
+        // In a box, because hardly any conversation has to have room for it.
+        Some(link) => Box::pin(link.next()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -224,6 +224,7 @@ fn length_of(outputs: &[Output]) -> usize {
         | Output::Answer(_)
         | Output::LateAnswer(..)
         | Output::MsrpRoute(_)
+        | Output::NextMsrp(_)
         | Output::Extension { .. } => 0,
     });
     lengths.sum()

@@ -642,7 +642,8 @@ impl World {
                 Output::Answer(answer) => self.answers.push(answer),
                 Output::LateAnswer(id, answer) => drop(self.late.insert(id, answer)),
                 // The world asks who has which session-id.
-                Output::MsrpRoute(_) => {}
+                Output::MsrpRoute(_) => self.reroute_msrp(session),
+                Output::NextMsrp(wish) => self.carry_out_next(session, wish),
                 Output::Extension { of, news } => self.feed(&of, Input::Extension(news)),
             }
         }

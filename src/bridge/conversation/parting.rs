@@ -75,6 +75,7 @@ impl Conversation {
     /// The core that carries the session is lost: what is said of its end is for when it comes back.
     pub(super) fn core_lost(&mut self, now: Instant) {
         let end = LegEnd::CoreLost;
+        self.drop_successor(now, Status::SERVICE_UNAVAILABLE);
         match (self.chat.state(), self.chat.role()) {
             (State::Invited, Role::Originator) => {
                 self.cancel = Some(end);
@@ -103,6 +104,7 @@ impl Conversation {
     pub(super) fn stop(&mut self, now: Instant) {
         self.stopping = true;
         let end = LegEnd::ShuttingDown;
+        self.drop_successor(now, Status::SERVICE_UNAVAILABLE);
         match (self.chat.state(), self.chat.role()) {
             (State::Invited, Role::Originator) => {
                 self.cancel = Some(end);

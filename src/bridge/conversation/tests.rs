@@ -166,6 +166,7 @@ impl Stage {
                 | Output::Answer(_)
                 | Output::LateAnswer(..)
                 | Output::MsrpRoute(_)
+                | Output::NextMsrp(_)
                 | Output::Extension { .. }) => others.push(other),
             }
         }

@@ -159,6 +159,7 @@ impl Group {
             | GroupEnd::WindowClosed => self.settings.msrp_grace,
         };
         self.timers.explanation.get_or_insert((now + wait, end));
+        self.postpone_explanation();
     }
 
     /// Ends the participation as the table says of `end`.
@@ -306,6 +307,7 @@ impl Group {
 
     /// Stops all that goes on while the user is in.
     fn leave_off(&mut self, now: Instant) {
+        self.drop_successor(now, Status::TEMPORARILY_UNAVAILABLE);
         self.drop_line(now);
         self.give_up_referrals();
         self.watch.leave(now);
@@ -342,6 +344,7 @@ impl Group {
         let end = GroupEnd::Leg(LegEnd::ShuttingDown);
         let description = group_outcomes::on(end).describe(&[]);
         let unavailable = Status::SERVICE_UNAVAILABLE;
+        self.drop_successor(now, unavailable);
         match self.chat.state() {
             GroupState::Connecting | GroupState::Rejoining => {
                 if !self.is_between_invites() {

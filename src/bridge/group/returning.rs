@@ -87,6 +87,7 @@ impl Group {
         if self.is_hosted {
             return;
         }
+        self.drop_successor(now, Status::SERVICE_UNAVAILABLE);
         match self.chat.state() {
             GroupState::Connecting | GroupState::Rejoining if self.is_between_invites() => {}
             GroupState::Connecting | GroupState::Rejoining => self.legs.current.cancel(now, None),

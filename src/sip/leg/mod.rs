@@ -451,6 +451,20 @@ impl Leg {
         matches!(self.state, State::Deciding(_))
     }
 
+    /// Tells whether a message is of this dialog; outside of any, its Call-ID tells whose INVITE is
+    /// repeated or cancelled.
+    #[must_use]
+    pub fn owns(&self, message: &Message) -> bool {
+        let tag = match message {
+            Message::Request(request) => request.to_tag(),
+            Message::Response(response) => response.from_tag(),
+        };
+        match tag {
+            Some(tag) => tag == self.local_tag(),
+            None => message.headers().get("Call-ID") == Some(self.call_id()),
+        }
+    }
+
     /// Gives the Call-ID.
     #[must_use]
     pub fn call_id(&self) -> &str {
