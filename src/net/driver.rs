@@ -5,15 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant as Tick;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::alarm::Alarm;
 use super::core::Core;
-use super::lodging::{Lodging, Tenant};
 use super::msrp::{MsrpLink, MsrpSettings, Reach};
 use super::outbox::{Outbox, Released};
 use super::sip_outbound::SipOutbound;
@@ -44,8 +41,6 @@ pub struct DriverKit {
     pub audience: Arc<Subscriptions>,
     /// The MSRP sockets.
     pub msrp: Arc<MsrpSettings>,
-    /// The tasks of the conversations.
-    pub tasks: TaskTracker,
 }
 
 /// How many callers may be routed here: those of the dialogs that have not come to rest yet.
@@ -87,9 +82,6 @@ pub(super) struct Driver {
     alarm: Alarm,
     /// What the peer is to read of this turn, where notices become durable.
     turn: Option<Turn>,
-    lodging: Lodging,
-    /// Nothing is half done.
-    is_waiting: bool,
 }
 
 /// What follows from what came together: what is written leaves after what is told is durable.
@@ -154,13 +146,11 @@ impl Driver {
             answer: None,
             late: BTreeMap::new(),
             alarm: Alarm::default(),
-            lodging: Lodging::here(),
-            is_waiting: false,
         })
     }
 
-    /// Begins the conversation; `started` is told once its first outputs are out.
-    pub(super) fn begin(&mut self, started: Option<StartReply>) {
+    /// Runs the conversation to its end; `started` is told once its first outputs are out.
+    pub(super) async fn run(mut self: Box<Self>, started: Option<StartReply>) {
         if let Some(reply) = started {
             let (ticket, released) = Ticket::new(Ok(()));
             self.outbox.hold(released);
@@ -172,11 +162,6 @@ impl Driver {
         if self.kit.sessions.is_draining() {
             self.conversation.handle(now(), Input::Stop);
         }
-    }
-
-    /// Runs the conversation to its end, or until it would live better elsewhere, and says where.
-    pub(super) async fn live(&mut self) -> Option<Handle> {
-        self.is_waiting = false;
         loop {
             self.carry_out();
             while let Some(released) = self.outbox.next().now_or_never() {
@@ -184,7 +169,7 @@ impl Driver {
             }
             self.unroute_when_over();
             if self.outbox.is_empty() && self.conversation.is_finished() {
-                return None;
+                break;
             }
             match self.wait().await {
                 Woken::Letter(Some(letter)) => self.read(letter),
@@ -196,35 +181,7 @@ impl Driver {
                 }
                 Woken::Timeout => self.conversation.handle(now(), Input::Timeout),
             }
-            if let Some(there) = self.lodging.better() {
-                return Some(there);
-            }
         }
-    }
-
-    /// Tells whether nothing is half done.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.is_waiting
-    }
-
-    pub(super) fn lodging(&self) -> &Lodging {
-        &self.lodging
-    }
-
-    /// Goes on in another runtime.
-    pub(super) fn move_to(mut self: Box<Self>, there: &Handle) {
-        debug!(session = %self.conversation.id(), to = %there.id(), "session moves");
-        {
-            let _there = there.enter();
-            self.link.settle_here();
-            self.next_link.iter_mut().for_each(|link| link.settle_here());
-        }
-        // It belongs to the runtime that is left, and is set anew.
-        self.alarm = Alarm::default();
-        self.lodging.settle(there);
-        self.is_waiting = true;
-        let tasks = self.kit.tasks.clone();
-        tasks.spawn_on(Tenant::new(self).go_on(), there);
     }
 
     /// Waits for the first of: a letter, the MSRP connection, a timer, an answer that has left.
@@ -234,24 +191,20 @@ impl Driver {
         let timer = self.alarm.ring(deadline);
         // Who cannot get rid of what he has decided takes nothing more in.
         let (is_full, is_closing) = (self.outbox.is_full(), self.outbox.holds_close());
-        self.is_waiting = true;
-        let woken = tokio::select! {
+        tokio::select! {
             letter = self.letters.recv(), if !is_full => Woken::Letter(letter),
             event = self.link.next(), if !is_full && !is_closing => Woken::Link(event),
             event = next_of(&mut self.next_link), if !is_full => Woken::NextLink(event),
             () = timer => Woken::Timeout,
             released = self.outbox.next() => Woken::Released(released),
-        };
-        self.is_waiting = false;
-        woken
+        }
     }
 
     fn read(&mut self, letter: Letter) {
         match letter {
             // Who has stopped waiting must not find the order carried out behind a 503.
             Letter::Command { reply, .. } if reply.is_closed() => {}
-            Letter::Command { command, reply, from } => {
-                self.lodging.note_order(&from);
+            Letter::Command { command, reply } => {
                 if let Some(turn) = &mut self.turn {
                     // Who has been accepted is answered what it has said already.
                     turn.is_ours = !matches!(command, Command::Accept);
@@ -434,8 +387,6 @@ impl Driver {
                     // A full inbox loses the news; the transaction's timer brings it again.
                     let _lost = inbox.offer(Letter::SipFailed { hop: failed });
                 });
-                // Connections of SIP are there for all: they must not come down with one thread.
-                let _core = self.lodging.core().enter();
                 self.kit.outbound.send(bytes, &hop, tell);
             }
             Output::Spare { hop, wait } => self.kit.core.spare(now(), hop, wait),
@@ -621,7 +572,6 @@ mod tests {
     use bytes::{Bytes, BytesMut};
     use time::OffsetDateTime;
     use tokio::net::UdpSocket;
-    use tokio::runtime::{Builder, Id};
     use tokio::sync::mpsc;
     use tokio::time::timeout;
     use tokio_util::sync::CancellationToken;
@@ -682,7 +632,18 @@ mod tests {
         let field = |name: &str| invite.lines().find(|line| line.starts_with(name)).unwrap();
 
         let wire = Recorder::default();
-        assert!(inbox.offer(arrival(&wire, &invite)).is_ok());
+        let path = field("a=path:").trim_start_matches("a=path:");
+        let frame = format!(
+            "MSRP early SEND\r\nTo-Path: {path}\r\nFrom-Path: {FAR_PATH}\r\nMessage-ID: m\r\n\
+             Byte-Range: 1-2/2\r\nContent-Type: text/plain\r\n\r\nhi\r\n-------early$\r\n"
+        );
+        let mut parser = Parser::new(Limits::default());
+        let first = parser.next(&mut BytesMut::from(frame.as_bytes())).unwrap().unwrap();
+        let connection =
+            MsrpConnection { wire: Box::new(wire.clone()), parser, incoming: BytesMut::new() };
+        let way = MsrpWay::Own(Box::new(connection));
+        let arrival = MsrpArrival { first, shown: Shown::default(), way };
+        assert!(inbox.offer(Letter::Msrp(Box::new(arrival))).is_ok());
 
         let sdp = format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
@@ -713,72 +674,13 @@ mod tests {
         }
     }
 
-    /// Orders from another thread draw the conversation there, with its connection; when that
-    /// thread comes down, the conversation lives on where it was before.
-    #[tokio::test]
-    async fn a_conversation_lives_where_its_orders_come_from() {
-        let core = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let hop = Hop::new(Transport::Udp, "127.0.0.1", core.local_addr().unwrap().port());
-        let (inbox, _told) = start_at(hop, None).await;
-        let mut invite = vec![0; 4096];
-        let length = core.recv(&mut invite).await.unwrap();
-        let wire = Recorder::default();
-        let invite = String::from_utf8(invite[..length].to_vec()).unwrap();
-        assert!(inbox.offer(arrival(&wire, &invite)).is_ok());
-        let _answer = say(&inbox, "from here").await;
-        assert_eq!(wire.homes(), []);
-
-        let there = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let orders = inbox.clone();
-        let ordering = there.spawn(async move {
-            for number in 0..20 {
-                let _answer = say(&orders, &number.to_string()).await;
-            }
-        });
-        ordering.await.unwrap();
-        assert_eq!(wire.homes(), [there.handle().id()]);
-
-        let nobody = there.handle().clone();
-        let home = [nobody.id(), Handle::current().id()];
-        there.shutdown_background();
-        let _answer = say(&inbox, "from here again").await;
-        while wire.homes() != home {
-            tokio::task::yield_now().await;
-        }
-        // Nor does it get lost on its way to where nobody is any more.
-        for number in 0..20 {
-            let _answer = say_from(&nobody, &inbox, &number.to_string()).await;
-        }
-        assert_eq!(wire.homes().last(), home.last());
-    }
-
-    /// The connection of the peer, with a first message to the session that an INVITE offers.
-    fn arrival(wire: &Recorder, invite: &str) -> Letter {
-        let field = |name: &str| invite.lines().find(|line| line.starts_with(name)).unwrap();
-        let path = field("a=path:").trim_start_matches("a=path:");
-        let frame = format!(
-            "MSRP early SEND\r\nTo-Path: {path}\r\nFrom-Path: {FAR_PATH}\r\nMessage-ID: m\r\n\
-             Byte-Range: 1-2/2\r\nContent-Type: text/plain\r\n\r\nhi\r\n-------early$\r\n"
-        );
-        let mut parser = Parser::new(Limits::default());
-        let first = parser.next(&mut BytesMut::from(frame.as_bytes())).unwrap().unwrap();
-        let connection =
-            MsrpConnection { wire: Box::new(wire.clone()), parser, incoming: BytesMut::new() };
-        let way = MsrpWay::Own(Box::new(connection));
-        Letter::Msrp(Box::new(MsrpArrival { first, shown: Shown::default(), way }))
-    }
-
     const FAR_PATH: &str = "msrp://127.0.0.1:7/far;tcp";
 
-    /// A connection that keeps what is written, and the runtimes that it was moved to.
+    /// A connection that keeps what is written.
     #[derive(Debug, Clone, Default)]
-    struct Recorder(Arc<Mutex<Vec<u8>>>, Arc<Mutex<Vec<Id>>>);
+    struct Recorder(Arc<Mutex<Vec<u8>>>);
 
     impl Recorder {
-        fn homes(&self) -> Vec<Id> {
-            self.1.lock().unwrap().clone()
-        }
-
         fn has_written(&self, text: &str) -> bool {
             memchr::memmem::find(&self.0.lock().unwrap(), text.as_bytes()).is_some()
         }
@@ -800,22 +702,13 @@ mod tests {
         fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
-
-        fn settle_here(&mut self) -> io::Result<()> {
-            self.1.lock().unwrap().push(Handle::current().id());
-            Ok(())
-        }
     }
 
     async fn say(inbox: &Inbox, text: &str) -> Ticket<Result<Answer, Refusal>> {
-        say_from(&Handle::current(), inbox, text).await
-    }
-
-    async fn say_from(from: &Handle, inbox: &Inbox, text: &str) -> Ticket<Result<Answer, Refusal>> {
         let (id, text) = (MessageId::new(text), text.to_owned());
         let message = OutgoingMessage { id, text, reports: ReportRequest::default() };
         let (reply, answer) = oneshot::channel();
-        let letter = Letter::Command { command: Command::Send(message), reply, from: from.clone() };
+        let letter = Letter::Command { command: Command::Send(message), reply };
         assert!(inbox.offer(letter).is_ok());
         answer.await.unwrap()
     }
@@ -845,13 +738,12 @@ mod tests {
             notices,
             audience,
             msrp: Arc::default(),
-            tasks: TaskTracker::new(),
         };
         let own = ConversationKit { next_hops: vec![hop], ..conversation_kit() };
         let conversation = Talk::originate(now(), own, invitation());
         let (inbox, letters) = Inbox::new(8);
         let driver = Driver::new(kit, conversation.unwrap(), (inbox.clone(), letters), None);
-        tokio::spawn(Tenant::new(driver).run(None));
+        tokio::spawn(driver.run(None));
         (inbox, told)
     }
 

@@ -1,14 +1,9 @@
 //! The directory of running sessions: whose each one is, and where its inbox hangs.
 
-use std::future::poll_fn;
-use std::mem::replace;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -54,8 +49,6 @@ pub enum Letter {
         command: Command,
         /// Where its answer goes.
         reply: oneshot::Sender<Ticket<Result<Answer, Refusal>>>,
-        /// The runtime in which it is waited for.
-        from: Handle,
     },
     /// A SIP message of the conversation's dialog.
     Sip {
@@ -311,8 +304,7 @@ impl Sessions {
     ) -> Result<Ticket<Answer>, Refusal> {
         let inbox = self.inbox_of(user, session).ok_or(Refusal::NoSession)?;
         let (reply, answer) = oneshot::channel();
-        let from = Handle::current();
-        match inbox.offer(Letter::Command { command, reply, from }) {
+        match inbox.offer(Letter::Command { command, reply }) {
             Ok(()) => {}
             Err(Returned { why: NotTaken::Full, .. }) => {
                 return Err(self.full("the session's inbox"));
@@ -504,20 +496,14 @@ impl Sessions {
 
     async fn await_ticket<T>(
         &self,
-        mut answer: oneshot::Receiver<Ticket<Result<T, Refusal>>>,
+        answer: oneshot::Receiver<Ticket<Result<T, Refusal>>>,
     ) -> Result<Ticket<T>, Refusal> {
-        // A conversation on this thread answers in its next turn: that is worth no timer.
-        give_way().await;
-        let ticket = match answer.try_recv() {
-            Ok(ticket) => ticket,
-            Err(TryRecvError::Closed) => return Err(Refusal::NoSession),
-            Err(TryRecvError::Empty) => match timeout(self.bounds.answer_wait, answer).await {
-                Ok(Ok(ticket)) => ticket,
-                Ok(Err(_)) => return Err(Refusal::NoSession),
-                Err(_) => return Err(self.full("the session's inbox")),
-            },
-        };
-        Ok(Ticket { value: ticket.value?, flushed: ticket.flushed })
+        match timeout(self.bounds.answer_wait, answer).await {
+            Ok(Ok(Ticket { value: Ok(value), flushed })) => Ok(Ticket { value, flushed }),
+            Ok(Ok(Ticket { value: Err(refusal), .. })) => Err(refusal),
+            Ok(Err(_)) => Err(Refusal::NoSession),
+            Err(_) => Err(self.full("the session's inbox")),
+        }
     }
 
     fn demand_serving(&self) -> Result<(), Refusal> {
@@ -531,20 +517,6 @@ impl Sessions {
     fn unavailable(&self) -> Refusal {
         Refusal::Unavailable { why: "the server is stopping", retry_after: self.bounds.retry_after }
     }
-}
-
-/// Lets those tasks go first, once, that are ready to run. Tokio's `yield_now` would look at the
-/// sockets before it comes back.
-async fn give_way() {
-    let mut has_given = false;
-    poll_fn(|cx| {
-        if replace(&mut has_given, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 #[cfg(test)]

@@ -119,6 +119,14 @@ fn talks(world: &mut World, session: &SessionId) -> String {
     own
 }
 
+/// As [`talks`], while what the relay was asked waits.
+fn talks_meanwhile(world: &mut World, session: &SessionId) -> String {
+    let asked = std::mem::take(&mut world.far_frames);
+    let own = talks(world, session);
+    world.far_frames.extend(asked);
+    own
+}
+
 /// The other side begins the session anew, and the relay has not said a word yet: as before, the
 /// session works.
 fn begun_anew(of: Kinds) -> (World, SessionId, Response, Request) {
@@ -129,9 +137,7 @@ fn begun_anew(of: Kinds) -> (World, SessionId, Response, Request) {
     assert_eq!(world.far_connections(), 2);
     let codes: Vec<u16> = world.far_end.drain(..).map(|it| code_of(&it)).collect();
     assert_eq!(codes, [100], "neither BYE nor an answer");
-    let asked = std::mem::take(&mut world.far_frames);
-    assert_eq!(talks(&mut world, &session), before);
-    world.far_frames.extend(asked);
+    assert_eq!(talks_meanwhile(&mut world, &session), before);
     (world, session, answer, again)
 }
 
@@ -162,7 +168,7 @@ fn is_as_before(world: &mut World, session: &SessionId) {
 fn once_the_relay_lets_it_in_the_session_goes_on_anew() {
     for of in KINDS {
         let (mut world, session, _, _) = begun_anew(of);
-        let before = talks_of(&mut world, &session);
+        let before = talks_meanwhile(&mut world, &session);
         relay_lets_in(&mut world);
         accepted(&mut world);
         world.far_end_got(&Method::Bye);
@@ -170,14 +176,6 @@ fn once_the_relay_lets_it_in_the_session_goes_on_anew() {
         assert_eq!(world.far_connections(), 1);
         assert_ne!(talks(&mut world, &session), before, "{of:?}");
     }
-}
-
-/// As [`talks`], while the relay is asked.
-fn talks_of(world: &mut World, session: &SessionId) -> String {
-    let asked = std::mem::take(&mut world.far_frames);
-    let own = talks(world, session);
-    world.far_frames.extend(asked);
-    own
 }
 
 #[test]
@@ -190,7 +188,9 @@ fn what_was_not_answered_is_sent_again_over_the_new_session() {
     accepted(&mut world);
     let sent: Vec<_> = world.far_frames.iter().filter(|frame| frame.body.is_some()).collect();
     assert_eq!(sent.len(), 2);
-    assert!(sent.iter().all(|it| it.message_id.as_ref().unwrap().to_string() == id.as_str()));
+    let is_it =
+        |frame: &&Frame| frame.message_id.as_ref().is_some_and(|it| it.to_string() == id.as_str());
+    assert!(sent.iter().all(is_it), "{sent:?}");
     assert_ne!(sent[0].from_path, sent[1].from_path);
 }
 
