@@ -14,7 +14,7 @@ use super::core::Core;
 use super::msrp::{MsrpLink, MsrpSettings, Reach};
 use super::outbox::{Outbox, Released};
 use super::sip_outbound::SipOutbound;
-use crate::bridge::{Input, Output, Talk, may_be_forgotten};
+use crate::bridge::{Input, NextMsrp, Output, Talk, may_be_forgotten};
 use crate::chat::{Answer, AnswerId, Command, Notice, NoticeKind, Refusal};
 use crate::ids::MessageId;
 use crate::msrp;
@@ -69,6 +69,8 @@ pub(super) struct Driver {
     inbox: Inbox,
     letters: Letters,
     link: MsrpLink,
+    /// What is to take its place, while the one before is used.
+    next_link: Option<Box<MsrpLink>>,
     dialogs: Vec<DialogKey>,
     /// Whose INVITEs have come here, the latest last.
     callers: Vec<DialogKey>,
@@ -102,6 +104,7 @@ impl Turn {
 enum Woken {
     Letter(Option<Letter>),
     Link(msrp::Input),
+    NextLink(msrp::Input),
     Timeout,
     Released(Released),
 }
@@ -136,6 +139,7 @@ impl Driver {
             conversation,
             inbox,
             letters,
+            next_link: None,
             dialogs: Vec::new(),
             callers: caller.into_iter().collect(),
             over: false,
@@ -172,6 +176,9 @@ impl Driver {
                 Woken::Letter(None) => {}
                 Woken::Released(released) => self.release(released),
                 Woken::Link(event) => self.feed_link_all(event),
+                Woken::NextLink(event) => {
+                    self.conversation.handle(now(), Input::NextMsrp(event));
+                }
                 Woken::Timeout => self.conversation.handle(now(), Input::Timeout),
             }
         }
@@ -187,6 +194,7 @@ impl Driver {
         tokio::select! {
             letter = self.letters.recv(), if !is_full => Woken::Letter(letter),
             event = self.link.next(), if !is_full && !is_closing => Woken::Link(event),
+            event = next_of(&mut self.next_link), if !is_full => Woken::NextLink(event),
             () = timer => Woken::Timeout,
             released = self.outbox.next() => Woken::Released(released),
         }
@@ -255,6 +263,7 @@ impl Driver {
     /// Remembers another caller, who is routed here already; the one that has called first may be
     /// forgotten over it.
     fn keep_caller(&mut self, caller: DialogKey) {
+        self.callers.retain(|known| *known != caller);
         if self.callers.len() >= CALLERS {
             let first = self.callers.remove(0);
             self.kit.sessions.forget_caller(&first, &self.inbox);
@@ -272,8 +281,25 @@ impl Driver {
         let sessions = Arc::clone(sessions);
         self.forget_wire();
         self.link.close();
-        self.link = MsrpLink::new(self.kit.msrp.clone(), sessions, &session_id);
+        self.link = match self.next_link.take() {
+            Some(next) => *next,
+            None => MsrpLink::new(self.kit.msrp.clone(), sessions, &session_id),
+        };
         self.msrp_id = session_id;
+    }
+
+    /// Does what is wanted of the connection that is to take the place of the one that there is.
+    fn prepare_link(&mut self, wish: NextMsrp) {
+        match (wish, &mut self.next_link) {
+            (NextMsrp::Connect { session_id, host, port, secure }, next) => {
+                let (msrp, sessions) = (self.kit.msrp.clone(), Arc::clone(&self.kit.sessions));
+                let link = next.insert(Box::new(MsrpLink::new(msrp, sessions, &session_id)));
+                link.connect(Reach { host, port, secure, fingerprints: Vec::new() });
+            }
+            (NextMsrp::Write(bytes), Some(link)) => link.write(bytes),
+            (NextMsrp::Write(_), None) => {}
+            (NextMsrp::Close, next) => *next = None,
+        }
     }
 
     /// Has it checked whether the core still knows the user, and can still be reached.
@@ -372,6 +398,11 @@ impl Driver {
                 self.kit.sessions.forget_dialog(&key);
                 self.dialogs.retain(|known| *known != key);
             }
+            Output::EndCaller(key) => self.kit.sessions.end_caller(&key, &self.inbox),
+            Output::ForgetCaller(key) => {
+                self.kit.sessions.forget_caller(&key, &self.inbox);
+                self.callers.retain(|known| *known != key);
+            }
             Output::Names(Some(names)) => {
                 let (id, user) = (self.conversation.id(), self.conversation.user());
                 self.kit.sessions.names().enter(id, user, *names);
@@ -406,6 +437,7 @@ impl Driver {
                     self.answer(answer, reply);
                 }
             }
+            Output::NextMsrp(wish) => self.prepare_link(wish),
             Output::MsrpRoute(session_id) => self.reroute_msrp(session_id),
             Output::Extension { of, news } => self.kit.sessions.tell_extension(&of, news),
         }
@@ -435,6 +467,8 @@ impl Driver {
                 | Output::Spare { .. }
                 | Output::Route(_)
                 | Output::Unroute(_)
+                | Output::EndCaller(_)
+                | Output::ForgetCaller(_)
                 | Output::Names(_)
                 | Output::MsrpConnect { .. }
                 | Output::Notice(_)
@@ -442,6 +476,7 @@ impl Driver {
                 | Output::Answer(_)
                 | Output::LateAnswer(..)
                 | Output::MsrpRoute(_)
+                | Output::NextMsrp(_)
                 | Output::Extension { .. } => {}
             }
         }
@@ -452,7 +487,7 @@ impl Driver {
         if self.conversation.is_over() && !std::mem::replace(&mut self.over, true) {
             self.kit.sessions.forget_msrp(&self.msrp_id);
             for key in &self.callers {
-                self.kit.sessions.end_caller(key);
+                self.kit.sessions.end_caller(key, &self.inbox);
             }
         }
     }
@@ -467,11 +502,31 @@ impl Drop for Driver {
         for key in self.dialogs.drain(..) {
             sessions.forget_dialog(&key);
         }
-        for key in &self.callers {
-            sessions.forget_caller(key, &self.inbox);
+        let unread = self.letters.close().into_iter().filter_map(|letter| match letter {
+            Letter::Renewal(_, caller) => Some(caller),
+            Letter::Command { .. }
+            | Letter::Sip { .. }
+            | Letter::SipFailed { .. }
+            | Letter::Reports(..)
+            | Letter::Msrp(_)
+            | Letter::Extension(_)
+            | Letter::CoreLost
+            | Letter::Stop => None,
+        });
+        for key in self.callers.drain(..).chain(unread) {
+            sessions.forget_caller(&key, &self.inbox);
         }
         sessions.dismiss();
         debug!(session = %self.conversation.id(), "session forgotten");
+    }
+}
+
+/// Waits for what happens on a connection that there need not be.
+async fn next_of(link: &mut Option<Box<MsrpLink>>) -> msrp::Input {
+    match link {
+        // In a box, because hardly any conversation has to have room for it.
+        Some(link) => Box::pin(link.next()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -516,7 +571,8 @@ mod tests {
 
     use bytes::{Bytes, BytesMut};
     use time::OffsetDateTime;
-    use tokio::net::UdpSocket;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream, UdpSocket};
     use tokio::sync::mpsc;
     use tokio::time::timeout;
     use tokio_util::sync::CancellationToken;
@@ -527,7 +583,7 @@ mod tests {
     use crate::address::Address;
     use crate::bridge::delivery::SuccessOn;
     use crate::bridge::{
-        ConversationKit, MsrpRules, Profile, Realm, Settings, Shown, Standing, TargetUri,
+        Arrival, ConversationKit, MsrpRules, Profile, Realm, Settings, Shown, Standing, TargetUri,
     };
     use crate::chat::{
         Command, Invitation, NotificationFormat, OutgoingMessage, Party, ReportRequest,
@@ -537,7 +593,7 @@ mod tests {
     use crate::msrp::{Limits, Parser};
     use crate::net::{CoreSettings, SipSettings, bind_sip};
     use crate::sip::{
-        DATAGRAM, Decoded, Hop, Status, Timers, Transport, WireLimits, decode_datagram,
+        DATAGRAM, Decoded, Hop, Message, Status, Timers, Transport, WireLimits, decode_datagram,
     };
     use crate::store::{
         Bounds, MsrpConnection, MsrpWay, MsrpWire, Subscription, SubscriptionLimits, Told,
@@ -619,6 +675,113 @@ mod tests {
         }
     }
 
+    /// The connection before is there until the relay has let the session in on the next one. Who was
+    /// refused before may call again.
+    #[tokio::test]
+    async fn the_next_connection_takes_the_place_of_the_one_before() {
+        let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let hop = Hop::new(Transport::Udp, "127.0.0.1", peer.local_addr().unwrap().port());
+        let relay = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = ConversationKit {
+            settings: Arc::new(relayed(relay.local_addr().unwrap().port())),
+            ..conversation_kit()
+        };
+        let talk = Talk::incoming(now(), own, called(1, &hop), &|_| true);
+        let (inbox, sessions, _told) = drive(hop.clone(), None, talk).await;
+        let renewal = |number| {
+            let caller = DialogKey { call_id: format!("call{number}"), tag: "far".to_owned() };
+            sessions.route_caller(caller.clone(), 1, inbox.clone());
+            let letter = Letter::Renewal(Box::new(called(number, &hop)), caller.clone());
+            assert!(inbox.offer(letter).is_ok());
+            caller
+        };
+        let refused = renewal(2);
+        assert!(answer_to(&peer, 2).await.starts_with("SIP/2.0 480"), "it still rings");
+        assert!(sessions.caller(&refused, Some(1)).is_some(), "the same call");
+        assert!(sessions.caller(&refused, Some(2)).is_none(), "another call");
+
+        let (reply, _accepted) = oneshot::channel();
+        assert!(inbox.offer(Letter::Command { command: Command::Accept, reply }).is_ok());
+        let mut first = relay.accept().await.unwrap().0;
+        let_in(&mut first).await;
+        let accepted = answer_to(&peer, 1).await;
+        assert!(accepted.starts_with("SIP/2.0 200"), "{accepted}");
+        assert!(read_frame(&mut first).await.contains(" SEND"), "it shows that it is there");
+        let known = renewal(3);
+        let mut second = relay.accept().await.unwrap().0;
+        assert!(first.try_read(&mut [0]).is_err(), "still open");
+        let_in(&mut second).await;
+        assert!(answer_to(&peer, 3).await.starts_with("SIP/2.0 200"));
+        assert!(read_frame(&mut second).await.contains(" SEND"));
+        assert_eq!(first.read(&mut [0; 1024]).await.unwrap(), 0, "closed");
+        assert!(sessions.caller(&known, Some(2)).is_some(), "it is in no other call");
+    }
+
+    /// Waits for the final answer to the INVITE of that number.
+    async fn answer_to(peer: &UdpSocket, number: u8) -> String {
+        loop {
+            let mut answer = vec![0; 4096];
+            let length = peer.recv(&mut answer).await.unwrap();
+            let answer = String::from_utf8(answer[..length].to_vec()).unwrap();
+            let is_it = answer.contains(&format!("Call-ID: call{number}\r\n"));
+            if is_it && answer.starts_with("SIP/2.0 ") && !answer.starts_with("SIP/2.0 1") {
+                return answer;
+            }
+        }
+    }
+
+    async fn read_frame(stream: &mut TcpStream) -> String {
+        let mut bytes = vec![0; 4096];
+        let length = stream.read(&mut bytes).await.unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    }
+
+    /// Answers AUTH.
+    async fn let_in(stream: &mut TcpStream) {
+        let auth = read_frame(stream).await;
+        let tid = auth.split(' ').nth(1).unwrap();
+        let from = auth.lines().find(|line| line.starts_with("From-Path:")).unwrap();
+        let to = from.replace("From-Path", "To-Path");
+        let granted = format!(
+            "MSRP {tid} 200 OK\r\n{to}\r\nFrom-Path: msrp://127.0.0.1;tcp\r\n\
+             Use-Path: msrp://127.0.0.1:9/way;tcp\r\n-------{tid}$\r\n"
+        );
+        stream.write_all(granted.as_bytes()).await.unwrap();
+    }
+
+    /// An INVITE to our user.
+    fn called(number: u8, source: &Hop) -> Arrival {
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=message 7 TCP/MSRP *\r\na=accept-types:*\r\na=setup:passive\r\na=path:{FAR_PATH}\r\n"
+        );
+        let port = source.port;
+        let invite = format!(
+            "INVITE sip:+19585550100@example.com;user=phone SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{number}\r\nMax-Forwards: 70\r\n\
+             From: <sip:+19585550101@example.com>;tag=far\r\nTo: <sip:+19585550100@example.com>\r\n\
+             Call-ID: call{number}\r\nCSeq: 1 INVITE\r\nContact: <sip:127.0.0.1:{port}>\r\n\
+             Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        );
+        let decoded = decode_datagram(Bytes::from(invite), &WireLimits::default());
+        let Decoded::Message(Message::Request(invite)) = decoded else { panic!("{decoded:?}") };
+        let session = SessionId::new("sess001");
+        Arrival { session, invite, source: source.clone(), trusted: true, extends: None }
+    }
+
+    fn relayed(port: u16) -> Settings {
+        let password = crate::digest::Password::Text("secret".to_owned());
+        let credentials =
+            crate::digest::Credentials { username: "us".to_owned(), password, realms: Vec::new() };
+        let uri = msrp::Uri::parse(&format!("msrp://127.0.0.1:{port};tcp")).unwrap();
+        let relays =
+            msrp::Relays { uris: vec![uri], credentials, expires: None, allow_plain: true };
+        let timeout = Duration::from_secs(10);
+        let settings = Arc::into_inner(conversation_kit().settings).unwrap();
+        Settings { msrp_relay: Some(crate::bridge::MsrpRelay { relays, timeout }), ..settings }
+    }
+
     const FAR_PATH: &str = "msrp://127.0.0.1:7/far;tcp";
 
     /// A connection that keeps what is written.
@@ -665,31 +828,41 @@ mod tests {
 
     /// Starts a conversation that invites somebody behind `hop`.
     async fn start_at(hop: Hop, patience: Option<Duration>) -> (Inbox, mpsc::Receiver<Told>) {
+        let own = ConversationKit { next_hops: vec![hop.clone()], ..conversation_kit() };
+        let talk = Talk::originate(now(), own, invitation()).unwrap();
+        let (inbox, _sessions, told) = drive(hop, patience, talk).await;
+        (inbox, told)
+    }
+
+    async fn drive(
+        hop: Hop,
+        patience: Option<Duration>,
+        talk: Talk,
+    ) -> (Inbox, Arc<Sessions>, mpsc::Receiver<Told>) {
         let listen = "127.0.0.1:0".parse().unwrap();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let sockets = bind_sip(listen, SipSettings::default(), stop, tasks).await.unwrap();
         let (sessions, _) = Sessions::new(Bounds::default());
         sessions.admit().unwrap();
+        let sessions = Arc::new(sessions);
         let (sender, told) = mpsc::channel(8);
         let notices = Notices { sender, patience };
         let audience = Subscriptions::new(SubscriptionLimits::default());
         audience.restore(subscription());
         let audience = Arc::new(audience);
         let kit = DriverKit {
-            sessions: Arc::new(sessions),
+            sessions: Arc::clone(&sessions),
             registrations: None,
             outbound: sockets.outbound,
-            core: Core::fixed(hop.clone(), &CoreSettings::default()),
+            core: Core::fixed(hop, &CoreSettings::default()),
             notices,
             audience,
             msrp: Arc::default(),
         };
-        let own = ConversationKit { next_hops: vec![hop], ..conversation_kit() };
-        let conversation = Talk::originate(now(), own, invitation());
         let (inbox, letters) = Inbox::new(8);
-        let driver = Driver::new(kit, conversation.unwrap(), (inbox.clone(), letters), None);
+        let driver = Driver::new(kit, talk, (inbox.clone(), letters), None);
         tokio::spawn(driver.run(None));
-        (inbox, told)
+        (inbox, sessions, told)
     }
 
     fn subscription() -> Subscription {
@@ -747,6 +920,7 @@ mod tests {
             msrp_connect_timeout: Duration::from_secs(10),
             msrp_grace: Duration::from_secs(3),
             leave_wait: Duration::from_secs(2),
+            stop_wait: Duration::from_secs(2),
             linger: Duration::from_secs(32),
             no_client_code: Status::TEMPORARILY_UNAVAILABLE,
             decline_code: Status::TEMPORARILY_UNAVAILABLE,

@@ -185,6 +185,12 @@ impl Letters {
     pub fn try_recv(&mut self) -> Option<Letter> {
         self.0.try_recv().ok().map(|letter| *letter)
     }
+
+    /// Takes no more letters, and gives those that nobody has read.
+    pub fn close(&mut self) -> Vec<Letter> {
+        self.0.close();
+        std::iter::from_fn(|| self.try_recv()).collect()
+    }
 }
 
 /// Why a letter was not taken.
@@ -414,10 +420,12 @@ impl Sessions {
         self.by_caller.insert(key, Caller { inbox, cseq, over: false });
     }
 
-    /// Notes that a caller's call is over: a newer INVITE of that caller is another call
+    /// Notes that a caller's call to `inbox` is over: a newer INVITE of that caller is another call
     /// (RFC 3261 section 8.1.3.5).
-    pub fn end_caller(&self, key: &DialogKey) {
-        if let Some(mut caller) = self.by_caller.get_mut(key) {
+    pub fn end_caller(&self, key: &DialogKey, inbox: &Inbox) {
+        if let Some(mut caller) = self.by_caller.get_mut(key)
+            && caller.inbox.0.same_channel(&inbox.0)
+        {
             caller.over = true;
         }
     }

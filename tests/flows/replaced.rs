@@ -10,7 +10,7 @@ use chatbridge::msrp::Frame;
 use chatbridge::sip::{Message, Method, Request, Response};
 
 use crate::NOTHING;
-use crate::far_end::{BOB_AT_BRIDGE, answer_sdp, far_hop};
+use crate::far_end::{BOB_AT_BRIDGE, answer_sdp, far_hop, offer_sdp};
 use crate::focus::{CAROL, ROOM, world};
 use crate::world::{ALICE, BOB, World, address};
 
@@ -197,6 +197,51 @@ fn a_call_that_cannot_be_followed_leaves_the_session_as_it_is() {
     assert!(world.far_end.is_empty(), "no BYE");
     world.send(&session, "one", ReportRequest::default());
     world.far_end_read();
+}
+
+/// Who was refused tries again with the same Call-ID and From, and the next CSeq (RFC 3261 section
+/// 8.1.3.5).
+#[test]
+fn who_was_refused_may_call_once_more() {
+    let mut world = facing("plain");
+    let (session, _) = running(&mut world, &[ID]);
+    let headers = [("Subject", "Hello"), AS_CAROL, ID];
+    let deaf = answer_sdp().replace("m=message 2900", "m=message 0");
+    let first = world.far_end_invites_with(&headers, SDP, &deaf);
+    let refusal = world.far_end_heard(&Method::Invite);
+    assert_eq!(refusal.status.code(), 488);
+    world.far_end_sends(&first.clone().into());
+    let again = world.far_end_heard(&Method::Invite);
+    assert_eq!(again, refusal, "a repetition is none");
+    let second = world.far_end_calls_anew(&first, (SDP, &deaf));
+    assert_eq!(world.far_end_heard(&Method::Invite).status.code(), 488);
+    world.far_end_sends(&second.clone().into());
+    assert_eq!(world.far_end_heard(&Method::Invite).status.code(), 488);
+    world.far_end_calls_anew(&second, (SDP, &offer_sdp()));
+    accepted(&mut world);
+    assert_eq!(world.told(), NOTHING);
+    assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Session(_))));
+}
+
+#[test]
+fn who_was_put_off_may_call_once_more() {
+    let mut world = facing("plain");
+    let (session, _) = running(&mut world, &[ID]);
+    let mut invite = call(&mut world, &[ID]);
+    let mut answer = world.far_end_heard(&Method::Invite);
+    while answer.status.code() == 200 {
+        world.far_end_goes_on(&answer, (Method::Ack, 1), &[]);
+        invite = call(&mut world, &[ID]);
+        answer = world.far_end_heard(&Method::Invite);
+    }
+    world.far_end_sends(&invite.clone().into());
+    assert_eq!(world.far_end_heard(&Method::Invite).status.code(), 503, "as before");
+    rest(&mut world);
+    world.wait(Duration::from_secs(40));
+    world.far_end_calls_anew(&invite, (SDP, &offer_sdp()));
+    accepted(&mut world);
+    assert_eq!(world.told(), NOTHING);
+    assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Session(_))));
 }
 
 /// Whoever calls again and again is put off until the old dialogs have come to rest.
