@@ -1,6 +1,6 @@
 //! Messages of a session: what was asked of them, what became of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::address::Address;
@@ -120,18 +120,21 @@ impl IncomingMessage {
 #[derive(Debug)]
 pub struct MessageBook {
     capacity: usize,
-    sent: HashMap<MessageId, Sent>,
+    /// The latest last: news mostly come of one that was sent a moment ago.
+    sent: VecDeque<Sent>,
     received: BTreeMap<MessageId, IncomingMessage>,
     /// The senders' ids of the messages in `received`, with a hash of the text: some senders use
     /// an id twice.
     wire_ids: BTreeSet<(String, u64)>,
-    sent_in_order: VecDeque<MessageId>,
     received_in_order: VecDeque<MessageId>,
 }
 
 /// A message that was sent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Sent {
+    id: MessageId,
+    /// The hash of the id: to go through many, hardly any text has to be looked at.
+    hash: u64,
     asked: ReportRequest,
     /// Whether the next hop has it.
     taken: bool,
@@ -144,23 +147,20 @@ impl MessageBook {
     pub fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
-            sent: HashMap::new(),
+            sent: VecDeque::new(),
             received: BTreeMap::new(),
             wire_ids: BTreeSet::new(),
-            sent_in_order: VecDeque::new(),
             received_in_order: VecDeque::new(),
         }
     }
 
     /// Enters a message that was sent.
     pub fn note_sent(&mut self, id: MessageId, asked: ReportRequest) {
-        if self.sent_in_order.len() >= self.capacity
-            && let Some(oldest) = self.sent_in_order.pop_front()
-        {
-            self.sent.remove(&oldest);
+        if self.sent.len() >= self.capacity {
+            self.sent.pop_front();
         }
-        self.sent.insert(id.clone(), Sent { asked, taken: false, status: None });
-        self.sent_in_order.push_back(id);
+        let hash = hash(id.as_str());
+        self.sent.push_back(Sent { id, hash, asked, taken: false, status: None });
     }
 
     /// Enters a message that was received with `text`.
@@ -189,9 +189,7 @@ impl MessageBook {
     /// A status only moves forward, and `Delivered` is told before `Displayed` (TS Chat 5.2.3.3);
     /// a duplicate, and news of a message that is unknown or has failed, give nothing.
     pub fn report(&mut self, id: &MessageId, report: &DeliveryReport) -> Vec<MessageStatus> {
-        let Some(Sent { status, .. }) = self.sent.get_mut(id) else {
-            return Vec::new();
-        };
+        let Some(Sent { status, .. }) = self.sent_mut(id) else { return Vec::new() };
         let news: &[MessageStatus] = match (*status, report) {
             (None, DeliveryReport::Delivered) => &[MessageStatus::Delivered],
             (None, DeliveryReport::Displayed) => {
@@ -214,7 +212,7 @@ impl MessageBook {
 
     /// Takes the news that the next hop has a sent message, which is no news for its sender.
     pub fn taken(&mut self, id: &MessageId) {
-        if let Some(sent) = self.sent.get_mut(id) {
+        if let Some(sent) = self.sent_mut(id) {
             sent.taken = true;
         }
     }
@@ -222,7 +220,7 @@ impl MessageBook {
     /// Tells which reports the sender of a sent message has asked for.
     #[must_use]
     pub fn asked(&self, id: &MessageId) -> ReportRequest {
-        self.sent.get(id).map(|sent| sent.asked).unwrap_or_default()
+        self.sent(id).map(|sent| sent.asked).unwrap_or_default()
     }
 
     /// Gives the sent messages that nobody has taken, oldest first: at the end of a session they
@@ -230,17 +228,23 @@ impl MessageBook {
     #[must_use]
     pub fn untaken(&self) -> Vec<MessageId> {
         let open = |sent: &Sent| !sent.taken && sent.status.is_none();
-        self.sent_in_order
-            .iter()
-            .filter(|id| self.sent.get(*id).is_some_and(open))
-            .cloned()
-            .collect()
+        self.sent.iter().filter(|sent| open(sent)).map(|sent| sent.id.clone()).collect()
     }
 
     /// Tells whether a sent message is remembered.
     #[must_use]
     pub fn knows(&self, id: &MessageId) -> bool {
-        self.sent.contains_key(id)
+        self.sent(id).is_some()
+    }
+
+    fn sent(&self, id: &MessageId) -> Option<&Sent> {
+        let hash = hash(id.as_str());
+        self.sent.iter().rev().find(|sent| sent.hash == hash && sent.id == *id)
+    }
+
+    fn sent_mut(&mut self, id: &MessageId) -> Option<&mut Sent> {
+        let hash = hash(id.as_str());
+        self.sent.iter_mut().rev().find(|sent| sent.hash == hash && sent.id == *id)
     }
 
     /// Takes the recipient's report on a received message, and gives the message where the report
