@@ -115,7 +115,7 @@ struct Rehearsal {
     /// the challenges of the trace with them
     #[arg(long, value_name = "USER:PASSWORD[@REALM]", value_parser = credentials)]
     auth: Option<Credentials>,
-    /// Play to this host, though it is not this one
+    /// Play to this host, though it is not this one; a bridge that is started may call it
     #[arg(long, value_name = "HOST")]
     allow_target: Vec<String>,
     /// The side that is played
@@ -127,7 +127,8 @@ struct Rehearsal {
     /// Put another number or domain into the URIs of all messages, of heads and of bodies
     #[arg(long, value_name = "FROM=TO")]
     map: Vec<Mapping>,
-    /// Leave this as it was recorded, where else it would be rewritten
+    /// Leave this as it was recorded, where else it would be rewritten; a bridge that is started is held
+    /// back from calling hosts that were recorded, one that runs already is not
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
     keep: Vec<Rewriting>,
     /// Give conversations ids of their own: Conversation-ID, Contribution-ID
@@ -232,8 +233,7 @@ impl Rehearsal {
         let (listen, allowed, sip, ca) = (self.listen, self.allow_target, self.sip, self.ca);
         let login = self.login.map(|login| app::basic_credentials(&login));
         let authorization = login.or(self.token.map(|token| format!("Bearer {token}")));
-        let target =
-            self.target.map(|rest| Target { rest, sip, listen, allowed, authorization, ca });
+        let target = self.target.map(|rest| Target { rest, sip, listen, authorization, ca });
         Run {
             trace: self.path,
             form: if self.json { Form::Json } else { Form::Text },
@@ -250,6 +250,7 @@ impl Rehearsal {
             },
             seed: self.seed.unwrap_or_else(app::fresh_seed),
             target,
+            allowed,
             credentials: self.auth,
             kept: self.keep.into_iter().collect(),
             map: self.map,

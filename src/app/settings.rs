@@ -306,6 +306,7 @@ pub(super) fn msrp(config: &Config, tls: Option<Arc<MsrpTls>>) -> MsrpSettings {
         tls,
         origins: config.msrp.ws_origins.clone(),
         ping: config.msrp.ws_ping,
+        tether: None,
     }
 }
 

@@ -14,7 +14,7 @@ use chatbridge::replay::{
 };
 use serde_json::{Value, json};
 
-const FLOWS: &str = "sip-fixtures/flows";
+pub(super) const FLOWS: &str = "sip-fixtures/flows";
 
 #[test]
 fn every_flow_of_the_specification_goes_as_expected_and_says_nothing_else() {
@@ -506,14 +506,14 @@ fn an_interrupted_run_ends_with_130() {
     assert_eq!(output.status.code(), Some(130), "{output:?}");
 }
 
-const PACE: Pace = Pace {
+pub(super) const PACE: Pace = Pace {
     speed: None,
     max_gap: Duration::from_secs(10),
     timeout: Duration::from_secs(30),
     t1: Duration::from_millis(500),
 };
 
-fn order(trace: &Path) -> Run {
+pub(super) fn order(trace: &Path) -> Run {
     Run {
         trace: trace.to_owned(),
         form: Form::Text,
@@ -525,6 +525,7 @@ fn order(trace: &Path) -> Run {
         pace: PACE,
         seed: 7,
         target: None,
+        allowed: Vec::new(),
         credentials: None,
         kept: Kept::default(),
         map: Vec::new(),
@@ -537,9 +538,9 @@ fn order(trace: &Path) -> Run {
     }
 }
 
-fn target(rest: String) -> Target {
+pub(super) fn target(rest: String) -> Target {
     let listen = "127.0.0.1:0".parse().unwrap();
-    Target { rest, sip: None, listen, allowed: Vec::new(), authorization: None, ca: None }
+    Target { rest, sip: None, listen, authorization: None, ca: None }
 }
 
 /// Copies a flow with another expectation.
@@ -553,7 +554,7 @@ fn copy(name: &str, flow: &str, change: impl FnOnce(String) -> String) -> PathBu
     folder
 }
 
-fn scratch(name: &str) -> PathBuf {
+pub(super) fn scratch(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("played").join(name);
     fs::create_dir_all(&folder).unwrap();
     folder
@@ -566,6 +567,6 @@ fn entries(folder: &str) -> Vec<PathBuf> {
     entries
 }
 
-fn shown(outcome: &Outcome) -> String {
+pub(super) fn shown(outcome: &Outcome) -> String {
     format!("{}\n{}", outcome.text, outcome.warnings.join("\n"))
 }
