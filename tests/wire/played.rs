@@ -401,6 +401,25 @@ fn what_was_really_said_is_written_as_a_capture_that_says_the_same() {
 }
 
 #[test]
+fn nobody_reads_in_a_report_where_a_channel_is() {
+    let file = scratch("secret").join("run.pcapng");
+    let flow = Path::new(FLOWS).join("15-receiving");
+    let capture = Some(file.clone());
+    let outcome = rehearse(&Run { capture, form: Form::Json, explain: true, ..order(&flow) });
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+    let written = String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned();
+    assert!(written.contains("/polls/*"), "{written}");
+    for told in [outcome.text, written] {
+        let polls: Vec<&str> =
+            told.match_indices("/polls/").map(|(at, _)| &told[at + 7..]).collect();
+        for poll in polls {
+            let id = poll.split(|c: char| !c.is_alphanumeric() && c != '*').next().unwrap();
+            assert!(!id.is_empty() && id.chars().all(|c| c == '*'), "{id}");
+        }
+    }
+}
+
+#[test]
 fn what_was_written_is_played_again_to_the_letter() {
     for flow in entries(FLOWS).into_iter().filter(|entry| entry.is_dir()) {
         let file = scratch("again").join(flow.file_name().unwrap()).with_extension("pcapng");
