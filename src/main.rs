@@ -14,7 +14,7 @@ use chatbridge::digest::{Credentials, Password};
 use chatbridge::replay::{
     self, Expect, Form, Level, Mapping, Outcome, Pace, Picture, Rewriting, Run, Side, Target,
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum as _};
 
 /// `EX_USAGE` of sysexits.h: the configuration is bad, and nothing was started.
 const BAD_CONFIGURATION: u8 = 64;
@@ -118,8 +118,9 @@ struct Rehearsal {
     /// Play to this host, though it is not this one; a bridge that is started may call it
     #[arg(long, value_name = "HOST")]
     allow_target: Vec<String>,
-    /// The side that is played
-    #[arg(long = "as", value_enum, default_value_t = Side::Network)]
+    /// The side that is played: network, or ue for the device's. Both at once cannot be played, for
+    /// the bridge stands for one of them
+    #[arg(long = "as", value_name = "SIDE", value_parser = side, default_value = "network")]
     side: Side,
     /// Play what this address sent, whatever its side
     #[arg(long, value_name = "IP[:PORT]", conflicts_with = "side")]
@@ -188,6 +189,19 @@ fn speed(text: &str) -> Result<Speed, String> {
         _ if text == "max" => Ok(Speed(None)),
         Ok(speed) if speed.is_finite() && speed >= 0.001 => Ok(Speed(Some(speed))),
         Ok(_) | Err(_) => Err("a number of 0.001 or more is wanted, or max".to_owned()),
+    }
+}
+
+/// Reads which side is played; with both there would be nobody left for the bridge to be.
+fn side(text: &str) -> Result<Side, String> {
+    match (Side::from_str(text, true), text) {
+        (Ok(side), _) => Ok(side),
+        (Err(_), "both") => {
+            Err("the bridge stands for one side of a trace, so that only the other \
+            one can be played: --as network, --as ue or --play IP[:PORT]"
+                .to_owned())
+        }
+        (Err(_), _) => Err("network or ue is wanted".to_owned()),
     }
 }
 
@@ -449,6 +463,22 @@ mod tests {
     fn the_command_line_is_well_formed() {
         use clap::CommandFactory;
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn one_side_is_played_and_who_wants_both_is_told_what_there_is() {
+        let parsed = |side: &str| {
+            let line = ["chatbridge", "replay", "run", "--as", side, "a.pcap"];
+            CommandLine::try_parse_from(line).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!((parsed("network"), parsed("ue")), (Ok(()), Ok(())));
+        let told = parsed("both").expect_err("there is nobody left for the bridge to be");
+        assert!(told.contains("the bridge stands for one side"), "{told}");
+        assert!(told.contains("--as network, --as ue or --play IP[:PORT]"), "{told}");
+        assert!(parsed("core").is_err_and(|told| told.contains("network or ue is wanted")));
+        let help = CommandLine::try_parse_from(["chatbridge", "replay", "run", "--help"]);
+        let help = help.expect_err("the help").to_string();
+        assert!(help.contains("Both at once cannot be played"), "{help}");
     }
 
     #[test]
