@@ -47,6 +47,19 @@ pub struct Outcome {
     pub exit: Exit,
 }
 
+impl Outcome {
+    /// Makes that of a command that came to nothing; programs are told on standard output as well.
+    fn failure(exit: Exit, warnings: Vec<String>, form: Form) -> Self {
+        let text = match form {
+            Form::Text => String::new(),
+            Form::Json => {
+                format!("{:#}\n", serde_json::json!({"exit": exit.code(), "warnings": warnings}))
+            }
+        };
+        Self { text, warnings, exit }
+    }
+}
+
 /// How a command ends; the numbers are documented and stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
@@ -95,7 +108,7 @@ pub enum Form {
 }
 
 /// Reads a trace into a book; the outcome of the failure where that leads nowhere.
-fn open(trace: &Path, keep: book::Keep) -> Result<source::Trace, Outcome> {
+fn open(trace: &Path, keep: book::Keep, form: Form) -> Result<source::Trace, Outcome> {
     let read = source::read(trace, keep);
     let failure = match read {
         Ok(trace) if trace.book.totals.sip + trace.book.totals.msrp > 0 => return Ok(trace),
@@ -106,7 +119,7 @@ fn open(trace: &Path, keep: book::Keep) -> Result<source::Trace, Outcome> {
         }
         Err(error) => vec![format!("{}: {error}", trace.display())],
     };
-    Err(Outcome { text: String::new(), warnings: failure, exit: Exit::NoTrace })
+    Err(Outcome::failure(Exit::NoTrace, failure, form))
 }
 
 /// Gives a text as a terminal may show it: what peers sent must not move its cursor.

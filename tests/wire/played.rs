@@ -401,6 +401,23 @@ fn what_was_really_said_is_written_as_a_capture_that_says_the_same() {
 }
 
 #[test]
+fn what_is_ours_to_draw_follows_from_the_seed() {
+    let flow = Path::new(FLOWS).join("13-leaving");
+    let call_id = |seed| {
+        let outcome = rehearse(&Run { seed, form: Form::Json, ..order(&flow) });
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+        let written = scratch("seed").join("run.pcapng");
+        let run = Run { seed, capture: Some(written.clone()), ..order(&flow) };
+        assert_eq!(rehearse(&run).exit, Exit::Good);
+        let told: Value = serde_json::from_str(&replay::info(&written, Form::Json).text).unwrap();
+        told["dialogs"][0]["callId"].as_str().unwrap().to_owned()
+    };
+    let (first, again, other) = (call_id(7), call_id(7), call_id(8));
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+}
+
+#[test]
 fn nobody_reads_in_a_report_where_a_channel_is() {
     let file = scratch("secret").join("run.pcapng");
     let flow = Path::new(FLOWS).join("15-receiving");

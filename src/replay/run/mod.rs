@@ -167,16 +167,24 @@ pub struct Stand {
 /// Plays a recording; a bridge is started by `start` where none runs that was named.
 pub async fn run(run: &Run, start: impl AsyncFnOnce(Wanted) -> io::Result<Stand>) -> Outcome {
     let outcome = match trace_in(&run.trace) {
-        Ok(file) => match open(&file, if run.raw { Keep::Repeats } else { Keep::Messages }) {
+        Ok(file) => match open(&file, keep_of(run), run.form) {
             Ok(trace) => match played(run, &file, trace, start).await {
                 Ok(outcome) => return outcome,
-                Err((exit, why)) => failed(exit, why),
+                Err((exit, why)) => Outcome::failure(exit, vec![why], run.form),
             },
             Err(failure) => failure,
         },
-        Err(error) => failed(Exit::NoTrace, format!("{}: {error}", run.trace.display())),
+        Err(error) => {
+            let why = format!("{}: {error}", run.trace.display());
+            Outcome::failure(Exit::NoTrace, vec![why], run.form)
+        }
     };
     unplayed(run, outcome)
+}
+
+/// Says whether what comes again is played again.
+fn keep_of(run: &Run) -> Keep {
+    if run.raw { Keep::Repeats } else { Keep::Messages }
 }
 
 /// Leaves a report of a run that came to nothing: whoever reads only that must not miss it.
@@ -355,10 +363,6 @@ fn wanted(
     });
     let hosts = !script.hosting.is_empty();
     Wanted { credentials: run.credentials.clone(), core, family, domain, hosts, tether }
-}
-
-fn failed(exit: Exit, why: String) -> Outcome {
-    Outcome { text: String::new(), warnings: vec![why], exit }
 }
 
 /// Says why a run stopped, and how that ends.
