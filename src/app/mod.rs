@@ -8,8 +8,7 @@
 //!                            └──Letter──▶ keeper of the registrations ──▶ sip sockets
 //! msrp listener ──Letter──▶ driver ◀──bytes──▶ its MSRP connection
 //! ```
-//! Every channel is bounded, and no task waits for another in a ring. Drivers begin on the threads of
-//! the core, and move to the thread of the HTTP server from which their user speaks.
+//! Every channel is bounded, and no task waits for another in a ring.
 
 mod banner;
 mod doors;
@@ -218,7 +217,6 @@ impl Running {
                 notices,
                 audience: Arc::clone(&subscriptions),
                 msrp: Arc::new(msrp.settings),
-                tasks: conversations.clone(),
             },
             settings,
             subscriptions: Arc::clone(&subscriptions),
@@ -226,6 +224,7 @@ impl Running {
             patience: Arc::new(Semaphore::new(config.limits.connections)),
             anchor: Anchor::new(Instant::now().into_std(), OffsetDateTime::now_utc()),
             random: random.fork(),
+            tasks: conversations.clone(),
         };
         tasks.spawn(run_switch(switch, sip.inbound, starts, stop_net.clone()));
         for listener in msrp.listeners {
@@ -368,7 +367,6 @@ impl Running {
         if timeout(self.farewell + Duration::from_secs(1), self.notifier.wait()).await.is_err() {
             warn!("not all notifications left in time");
         }
-        // Behind the conversations, some of which live on its threads.
         self.http.stop(true).await;
         if let Err(error) = self.keeper.close().await {
             warn!(%error, "not everything was kept");

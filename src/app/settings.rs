@@ -91,6 +91,8 @@ pub(super) fn bridge(
         msrp_connect_timeout: session.msrp_connect_timeout,
         msrp_grace: session.msrp_grace,
         leave_wait: session.leave_wait,
+        // The rest of the time is for the goodbye.
+        stop_wait: session.leave_wait.min(config.limits.drain / 2),
         linger: session.linger,
         no_client_code: status(session.no_client_code),
         decline_code: status(session.decline_code),

@@ -30,6 +30,7 @@ use super::dealings::{Arrival, ConversationKit, Input, Output};
 use super::legs::{Attempt, Legs};
 use super::line::Line;
 use super::media;
+use super::renewal::Successor;
 use super::settings::Settings;
 use super::sip_outcomes::{self, LegEnd};
 use super::succession::SessionIds;
@@ -43,7 +44,7 @@ use crate::clock::Anchor;
 use crate::ids::{MessageId, Random, SessionId};
 use crate::msrp;
 use crate::payload::Letterhead;
-use crate::sip::{Leg, LegInput, Reason, Status, UsageInput};
+use crate::sip::{Leg, LegInput, Status, UsageInput};
 
 use pager::Pager;
 
@@ -59,6 +60,8 @@ pub struct Conversation {
     chat: Session,
     legs: Legs,
     line: Line,
+    /// What is to take the place of both.
+    successor: Successor,
     /// A first message that came with the INVITE, told once the user has accepted.
     first_message: Option<Bytes>,
     /// What all texts of the user begin with, once there was one.
@@ -247,6 +250,9 @@ impl Conversation {
             Input::Sip { message, source } if self.pager.owns(&message) => {
                 self.pager.handle(now, UsageInput::Message { message, source });
             }
+            Input::Sip { message, source } if self.successor.owns(&message) => {
+                self.successor.receive(now, message, source);
+            }
             Input::Sip { message, source } => self.legs.receive(now, message, source),
             Input::Renewal(arrival) => self.renewed(now, *arrival),
             Input::SipFailed { hop } => {
@@ -257,6 +263,7 @@ impl Conversation {
             Input::Extension(news) => self.extended(now, news),
             Input::CoreLost => self.core_lost(now),
             Input::Msrp(input) => self.feed_msrp(now, input),
+            Input::NextMsrp(input) => self.successor.feed(now, input),
             Input::MsrpAccepted(shown) => self.msrp_accepted(now, shown),
             Input::Timeout => self.timeout(now),
             Input::Stop => self.stop(now),
@@ -288,6 +295,7 @@ impl Conversation {
             self.composing.next_timeout(),
             self.timers.next(),
             self.pager.next_timeout(),
+            self.successor.next_timeout(),
         ];
         own.into_iter().flatten().min()
     }
@@ -344,6 +352,7 @@ impl Conversation {
             chat,
             legs: Legs::new(leg),
             line,
+            successor: Successor::default(),
             first_message: None,
             letterhead: None,
             waiting: VecDeque::new(),
@@ -417,6 +426,8 @@ impl Conversation {
 
     fn timeout(&mut self, now: Instant) {
         let due = |timer: &mut Option<Instant>| timer.take_if(|at| *at <= now).is_some();
+        self.successor.timeout(now);
+        self.settle_successor(now);
         if due(&mut self.timers.relay) {
             self.way_missed(now, 408);
         }
@@ -445,44 +456,11 @@ impl Conversation {
         self.pager.handle(now, UsageInput::Timeout);
     }
 
-    fn stop(&mut self, now: Instant) {
-        self.stopping = true;
-        let end = LegEnd::ShuttingDown;
-        match (self.chat.state(), self.chat.role()) {
-            (State::Invited, Role::Originator) => {
-                self.cancel = Some(end);
-                if !self.is_between_invites() {
-                    self.goodbye = true;
-                    self.legs.current.cancel(now, None);
-                }
-                self.end_by(now, end, &[]);
-            }
-            (State::Cancelling, _) => {
-                self.goodbye = true;
-                self.end_by(now, end, &[]);
-            }
-            (State::Invited, Role::Terminating) => {
-                // A 480 would tell the originator of a decline.
-                self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
-            }
-            (State::Connected, _) if self.timers.relay.is_some() => {
-                self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
-            }
-            (State::Connected, _) if self.peer_left.is_some() => self.part(now),
-            (State::Connected, _) => {
-                self.hang_up(now, Reason::sip(480, "Temporarily Unavailable"));
-                self.end_by(now, end, &[]);
-            }
-            (State::Ended, _) => {}
-        }
-        self.timers.forget = None;
-    }
-
     /// Runs the machines below until they are quiet, then parts where somebody is leaving.
     fn settle(&mut self, now: Instant) {
         loop {
             let quiet = !self.settle_legs(now) & !self.settle_msrp(now) & !self.settle_pager(now);
-            if !quiet {
+            if !quiet || self.settle_successor(now) {
                 continue;
             }
             if self.timers.leave.is_some() && self.line.msrp.is_idle() {
@@ -507,6 +485,7 @@ impl Conversation {
             return;
         }
         self.ending = true;
+        self.drop_successor(now, Status::TEMPORARILY_UNAVAILABLE);
         self.line.msrp.close(now);
         while self.settle_msrp(now) {}
         self.fail_untaken(now);

@@ -74,6 +74,8 @@ pub enum Input {
     Extension(Extension),
     /// Something has happened on the MSRP connection.
     Msrp(msrp::Input),
+    /// Something has happened on the connection that is to take the place of that one.
+    NextMsrp(msrp::Input),
     /// Somebody has connected and named the MSRP session.
     MsrpAccepted(Shown),
     /// The instant of [`Conversation::next_timeout`](super::Conversation::next_timeout) has come.
@@ -82,6 +84,27 @@ pub enum Input {
     CoreLost,
     /// The server stops.
     Stop,
+}
+
+/// What is wanted of the connection of an MSRP session that is to take the place of another one,
+/// which works on until then.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NextMsrp {
+    /// Open it, to a relay of ours.
+    Connect {
+        /// The session-id of that MSRP session.
+        session_id: String,
+        /// The host of the relay.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Whether under TLS.
+        secure: bool,
+    },
+    /// Write to it.
+    Write(Bytes),
+    /// Close it: nothing comes of it.
+    Close,
 }
 
 /// What a conversation wants done.
@@ -103,8 +126,13 @@ pub enum Output {
     },
     /// Bring the messages of this dialog here.
     Route(DialogKey),
-    /// Bring the messages of this dialog here no longer, nor what its caller sends outside of it.
+    /// Bring the messages of this dialog here no longer.
     Unroute(DialogKey),
+    /// The call of this caller has been refused: a newer INVITE of it is another call (RFC 3261
+    /// section 8.1.3.5).
+    EndCaller(DialogKey),
+    /// The same, and what this caller sends again is not for here either.
+    ForgetCaller(DialogKey),
     /// From now on an INVITE may name the session so; with nothing, none may any more.
     Names(Option<Box<Names>>),
     /// Open the MSRP connection.
@@ -131,8 +159,10 @@ pub enum Output {
     /// Give the answer that was to follow later.
     LateAnswer(AnswerId, Result<Answer, Refusal>),
     /// Bring those who connect and name this MSRP session here, and no longer those who name the
-    /// one before.
+    /// one before; the next connection, where there is one, is that of the session from now on.
     MsrpRoute(String),
+    /// Do this with the connection that is to take the place of the one that there is.
+    NextMsrp(NextMsrp),
     /// Tell the 1-1 session that is extended to this one.
     Extension {
         /// That session.

@@ -35,6 +35,7 @@ use super::identity::Signature;
 use super::invite as headers;
 use super::legs::{Attempt, Legs};
 use super::line::Line;
+use super::renewal::Successor;
 use super::settings::Settings;
 use crate::address::Address;
 use crate::chat::{
@@ -66,6 +67,8 @@ pub struct Group {
     chat: GroupSession,
     legs: Legs,
     line: Line,
+    /// What is to take the place of both.
+    successor: Successor,
     attempt: Attempt<Draft>,
     /// What our INVITE asks for, or has asked for.
     asking: Asking,
@@ -208,6 +211,9 @@ impl Group {
                 self.outputs.push_back(Output::Answer(answer));
                 self.outputs.extend(later);
             }
+            Input::Sip { message, source } if self.successor.owns(&message) => {
+                self.successor.receive(now, message, source);
+            }
             Input::Sip { message, source } => {
                 let focus_was = self.names_anew(&message);
                 let input = UsageInput::Message { message, source };
@@ -231,6 +237,7 @@ impl Group {
             // A group is extended to nothing.
             Input::Extension(_) => {}
             Input::Msrp(input) => self.feed_msrp(now, input),
+            Input::NextMsrp(input) => self.successor.feed(now, input),
             Input::MsrpAccepted(shown) => {
                 let wish = self.line.accepted(now, shown);
                 self.outputs.extend(wish);
@@ -266,6 +273,7 @@ impl Group {
             self.timers.next(),
             self.watch.next_timeout(),
             self.referrals.next_timeout(),
+            self.successor.next_timeout(),
         ];
         own.into_iter().flatten().min()
     }
@@ -343,6 +351,7 @@ impl Group {
             chat,
             legs: Legs::new(leg),
             line,
+            successor: Successor::default(),
             attempt: Attempt::new(next_hops),
             asking: Asking::Opening,
             refers_all: false,
@@ -438,6 +447,8 @@ impl Group {
 
     fn timeout(&mut self, now: Instant) {
         let due = |timer: &mut Option<Instant>| timer.take_if(|at| *at <= now).is_some();
+        self.successor.timeout(now);
+        self.settle_successor(now);
         if due(&mut self.timers.relay) {
             self.way_missed(now, 408);
         }
@@ -488,7 +499,7 @@ impl Group {
                 | self.settle_msrp(now)
                 | self.settle_watch(now)
                 | self.settle_referrals(now);
-            if busy {
+            if busy || self.settle_successor(now) {
                 continue;
             }
             if self.timers.leave.is_some() && self.may_part() {

@@ -165,19 +165,33 @@ pub(super) fn originator(realm: &Realm, request: &Request, trusted: bool) -> Opt
     if wants_privacy(&request.headers) {
         return Some(Party { address: Address::anonymous(), name: None });
     }
-    let from = request.from();
-    let asserted = if trusted { identities(&request.headers) } else { Vec::new() };
-    // Of a sip and a tel identity, the tel one is the address that REST shows.
-    let is_tel = |identity: &&NameAddr| identity.uri.number().is_some();
-    let shown = asserted.iter().find(is_tel).or(asserted.first());
-    let shown = match (shown, &from) {
-        (Some(identity), _) => identity,
-        (None, Ok(from)) => from,
-        (None, Err(_)) => return None,
-    };
-    let names = [shown].into_iter().chain(&asserted).chain(&from);
-    let name = names.filter_map(|named| named.display.clone()).find(|name| !name.is_empty());
+    let named = named(request, trusted);
+    let shown = named.first()?;
+    let mut names = named.iter().filter_map(|named| named.display.clone());
+    let name = names.find(|name| !name.is_empty());
     Some(Party { address: realm.address(&shown.uri).unwrap_or_else(Address::anonymous), name })
+}
+
+/// Tells whether the sender of a request is called by this very URI, port and all, and does not hide
+/// it: what it is reached by may differ from what others beside it are called in the port alone.
+pub(super) fn is_called(realm: &Realm, (request, trusted): (&Request, bool), uri: &Uri) -> bool {
+    let named = named(request, trusted);
+    let Some(shown) = named.first().filter(|_| !wants_privacy(&request.headers)) else {
+        return false;
+    };
+    let address = realm.address(&shown.uri);
+    address.is_some_and(|it| it != Address::anonymous() && realm.address(uri) == Some(it))
+        && shown.uri.port() == uri.port()
+}
+
+/// Reads who has sent a request, the one that is shown first: as a trusted core asserts, else as it
+/// says itself.
+fn named(request: &Request, trusted: bool) -> Vec<NameAddr> {
+    let mut named = if trusted { identities(&request.headers) } else { Vec::new() };
+    // Of a sip and a tel identity, the tel one is the address that REST shows.
+    named.sort_by_key(|identity| identity.uri.number().is_none());
+    named.extend(request.from());
+    named
 }
 
 /// Under which addresses the sender of a request of our trust domain is known: those that are

@@ -62,19 +62,10 @@ impl Legs {
 
     /// Hands a message to its leg; the current one takes what fits none.
     pub(super) fn receive(&mut self, now: Instant, message: Message, source: Hop) {
-        let tag = match &message {
-            Message::Request(request) => request.to_tag(),
-            Message::Response(response) => response.from_tag(),
-        };
-        let call_id = message.headers().get("Call-ID").map(str::to_owned);
-        // Outside of any dialog, the Call-ID tells whose INVITE is repeated or cancelled.
-        let of = |leg: &Leg| match &tag {
-            Some(tag) => tag == leg.local_tag(),
-            None => call_id.as_deref() == Some(leg.call_id()),
-        };
-        let retired = self.retired.iter_mut().find(|leg| of(leg));
+        // Who was refused may have called again with the same Call-ID: the latest call counts.
+        let retired = self.retired.iter_mut().rev().find(|leg| leg.owns(&message));
         let leg = match retired {
-            Some(leg) if !of(&self.current) => leg,
+            Some(leg) if !self.current.owns(&message) => leg,
             Some(_) | None => &mut self.current,
         };
         leg.handle(now, LegInput::Message { message, source });

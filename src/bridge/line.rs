@@ -63,10 +63,8 @@ impl Line {
         }
     }
 
-    /// Begins an MSRP session of its own in place of this one; what nobody has answered goes on
-    /// there.
-    pub(super) fn renew(&mut self, now: Instant, kit: &mut ConversationKit, bearer: Bearer) {
-        let mut next = Self::new(now, kit, bearer);
+    /// Puts another MSRP session in place of this one; what nobody has answered goes on there.
+    pub(super) fn renew(&mut self, now: Instant, mut next: Self) {
         next.msrp.inherit(now, &mut self.msrp);
         next.cpim = self.cpim;
         *self = next;

@@ -34,7 +34,7 @@ mod talk;
 pub use access::{Access, RegisteredContact, Subscriber, Terms, may_be_forgotten};
 pub use bearer::{Bearer, Bearers, Shown};
 pub use conversation::Conversation;
-pub use dealings::{Arrival, ConversationKit, Input, Output};
+pub use dealings::{Arrival, ConversationKit, Input, NextMsrp, Output};
 pub use group::Group;
 pub use group_settings::{ExtendMode, GroupReports, GroupSettings, InviteMode, OwnHost, ReferMode};
 pub use identity::{Naming, Realm, Standing, TargetUri};

@@ -1,20 +1,30 @@
 //! The INVITE with which the other side, or the focus, begins a running session anew: it has lost its
 //! bearer, or believes that we have lost ours.
 //!
-//! Nobody is asked. What cannot be followed leaves the session as it is (RFC 3891 section 3).
+//! ```text
+//!   INVITE ──judged──▶ Renewal ──no relay──────────▶ takes over: 200; BYE to the old dialog
+//!     │                   └────▶ Successor: AUTH ──▶
+//!     └──▶ refused ◀── no way, CANCEL, end ──┘
+//! ```
+//! Nobody is asked. What cannot be followed leaves the session as it is (RFC 3891 section 3): until
+//! the 200 goes out the dialog and the MSRP session before work on, both ways.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::bearer::Bearer;
-use super::dealings::{Arrival, Output};
+use super::dealings::{Arrival, ConversationKit, NextMsrp, Output};
 use super::legs::Legs;
+use super::line::Line;
 use super::media::{self, Peer};
 use super::settings::Settings;
 use super::succession::SessionIds;
+use crate::msrp;
 use crate::sip::{
-    Hop, Kit, Leg, NameAddr, Request, Status, answer_stateless, reply_hop, stamp_answer,
+    DialogKey, Hop, Kit, Leg, LegEvent, LegInput, LegOutput, Message, NameAddr, Request, Status,
+    answer_stateless, reply_hop, stamp_answer,
 };
 
 /// When to call again who calls too often, in seconds: the dialogs before have come to rest then.
@@ -24,11 +34,19 @@ const RETRY_AFTER: &str = "32";
 #[derive(Debug)]
 pub(super) struct Renewal {
     /// It waits for our answer.
-    pub(super) leg: Leg,
+    leg: Leg,
     /// Who is at its other end; nothing where the offer is ours to make.
-    pub(super) peer: Option<Peer>,
+    peer: Option<Peer>,
     /// What MSRP is to be carried by.
-    pub(super) bearer: Bearer,
+    bearer: Bearer,
+    /// Who has sent the INVITE.
+    caller: DialogKey,
+    told: Told,
+}
+
+/// What the INVITE tells beside its offer.
+#[derive(Debug)]
+pub(super) struct Told {
     /// The Contact, which is the focus of a group.
     pub(super) contact: Option<NameAddr>,
     pub(super) ids: SessionIds,
@@ -42,34 +60,262 @@ impl Renewal {
         now: Instant,
         (settings, kit): (&Settings, Kit),
         (arrival, is_live): (Arrival, bool),
-        (legs, outputs): (&mut Legs, &mut impl Extend<Output>),
+        (legs, outputs): (&mut Legs, &mut VecDeque<Output>),
     ) -> Option<Self> {
         let Arrival { invite, source, .. } = arrival;
+        let caller = caller_of(&invite);
         if !legs.has_room() {
-            outputs.extend([put_off(&invite, source)]);
+            outputs.extend([Output::ForgetCaller(caller), put_off(&invite, source)]);
             return None;
         }
         let is_offerless = invite.body.is_empty();
         let (sdp, first_message) = media::parts(invite.content_type(), &invite.body);
         let ids = SessionIds::of(&invite.headers);
         let contact = invite.contact().ok().flatten();
-        let mut leg = Leg::answering(now, invite, source, kit);
-        let refusal = match media::judge_offer(settings, sdp.as_deref()) {
-            _ if !is_live => (Status::TEMPORARILY_UNAVAILABLE, Vec::new()),
-            Err(why) if !is_offerless => (Status::NOT_ACCEPTABLE_HERE, why.warning()),
-            peer if leg.awaits_answer() => {
-                let bearer = media::bearer_asked(settings, sdp.as_deref());
-                let bearer = bearer.unwrap_or(settings.offered_bearer());
-                let peer = peer.ok();
-                return Some(Self { leg, peer, bearer, contact, ids, first_message });
-            }
+        let leg = Leg::answering(now, invite, source, kit);
+        let offer = media::judge_offer(settings, sdp.as_deref());
+        let refusal = match &offer {
+            _ if !is_live => Some((Status::TEMPORARILY_UNAVAILABLE, Vec::new())),
+            Err(why) if !is_offerless => Some((Status::NOT_ACCEPTABLE_HERE, why.warning())),
             // The leg has refused it itself, such as for an unknown Require.
-            Ok(_) | Err(_) => (Status::SERVER_INTERNAL_ERROR, Vec::new()),
+            Ok(_) | Err(_) if !leg.awaits_answer() => {
+                Some((Status::SERVER_INTERNAL_ERROR, Vec::new()))
+            }
+            Ok(_) | Err(_) => None,
         };
-        leg.reject(now, refusal.0, refusal.1);
-        outputs.extend([legs.retire(leg)]);
+        let bearer = media::bearer_asked(settings, sdp.as_deref());
+        let bearer = bearer.unwrap_or(settings.offered_bearer());
+        let told = Told { contact, ids, first_message };
+        let this = Self { leg, peer: offer.ok(), bearer, caller, told };
+        match refusal {
+            None => Some(this),
+            Some(refusal) => {
+                this.refuse(now, refusal, (legs, outputs));
+                None
+            }
+        }
+    }
+
+    /// Refuses it, unless its leg has done that itself. The caller may call once more.
+    fn refuse(
+        mut self,
+        now: Instant,
+        (status, headers): (Status, Vec<(String, String)>),
+        (legs, outputs): (&mut Legs, &mut VecDeque<Output>),
+    ) {
+        self.leg.reject(now, status, headers);
+        outputs.extend([legs.retire(self.leg), Output::EndCaller(self.caller)]);
+    }
+
+    /// Puts the dialog, which is to be accepted now, and its MSRP session in the place of those that
+    /// there are. What nobody has answered goes on there.
+    pub(super) fn take_over(
+        self,
+        now: Instant,
+        next: Line,
+        (legs, line): (&mut Legs, &mut Line),
+        outputs: &mut VecDeque<Output>,
+    ) -> Told {
+        legs.renew(now, self.leg);
+        outputs.push_back(legs.route());
+        line.renew(now, next);
+        outputs.extend([Output::MsrpClose, Output::MsrpRoute(line.session_id().to_owned())]);
+        self.told
+    }
+}
+
+/// What is to take the place of the dialog and the MSRP session that there are, as soon as our relays
+/// have let it in. There is one at most: of two INVITEs the later one counts.
+#[derive(Debug, Default)]
+pub(super) struct Successor(Option<Box<Candidate>>);
+
+#[derive(Debug)]
+struct Candidate {
+    renewal: Renewal,
+    line: Line,
+    /// When the relays have had time enough.
+    until: Instant,
+    /// How the dialog before has ended meanwhile: no news, if this one takes its place.
+    held: Option<LegEvent>,
+}
+
+/// What has become of a successor.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// There is none, or it waits.
+    Waits,
+    /// It is to take over.
+    Ready(Box<(Renewal, Line)>),
+    /// Nothing comes of it, and what was kept from the session is to be told now.
+    Gone(Option<LegEvent>),
+}
+
+impl Successor {
+    /// Begins an MSRP session for a renewal; gives it back with that where no relay is to be asked.
+    pub(super) fn begin(
+        &mut self,
+        now: Instant,
+        mut renewal: Renewal,
+        kit: &mut ConversationKit,
+        (legs, outputs): (&mut Legs, &mut VecDeque<Output>),
+    ) -> Option<(Renewal, Line)> {
+        let mut line = Line::new(now, kit, renewal.bearer);
+        line.peer = renewal.peer.take();
+        let Some(wait) = line.seek_way(now) else { return Some((renewal, line)) };
+        let held = self.give_up(now, Status::TEMPORARILY_UNAVAILABLE, (legs, outputs));
+        self.0 = Some(Box::new(Candidate { renewal, line, until: now + wait, held }));
         None
     }
+
+    /// Tells by when it is decided.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.0.as_ref().map(|candidate| candidate.until)
+    }
+
+    /// Keeps an event of the dialog that it may replace, if that is the end of it; gives back all
+    /// else.
+    pub(super) fn hold(&mut self, event: LegEvent) -> Option<LegEvent> {
+        let Some(candidate) = &mut self.0 else { return Some(event) };
+        match event {
+            LegEvent::Ended { .. }
+            | LegEvent::Lost { .. }
+            | LegEvent::NoAck
+            | LegEvent::SessionExpired => {
+                candidate.held.get_or_insert(event);
+                None
+            }
+            LegEvent::Progress(_)
+            | LegEvent::Established { .. }
+            | LegEvent::Refused { .. }
+            | LegEvent::NoAnswer(_)
+            | LegEvent::Cancelled
+            | LegEvent::CancelledByPeer { .. }
+            | LegEvent::Expired
+            | LegEvent::Confirmed
+            | LegEvent::Answer { .. }
+            | LegEvent::OfferRefused { .. }
+            | LegEvent::Offer { .. }
+            | LegEvent::Referral { .. }
+            | LegEvent::Referred { .. }
+            | LegEvent::ByeDone => Some(event),
+        }
+    }
+
+    /// Tells whether a message is of its dialog, or repeats or cancels its INVITE.
+    pub(super) fn owns(&self, message: &Message) -> bool {
+        self.0.as_ref().is_some_and(|candidate| candidate.renewal.leg.owns(message))
+    }
+
+    pub(super) fn receive(&mut self, now: Instant, message: Message, source: Hop) {
+        if let Some(candidate) = &mut self.0 {
+            candidate.renewal.leg.handle(now, LegInput::Message { message, source });
+        }
+    }
+
+    /// Takes what has happened on its connection.
+    pub(super) fn feed(&mut self, now: Instant, input: msrp::Input) {
+        if let Some(candidate) = &mut self.0 {
+            // Who is cut off for saying too much has broken it.
+            let _closed = candidate.line.feed(now, input);
+        }
+    }
+
+    pub(super) fn timeout(&mut self, now: Instant) {
+        if let Some(candidate) = &mut self.0 {
+            candidate.renewal.leg.handle(now, LegInput::Timeout);
+            candidate.line.msrp.handle(now, msrp::Input::Timeout);
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let candidate = self.0.as_ref()?;
+        let others = [candidate.renewal.leg.next_timeout(), candidate.line.msrp.next_timeout()];
+        others.into_iter().flatten().chain([candidate.until]).min()
+    }
+
+    /// Takes what it wants done, and judges it; a session that is not live any more has none.
+    pub(super) fn settle(
+        &mut self,
+        now: Instant,
+        is_live: bool,
+        (legs, outputs): (&mut Legs, &mut VecDeque<Output>),
+    ) -> Verdict {
+        let Some(candidate) = &mut self.0 else { return Verdict::Waits };
+        candidate.settle_leg(outputs);
+        let progress = candidate.settle_line(outputs);
+        let status = match progress {
+            Progress::LetIn | Progress::Asked if !is_live => Status::TEMPORARILY_UNAVAILABLE,
+            // Its caller has given up, and heard so.
+            Progress::LetIn | Progress::Asked if !candidate.renewal.leg.awaits_answer() => {
+                Status::REQUEST_TERMINATED
+            }
+            Progress::Asked if now < candidate.until => return Verdict::Waits,
+            Progress::LetIn => {
+                let ready = self.0.take().map(|candidate| (candidate.renewal, candidate.line));
+                return ready.map_or(Verdict::Waits, |ready| Verdict::Ready(Box::new(ready)));
+            }
+            Progress::Asked | Progress::Broken => Status::SERVER_INTERNAL_ERROR,
+        };
+        Verdict::Gone(self.give_up(now, status, (legs, outputs)))
+    }
+
+    /// Refuses its INVITE; gives what was kept from the session.
+    pub(super) fn give_up(
+        &mut self,
+        now: Instant,
+        status: Status,
+        (legs, outputs): (&mut Legs, &mut VecDeque<Output>),
+    ) -> Option<LegEvent> {
+        let Candidate { renewal, held, .. } = *self.0.take()?;
+        outputs.push_back(Output::NextMsrp(NextMsrp::Close));
+        renewal.refuse(now, (status, Vec::new()), (legs, outputs));
+        held
+    }
+}
+
+/// How far it has come with our relays.
+enum Progress {
+    Asked,
+    LetIn,
+    Broken,
+}
+
+impl Candidate {
+    /// Sends what the leg wants sent. Before it is accepted, its events say only that it will not be.
+    fn settle_leg(&mut self, outputs: &mut VecDeque<Output>) {
+        while let Some(output) = self.renewal.leg.poll() {
+            match output {
+                LegOutput::Send { bytes, hop } => outputs.push_back(Output::Sip { bytes, hop }),
+                LegOutput::Spare { hop, wait } => outputs.push_back(Output::Spare { hop, wait }),
+                LegOutput::Event(_) => {}
+            }
+        }
+    }
+
+    fn settle_line(&mut self, outputs: &mut VecDeque<Output>) -> Progress {
+        while let Some(output) = self.line.msrp.poll() {
+            let wish = match output {
+                msrp::Output::Connect { host, port, secure } => {
+                    let session_id = self.line.session_id().to_owned();
+                    NextMsrp::Connect { session_id, host, port, secure }
+                }
+                msrp::Output::Write(bytes) => NextMsrp::Write(bytes),
+                msrp::Output::WriteParts(parts) => NextMsrp::Write(parts.concat().into()),
+                msrp::Output::Event(msrp::Event::Path(_)) => return Progress::LetIn,
+                msrp::Output::Event(msrp::Event::Broken(_)) => return Progress::Broken,
+                // Of who is not let in yet nobody knows; and why it closes it tells.
+                msrp::Output::Event(_) | msrp::Output::Close => continue,
+            };
+            outputs.push_back(Output::NextMsrp(wish));
+        }
+        Progress::Asked
+    }
+}
+
+/// Tells who has called, as the directory knows it.
+fn caller_of(invite: &Request) -> DialogKey {
+    let call_id = invite.call_id().unwrap_or_default().to_owned();
+    DialogKey { call_id, tag: invite.from_tag().unwrap_or_default() }
 }
 
 /// Refuses, without keeping anything of it, what is one too many.

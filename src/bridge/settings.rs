@@ -56,6 +56,8 @@ pub struct Settings {
     pub msrp_grace: Duration,
     /// How long a user who leaves, or is left, waits for the answers to the messages sent last.
     pub leave_wait: Duration,
+    /// How long those answers are waited for when the server stops.
+    pub stop_wait: Duration,
     /// How long an ended session still answers its URL.
     pub linger: Duration,
     /// How an invitation is refused when its user has no client.
@@ -174,6 +176,7 @@ pub(crate) fn sample() -> Settings {
         msrp_connect_timeout: minute,
         msrp_grace: minute,
         leave_wait: minute,
+        stop_wait: minute,
         linger: minute,
         no_client_code: Status::TEMPORARILY_UNAVAILABLE,
         decline_code: Status::DECLINE,

@@ -73,6 +73,13 @@ impl SessionIds {
         Self { contribution: read("Contribution-ID"), conversation: read("Conversation-ID") }
     }
 
+    /// Gives the id that goes by this name in headers.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let of = |known: &str| name.eq_ignore_ascii_case(known);
+        let contribution = self.contribution.as_deref().filter(|_| of("Contribution-ID"));
+        contribution.or(self.conversation.as_deref().filter(|_| of("Conversation-ID")))
+    }
+
     fn is_empty(&self) -> bool {
         self.contribution.is_none() && self.conversation.is_none()
     }

@@ -1,6 +1,6 @@
 //! Messages of a session: what was asked of them, what became of them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::address::Address;
@@ -120,23 +120,13 @@ impl IncomingMessage {
 #[derive(Debug)]
 pub struct MessageBook {
     capacity: usize,
-    sent: BTreeMap<Key, Sent>,
+    sent: HashMap<MessageId, Sent>,
     received: BTreeMap<MessageId, IncomingMessage>,
     /// The senders' ids of the messages in `received`, with a hash of the text: some senders use
     /// an id twice.
     wire_ids: BTreeSet<(String, u64)>,
     sent_in_order: VecDeque<MessageId>,
     received_in_order: VecDeque<MessageId>,
-}
-
-/// A message id behind its hash: to go through a map, hardly any text has to be looked at.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key(u64, MessageId);
-
-impl From<&MessageId> for Key {
-    fn from(id: &MessageId) -> Self {
-        Self(hash(id.as_str()), id.clone())
-    }
 }
 
 /// A message that was sent.
@@ -154,7 +144,7 @@ impl MessageBook {
     pub fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
-            sent: BTreeMap::new(),
+            sent: HashMap::new(),
             received: BTreeMap::new(),
             wire_ids: BTreeSet::new(),
             sent_in_order: VecDeque::new(),
@@ -167,9 +157,9 @@ impl MessageBook {
         if self.sent_in_order.len() >= self.capacity
             && let Some(oldest) = self.sent_in_order.pop_front()
         {
-            self.sent.remove(&Key::from(&oldest));
+            self.sent.remove(&oldest);
         }
-        self.sent.insert(Key::from(&id), Sent { asked, taken: false, status: None });
+        self.sent.insert(id.clone(), Sent { asked, taken: false, status: None });
         self.sent_in_order.push_back(id);
     }
 
@@ -199,7 +189,7 @@ impl MessageBook {
     /// A status only moves forward, and `Delivered` is told before `Displayed` (TS Chat 5.2.3.3);
     /// a duplicate, and news of a message that is unknown or has failed, give nothing.
     pub fn report(&mut self, id: &MessageId, report: &DeliveryReport) -> Vec<MessageStatus> {
-        let Some(Sent { status, .. }) = self.sent.get_mut(&Key::from(id)) else {
+        let Some(Sent { status, .. }) = self.sent.get_mut(id) else {
             return Vec::new();
         };
         let news: &[MessageStatus] = match (*status, report) {
@@ -224,7 +214,7 @@ impl MessageBook {
 
     /// Takes the news that the next hop has a sent message, which is no news for its sender.
     pub fn taken(&mut self, id: &MessageId) {
-        if let Some(sent) = self.sent.get_mut(&Key::from(id)) {
+        if let Some(sent) = self.sent.get_mut(id) {
             sent.taken = true;
         }
     }
@@ -232,7 +222,7 @@ impl MessageBook {
     /// Tells which reports the sender of a sent message has asked for.
     #[must_use]
     pub fn asked(&self, id: &MessageId) -> ReportRequest {
-        self.sent.get(&Key::from(id)).map(|sent| sent.asked).unwrap_or_default()
+        self.sent.get(id).map(|sent| sent.asked).unwrap_or_default()
     }
 
     /// Gives the sent messages that nobody has taken, oldest first: at the end of a session they
@@ -242,7 +232,7 @@ impl MessageBook {
         let open = |sent: &Sent| !sent.taken && sent.status.is_none();
         self.sent_in_order
             .iter()
-            .filter(|id| self.sent.get(&Key::from(*id)).is_some_and(open))
+            .filter(|id| self.sent.get(*id).is_some_and(open))
             .cloned()
             .collect()
     }
@@ -250,7 +240,7 @@ impl MessageBook {
     /// Tells whether a sent message is remembered.
     #[must_use]
     pub fn knows(&self, id: &MessageId) -> bool {
-        self.sent.contains_key(&Key::from(id))
+        self.sent.contains_key(id)
     }
 
     /// Takes the recipient's report on a received message, and gives the message where the report

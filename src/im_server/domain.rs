@@ -1,5 +1,7 @@
 //! Whose a URI is: the server's own, a user's of its domain, or a stranger's.
 
+use std::net::IpAddr;
+
 use crate::address::{self, Address};
 use crate::sip::{Hop, Scheme, Transport, Uri, Via};
 
@@ -43,6 +45,30 @@ impl Domain {
         }
     }
 
+    /// Tells whom `uri` means to one who compares addresses by [`Address::key`]: whatever the port, a
+    /// number wherever it is reached, and nobody by its name. A user part beside us is one of ours.
+    pub(super) fn whose_at_any_port(&self, uri: &Uri) -> Whose {
+        let address = Address::parse(uri.without_headers().as_str()).ok();
+        let is_here = uri.host().is_some_and(|host| self.is_host(host));
+        match (address, uri.user()) {
+            (Some(address), _) if address.number().is_some() || address == Address::anonymous() => {
+                Whose::User(address)
+            }
+            (_, Some(user)) if is_here => self.user(user).map_or(Whose::Foreign, Whose::User),
+            (_, None) if is_here => Whose::Server,
+            (_, _) => Whose::Foreign,
+        }
+    }
+
+    /// Tells whether `uri` is how a user of ours is called in front of others, and not how the machine
+    /// is reached where it is. The name of the domain is that of its users at every port, but not where
+    /// it is the address of a machine.
+    pub(super) fn is_name_of_user(&self, uri: &Uri) -> bool {
+        let Some(host) = uri.host() else { return true };
+        let is_machine = self.name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        self.is_ours(uri) || (host.eq_ignore_ascii_case(&self.name) && !is_machine)
+    }
+
     /// Finds the user that a name in an answer to a challenge means: an address of ours, with or
     /// without the scheme, or what stands before its `@`.
     pub(super) fn user_named(&self, name: &str) -> Option<Address> {
@@ -67,6 +93,10 @@ impl Domain {
         }
         let default = uri.hop().map_or(self.local.port, |hop| hop.transport.default_port());
         same_host(host, &self.local.host) && port_is_ours(default)
+    }
+
+    fn is_host(&self, host: &str) -> bool {
+        host.eq_ignore_ascii_case(&self.name) || same_host(host, &self.local.host)
     }
 
     /// Writes what a user of ours is called in front of others; an anonymous reference has no URI
@@ -116,7 +146,6 @@ pub(super) const SEAL: &str = "seal";
 
 /// Compares two hosts, IPv6 literals by their value.
 pub(super) fn same_host(one: &str, other: &str) -> bool {
-    use std::net::IpAddr;
     match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
         (Ok(one), Ok(other)) => one == other,
         (_, _) => one.eq_ignore_ascii_case(other),

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::domain::{Domain, Whose, same_host};
 use super::door::Sender;
 use super::refusal::Refusal;
+use crate::address::Address;
 use crate::sip::{Headers, Hop, Method, NameAddr, Request, Scheme, Status};
 
 /// Validates a request that is to be forwarded. `mark` is its [`loop_mark`] as it came in.
@@ -85,22 +86,27 @@ pub(super) fn check_name(
     } else {
         is_own(&from) || from.uri.as_str().eq_ignore_ascii_case(ANONYMOUS)
     };
-    if is_honest && !poses_as_focus(request, domain) {
+    if is_honest && !poses_as_focus(user, request, domain) {
         Ok(())
     } else {
         Err(Status::FORBIDDEN.into())
     }
 }
 
-/// Tells whether a user calls as a focus (RFC 4579 section 5.1) under the name of a user or of a
-/// room: who is called would take the first of its list for the one who invites. A user that hosts
-/// a conference has a URI of its own for that.
-fn poses_as_focus(request: &Request, domain: &Domain) -> bool {
+/// Tells whether a user calls as a focus (RFC 4579 section 5.1) under the name of a user, of a room
+/// or of nobody: who is called would take the first of its list for the one who invites. It compares
+/// addresses by who they mean, and so do we. A user that hosts a conference has a URI of its own for
+/// that, be it its own name at the machine where it is.
+fn poses_as_focus(user: &Address, request: &Request, domain: &Domain) -> bool {
     let contact = request.contact().ok().flatten().filter(|_| request.method == Method::Invite);
-    contact.is_some_and(|contact| {
-        let is_focus = contact.params.iter().any(|(name, _)| name.eq_ignore_ascii_case("isfocus"));
-        is_focus && matches!(domain.whose(&contact.uri), Whose::User(_))
-    })
+    let Some(contact) = contact.filter(|contact| contact.param("isfocus").is_some()) else {
+        return false;
+    };
+    match domain.whose_at_any_port(&contact.uri) {
+        Whose::User(named) => named != *user || domain.is_name_of_user(&contact.uri),
+        Whose::Server => domain.is_ours(&contact.uri),
+        Whose::Foreign => false,
+    }
 }
 
 /// Says who has sent the request to those who believe us: what an untrusted sender asserts comes

@@ -5,19 +5,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant as Tick;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::alarm::Alarm;
 use super::core::Core;
-use super::lodging::{Lodging, Tenant};
 use super::msrp::{MsrpLink, MsrpSettings, Reach};
 use super::outbox::{Outbox, Released};
 use super::sip_outbound::SipOutbound;
-use crate::bridge::{Input, Output, Talk, may_be_forgotten};
+use crate::bridge::{Input, NextMsrp, Output, Talk, may_be_forgotten};
 use crate::chat::{Answer, AnswerId, Command, Notice, NoticeKind, Refusal};
 use crate::ids::MessageId;
 use crate::msrp;
@@ -44,8 +41,6 @@ pub struct DriverKit {
     pub audience: Arc<Subscriptions>,
     /// The MSRP sockets.
     pub msrp: Arc<MsrpSettings>,
-    /// The tasks of the conversations.
-    pub tasks: TaskTracker,
 }
 
 /// How many callers may be routed here: those of the dialogs that have not come to rest yet.
@@ -74,6 +69,8 @@ pub(super) struct Driver {
     inbox: Inbox,
     letters: Letters,
     link: MsrpLink,
+    /// What is to take its place, while the one before is used.
+    next_link: Option<Box<MsrpLink>>,
     dialogs: Vec<DialogKey>,
     /// Whose INVITEs have come here, the latest last.
     callers: Vec<DialogKey>,
@@ -85,9 +82,6 @@ pub(super) struct Driver {
     alarm: Alarm,
     /// What the peer is to read of this turn, where notices become durable.
     turn: Option<Turn>,
-    lodging: Lodging,
-    /// Nothing is half done.
-    is_waiting: bool,
 }
 
 /// What follows from what came together: what is written leaves after what is told is durable.
@@ -110,6 +104,7 @@ impl Turn {
 enum Woken {
     Letter(Option<Letter>),
     Link(msrp::Input),
+    NextLink(msrp::Input),
     Timeout,
     Released(Released),
 }
@@ -144,19 +139,18 @@ impl Driver {
             conversation,
             inbox,
             letters,
+            next_link: None,
             dialogs: Vec::new(),
             callers: caller.into_iter().collect(),
             over: false,
             answer: None,
             late: BTreeMap::new(),
             alarm: Alarm::default(),
-            lodging: Lodging::here(),
-            is_waiting: false,
         })
     }
 
-    /// Begins the conversation; `started` is told once its first outputs are out.
-    pub(super) fn begin(&mut self, started: Option<StartReply>) {
+    /// Runs the conversation to its end; `started` is told once its first outputs are out.
+    pub(super) async fn run(mut self: Box<Self>, started: Option<StartReply>) {
         if let Some(reply) = started {
             let (ticket, released) = Ticket::new(Ok(()));
             self.outbox.hold(released);
@@ -168,11 +162,6 @@ impl Driver {
         if self.kit.sessions.is_draining() {
             self.conversation.handle(now(), Input::Stop);
         }
-    }
-
-    /// Runs the conversation to its end, or until it would live better elsewhere, and says where.
-    pub(super) async fn live(&mut self) -> Option<Handle> {
-        self.is_waiting = false;
         loop {
             self.carry_out();
             while let Some(released) = self.outbox.next().now_or_never() {
@@ -180,43 +169,19 @@ impl Driver {
             }
             self.unroute_when_over();
             if self.outbox.is_empty() && self.conversation.is_finished() {
-                return None;
+                break;
             }
             match self.wait().await {
                 Woken::Letter(Some(letter)) => self.read(letter),
                 Woken::Letter(None) => {}
                 Woken::Released(released) => self.release(released),
                 Woken::Link(event) => self.feed_link_all(event),
+                Woken::NextLink(event) => {
+                    self.conversation.handle(now(), Input::NextMsrp(event));
+                }
                 Woken::Timeout => self.conversation.handle(now(), Input::Timeout),
             }
-            if let Some(there) = self.lodging.better() {
-                return Some(there);
-            }
         }
-    }
-
-    /// Tells whether nothing is half done.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.is_waiting
-    }
-
-    pub(super) fn lodging(&self) -> &Lodging {
-        &self.lodging
-    }
-
-    /// Goes on in another runtime.
-    pub(super) fn move_to(mut self: Box<Self>, there: &Handle) {
-        debug!(session = %self.conversation.id(), to = %there.id(), "session moves");
-        {
-            let _there = there.enter();
-            self.link.settle_here();
-        }
-        // It belongs to the runtime that is left, and is set anew.
-        self.alarm = Alarm::default();
-        self.lodging.settle(there);
-        self.is_waiting = true;
-        let tasks = self.kit.tasks.clone();
-        tasks.spawn_on(Tenant::new(self).go_on(), there);
     }
 
     /// Waits for the first of: a letter, the MSRP connection, a timer, an answer that has left.
@@ -226,23 +191,20 @@ impl Driver {
         let timer = self.alarm.ring(deadline);
         // Who cannot get rid of what he has decided takes nothing more in.
         let (is_full, is_closing) = (self.outbox.is_full(), self.outbox.holds_close());
-        self.is_waiting = true;
-        let woken = tokio::select! {
+        tokio::select! {
             letter = self.letters.recv(), if !is_full => Woken::Letter(letter),
             event = self.link.next(), if !is_full && !is_closing => Woken::Link(event),
+            event = next_of(&mut self.next_link), if !is_full => Woken::NextLink(event),
             () = timer => Woken::Timeout,
             released = self.outbox.next() => Woken::Released(released),
-        };
-        self.is_waiting = false;
-        woken
+        }
     }
 
     fn read(&mut self, letter: Letter) {
         match letter {
             // Who has stopped waiting must not find the order carried out behind a 503.
             Letter::Command { reply, .. } if reply.is_closed() => {}
-            Letter::Command { command, reply, from } => {
-                self.lodging.note_order(&from);
+            Letter::Command { command, reply } => {
                 if let Some(turn) = &mut self.turn {
                     // Who has been accepted is answered what it has said already.
                     turn.is_ours = !matches!(command, Command::Accept);
@@ -301,6 +263,7 @@ impl Driver {
     /// Remembers another caller, who is routed here already; the one that has called first may be
     /// forgotten over it.
     fn keep_caller(&mut self, caller: DialogKey) {
+        self.callers.retain(|known| *known != caller);
         if self.callers.len() >= CALLERS {
             let first = self.callers.remove(0);
             self.kit.sessions.forget_caller(&first, &self.inbox);
@@ -318,8 +281,25 @@ impl Driver {
         let sessions = Arc::clone(sessions);
         self.forget_wire();
         self.link.close();
-        self.link = MsrpLink::new(self.kit.msrp.clone(), sessions, &session_id);
+        self.link = match self.next_link.take() {
+            Some(next) => *next,
+            None => MsrpLink::new(self.kit.msrp.clone(), sessions, &session_id),
+        };
         self.msrp_id = session_id;
+    }
+
+    /// Does what is wanted of the connection that is to take the place of the one that there is.
+    fn prepare_link(&mut self, wish: NextMsrp) {
+        match (wish, &mut self.next_link) {
+            (NextMsrp::Connect { session_id, host, port, secure }, next) => {
+                let (msrp, sessions) = (self.kit.msrp.clone(), Arc::clone(&self.kit.sessions));
+                let link = next.insert(Box::new(MsrpLink::new(msrp, sessions, &session_id)));
+                link.connect(Reach { host, port, secure, fingerprints: Vec::new() });
+            }
+            (NextMsrp::Write(bytes), Some(link)) => link.write(bytes),
+            (NextMsrp::Write(_), None) => {}
+            (NextMsrp::Close, next) => *next = None,
+        }
     }
 
     /// Has it checked whether the core still knows the user, and can still be reached.
@@ -407,8 +387,6 @@ impl Driver {
                     // A full inbox loses the news; the transaction's timer brings it again.
                     let _lost = inbox.offer(Letter::SipFailed { hop: failed });
                 });
-                // Connections of SIP are there for all: they must not come down with one thread.
-                let _core = self.lodging.core().enter();
                 self.kit.outbound.send(bytes, &hop, tell);
             }
             Output::Spare { hop, wait } => self.kit.core.spare(now(), hop, wait),
@@ -419,6 +397,11 @@ impl Driver {
             Output::Unroute(key) => {
                 self.kit.sessions.forget_dialog(&key);
                 self.dialogs.retain(|known| *known != key);
+            }
+            Output::EndCaller(key) => self.kit.sessions.end_caller(&key, &self.inbox),
+            Output::ForgetCaller(key) => {
+                self.kit.sessions.forget_caller(&key, &self.inbox);
+                self.callers.retain(|known| *known != key);
             }
             Output::Names(Some(names)) => {
                 let (id, user) = (self.conversation.id(), self.conversation.user());
@@ -454,6 +437,7 @@ impl Driver {
                     self.answer(answer, reply);
                 }
             }
+            Output::NextMsrp(wish) => self.prepare_link(wish),
             Output::MsrpRoute(session_id) => self.reroute_msrp(session_id),
             Output::Extension { of, news } => self.kit.sessions.tell_extension(&of, news),
         }
@@ -483,6 +467,8 @@ impl Driver {
                 | Output::Spare { .. }
                 | Output::Route(_)
                 | Output::Unroute(_)
+                | Output::EndCaller(_)
+                | Output::ForgetCaller(_)
                 | Output::Names(_)
                 | Output::MsrpConnect { .. }
                 | Output::Notice(_)
@@ -490,6 +476,7 @@ impl Driver {
                 | Output::Answer(_)
                 | Output::LateAnswer(..)
                 | Output::MsrpRoute(_)
+                | Output::NextMsrp(_)
                 | Output::Extension { .. } => {}
             }
         }
@@ -500,7 +487,7 @@ impl Driver {
         if self.conversation.is_over() && !std::mem::replace(&mut self.over, true) {
             self.kit.sessions.forget_msrp(&self.msrp_id);
             for key in &self.callers {
-                self.kit.sessions.end_caller(key);
+                self.kit.sessions.end_caller(key, &self.inbox);
             }
         }
     }
@@ -515,11 +502,31 @@ impl Drop for Driver {
         for key in self.dialogs.drain(..) {
             sessions.forget_dialog(&key);
         }
-        for key in &self.callers {
-            sessions.forget_caller(key, &self.inbox);
+        let unread = self.letters.close().into_iter().filter_map(|letter| match letter {
+            Letter::Renewal(_, caller) => Some(caller),
+            Letter::Command { .. }
+            | Letter::Sip { .. }
+            | Letter::SipFailed { .. }
+            | Letter::Reports(..)
+            | Letter::Msrp(_)
+            | Letter::Extension(_)
+            | Letter::CoreLost
+            | Letter::Stop => None,
+        });
+        for key in self.callers.drain(..).chain(unread) {
+            sessions.forget_caller(&key, &self.inbox);
         }
         sessions.dismiss();
         debug!(session = %self.conversation.id(), "session forgotten");
+    }
+}
+
+/// Waits for what happens on a connection that there need not be.
+async fn next_of(link: &mut Option<Box<MsrpLink>>) -> msrp::Input {
+    match link {
+        // In a box, because hardly any conversation has to have room for it.
+        Some(link) => Box::pin(link.next()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -564,8 +571,8 @@ mod tests {
 
     use bytes::{Bytes, BytesMut};
     use time::OffsetDateTime;
-    use tokio::net::UdpSocket;
-    use tokio::runtime::{Builder, Id};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream, UdpSocket};
     use tokio::sync::mpsc;
     use tokio::time::timeout;
     use tokio_util::sync::CancellationToken;
@@ -576,7 +583,7 @@ mod tests {
     use crate::address::Address;
     use crate::bridge::delivery::SuccessOn;
     use crate::bridge::{
-        ConversationKit, MsrpRules, Profile, Realm, Settings, Shown, Standing, TargetUri,
+        Arrival, ConversationKit, MsrpRules, Profile, Realm, Settings, Shown, Standing, TargetUri,
     };
     use crate::chat::{
         Command, Invitation, NotificationFormat, OutgoingMessage, Party, ReportRequest,
@@ -586,7 +593,7 @@ mod tests {
     use crate::msrp::{Limits, Parser};
     use crate::net::{CoreSettings, SipSettings, bind_sip};
     use crate::sip::{
-        DATAGRAM, Decoded, Hop, Status, Timers, Transport, WireLimits, decode_datagram,
+        DATAGRAM, Decoded, Hop, Message, Status, Timers, Transport, WireLimits, decode_datagram,
     };
     use crate::store::{
         Bounds, MsrpConnection, MsrpWay, MsrpWire, Subscription, SubscriptionLimits, Told,
@@ -626,7 +633,18 @@ mod tests {
         let field = |name: &str| invite.lines().find(|line| line.starts_with(name)).unwrap();
 
         let wire = Recorder::default();
-        assert!(inbox.offer(arrival(&wire, &invite)).is_ok());
+        let path = field("a=path:").trim_start_matches("a=path:");
+        let frame = format!(
+            "MSRP early SEND\r\nTo-Path: {path}\r\nFrom-Path: {FAR_PATH}\r\nMessage-ID: m\r\n\
+             Byte-Range: 1-2/2\r\nContent-Type: text/plain\r\n\r\nhi\r\n-------early$\r\n"
+        );
+        let mut parser = Parser::new(Limits::default());
+        let first = parser.next(&mut BytesMut::from(frame.as_bytes())).unwrap().unwrap();
+        let connection =
+            MsrpConnection { wire: Box::new(wire.clone()), parser, incoming: BytesMut::new() };
+        let way = MsrpWay::Own(Box::new(connection));
+        let arrival = MsrpArrival { first, shown: Shown::default(), way };
+        assert!(inbox.offer(Letter::Msrp(Box::new(arrival))).is_ok());
 
         let sdp = format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
@@ -657,72 +675,120 @@ mod tests {
         }
     }
 
-    /// Orders from another thread draw the conversation there, with its connection; when that
-    /// thread comes down, the conversation lives on where it was before.
+    /// The connection before is there until the relay has let the session in on the next one. Who was
+    /// refused before may call again.
     #[tokio::test]
-    async fn a_conversation_lives_where_its_orders_come_from() {
-        let core = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let hop = Hop::new(Transport::Udp, "127.0.0.1", core.local_addr().unwrap().port());
-        let (inbox, _told) = start_at(hop, None).await;
-        let mut invite = vec![0; 4096];
-        let length = core.recv(&mut invite).await.unwrap();
-        let wire = Recorder::default();
-        let invite = String::from_utf8(invite[..length].to_vec()).unwrap();
-        assert!(inbox.offer(arrival(&wire, &invite)).is_ok());
-        let _answer = say(&inbox, "from here").await;
-        assert_eq!(wire.homes(), []);
+    async fn the_next_connection_takes_the_place_of_the_one_before() {
+        let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let hop = Hop::new(Transport::Udp, "127.0.0.1", peer.local_addr().unwrap().port());
+        let relay = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = ConversationKit {
+            settings: Arc::new(relayed(relay.local_addr().unwrap().port())),
+            ..conversation_kit()
+        };
+        let talk = Talk::incoming(now(), own, called(1, &hop), &|_| true);
+        let (inbox, sessions, _told) = drive(hop.clone(), None, talk).await;
+        let renewal = |number| {
+            let caller = DialogKey { call_id: format!("call{number}"), tag: "far".to_owned() };
+            sessions.route_caller(caller.clone(), 1, inbox.clone());
+            let letter = Letter::Renewal(Box::new(called(number, &hop)), caller.clone());
+            assert!(inbox.offer(letter).is_ok());
+            caller
+        };
+        let refused = renewal(2);
+        assert!(answer_to(&peer, 2).await.starts_with("SIP/2.0 480"), "it still rings");
+        assert!(sessions.caller(&refused, Some(1)).is_some(), "the same call");
+        assert!(sessions.caller(&refused, Some(2)).is_none(), "another call");
 
-        let there = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let orders = inbox.clone();
-        let ordering = there.spawn(async move {
-            for number in 0..20 {
-                let _answer = say(&orders, &number.to_string()).await;
-            }
-        });
-        ordering.await.unwrap();
-        assert_eq!(wire.homes(), [there.handle().id()]);
-
-        let nobody = there.handle().clone();
-        let home = [nobody.id(), Handle::current().id()];
-        there.shutdown_background();
-        let _answer = say(&inbox, "from here again").await;
-        while wire.homes() != home {
-            tokio::task::yield_now().await;
-        }
-        // Nor does it get lost on its way to where nobody is any more.
-        for number in 0..20 {
-            let _answer = say_from(&nobody, &inbox, &number.to_string()).await;
-        }
-        assert_eq!(wire.homes().last(), home.last());
+        let (reply, _accepted) = oneshot::channel();
+        assert!(inbox.offer(Letter::Command { command: Command::Accept, reply }).is_ok());
+        let mut first = relay.accept().await.unwrap().0;
+        let_in(&mut first).await;
+        let accepted = answer_to(&peer, 1).await;
+        assert!(accepted.starts_with("SIP/2.0 200"), "{accepted}");
+        assert!(read_frame(&mut first).await.contains(" SEND"), "it shows that it is there");
+        let known = renewal(3);
+        let mut second = relay.accept().await.unwrap().0;
+        assert!(first.try_read(&mut [0]).is_err(), "still open");
+        let_in(&mut second).await;
+        assert!(answer_to(&peer, 3).await.starts_with("SIP/2.0 200"));
+        assert!(read_frame(&mut second).await.contains(" SEND"));
+        assert_eq!(first.read(&mut [0; 1024]).await.unwrap(), 0, "closed");
+        assert!(sessions.caller(&known, Some(2)).is_some(), "it is in no other call");
     }
 
-    /// The connection of the peer, with a first message to the session that an INVITE offers.
-    fn arrival(wire: &Recorder, invite: &str) -> Letter {
-        let field = |name: &str| invite.lines().find(|line| line.starts_with(name)).unwrap();
-        let path = field("a=path:").trim_start_matches("a=path:");
-        let frame = format!(
-            "MSRP early SEND\r\nTo-Path: {path}\r\nFrom-Path: {FAR_PATH}\r\nMessage-ID: m\r\n\
-             Byte-Range: 1-2/2\r\nContent-Type: text/plain\r\n\r\nhi\r\n-------early$\r\n"
+    /// Waits for the final answer to the INVITE of that number.
+    async fn answer_to(peer: &UdpSocket, number: u8) -> String {
+        loop {
+            let mut answer = vec![0; 4096];
+            let length = peer.recv(&mut answer).await.unwrap();
+            let answer = String::from_utf8(answer[..length].to_vec()).unwrap();
+            let is_it = answer.contains(&format!("Call-ID: call{number}\r\n"));
+            if is_it && answer.starts_with("SIP/2.0 ") && !answer.starts_with("SIP/2.0 1") {
+                return answer;
+            }
+        }
+    }
+
+    async fn read_frame(stream: &mut TcpStream) -> String {
+        let mut bytes = vec![0; 4096];
+        let length = stream.read(&mut bytes).await.unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    }
+
+    /// Answers AUTH.
+    async fn let_in(stream: &mut TcpStream) {
+        let auth = read_frame(stream).await;
+        let tid = auth.split(' ').nth(1).unwrap();
+        let from = auth.lines().find(|line| line.starts_with("From-Path:")).unwrap();
+        let to = from.replace("From-Path", "To-Path");
+        let granted = format!(
+            "MSRP {tid} 200 OK\r\n{to}\r\nFrom-Path: msrp://127.0.0.1;tcp\r\n\
+             Use-Path: msrp://127.0.0.1:9/way;tcp\r\n-------{tid}$\r\n"
         );
-        let mut parser = Parser::new(Limits::default());
-        let first = parser.next(&mut BytesMut::from(frame.as_bytes())).unwrap().unwrap();
-        let connection =
-            MsrpConnection { wire: Box::new(wire.clone()), parser, incoming: BytesMut::new() };
-        let way = MsrpWay::Own(Box::new(connection));
-        Letter::Msrp(Box::new(MsrpArrival { first, shown: Shown::default(), way }))
+        stream.write_all(granted.as_bytes()).await.unwrap();
+    }
+
+    /// An INVITE to our user.
+    fn called(number: u8, source: &Hop) -> Arrival {
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=message 7 TCP/MSRP *\r\na=accept-types:*\r\na=setup:passive\r\na=path:{FAR_PATH}\r\n"
+        );
+        let port = source.port;
+        let invite = format!(
+            "INVITE sip:+19585550100@example.com;user=phone SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{number}\r\nMax-Forwards: 70\r\n\
+             From: <sip:+19585550101@example.com>;tag=far\r\nTo: <sip:+19585550100@example.com>\r\n\
+             Call-ID: call{number}\r\nCSeq: 1 INVITE\r\nContact: <sip:127.0.0.1:{port}>\r\n\
+             Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        );
+        let decoded = decode_datagram(Bytes::from(invite), &WireLimits::default());
+        let Decoded::Message(Message::Request(invite)) = decoded else { panic!("{decoded:?}") };
+        let session = SessionId::new("sess001");
+        Arrival { session, invite, source: source.clone(), trusted: true, extends: None }
+    }
+
+    fn relayed(port: u16) -> Settings {
+        let password = crate::digest::Password::Text("secret".to_owned());
+        let credentials =
+            crate::digest::Credentials { username: "us".to_owned(), password, realms: Vec::new() };
+        let uri = msrp::Uri::parse(&format!("msrp://127.0.0.1:{port};tcp")).unwrap();
+        let relays =
+            msrp::Relays { uris: vec![uri], credentials, expires: None, allow_plain: true };
+        let timeout = Duration::from_secs(10);
+        let settings = Arc::into_inner(conversation_kit().settings).unwrap();
+        Settings { msrp_relay: Some(crate::bridge::MsrpRelay { relays, timeout }), ..settings }
     }
 
     const FAR_PATH: &str = "msrp://127.0.0.1:7/far;tcp";
 
-    /// A connection that keeps what is written, and the runtimes that it was moved to.
+    /// A connection that keeps what is written.
     #[derive(Debug, Clone, Default)]
-    struct Recorder(Arc<Mutex<Vec<u8>>>, Arc<Mutex<Vec<Id>>>);
+    struct Recorder(Arc<Mutex<Vec<u8>>>);
 
     impl Recorder {
-        fn homes(&self) -> Vec<Id> {
-            self.1.lock().unwrap().clone()
-        }
-
         fn has_written(&self, text: &str) -> bool {
             memchr::memmem::find(&self.0.lock().unwrap(), text.as_bytes()).is_some()
         }
@@ -744,22 +810,13 @@ mod tests {
         fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
-
-        fn settle_here(&mut self) -> io::Result<()> {
-            self.1.lock().unwrap().push(Handle::current().id());
-            Ok(())
-        }
     }
 
     async fn say(inbox: &Inbox, text: &str) -> Ticket<Result<Answer, Refusal>> {
-        say_from(&Handle::current(), inbox, text).await
-    }
-
-    async fn say_from(from: &Handle, inbox: &Inbox, text: &str) -> Ticket<Result<Answer, Refusal>> {
         let (id, text) = (MessageId::new(text), text.to_owned());
         let message = OutgoingMessage { id, text, reports: ReportRequest::default() };
         let (reply, answer) = oneshot::channel();
-        let letter = Letter::Command { command: Command::Send(message), reply, from: from.clone() };
+        let letter = Letter::Command { command: Command::Send(message), reply };
         assert!(inbox.offer(letter).is_ok());
         answer.await.unwrap()
     }
@@ -771,32 +828,41 @@ mod tests {
 
     /// Starts a conversation that invites somebody behind `hop`.
     async fn start_at(hop: Hop, patience: Option<Duration>) -> (Inbox, mpsc::Receiver<Told>) {
+        let own = ConversationKit { next_hops: vec![hop.clone()], ..conversation_kit() };
+        let talk = Talk::originate(now(), own, invitation()).unwrap();
+        let (inbox, _sessions, told) = drive(hop, patience, talk).await;
+        (inbox, told)
+    }
+
+    async fn drive(
+        hop: Hop,
+        patience: Option<Duration>,
+        talk: Talk,
+    ) -> (Inbox, Arc<Sessions>, mpsc::Receiver<Told>) {
         let listen = "127.0.0.1:0".parse().unwrap();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let sockets = bind_sip(listen, SipSettings::default(), stop, tasks).await.unwrap();
         let (sessions, _) = Sessions::new(Bounds::default());
         sessions.admit().unwrap();
+        let sessions = Arc::new(sessions);
         let (sender, told) = mpsc::channel(8);
         let notices = Notices { sender, patience };
         let audience = Subscriptions::new(SubscriptionLimits::default());
         audience.restore(subscription());
         let audience = Arc::new(audience);
         let kit = DriverKit {
-            sessions: Arc::new(sessions),
+            sessions: Arc::clone(&sessions),
             registrations: None,
             outbound: sockets.outbound,
-            core: Core::fixed(hop.clone(), &CoreSettings::default()),
+            core: Core::fixed(hop, &CoreSettings::default()),
             notices,
             audience,
             msrp: Arc::default(),
-            tasks: TaskTracker::new(),
         };
-        let own = ConversationKit { next_hops: vec![hop], ..conversation_kit() };
-        let conversation = Talk::originate(now(), own, invitation());
         let (inbox, letters) = Inbox::new(8);
-        let driver = Driver::new(kit, conversation.unwrap(), (inbox.clone(), letters), None);
-        tokio::spawn(Tenant::new(driver).run(None));
-        (inbox, told)
+        let driver = Driver::new(kit, talk, (inbox.clone(), letters), None);
+        tokio::spawn(driver.run(None));
+        (inbox, sessions, told)
     }
 
     fn subscription() -> Subscription {
@@ -854,6 +920,7 @@ mod tests {
             msrp_connect_timeout: Duration::from_secs(10),
             msrp_grace: Duration::from_secs(3),
             leave_wait: Duration::from_secs(2),
+            stop_wait: Duration::from_secs(2),
             linger: Duration::from_secs(32),
             no_client_code: Status::TEMPORARILY_UNAVAILABLE,
             decline_code: Status::TEMPORARILY_UNAVAILABLE,

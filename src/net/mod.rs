@@ -8,7 +8,6 @@ mod driver;
 mod heartbeat;
 mod hosting;
 mod im_server_driver;
-mod lodging;
 mod msrp;
 mod outbox;
 mod registrations;

@@ -215,6 +215,8 @@ fn length_of(outputs: &[Output]) -> usize {
         | Output::Spare { .. }
         | Output::Route(_)
         | Output::Unroute(_)
+        | Output::EndCaller(_)
+        | Output::ForgetCaller(_)
         | Output::Names(_)
         | Output::MsrpConnect { .. }
         | Output::Notice(_)
@@ -222,6 +224,7 @@ fn length_of(outputs: &[Output]) -> usize {
         | Output::Answer(_)
         | Output::LateAnswer(..)
         | Output::MsrpRoute(_)
+        | Output::NextMsrp(_)
         | Output::Extension { .. } => 0,
     });
     lengths.sum()

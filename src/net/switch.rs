@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::core::Core;
 use super::driver::{Driver, DriverKit, StartReply, now};
 use super::hosting::HostDoor;
-use super::lodging::Tenant;
 use super::sip_outbound::{Inbound, stateless};
 use crate::address::Address;
 use crate::bridge::{Access, ConversationKit, Reports, Settings, Talk, reports_in};
@@ -54,6 +54,8 @@ pub struct Switch {
     pub anchor: Anchor,
     /// Randomness.
     pub random: Random,
+    /// The tasks of the server.
+    pub tasks: TaskTracker,
 }
 
 /// From whom invitations are taken, and whose word for who their users are is believed (RFC 3325).
@@ -260,7 +262,7 @@ impl Switch {
             warn!("too many messages wait for full inboxes, dropped");
             return;
         };
-        self.kit.tasks.spawn(async move {
+        self.tasks.spawn(async move {
             let _place = place;
             if timeout(PATIENCE, inbox.deliver(letter)).await.is_err() {
                 warn!("a conversation's inbox stays full, message dropped");
@@ -342,7 +344,7 @@ impl Switch {
             return self.send(later(&request), &source);
         };
         let outbound = self.kit.outbound.clone();
-        self.kit.tasks.spawn(async move {
+        self.tasks.spawn(async move {
             let _place = place;
             let all = async {
                 for mut receipted in receipts {
@@ -367,7 +369,7 @@ impl Switch {
         started: Option<StartReply>,
     ) {
         let driver = Driver::new(self.kit.clone(), talk, inbox, caller);
-        self.kit.tasks.spawn(Tenant::new(driver).run(started));
+        self.tasks.spawn(driver.run(started));
     }
 
     fn answer_stray(&self, message: &Message, source: &Hop) {

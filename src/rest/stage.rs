@@ -201,7 +201,7 @@ fn play(
     }
     tokio::spawn(async move {
         while let Some(letter) = letters.recv().await {
-            if let Letter::Command { command, reply, .. } = letter {
+            if let Letter::Command { command, reply } = letter {
                 heard.lock().unwrap().push(told(&command));
                 let _ = reply.send(Ticket::new(obey(&mut session, command)).0);
             }
@@ -224,7 +224,7 @@ fn play_group(
     let heard = Arc::clone(heard);
     tokio::spawn(async move {
         while let Some(letter) = letters.recv().await {
-            if let Letter::Command { command, reply, .. } = letter {
+            if let Letter::Command { command, reply } = letter {
                 heard.lock().unwrap().push(told(&command));
                 let answer = obey_as_group(&mut group, &user, command);
                 let _ = reply.send(Ticket::new(answer).0);

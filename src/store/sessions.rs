@@ -1,14 +1,9 @@
 //! The directory of running sessions: whose each one is, and where its inbox hangs.
 
-use std::future::poll_fn;
-use std::mem::replace;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -54,8 +49,6 @@ pub enum Letter {
         command: Command,
         /// Where its answer goes.
         reply: oneshot::Sender<Ticket<Result<Answer, Refusal>>>,
-        /// The runtime in which it is waited for.
-        from: Handle,
     },
     /// A SIP message of the conversation's dialog.
     Sip {
@@ -192,6 +185,12 @@ impl Letters {
     pub fn try_recv(&mut self) -> Option<Letter> {
         self.0.try_recv().ok().map(|letter| *letter)
     }
+
+    /// Takes no more letters, and gives those that nobody has read.
+    pub fn close(&mut self) -> Vec<Letter> {
+        self.0.close();
+        std::iter::from_fn(|| self.try_recv()).collect()
+    }
 }
 
 /// Why a letter was not taken.
@@ -305,8 +304,7 @@ impl Sessions {
     ) -> Result<Ticket<Answer>, Refusal> {
         let inbox = self.inbox_of(user, session).ok_or(Refusal::NoSession)?;
         let (reply, answer) = oneshot::channel();
-        let from = Handle::current();
-        match inbox.offer(Letter::Command { command, reply, from }) {
+        match inbox.offer(Letter::Command { command, reply }) {
             Ok(()) => {}
             Err(Returned { why: NotTaken::Full, .. }) => {
                 return Err(self.full("the session's inbox"));
@@ -422,10 +420,12 @@ impl Sessions {
         self.by_caller.insert(key, Caller { inbox, cseq, over: false });
     }
 
-    /// Notes that a caller's call is over: a newer INVITE of that caller is another call
+    /// Notes that a caller's call to `inbox` is over: a newer INVITE of that caller is another call
     /// (RFC 3261 section 8.1.3.5).
-    pub fn end_caller(&self, key: &DialogKey) {
-        if let Some(mut caller) = self.by_caller.get_mut(key) {
+    pub fn end_caller(&self, key: &DialogKey, inbox: &Inbox) {
+        if let Some(mut caller) = self.by_caller.get_mut(key)
+            && caller.inbox.0.same_channel(&inbox.0)
+        {
             caller.over = true;
         }
     }
@@ -496,20 +496,14 @@ impl Sessions {
 
     async fn await_ticket<T>(
         &self,
-        mut answer: oneshot::Receiver<Ticket<Result<T, Refusal>>>,
+        answer: oneshot::Receiver<Ticket<Result<T, Refusal>>>,
     ) -> Result<Ticket<T>, Refusal> {
-        // A conversation on this thread answers in its next turn: that is worth no timer.
-        give_way().await;
-        let ticket = match answer.try_recv() {
-            Ok(ticket) => ticket,
-            Err(TryRecvError::Closed) => return Err(Refusal::NoSession),
-            Err(TryRecvError::Empty) => match timeout(self.bounds.answer_wait, answer).await {
-                Ok(Ok(ticket)) => ticket,
-                Ok(Err(_)) => return Err(Refusal::NoSession),
-                Err(_) => return Err(self.full("the session's inbox")),
-            },
-        };
-        Ok(Ticket { value: ticket.value?, flushed: ticket.flushed })
+        match timeout(self.bounds.answer_wait, answer).await {
+            Ok(Ok(Ticket { value: Ok(value), flushed })) => Ok(Ticket { value, flushed }),
+            Ok(Ok(Ticket { value: Err(refusal), .. })) => Err(refusal),
+            Ok(Err(_)) => Err(Refusal::NoSession),
+            Err(_) => Err(self.full("the session's inbox")),
+        }
     }
 
     fn demand_serving(&self) -> Result<(), Refusal> {
@@ -523,20 +517,6 @@ impl Sessions {
     fn unavailable(&self) -> Refusal {
         Refusal::Unavailable { why: "the server is stopping", retry_after: self.bounds.retry_after }
     }
-}
-
-/// Lets those tasks go first, once, that are ready to run. Tokio's `yield_now` would look at the
-/// sockets before it comes back.
-async fn give_way() {
-    let mut has_given = false;
-    poll_fn(|cx| {
-        if replace(&mut has_given, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 #[cfg(test)]

@@ -37,14 +37,6 @@ pub trait MsrpWire: Debug + Send {
     /// # Errors
     /// The connection is broken.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// Has the runtime that we are in wait for the connection from now on, where it can be moved.
-    ///
-    /// # Errors
-    /// The system has no room for that; the connection stays where it was.
-    fn settle_here(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// An MSRP connection on which a frame has named its session.

@@ -184,6 +184,31 @@ impl World {
         invite
     }
 
+    /// The far end sends its INVITE anew, as one who was refused does (RFC 3261 section 8.1.3.5).
+    pub(crate) fn far_end_calls_anew(
+        &mut self,
+        refused: &Request,
+        (content_type, body): (&str, &str),
+    ) -> Request {
+        let number = self.next_dialog();
+        let branch = format!("z9hG4bKinvite{number}");
+        let mut invite = RequestBuilder::new(Method::Invite, refused.uri.clone())
+            .via(&Via::new(&far_hop(), &branch))
+            .from(&refused.from().expect("a From"))
+            .to(&refused.to().expect("a To"))
+            .call_id(refused.call_id().expect("a Call-ID"))
+            .cseq(refused.cseq().expect("a CSeq").number + 1)
+            .contact(&refused.contact().expect("a Contact").expect("one Contact"));
+        for name in ["Subject", "P-Asserted-Identity", "Contribution-ID"] {
+            if let Some(value) = refused.headers.get(name) {
+                invite = invite.header(name, value);
+            }
+        }
+        let invite = invite.body(content_type, Bytes::copy_from_slice(body.as_bytes())).build();
+        self.far_end_sends(&invite.clone().into());
+        invite
+    }
+
     /// The far end, as Bob, sends Alice a MESSAGE.
     pub(crate) fn far_end_pages(
         &mut self,

@@ -15,6 +15,8 @@ use chatbridge::sip::{
 use crate::far_end::{answer_sdp, far_hop, offer_sdp};
 use crate::world::{ALICE, BOB, World, address, party};
 
+const SDP: &str = "application/sdp";
+
 /// Those who are not at the bridge.
 pub(crate) const CAROL: &str = "tel:+447700900003";
 pub(crate) const DAVE: &str = "tel:+447700900004";
@@ -112,6 +114,27 @@ impl World {
         headers: &[(&str, &str)],
         list: Option<&str>,
     ) -> Request {
+        let offer = offer_sdp();
+        let body = match list {
+            None => return self.focus_invites_with((room, contact), headers, (SDP, &offer)),
+            Some(list) => format!(
+                "--b\r\nContent-Type: application/sdp\r\n\r\n{offer}\r\n--b\r\n\
+                 Content-Type: application/resource-lists+xml\r\n\
+                 Content-Disposition: recipient-list-history; handling=optional\r\n\r\n\
+                 <resource-lists xmlns=\"urn:ietf:params:xml:ns:resource-lists\"><list>{list}\
+                 </list></resource-lists>\r\n--b--\r\n"
+            ),
+        };
+        self.focus_invites_with((room, contact), headers, ("multipart/mixed;boundary=b", &body))
+    }
+
+    /// As [`Self::focus_invites_from`], with this body.
+    pub(crate) fn focus_invites_with(
+        &mut self,
+        (room, contact): (&str, &str),
+        headers: &[(&str, &str)],
+        (content_type, body): (&str, &str),
+    ) -> Request {
         let number = self.next_dialog();
         let bob = "sip:+19585550101@example.com;user=phone";
         let mut invite = RequestBuilder::new(Method::Invite, uri(bob))
@@ -125,20 +148,7 @@ impl World {
         for (name, value) in headers {
             invite = invite.header(name, value);
         }
-        let invite = match list {
-            None => invite.body("application/sdp", Bytes::from(offer_sdp())),
-            Some(list) => {
-                let body = format!(
-                    "--b\r\nContent-Type: application/sdp\r\n\r\n{}\r\n--b\r\n\
-                     Content-Type: application/resource-lists+xml\r\n\
-                     Content-Disposition: recipient-list-history; handling=optional\r\n\r\n\
-                     <resource-lists xmlns=\"urn:ietf:params:xml:ns:resource-lists\"><list>{list}\
-                     </list></resource-lists>\r\n--b--\r\n",
-                    offer_sdp()
-                );
-                invite.body("multipart/mixed;boundary=b", Bytes::from(body))
-            }
-        };
+        let invite = invite.body(content_type, Bytes::copy_from_slice(body.as_bytes()));
         let invite = invite.build();
         self.far_end_sends(&invite.clone().into());
         invite
@@ -233,6 +243,27 @@ impl Room {
         }
         self.world.far_end_sends(&notify.build().into());
         self.world.far_end_heard(&Method::Notify).status.code()
+    }
+
+    /// The focus goes on elsewhere; gives the status of the answer to its UPDATE.
+    pub(crate) fn moves(&mut self, cseq: u32, to: &str) -> u16 {
+        let invite = self.invite.clone();
+        let contact = invite.contact().expect("a Contact").expect("one Contact").uri;
+        let update = RequestBuilder::new(Method::Update, contact)
+            .via(&Via::new(&far_hop(), &format!("z9hG4bKupdate{cseq}")))
+            .from(&invite.to().expect("a To").without_tag().with_tag("far"))
+            .to(&invite.from().expect("a From"))
+            .call_id(invite.call_id().expect("a Call-ID"))
+            .cseq(cseq)
+            .contact(&name_addr(&format!("<{to}>;isfocus")));
+        self.world.far_end_sends(&update.build().into());
+        let answer = self.world.far_end.iter().find_map(|message| match message {
+            Message::Response(answer) if answer.cseq().is_ok_and(|it| it.number == cseq) => {
+                Some(answer.status.code())
+            }
+            Message::Response(_) | Message::Request(_) => None,
+        });
+        answer.expect("an answer")
     }
 
     /// The focus hangs up.

@@ -90,6 +90,26 @@ fn a_refer_may_stand_outside_of_the_dialog() {
     assert!(matches!(room.world.late(answer), Some(Ok(Answer::Participant(_)))));
 }
 
+/// A group may last for months: what is over is forgotten, however it has ended.
+#[test]
+fn the_dialogs_of_refers_that_are_over_are_forgotten() {
+    let mut room = Room::open_with(|group| group.refer_mode = ReferMode::OutOfDialog);
+    room.notify("full", 1, &user(BOB, "connected"));
+    let before = room.world.routes();
+    for number in 10..20 {
+        let answer = add(&mut room, &[&format!("tel:+4477009000{number}")]);
+        let refer = room.got(&Method::Refer);
+        let (code, headers) = match number % 2 {
+            0 => (202, &[("Refer-Sub", "false")][..]),
+            _ => (403, &[][..]),
+        };
+        room.reply(&refer, code, headers);
+        assert!(room.world.late(answer).is_some());
+    }
+    room.world.wait(Duration::from_secs(64));
+    assert_eq!(room.world.routes(), before);
+}
+
 #[test]
 fn what_the_focus_refuses_is_told_with_the_answer() {
     for code in [403, 404, 484, 500, 603] {

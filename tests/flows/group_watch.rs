@@ -218,6 +218,25 @@ fn a_user_whose_last_device_goes_has_gone() {
     assert_eq!(room.told(), ["alice: bob Disconnected"]);
 }
 
+/// Some foci name their users and say no more of them: that says nothing new of anybody.
+#[test]
+fn a_user_who_is_named_without_any_device_has_not_gone() {
+    let bare = format!("<user entity=\"{BOB}\"/>");
+    let mut room = Room::open();
+    room.notify("full", 1, &user(BOB, "connected"));
+    assert_eq!(room.told(), ["alice: bob Connected"]);
+    room.notify_with("terminated;reason=deactivated", None);
+    let again = room.got(&Method::Subscribe);
+    room.reply(&again, 200, &[("Expires", "3600")]);
+    room.subscribe = Some(again);
+    for version in 1..4 {
+        room.notify("full", version, &bare);
+        assert_eq!(room.told(), NOTHING, "document {version}");
+    }
+    room.notify("full", 4, &user(CAROL, "connected"));
+    assert_eq!(room.told(), ["alice: bob Disconnected, tel:+447700900003 Connected"]);
+}
+
 #[test]
 fn who_is_named_twice_is_there_if_one_of_the_two_is() {
     let other = "sip:+19585550101@ims.example;user=phone;gr=2";
@@ -262,6 +281,51 @@ fn a_subscription_is_begun_at_once_no_more_than_once_a_minute() {
     }
     room.world.wait(Duration::from_secs(61));
     room.got(&Method::Subscribe);
+}
+
+/// Nor is one that moves again and again: where it is last is what counts.
+#[test]
+fn a_focus_that_moves_is_followed_at_once_no_more_than_once_a_minute() {
+    let mut room = Room::open();
+    room.notify("full", 1, &user(BOB, "connected"));
+    room.told();
+    for hop in 0..10 {
+        let to = format!("sip:room-{hop}@127.0.0.1:5090");
+        assert_eq!(room.moves(700 + hop, &to), 200, "{to}");
+    }
+    let first = |room: &mut Room| {
+        let all = room.got_all(&Method::Subscribe);
+        let opening = all.iter().filter(|it| it.to_tag().is_none());
+        opening.map(|it| it.uri.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(first(&mut room), ["sip:room-0@127.0.0.1:5090"]);
+    assert!(room.world.routes() <= 4, "{} dialogs", room.world.routes());
+    room.world.wait(Duration::from_secs(61));
+    let mut asked = first(&mut room);
+    asked.dedup();
+    // The first one, which nobody has answered, is repeated.
+    assert_eq!(asked, ["sip:room-0@127.0.0.1:5090", "sip:room-9@127.0.0.1:5090"]);
+}
+
+/// A group may last for months: what is over is forgotten.
+#[test]
+fn the_dialogs_of_ended_subscriptions_are_forgotten() {
+    let mut room = Room::open();
+    let before = room.world.routes();
+    for _ in 0..10 {
+        room.notify("full", 1, &user(BOB, "connected"));
+        room.notify_with("terminated;reason=deactivated", None);
+        let at_once = room.got_all(&Method::Subscribe).pop();
+        let again = at_once.unwrap_or_else(|| {
+            room.world.wait(Duration::from_secs(61));
+            room.got(&Method::Subscribe)
+        });
+        room.reply(&again, 200, &[("Expires", "3600")]);
+        room.subscribe = Some(again);
+    }
+    room.notify("full", 1, &user(BOB, "connected"));
+    room.world.wait(Duration::from_secs(64));
+    assert_eq!(room.world.routes(), before);
 }
 
 /// RFC 3261 section 20.33: a refusal with a time is none for good.

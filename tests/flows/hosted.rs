@@ -277,11 +277,24 @@ fn a_pair_that_its_host_extends_ends_on_both_sides() {
     assert_eq!(opened, Ok(to.clone()));
     world.run();
     let group = join(&mut world, BOB);
-    let told = world.told();
-    assert!(told.contains(&format!("bob: SessionEnded (extended to {group})")), "{told:?}");
     // His BYE comes before the news that he is in the group.
-    let left = "alice: SessionEnded (SIP BYE; Reason: SIP;cause=200;text=\"Call completed\")";
-    assert!(told.contains(&left.to_owned()), "{told:?}");
+    assert_eq!(
+        world.told(),
+        [
+            format!("alice: alice Connected (own), bob Invited, {TOM} Invited"),
+            format!(
+                "bob: invited to \"Trip\" with alice Connected, {TOM} Invited, bob Invited (own)"
+            ),
+            format!(
+                "{TOM}: invited to \"Trip\" with alice Connected, bob Invited, {TOM} Invited (own)"
+            ),
+            "bob: bob Connected (own)".to_owned(),
+            format!("bob: SessionEnded (extended to {group})"),
+            "alice: SessionEnded (SIP BYE; Reason: SIP;cause=200;text=\"Call completed\")"
+                .to_owned(),
+            "alice: bob Connected".to_owned(),
+        ]
+    );
     assert_eq!(world.ask(&alices, Command::Describe), Ok(Answer::MovedTo(to)));
     assert_eq!(world.ask(&bobs, Command::Describe), Ok(Answer::MovedTo(group)));
 }
@@ -304,8 +317,10 @@ fn a_user_known_by_a_reference_hosts_a_group() {
         ]
     );
     world.send(&bobs, "Home", ReportRequest::default());
-    let told = world.told();
-    assert!(told.contains(&format!("{host}: \"Home\" from bob")), "{told:?}");
+    assert_eq!(
+        world.told(),
+        ["bob: \"Home\" from bob (echo)".to_owned(), format!("{host}: \"Home\" from bob")]
+    );
 }
 
 /// RFC 5079: everybody in a room knows who is there, so that nobody hosts one who must not be known.

@@ -24,6 +24,7 @@ mod payloads;
 mod proxies;
 mod refusals;
 mod registering;
+mod relayed;
 mod replaced;
 mod s5_3_10_receiving;
 mod s5_3_2_starting;

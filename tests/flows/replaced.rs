@@ -10,7 +10,7 @@ use chatbridge::msrp::Frame;
 use chatbridge::sip::{Message, Method, Request, Response};
 
 use crate::NOTHING;
-use crate::far_end::{BOB_AT_BRIDGE, answer_sdp, far_hop};
+use crate::far_end::{BOB_AT_BRIDGE, answer_sdp, far_hop, offer_sdp};
 use crate::focus::{CAROL, ROOM, world};
 use crate::world::{ALICE, BOB, World, address};
 
@@ -199,6 +199,51 @@ fn a_call_that_cannot_be_followed_leaves_the_session_as_it_is() {
     world.far_end_read();
 }
 
+/// Who was refused tries again with the same Call-ID and From, and the next CSeq (RFC 3261 section
+/// 8.1.3.5).
+#[test]
+fn who_was_refused_may_call_once_more() {
+    let mut world = facing("plain");
+    let (session, _) = running(&mut world, &[ID]);
+    let headers = [("Subject", "Hello"), AS_CAROL, ID];
+    let deaf = answer_sdp().replace("m=message 2900", "m=message 0");
+    let first = world.far_end_invites_with(&headers, SDP, &deaf);
+    let refusal = world.far_end_heard(&Method::Invite);
+    assert_eq!(refusal.status.code(), 488);
+    world.far_end_sends(&first.clone().into());
+    let again = world.far_end_heard(&Method::Invite);
+    assert_eq!(again, refusal, "a repetition is none");
+    let second = world.far_end_calls_anew(&first, (SDP, &deaf));
+    assert_eq!(world.far_end_heard(&Method::Invite).status.code(), 488);
+    world.far_end_sends(&second.clone().into());
+    assert_eq!(world.far_end_heard(&Method::Invite).status.code(), 488);
+    world.far_end_calls_anew(&second, (SDP, &offer_sdp()));
+    accepted(&mut world);
+    assert_eq!(world.told(), NOTHING);
+    assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Session(_))));
+}
+
+#[test]
+fn who_was_put_off_may_call_once_more() {
+    let mut world = facing("plain");
+    let (session, _) = running(&mut world, &[ID]);
+    let mut invite = call(&mut world, &[ID]);
+    let mut answer = world.far_end_heard(&Method::Invite);
+    while answer.status.code() == 200 {
+        world.far_end_goes_on(&answer, (Method::Ack, 1), &[]);
+        invite = call(&mut world, &[ID]);
+        answer = world.far_end_heard(&Method::Invite);
+    }
+    world.far_end_sends(&invite.clone().into());
+    assert_eq!(world.far_end_heard(&Method::Invite).status.code(), 503, "as before");
+    rest(&mut world);
+    world.wait(Duration::from_secs(40));
+    world.far_end_calls_anew(&invite, (SDP, &offer_sdp()));
+    accepted(&mut world);
+    assert_eq!(world.told(), NOTHING);
+    assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Session(_))));
+}
+
 /// Whoever calls again and again is put off until the old dialogs have come to rest.
 #[test]
 fn calls_that_come_too_often_are_put_off() {
@@ -228,16 +273,22 @@ fn calls_that_come_too_often_are_put_off() {
 
 /// Bob in the group of the far end's focus, who has been asked who else is there.
 fn in_group(headers: &[(&str, &str)]) -> (World, SessionId) {
+    let (world, session, _) = in_group_by(headers);
+    (world, session)
+}
+
+/// As [`in_group`], with the 200 that has let the focus go on.
+fn in_group_by(headers: &[(&str, &str)]) -> (World, SessionId, Response) {
     let mut world = world(|_| {});
     world.focus_invites(headers, None);
     let session = world.invited(BOB);
     let own = own_in(&mut world, &session);
     assert_eq!(world.ask(&session, Command::AcceptAs(own)), Ok(Answer::Done));
-    accepted(&mut world);
+    let answer = accepted(&mut world);
     assert_eq!(world.far_end_got(&Method::Subscribe).uri.to_string(), ROOM);
     world.told();
     world.sent();
-    (world, session)
+    (world, session, answer)
 }
 
 fn own_in(world: &mut World, session: &SessionId) -> ParticipantId {
@@ -276,6 +327,24 @@ fn a_focus_that_has_moved_is_subscribed_to_anew() {
     accepted(&mut world);
     let asked: Vec<_> = world.far_end.iter().filter_map(subscribe).collect();
     assert_eq!(asked, [MOVED], "the old one is not there yet: it had no answer");
+    assert_eq!(world.told(), NOTHING);
+    assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Group(_))));
+}
+
+/// Where the focus is now, it is known by the name that it has there, and by no other.
+#[test]
+fn a_focus_that_has_moved_in_its_dialog_calls_again_as_what_it_is_now() {
+    const MOVED: &str = "sip:room2@127.0.0.1:5090";
+    let (mut world, session, answer) = in_group_by(&[ID]);
+    let contact = format!("<{MOVED}>;isfocus");
+    world.far_end_goes_on(&answer, (Method::Update, 2), &[("Contact", &contact)]);
+    assert_eq!(world.far_end_heard(&Method::Update).status.code(), 200);
+    world.far_end.clear();
+    world.focus_invites(&[ID], None);
+    let told = world.told();
+    assert!(told.len() == 1 && told[0].starts_with("bob: invited to"), "{told:?}");
+    world.focus_invites_from((MOVED, MOVED), &[ID], None);
+    accepted(&mut world);
     assert_eq!(world.told(), NOTHING);
     assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Group(_))));
 }

@@ -1,6 +1,9 @@
 //! TS Chat 5.3.3: ending a 1-1 chat session.
 
+use std::time::Duration;
+
 use chatbridge::chat::{Answer, Command, Composing, ReceivedStatus, Refusal, ReportRequest};
+use chatbridge::sip::Method;
 
 use crate::NOTHING;
 use crate::world::{ALICE, BOB, World};
@@ -95,6 +98,44 @@ fn the_bridge_stops() {
         ]
     );
     assert_eq!(world.sessions(), [], "nobody is waited for any longer than for the answer");
+}
+
+/// What has perhaps arrived is not told as failed before its answer has had time to come.
+#[test]
+fn a_bridge_that_stops_hears_the_last_answers() {
+    const END: &str = "alice: SessionEnded (bridge shutting down)";
+    const FAILED: [&str; 2] = [
+        "alice: msg001 Failed 408",
+        "alice: MessageFailure msg001 (MSRP 408 the session was closed)",
+    ];
+    for is_answered in [true, false] {
+        let mut world = World::facing_far_end();
+        let (session, _) = world.talk_to_far_end();
+        world.far_msrp_code = None;
+        world.send(&session, "last", ReportRequest::default());
+        world.told();
+        world.stop();
+        assert_eq!(world.told(), NOTHING);
+        let is_bye = |cseq: chatbridge::sip::CSeq| cseq.method == Method::Bye;
+        assert!(!world.far_end.iter().any(|message| message.cseq().is_ok_and(is_bye)));
+        let late = world.begin_sending(&session, "later", ReportRequest::default()).1;
+        assert!(matches!(late, Err(Refusal::WrongState { .. })), "{late:?}");
+        match is_answered {
+            true => {
+                let last = world.far_end_read();
+                world.far_end_takes(&last);
+                assert_eq!(world.told(), [END]);
+            }
+            false => {
+                world.wait(Duration::from_secs(2));
+                assert_eq!(world.told(), [FAILED[0], FAILED[1], END]);
+            }
+        }
+        let bye = world.far_end_got(&Method::Bye);
+        assert!(bye.headers.get("Reason").is_some_and(|reason| reason.contains("cause=480")));
+        world.far_end_answers(&bye, 200, &[], None);
+        assert_eq!(world.sessions(), []);
+    }
 }
 
 #[test]

@@ -10,6 +10,8 @@ use crate::NOTHING;
 use crate::focus::{CAROL, ROOM, world};
 use crate::world::{BOB, World, address};
 
+const NOBODY: &str = "sip:anonymous@anonymous.invalid";
+
 const LIST: &str = "<entry uri=\"tel:+447700900003\"/><entry uri=\"tel:+447700900004\"/>\
                     <entry uri=\"sip:+19585550101@example.com;user=phone\"/>";
 
@@ -109,6 +111,26 @@ fn the_originator_is_who_has_referred_or_asserts_or_stands_first() {
     // A number is nobody's focus, and speaks for itself.
     let daves = "sip:+447700900004@192.0.2.7;user=phone";
     assert_eq!(first_of(true, daves, &[dave], Some(LIST)), "tel:+447700900004");
+}
+
+/// Whoever calls itself what it is not speaks for itself: on one machine a user and a focus may be
+/// told apart by their ports alone, and who does not want to be known is no focus.
+#[test]
+fn who_is_not_the_focus_itself_speaks_for_itself() {
+    let of_mallory = "<sip:mallory@127.0.0.1>";
+    for (contact, headers, originator) in [
+        ("sip:anonymous@anonymous.invalid", &[("Privacy", "id")][..], NOBODY),
+        ("sip:mallory@127.0.0.1", &[], CAROL),
+        ("sip:mallory@127.0.0.1;transport=tcp", &[], CAROL),
+        ("sip:mallory@127.0.0.1:9999", &[], "sip:mallory@127.0.0.1"),
+    ] {
+        let mut world = world(|_| {});
+        let mut all = vec![("P-Asserted-Identity", of_mallory)];
+        all.extend(headers);
+        world.focus_invites_from(("sip:mallory@127.0.0.1", contact), &all, Some(LIST));
+        let all = invitation(&mut world);
+        assert_eq!(all[0].party.address.spelling(), originator, "{contact}");
+    }
 }
 
 #[test]

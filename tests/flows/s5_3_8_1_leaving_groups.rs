@@ -385,6 +385,50 @@ fn a_stopping_server_leaves_nobody_waiting() {
     assert_eq!(room.told(), ["alice: SessionEnded (bridge shutting down)"]);
 }
 
+#[test]
+fn a_stopping_server_hears_the_last_answers_of_the_focus() {
+    for is_answered in [true, false] {
+        let mut room = Room::open();
+        room.world.far_msrp_code = None;
+        room.send("Bye then").expect("a running session");
+        room.told();
+        room.world.stop();
+        assert!(room.got_all(&Method::Bye).is_empty());
+        assert_eq!(room.told(), NOTHING);
+        match is_answered {
+            true => {
+                let frame = room.world.far_end_read();
+                room.world.far_end_takes(&frame);
+            }
+            false => room.world.wait(2 * SECOND),
+        }
+        assert_eq!(room.told(), ["alice: SessionEnded (bridge shutting down)"]);
+        let bye = room.got(&Method::Bye);
+        assert!(bye.headers.get("Reason").is_some_and(|reason| reason.contains("cause=480")));
+        room.reply(&bye, 200, &[]);
+        assert_eq!(room.world.sessions(), []);
+    }
+}
+
+/// The focus has said goodbye: there is nobody to say it to.
+#[test]
+fn a_core_that_is_lost_behind_the_bye_of_the_focus_is_no_news() {
+    let mut room = Room::open();
+    room.world.far_msrp_code = None;
+    room.send("there?").expect("a running session");
+    room.told();
+    room.bye(None);
+    assert_eq!(room.told(), NOTHING, "the answer may be on its way");
+    room.world.far_end.clear();
+    room.world.lose_core(&address(ALICE));
+    room.world.run();
+    let told = room.told();
+    assert_eq!(told.last().map(String::as_str), Some("alice: SessionEnded (SIP BYE)"), "{told:?}");
+    assert!(room.got_all(&Method::Bye).is_empty(), "no BYE of ours");
+    room.world.stop();
+    assert_eq!(room.world.sessions(), [], "nothing is waited for");
+}
+
 /// A room that Alice has left, and whose focus works on it to let her in, but does not: she was told
 /// that it is under way.
 fn waiting() -> (Room, Request) {
@@ -480,7 +524,10 @@ fn who_leaves_before_the_connection_stands_is_told_nothing_but_that() {
     room.take_subscription();
     room.send("Anybody?").expect("it waits");
     room.world.wait(9 * SECOND);
-    room.told();
+    assert_eq!(
+        room.told(),
+        ["alice: alice Connected (own), bob Invited", "alice: \"Anybody?\" from alice (echo)"]
+    );
     let own = room.id_of(ALICE);
     assert_eq!(room.ask(Command::Part(own)), Ok(Answer::Done));
     assert_eq!(room.told(), NOTHING, "the message has its time");

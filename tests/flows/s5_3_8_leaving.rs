@@ -7,7 +7,7 @@ use chatbridge::ids::SessionId;
 use chatbridge::sip::Method;
 
 use crate::NOTHING;
-use crate::world::{ALICE, BOB, World};
+use crate::world::{ALICE, BOB, World, address};
 
 #[test]
 fn s5_3_8_2_the_invited_user_leaves() {
@@ -108,6 +108,20 @@ fn who_was_left_waits_no_longer_than_the_bridge_runs() {
     world.stop();
     assert_eq!(world.told(), failed_and_ended("the session was closed"));
     assert_eq!(world.sessions(), []);
+}
+
+/// The peer has said goodbye: there is nobody to say it to.
+#[test]
+fn who_was_left_loses_no_core_any_more() {
+    let (mut world, _) = left_without_an_answer();
+    world.lose_core(&address(ALICE));
+    world.run();
+    assert_eq!(world.told(), failed_and_ended("the session was closed"));
+    assert_eq!(world.far_end_heard(&Method::Bye).status.code(), 200);
+    assert!(world.far_end.is_empty(), "no BYE of ours");
+    world.stop();
+    assert_eq!(world.told(), NOTHING);
+    assert_eq!(world.sessions(), [], "nothing is waited for");
 }
 
 #[test]

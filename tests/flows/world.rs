@@ -64,7 +64,7 @@ pub(crate) struct World {
     /// By our tags.
     dialogs: BTreeMap<DialogKey, SessionId>,
     /// By the callers' tags.
-    callers: BTreeMap<DialogKey, SessionId>,
+    callers: BTreeMap<DialogKey, Caller>,
     /// By the names that INVITEs have for them.
     names: SessionNames,
     clients: BTreeSet<Address>,
@@ -96,6 +96,14 @@ pub(crate) struct World {
     pub(crate) written: Vec<Bytes>,
     next_message: u32,
     pub(crate) pages: usize,
+}
+
+/// Who has called.
+struct Caller {
+    session: SessionId,
+    cseq: u32,
+    /// Whether a newer INVITE is another call.
+    is_over: bool,
 }
 
 /// A network that loses, repeats and reorders datagrams.
@@ -441,6 +449,11 @@ impl World {
         }
     }
 
+    /// Counts the dialogs whose messages find a session.
+    pub(crate) fn routes(&self) -> usize {
+        self.dialogs.len()
+    }
+
     /// Gives the instant at which the next machine wants to be woken.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let talks = self.talks.values().filter_map(Talk::next_timeout);
@@ -517,11 +530,11 @@ impl World {
         let Some(message) = self.keep_for_registry(message) else { return };
         let Some(message) = self.keep_for_host(message, &source) else { return };
         let (known, caller) = match route(&message) {
-            Route::Response(key) | Route::InDialog(key) => (self.dialogs.get(&key), None),
-            Route::Initial(key) => (self.callers.get(&key), Some(key)),
+            Route::Response(key) | Route::InDialog(key) => (self.dialogs.get(&key).cloned(), None),
+            Route::Initial(key) => (self.caller(&key, &message), Some(key)),
             Route::Malformed => panic!("a message without identity"),
         };
-        if let Some(session) = known.cloned() {
+        if let Some(session) = known {
             self.feed(&session, Input::Sip { message, source });
             return;
         }
@@ -547,6 +560,20 @@ impl World {
         }
     }
 
+    /// Does what the directory of `store` does for the sender of an initial request.
+    fn caller(&self, key: &DialogKey, message: &Message) -> Option<SessionId> {
+        let caller = self.callers.get(key)?;
+        let cseq = message.cseq().expect("a CSeq");
+        let is_newer = cseq.method == Method::Invite && cseq.number > caller.cseq;
+        (!(caller.is_over && is_newer)).then(|| caller.session.clone())
+    }
+
+    fn route_caller(&mut self, key: DialogKey, invite: &Request, session: &SessionId) {
+        let cseq = invite.cseq().expect("a CSeq").number;
+        let caller = Caller { session: session.clone(), cseq, is_over: false };
+        self.callers.insert(key, caller);
+    }
+
     /// Does what the switch of `net` does with an INVITE that opens a dialog.
     fn admit(&mut self, invite: Request, source: Hop, (key, access): (DialogKey, Arc<Access>)) {
         let trusted = self.trusts_far_end || source.port != FAR_END;
@@ -561,18 +588,18 @@ impl World {
                 return self.answer(answer_stateless(&invite, status), &source);
             }
             Succession::Renews(session) => {
+                self.route_caller(key, &invite, &session);
                 let arrival =
                     Arrival { session: session.clone(), invite, source, trusted, extends: None };
-                self.callers.insert(key, session.clone());
                 return self.feed(&session, Input::Renewal(Box::new(arrival)));
             }
         };
         let session = self.next_session();
+        self.route_caller(key, &invite, &session);
         let arrival = Arrival { session: session.clone(), invite, source, trusted, extends };
         let kit = self.kit(access);
         let talk = Talk::incoming(self.now, kit, arrival, &has_client);
         self.talks.insert(session.clone(), talk);
-        self.callers.insert(key, session.clone());
         self.drain(&session);
     }
 
@@ -600,6 +627,10 @@ impl World {
                 Output::Spare { .. } => {}
                 Output::Route(key) => drop(self.dialogs.insert(key, session.clone())),
                 Output::Unroute(key) => drop(self.dialogs.remove(&key)),
+                Output::EndCaller(key) => {
+                    self.callers.get_mut(&key).expect("a caller").is_over = true;
+                }
+                Output::ForgetCaller(key) => drop(self.callers.remove(&key)),
                 Output::Names(Some(names)) => {
                     let user = self.talks.get(session).map(|talk| talk.user().clone());
                     self.names.enter(session, &user.expect("a session"), *names);
@@ -616,15 +647,20 @@ impl World {
                 Output::Answer(answer) => self.answers.push(answer),
                 Output::LateAnswer(id, answer) => drop(self.late.insert(id, answer)),
                 // The world asks who has which session-id.
-                Output::MsrpRoute(_) => {}
+                Output::MsrpRoute(_) => self.reroute_msrp(session),
+                Output::NextMsrp(wish) => self.carry_out_next(session, wish),
                 Output::Extension { of, news } => self.feed(&of, Input::Extension(news)),
             }
+        }
+        if self.talks.get(session).is_some_and(Talk::is_over) {
+            let callers = self.callers.values_mut().filter(|caller| caller.session == *session);
+            callers.for_each(|caller| caller.is_over = true);
         }
         if self.talks.get(session).is_some_and(Talk::is_finished) {
             self.talks.remove(session);
             self.names.strike(session);
             self.dialogs.retain(|_, owner| owner != session);
-            self.callers.retain(|_, owner| owner != session);
+            self.callers.retain(|_, caller| caller.session != *session);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::document::{Format, Node};
 use super::ears::{Ears, Way};
+use super::rooms::hear_nothing_else;
 use super::world::{ALICE, BOB, CAROL, User, World};
 
 /// A user with one ear.
@@ -121,7 +122,10 @@ async fn three_users_meet_speak_leave_and_come_back() {
     assert!(matches!(again.status, 200 | 202), "{again:?}");
     alice.sees(CAROL, "Connected").await;
     alice.user.say(&group, "Welcome back", &[]).await.shows(201);
-    carol.hears(ALICE, "Welcome back").await;
+    for member in [&mut alice, &mut bob, &mut carol] {
+        member.hears(ALICE, "Welcome back").await;
+    }
+    hear_nothing_else(&world, [&mut alice, &mut bob, &mut carol]).await;
     world.stop().await;
 }
 
@@ -143,8 +147,18 @@ async fn figure_10_one_declines_and_another_is_removed() {
     let all = shown.all("participant");
     let bobs = all.iter().find(|it| it.text("address") == BOB).expect("Bob is there");
     let bobs = bobs.text("resourceURL").to_owned();
-    // Bob may do none of that to Alice.
+    let bobs_list = format!("{}/participants", session_of(&bobs_status));
+    let shown = bob.user.get(&bobs_list).await.shows(200).document();
+    let is_alice = |it: &&Node| it.text("address") == ALICE;
+    let alices = shown.all("participant").into_iter().find(is_alice).expect("Alice is there");
+    let refused = bob.user.delete(alices.text("resourceURL")).await;
+    refused.fails(403, "POL0001", "originator");
+    // With Bob goes the last one who was there beside her: the session is over for all.
     alice.user.delete(&bobs).await.shows(204);
+    bob.sees(BOB, "Disconnected").await;
+    bob.ears.event("SessionEnded").await;
     alice.sees(BOB, "Disconnected").await;
+    alice.ears.event("SessionEnded").await;
+    hear_nothing_else(&world, [&mut alice, &mut bob, &mut carol]).await;
     world.stop().await;
 }

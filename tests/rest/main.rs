@@ -19,6 +19,7 @@ mod entrance;
 mod faults;
 mod flows;
 mod forms;
+mod group_flows;
 mod groups;
 mod handset;
 mod hardening;

@@ -2,6 +2,7 @@
 //! what, and that all hear all; in a room of the network, and in one that a user hosts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use chatbridge::config::GroupFocus;
@@ -190,9 +191,71 @@ async fn end_by_originator(world: World) {
     world.stop().await;
 }
 
+/// Who stops reading delays nobody, and is out once its time is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_reading_in_a_room_of_the_network_is_sent_away() {
+    send_away(GroupFocus::Network).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_reading_in_a_room_that_a_user_hosts_is_sent_away() {
+    send_away(GroupFocus::Host).await;
+}
+
+async fn send_away(focus: GroupFocus) {
+    let world = World::with(|config| {
+        with_accounts(config, &format!("{RAW}=open sesame"));
+        config.group.focus = focus;
+        // Long enough for the others to have heard all, and no longer.
+        config.im_server.focus.stall = Duration::from_secs(8);
+    })
+    .await;
+    let mut alice = Member::of(&world, ALICE).await;
+    let mut bob = Member::of(&world, BOB).await;
+    let mut handset = Handset::start(&world, "open sesame").await;
+    assert_eq!(handset.register().await, [401, 200]);
+    let group = open(&alice, &[BOB, RAW]).await;
+    changes(&mut alice, &[(ALICE, "Connected"), (BOB, "Invited"), (RAW, "Invited")]).await;
+    let (_, bobs_status) = bob.invited().await;
+    let invite = handset.request(Method::Invite).await;
+    // From here on it reads nothing, and its connection stays.
+    let _raw = Raw::join(&handset, &invite).await;
+    changes(&mut alice, &[(RAW, "Connected")]).await;
+    accept(&bob, &bobs_status).await;
+    changes(&mut bob, &[(BOB, "Connected"), (RAW, "Connected")]).await;
+    changes(&mut alice, &[(BOB, "Connected")]).await;
+    let bobs = session_of(&bobs_status);
+
+    // More than its window, each larger than a chunk: it is still there when all are heard.
+    let long = "x".repeat(3000);
+    for turn in 0..6 {
+        alice.user.say(&group, &format!("alice {turn} {long}"), &[]).await.shows(201);
+        bob.user.say(&bobs, &format!("bob {turn} {long}"), &[]).await.shows(201);
+        for member in [&mut alice, &mut bob] {
+            let heard = hear(member, 2).await;
+            for (address, name) in [(ALICE, "alice"), (BOB, "bob")] {
+                assert_eq!(heard.get(address), Some(&vec![format!("{name} {turn} {long}")]));
+            }
+        }
+    }
+    for member in [&mut alice, &mut bob] {
+        changes(member, &[(RAW, "Disconnected")]).await;
+    }
+    let bye = handset.request(Method::Bye).await;
+    let reason = bye.headers.get("Reason").expect("a Reason");
+    assert!(reason.starts_with("SIP;cause=480"), "{reason}");
+    handset.answer(&bye, 200).await;
+    bob.user.say(&bobs, "we two", &[]).await.shows(201);
+    for member in [&mut alice, &mut bob] {
+        assert_eq!(hear(member, 1).await.get(BOB), Some(&vec!["we two".to_owned()]));
+    }
+    hear_nothing_else(&world, [&mut alice, &mut bob]).await;
+    world.stop().await;
+}
+
 /// Shows that nothing else is on its way to any of these: what each is told next is that a stranger
 /// to the room invites it.
-async fn hear_nothing_else<const N: usize>(world: &World, members: [&mut Member; N]) {
+pub(crate) async fn hear_nothing_else<const N: usize>(world: &World, members: [&mut Member; N]) {
     let caller = world.user(CALLER, Format::Json);
     for member in members {
         caller.invite(&member.user.address, "nothing else").await;
@@ -203,7 +266,7 @@ async fn hear_nothing_else<const N: usize>(world: &World, members: [&mut Member;
 }
 
 /// Opens Alice's group.
-async fn open(alice: &Member, others: &[&str]) -> String {
+pub(crate) async fn open(alice: &Member, others: &[&str]) -> String {
     let mut all = vec![format!(r#"{{"address":"{ALICE}"}}"#)];
     all.extend(others.iter().map(|other| format!(r#"{{"address":"{other}"}}"#)));
     let body = format!(
@@ -216,7 +279,7 @@ async fn open(alice: &Member, others: &[&str]) -> String {
 }
 
 /// Is told of these changes, in any order, and of nothing else.
-async fn changes(member: &mut Member, wanted: &[(&str, &str)]) {
+pub(crate) async fn changes(member: &mut Member, wanted: &[(&str, &str)]) {
     let mut open: Vec<(&str, &str)> = wanted.to_vec();
     while !open.is_empty() {
         let told = member.ears.next().await;

@@ -22,7 +22,8 @@ impl Conversation {
         busy
     }
 
-    fn leg_event(&mut self, now: Instant, event: LegEvent) {
+    pub(super) fn leg_event(&mut self, now: Instant, event: LegEvent) {
+        let Some(event) = self.successor.hold(event) else { return };
         match &event {
             LegEvent::Progress(_)
             | LegEvent::Confirmed

@@ -237,6 +237,7 @@ impl Conversation {
             return;
         }
         self.timers.media.get_or_insert(now + self.settings.msrp_grace);
+        self.postpone_explanation();
     }
 
     /// Tells a first message that came with the invitation.

@@ -6,6 +6,7 @@
 //! ```text
 //!   our user leaves ──▶ answers ──▶ BYE, SessionEnded
 //!   the peer's BYE ───▶ answers ──▶ SessionEnded
+//!   the server stops ─▶ answers ──▶ BYE, SessionEnded
 //! ```
 //!
 //! [`Settings::leave_wait`]: crate::bridge::Settings::leave_wait
@@ -34,14 +35,18 @@ impl Conversation {
         let row = sip_outcomes::on(LegEnd::LeftByPeer);
         let Some(event) = row.outcome.event() else { return };
         let description = row.describe_end(reasons);
-        // Where there is no connection, no answer comes either.
-        let is_bound = self.timers.msrp.is_none() && self.timers.media.is_none();
-        if self.chat.state() == State::Connected && is_bound && !self.line.msrp.is_idle() {
+        if self.chat.state() == State::Connected && self.awaits_answers() {
             self.peer_left = Some(Ending { event, description });
             self.timers.leave.get_or_insert(now + self.settings.leave_wait);
         } else {
             self.end(now, event, description);
         }
+    }
+
+    /// Tells whether answers to messages may still come. Where there is no connection, none do.
+    fn awaits_answers(&self) -> bool {
+        let is_bound = self.timers.msrp.is_none() && self.timers.media.is_none();
+        is_bound && !self.line.msrp.is_idle()
     }
 
     /// Parts: the last answers are there or given up. Either the peer has said goodbye, or we do.
@@ -59,6 +64,10 @@ impl Conversation {
             let code = self.settings.decline_code;
             return self.refuse(now, code, LegEnd::DeclinedByUser);
         }
+        if self.stopping {
+            self.hang_up(now, Reason::sip(480, "Temporarily Unavailable"));
+            return self.end_by(now, LegEnd::ShuttingDown, &[]);
+        }
         self.hang_up(now, Reason::sip(200, "Call completed"));
         self.end_by(now, LegEnd::LeftByUser, &[]);
     }
@@ -66,6 +75,7 @@ impl Conversation {
     /// The core that carries the session is lost: what is said of its end is for when it comes back.
     pub(super) fn core_lost(&mut self, now: Instant) {
         let end = LegEnd::CoreLost;
+        self.drop_successor(now, Status::SERVICE_UNAVAILABLE);
         match (self.chat.state(), self.chat.role()) {
             (State::Invited, Role::Originator) => {
                 self.cancel = Some(end);
@@ -80,6 +90,8 @@ impl Conversation {
             (State::Connected, _) if self.timers.relay.is_some() => {
                 self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
             }
+            // Its end is known, and there is nobody to say it to.
+            (State::Connected, _) if self.peer_left.is_some() => self.part(now),
             (State::Connected, _) => {
                 self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
                 self.end_by(now, end, &[]);
@@ -88,9 +100,44 @@ impl Conversation {
         }
     }
 
-    /// Says BYE and remembers that its answer is awaited.
+    /// The server stops: what was said last is given a while, all else is over.
+    pub(super) fn stop(&mut self, now: Instant) {
+        self.stopping = true;
+        let end = LegEnd::ShuttingDown;
+        self.drop_successor(now, Status::SERVICE_UNAVAILABLE);
+        match (self.chat.state(), self.chat.role()) {
+            (State::Invited, Role::Originator) => {
+                self.cancel = Some(end);
+                if !self.is_between_invites() {
+                    self.goodbye = true;
+                    self.legs.current.cancel(now, None);
+                }
+                self.end_by(now, end, &[]);
+            }
+            (State::Cancelling, _) => {
+                self.goodbye = true;
+                self.end_by(now, end, &[]);
+            }
+            (State::Invited, Role::Terminating) => {
+                // A 480 would tell the originator of a decline.
+                self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
+            }
+            (State::Connected, _) if self.timers.relay.is_some() => {
+                self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
+            }
+            (State::Connected, _) if self.peer_left.is_some() => self.part(now),
+            (State::Connected, _) if self.awaits_answers() => {
+                self.timers.leave = Some(now + self.settings.stop_wait);
+            }
+            (State::Connected, _) => self.leave(now),
+            (State::Ended, _) => {}
+        }
+        self.timers.forget = None;
+    }
+
+    /// Says BYE, where there is somebody to say it to, and remembers that its answer is awaited.
     pub(super) fn hang_up(&mut self, now: Instant, reason: Reason) {
-        self.goodbye = true;
+        self.goodbye = !self.legs.current.is_over();
         self.legs.current.bye(now, Some(reason));
     }
 

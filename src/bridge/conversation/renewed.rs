@@ -3,7 +3,7 @@
 //! ```text
 //!   INVITE, the same id ──▶ 200, MSRP: what was not answered is sent again ──▶ old dialog: BYE
 //! ```
-//! The user's applications are told nothing: the session is the same, and so is what they know of its
+//! Through our relays, that waits until they have let the new MSRP session in. The user's applications are told nothing: the session is the same, and so is what they know of its
 //! messages.
 
 use std::time::Instant;
@@ -11,33 +11,69 @@ use std::time::Instant;
 use super::{Conversation, Output, Timers};
 use crate::address::Address;
 use crate::bridge::dealings::{Arrival, ConversationKit};
-use crate::bridge::renewal::Renewal;
+use crate::bridge::line::Line;
+use crate::bridge::renewal::{Renewal, Verdict};
 use crate::bridge::succession::{Name, Names};
 use crate::chat::{SessionKind, State};
+use crate::sip::Status;
 
 impl Conversation {
     /// Takes the INVITE that begins the session anew.
     pub(super) fn renewed(&mut self, now: Instant, arrival: Arrival) {
-        let kit = self.access.kit(&self.settings, self.random.fork());
+        let leg_kit = self.access.kit(&self.settings, self.random.fork());
         let given = (arrival, self.may_be_named());
         let places = (&mut self.legs, &mut self.outputs);
-        let judged = Renewal::judge(now, (&self.settings, kit), given, places);
-        let Some(Renewal { leg, peer, bearer, ids, first_message, .. }) = judged else { return };
-        self.legs.renew(now, leg);
-        self.outputs.push_back(self.legs.route());
+        let judged = Renewal::judge(now, (&self.settings, leg_kit), given, places);
+        let Some(renewal) = judged else { return };
         let mut kit = self.kit();
-        self.line.renew(now, &mut kit, bearer);
-        self.line.peer = peer;
-        self.outputs.push_back(Output::MsrpClose);
-        self.outputs.push_back(Output::MsrpRoute(self.line.session_id().to_owned()));
+        let places = (&mut self.legs, &mut self.outputs);
+        match self.successor.begin(now, renewal, &mut kit, places) {
+            Some(ready) => self.take_over(now, ready),
+            None => self.postpone_explanation(),
+        }
+    }
+
+    /// Takes what has become of the INVITE that begins the session anew; tells whether anything has.
+    pub(super) fn settle_successor(&mut self, now: Instant) -> bool {
+        let is_live = self.may_be_named();
+        let places = (&mut self.legs, &mut self.outputs);
+        match self.successor.settle(now, is_live, places) {
+            Verdict::Waits => return false,
+            Verdict::Ready(ready) => self.take_over(now, *ready),
+            Verdict::Gone(held) => {
+                if let Some(held) = held {
+                    self.leg_event(now, held);
+                }
+            }
+        }
+        true
+    }
+
+    /// Refuses the INVITE that begins anew what is over.
+    pub(super) fn drop_successor(&mut self, now: Instant, status: Status) {
+        let places = (&mut self.legs, &mut self.outputs);
+        drop(self.successor.give_up(now, status, places));
+    }
+
+    /// One who begins the session anew explains why the connection is lost.
+    pub(super) fn postpone_explanation(&mut self) {
+        if let (Some(at), Some(until)) = (&mut self.timers.media, self.successor.until()) {
+            *at = until.max(*at);
+        }
+    }
+
+    /// Goes on in the new dialog, and accepts it.
+    fn take_over(&mut self, now: Instant, (renewal, next): (Renewal, Line)) {
+        let places = (&mut self.legs, &mut self.line);
+        let told = renewal.take_over(now, next, places, &mut self.outputs);
         // Whatever was waited for, it was for the connection before.
         self.timers = Timers::default();
         self.msrp_closes = false;
         self.is_called = true;
         self.is_named = false;
-        self.ids.update(ids);
-        self.first_message = first_message;
-        self.accept(now);
+        self.ids.update(told.ids);
+        self.first_message = told.first_message;
+        self.answer_invitation(now);
     }
 
     /// Lets the names of the session be known as long as it runs.

@@ -152,7 +152,11 @@ impl Stage {
         while let Some(output) = self.conversation.poll() {
             match output {
                 Output::Sip { bytes, .. } => self.sent.push(read(bytes)),
-                Output::Route(_) | Output::Unroute(_) | Output::Names(_) => {}
+                Output::Route(_)
+                | Output::Unroute(_)
+                | Output::EndCaller(_)
+                | Output::ForgetCaller(_)
+                | Output::Names(_) => {}
                 other @ (Output::Spare { .. }
                 | Output::MsrpConnect { .. }
                 | Output::MsrpWrite(_)
@@ -162,6 +166,7 @@ impl Stage {
                 | Output::Answer(_)
                 | Output::LateAnswer(..)
                 | Output::MsrpRoute(_)
+                | Output::NextMsrp(_)
                 | Output::Extension { .. }) => others.push(other),
             }
         }

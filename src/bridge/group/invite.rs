@@ -2,7 +2,7 @@
 
 use crate::address::Address;
 use crate::bridge::access::Access;
-use crate::bridge::identity::Signature;
+use crate::bridge::identity::{self, Signature};
 use crate::bridge::invite::{self, Way};
 use crate::bridge::settings::Settings;
 use crate::chat::{Party, Refusal};
@@ -98,7 +98,7 @@ pub(super) fn is_focus(contact: &NameAddr) -> bool {
 ///
 /// The one who has invited is Referred-By (RFC 3892), if the core is `trusted` to tell the truth; or
 /// the sender, where that is not the focus itself; or the first of the list (RFC 5366 section 5). A
-/// number is a user, and never a focus.
+/// number is a user, and never a focus; a focus is called as it is reached, port and all.
 pub(super) fn read(
     settings: &Settings,
     (invite, inviter, trusted): (&Request, Party, bool),
@@ -116,8 +116,8 @@ pub(super) fn read(
     let referred_by = referred_by
         .filter(|_| trusted)
         .and_then(|by| Some(Party { address: realm.address(&by.uri)?, name: by.display }));
-    let is_focus = inviter.address.number().is_none()
-        && realm.address(&focus).is_some_and(|focus| focus == inviter.address);
+    let is_number = realm.address(&focus).is_some_and(|focus| focus.number().is_some());
+    let is_focus = !is_number && identity::is_called(realm, (invite, trusted), &focus);
     let first = listed.first().filter(|_| is_focus).cloned();
     let originator = referred_by.or(first).unwrap_or(inviter);
     let of_list = listed.iter().find(|party| party.address == originator.address);

@@ -25,7 +25,8 @@ impl Group {
         busy
     }
 
-    fn leg_event(&mut self, now: Instant, event: LegEvent) {
+    pub(super) fn leg_event(&mut self, now: Instant, event: LegEvent) {
+        let Some(event) = self.successor.hold(event) else { return };
         match &event {
             LegEvent::Progress(_)
             | LegEvent::Confirmed
@@ -134,6 +135,7 @@ impl Group {
             self.outputs.push_back(Output::Remark(NO_FOCUS));
             self.focus = None;
             self.watch.leave(now);
+            self.forget_names();
         } else {
             if !is_focus && told != self.focus {
                 self.outputs.push_back(Output::Remark(UNMARKED_FOCUS));

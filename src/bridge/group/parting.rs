@@ -56,9 +56,8 @@ impl Group {
             None => end,
         };
         let farewell = Farewell { end, description, is_said: true };
-        // Where there is no connection, no answer comes either.
-        let is_bound = self.timers.msrp.is_none() && self.timers.explanation.is_none();
-        let waits = (is_bound && !self.line.msrp.is_idle()) || self.awaits_roster(&farewell);
+        let is_bound = self.is_bound();
+        let waits = self.awaits_answers() || self.awaits_roster(&farewell);
         if self.chat.state() == GroupState::Connected && waits {
             // This is the explanation, and nothing is left to be connected.
             (self.timers.msrp, self.timers.explanation) = (None, None);
@@ -71,6 +70,20 @@ impl Group {
             self.leaving = None;
             self.finish_as(now, farewell.end, farewell.description);
         }
+    }
+
+    fn is_bound(&self) -> bool {
+        self.timers.msrp.is_none() && self.timers.explanation.is_none()
+    }
+
+    /// Tells whether answers to messages may still come. Where there is no connection, none do.
+    fn awaits_answers(&self) -> bool {
+        self.is_bound() && !self.line.msrp.is_idle()
+    }
+
+    /// Tells whether the focus has said goodbye, and what was said last is still to be answered.
+    pub(super) fn is_left(&self) -> bool {
+        self.leaving.as_ref().is_some_and(|farewell| farewell.is_said)
     }
 
     /// Tells whether the focus is still to say who has gone: the BYE of a conference that is over
@@ -94,6 +107,8 @@ impl Group {
                 // The focus has heard of no acceptance.
                 let code = self.settings.group.decline_code;
                 self.legs.current.reject(now, code, Vec::new());
+            } else if self.stopping {
+                self.hang_up(now, Reason::sip(480, "Temporarily Unavailable"));
             } else {
                 self.hang_up(now, Reason::sip(200, "Call completed"));
             }
@@ -101,9 +116,9 @@ impl Group {
         self.finish_as(now, end, description);
     }
 
-    /// Says BYE and remembers that its answer is awaited.
+    /// Says BYE, where there is somebody to say it to, and remembers that its answer is awaited.
     pub(super) fn hang_up(&mut self, now: Instant, reason: Reason) {
-        self.goodbye = true;
+        self.goodbye = !self.legs.current.is_over();
         self.legs.current.bye(now, Some(reason));
     }
 
@@ -144,6 +159,7 @@ impl Group {
             | GroupEnd::WindowClosed => self.settings.msrp_grace,
         };
         self.timers.explanation.get_or_insert((now + wait, end));
+        self.postpone_explanation();
     }
 
     /// Ends the participation as the table says of `end`.
@@ -192,10 +208,10 @@ impl Group {
                 self.go_apart(now, None);
                 self.come_back(now, (event, description));
             }
-            Left::TheWayBack | Left::TheWayBackAtOnce if was_in => {
+            Left::TheWayBack | Left::TheWayBackAtOnce if was_in && !self.stopping => {
                 self.go_apart(now, Some((event, description)))
             }
-            Left::TheWayBackQuietly if was_in => self.go_apart(now, None),
+            Left::TheWayBackQuietly if was_in && !self.stopping => self.go_apart(now, None),
             Left::Nothing | Left::TheWayBack | Left::TheWayBackAtOnce | Left::TheWayBackQuietly => {
                 self.close(now, Some((event, description)));
             }
@@ -291,6 +307,7 @@ impl Group {
 
     /// Stops all that goes on while the user is in.
     fn leave_off(&mut self, now: Instant) {
+        self.drop_successor(now, Status::TEMPORARILY_UNAVAILABLE);
         self.drop_line(now);
         self.give_up_referrals();
         self.watch.leave(now);
@@ -325,7 +342,9 @@ impl Group {
     pub(super) fn stop(&mut self, now: Instant) {
         self.stopping = true;
         let end = GroupEnd::Leg(LegEnd::ShuttingDown);
+        let description = group_outcomes::on(end).describe(&[]);
         let unavailable = Status::SERVICE_UNAVAILABLE;
+        self.drop_successor(now, unavailable);
         match self.chat.state() {
             GroupState::Connecting | GroupState::Rejoining => {
                 if !self.is_between_invites() {
@@ -339,8 +358,11 @@ impl Group {
             GroupState::Connected if self.timers.relay.is_some() => {
                 self.legs.current.reject(now, unavailable, Vec::new());
             }
-            GroupState::Connected if self.leaving.as_ref().is_some_and(|it| it.is_said) => {
-                self.part(now);
+            GroupState::Connected if self.is_left() => self.part(now),
+            GroupState::Connected if self.awaits_answers() => {
+                self.leaving = Some(Farewell { end, description, is_said: false });
+                self.timers.leave = Some(now + self.settings.stop_wait);
+                return;
             }
             GroupState::Connected => {
                 self.hang_up(now, Reason::sip(480, "Temporarily Unavailable"));
@@ -349,7 +371,6 @@ impl Group {
             GroupState::Apart => self.forget(),
             GroupState::Ended => {}
         }
-        let description = group_outcomes::on(end).describe(&[]);
         self.close(now, Some((EventType::SessionEnded, description)));
         self.timers.forget = None;
     }

@@ -216,9 +216,7 @@ impl Group {
     fn refer_outside(&mut self, now: Instant, refer: Refer) -> Option<By> {
         let errand = self.errand()?;
         let referral = Referral::refer(now, &errand, refer, self.leg_kit());
-        let call_id = referral.call_id().to_owned();
-        let tag = referral.local_tag().to_owned();
-        self.outputs.push_back(Output::Route(DialogKey { call_id, tag }));
+        self.outputs.push_back(Output::Route(key_of(&referral)));
         Some(By::Itself(Box::new(referral)))
     }
 
@@ -268,7 +266,8 @@ impl Group {
     /// Takes what the REFERs outside of the dialog have for us; tells whether there was anything.
     pub(super) fn settle_referrals(&mut self, now: Instant) -> bool {
         let (mut busy, mut events) = (false, Vec::new());
-        self.referrals.left.retain(|referral| !referral.is_finished());
+        let over = self.referrals.left.extract_if(.., |referral| referral.is_finished());
+        self.outputs.extend(over.map(|referral| Output::Unroute(key_of(&referral))));
         for referral in self.referrals.all() {
             while let Some(output) = referral.poll() {
                 busy = true;
@@ -559,4 +558,9 @@ impl Group {
             }
         }
     }
+}
+
+fn key_of(referral: &Referral) -> DialogKey {
+    let (call_id, tag) = (referral.call_id().to_owned(), referral.local_tag().to_owned());
+    DialogKey { call_id, tag }
 }

@@ -9,27 +9,63 @@ use super::{Group, Timers};
 use crate::address::Address;
 use crate::bridge::dealings::{Arrival, ConversationKit, Output};
 use crate::bridge::group_outcomes::Asking;
-use crate::bridge::renewal::Renewal;
+use crate::bridge::line::Line;
+use crate::bridge::renewal::{Renewal, Verdict};
 use crate::bridge::succession::{Name, Names, SessionIds};
 use crate::chat::{GroupState, SessionKind};
-use crate::sip::{Message, Method, Uri};
+use crate::sip::{Message, Method, Status, Uri};
 
 impl Group {
     /// Takes the INVITE that begins the participation anew.
     pub(super) fn renewed(&mut self, now: Instant, arrival: Arrival) {
-        let kit = self.leg_kit();
-        let headers = arrival.invite.headers.clone();
+        let leg_kit = self.leg_kit();
         let given = (arrival, self.may_be_named());
         let places = (&mut self.legs, &mut self.outputs);
-        let judged = Renewal::judge(now, (&self.settings, kit), given, places);
-        let Some(Renewal { leg, peer, bearer, contact, .. }) = judged else { return };
-        self.legs.renew(now, leg);
-        self.outputs.push_back(self.legs.route());
+        let judged = Renewal::judge(now, (&self.settings, leg_kit), given, places);
+        let Some(renewal) = judged else { return };
         let mut kit = self.kit();
-        self.line.renew(now, &mut kit, bearer);
-        self.line.peer = peer;
-        self.outputs.push_back(Output::MsrpClose);
-        self.outputs.push_back(Output::MsrpRoute(self.line.session_id().to_owned()));
+        let places = (&mut self.legs, &mut self.outputs);
+        match self.successor.begin(now, renewal, &mut kit, places) {
+            Some(ready) => self.take_over(now, ready),
+            None => self.postpone_explanation(),
+        }
+    }
+
+    /// Takes what has become of the INVITE that begins the participation anew; tells whether anything
+    /// has.
+    pub(super) fn settle_successor(&mut self, now: Instant) -> bool {
+        let is_live = self.may_be_named();
+        let places = (&mut self.legs, &mut self.outputs);
+        match self.successor.settle(now, is_live, places) {
+            Verdict::Waits => return false,
+            Verdict::Ready(ready) => self.take_over(now, *ready),
+            Verdict::Gone(held) => {
+                if let Some(held) = held {
+                    self.leg_event(now, held);
+                }
+            }
+        }
+        true
+    }
+
+    /// Refuses the INVITE that begins anew what is over.
+    pub(super) fn drop_successor(&mut self, now: Instant, status: Status) {
+        let places = (&mut self.legs, &mut self.outputs);
+        drop(self.successor.give_up(now, status, places));
+    }
+
+    /// One who begins the participation anew explains why the one before has come to nothing.
+    pub(super) fn postpone_explanation(&mut self) {
+        if let (Some((at, _)), Some(until)) = (&mut self.timers.explanation, self.successor.until())
+        {
+            *at = until.max(*at);
+        }
+    }
+
+    /// Goes on in the new dialog, and accepts it.
+    fn take_over(&mut self, now: Instant, (renewal, next): (Renewal, Line)) {
+        let places = (&mut self.legs, &mut self.line);
+        let told = renewal.take_over(now, next, places, &mut self.outputs);
         // Whatever was waited for, it was for the connection before; the partner of a 1-1 session has
         // its time all the same.
         self.timers = Timers { extension: self.timers.extension, ..Timers::default() };
@@ -37,12 +73,12 @@ impl Group {
         self.is_named = false;
         self.asking = Asking::Rejoining;
         for (name, value) in self.attempt.draft.iter_mut().flat_map(|it| &mut it.session_ids) {
-            if let Some(told) = headers.get(name) {
-                told.clone_into(value);
+            if let Some(id) = told.ids.get(name) {
+                id.clone_into(value);
             }
         }
-        self.find_focus(now, contact.map(|contact| contact.uri.without_headers()));
-        self.accept(now);
+        self.find_focus(now, told.contact.map(|contact| contact.uri.without_headers()));
+        self.answer_invitation(now);
         self.refer_again(now);
     }
 
@@ -51,6 +87,14 @@ impl Group {
         if let Some(told) = told.filter(|told| self.focus.as_ref() != Some(told)) {
             self.focus = Some(told);
             self.watch.leave(now);
+            self.forget_names();
+        }
+    }
+
+    /// Lets the session be found no more by what it was called: it is called otherwise now.
+    pub(super) fn forget_names(&mut self) {
+        if std::mem::take(&mut self.is_named) {
+            self.outputs.push_back(Output::Names(None));
         }
     }
 
@@ -78,7 +122,7 @@ impl Group {
         let known = self.focus.clone();
         self.find_focus(now, target.map(|target| target.without_headers()));
         if self.focus != known && self.leaving.is_none() {
-            self.subscribe(now);
+            self.subscribe_in_time(now);
         }
     }
 

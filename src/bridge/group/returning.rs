@@ -87,11 +87,14 @@ impl Group {
         if self.is_hosted {
             return;
         }
+        self.drop_successor(now, Status::SERVICE_UNAVAILABLE);
         match self.chat.state() {
             GroupState::Connecting | GroupState::Rejoining if self.is_between_invites() => {}
             GroupState::Connecting | GroupState::Rejoining => self.legs.current.cancel(now, None),
             GroupState::Invited => self.refuse_for_now(now),
             GroupState::Connected if self.timers.relay.is_some() => self.refuse_for_now(now),
+            // Its end is known, and there is nobody to say it to.
+            GroupState::Connected if self.is_left() => return self.part(now),
             // For when the core comes back in time.
             GroupState::Connected => self.hang_up(now, Reason::sip(480, "Bearer unavailable")),
             GroupState::Cancelling | GroupState::Apart | GroupState::Ended => return,

@@ -42,7 +42,8 @@ pub(super) struct Watch {
     beyond: Vec<Conference>,
     /// When to subscribe again.
     again: Option<Instant>,
-    /// When a subscription was last begun at once in place of one that the focus had ended.
+    /// When a subscription was last begun at once in place of one that the focus had ended, or had
+    /// moved away from.
     hasty: Option<Instant>,
     /// Whether it was told that nobody says who takes part.
     is_missed: bool,
@@ -77,12 +78,16 @@ impl Watch {
     /// Tells whether a subscription may be begun at once in place of one that the focus has ended.
     /// One that has told nothing would be ended again; and so would one after another.
     fn may_hasten(&mut self, now: Instant) -> bool {
+        self.is_told && self.hastens(now)
+    }
+
+    /// Begins a subscription at once, if none was lately; tells whether it does.
+    fn hastens(&mut self, now: Instant) -> bool {
         let lately = self.hasty.is_some_and(|last| now < last + LATER);
-        let may = self.is_told && !lately;
-        if may {
+        if !lately {
             self.hasty = Some(now);
         }
-        may
+        !lately
     }
 
     /// Takes leave of the conference; its last word is still answered.
@@ -119,9 +124,7 @@ impl Group {
             body: None,
         };
         let subscriber = Subscriber::subscribe(now, subscription, self.leg_kit());
-        let call_id = subscriber.call_id().to_owned();
-        let tag = subscriber.local_tag().to_owned();
-        self.outputs.push_back(Output::Route(DialogKey { call_id, tag }));
+        self.outputs.push_back(Output::Route(key_of(&subscriber)));
         // Another subscription begins with all of the state, and counts anew.
         self.watch.view = View::default();
         self.watch.is_told = false;
@@ -129,10 +132,21 @@ impl Group {
         self.watch.current = Some(subscriber);
     }
 
+    /// Subscribes to a conference that is elsewhere now: at once, or after a pause where it moves again
+    /// and again.
+    pub(super) fn subscribe_in_time(&mut self, now: Instant) {
+        if self.watch.hastens(now) {
+            self.subscribe(now);
+        } else {
+            self.watch.again = Some(now + LATER);
+        }
+    }
+
     /// Takes what the subscriptions have for us; tells whether there was anything.
     pub(super) fn settle_watch(&mut self, now: Instant) -> bool {
         let (mut busy, mut events) = (false, Vec::new());
-        self.watch.left.retain(|subscriber| !subscriber.is_finished());
+        let over = self.watch.left.extract_if(.., |subscriber| subscriber.is_finished());
+        self.outputs.extend(over.map(|subscriber| Output::Unroute(key_of(&subscriber))));
         let left = self.watch.left.iter_mut().map(|subscriber| (subscriber, false));
         let current = self.watch.current.iter_mut().map(|subscriber| (subscriber, true));
         for (subscriber, counts) in left.chain(current) {
@@ -441,6 +455,11 @@ impl Group {
         }
         self.tell_participants(now);
     }
+}
+
+fn key_of(subscriber: &Subscriber) -> DialogKey {
+    let (call_id, tag) = (subscriber.call_id().to_owned(), subscriber.local_tag().to_owned());
+    DialogKey { call_id, tag }
 }
 
 /// Gives our tag in a message.

@@ -194,7 +194,8 @@ fn nobody_is_said_to_have_referred_but_the_sender() {
     assert_eq!(world.request().headers.get("Referred-By"), Some(carol.1), "the bridge may");
 }
 
-/// Who is called by a focus takes the first of the list for the one who invites.
+/// Who is called by a focus takes the first of the list for the one who invites. It compares
+/// addresses by who they mean: ports are not looked at, nor is the host of a number.
 #[test]
 fn no_user_is_a_focus_under_the_name_of_a_user() {
     for (contact, code) in [
@@ -202,12 +203,64 @@ fn no_user_is_a_focus_under_the_name_of_a_user() {
         ("<sip:alice@192.0.2.1:5060>;ISFOCUS", 403),
         ("<sip:bob@example.com>;isfocus", 403),
         ("<sip:conf-1@192.0.2.1:5060>;isfocus", 403),
+        ("<sip:192.0.2.1:5060>;isfocus", 403),
+        ("<sip:alice@example.com:9999>;isfocus", 403),
+        ("<sips:%61lice@EXAMPLE.com:9999;transport=tcp>;isfocus", 403),
+        ("<sip:bob@example.com:9999>;isfocus", 403),
+        ("<sip:bob@192.0.2.1:9999>;isfocus", 403),
+        ("<sip:conf-1@192.0.2.1:9999>;isfocus", 403),
+        ("<sip:+19585550100@192.0.2.10:5060>;isfocus", 403),
+        ("<tel:+19585550100>;isfocus", 403),
+        ("<sip:anonymous@anonymous.invalid:9999>;isfocus", 403),
         ("<sip:alice@example.com>", 100),
+        ("<sip:alice@example.com:9999>", 100),
         ("<sip:alice@192.0.2.10:5060>;isfocus", 100),
         ("<sip:chat7@192.0.2.10:5060>;isfocus", 100),
+        ("<sip:192.0.2.10:5060>;isfocus", 100),
     ] {
         let mut world = World::new();
         world.give(request("INVITE", "sip:bob@example.com", &[("Contact", contact)]), ALICE);
+        assert_eq!(world.response().status.code(), code, "{contact}");
+    }
+}
+
+/// In a laboratory all may live on one machine, and the domain may be called as that machine is.
+#[test]
+fn a_phone_beside_the_server_is_a_focus_under_its_own_name_alone() {
+    for domain in ["example.com", "192.0.2.1"] {
+        let own = Address::parse(&format!("sip:alice@{domain}")).unwrap();
+        for (contact, code) in [
+            ("<sip:alice@192.0.2.1:9999>;isfocus", 100),
+            ("<sip:alice@192.0.2.1:5060>;isfocus", 403),
+            ("<sip:alice@192.0.2.1>;isfocus", 403),
+            ("<sip:bob@192.0.2.1:9999>;isfocus", 403),
+        ] {
+            let mut world = World::with(|settings| {
+                settings.domain = domain.to_owned();
+                let password = Password::Text("alice!".to_owned());
+                settings.accounts = vec![Account { address: own.clone(), password }];
+            });
+            let from = format!("<{}>;tag=a", own.key());
+            let headers = [("From", &*from), ("Contact", contact)];
+            world.give(request("INVITE", &format!("sip:bob@{domain}"), &headers), ALICE);
+            assert_eq!(world.response().status.code(), code, "{contact} in {domain}");
+        }
+    }
+}
+
+/// A number is one user wherever it is reached.
+#[test]
+fn a_number_is_a_focus_under_itself_alone() {
+    for (contact, code) in [
+        ("<sip:+19585550100@192.0.2.10:5060>;isfocus", 100),
+        ("<sip:+19585550101@192.0.2.10:5060>;isfocus", 403),
+        ("<sip:+19585550100@example.com:9999>;isfocus", 403),
+        ("<tel:+19585550100>;isfocus", 403),
+    ] {
+        let mut world = World::new();
+        let from = ("From", "<sip:+19585550100@example.com;user=phone>;tag=a");
+        let headers = [from, ("Contact", contact)];
+        world.give(request("INVITE", "sip:bob@example.com", &headers), ALICE);
         assert_eq!(world.response().status.code(), code, "{contact}");
     }
 }

@@ -39,14 +39,6 @@ impl Line {
         MsrpConnection { wire: self.wire, parser: self.parser, incoming: self.incoming }
     }
 
-    /// Has the runtime that we are in wait for the connection from now on.
-    ///
-    /// # Errors
-    /// The system has no room for that; the connection stays where it was.
-    pub(super) fn settle_here(&mut self) -> io::Result<()> {
-        self.wire.settle_here()
-    }
-
     /// Gives the next frame of what was read.
     #[inline]
     pub(super) fn parsed(&mut self) -> Option<Result<Frame, ParseError>> {

@@ -72,15 +72,6 @@ impl MsrpLink {
         Self { settings, sessions, session_id, state, closing: false }
     }
 
-    /// Has the runtime that we are in wait for the connection from now on, where it can be moved.
-    pub fn settle_here(&mut self) {
-        if let LinkState::Open(line) = &mut self.state
-            && let Err(error) = line.settle_here()
-        {
-            debug!(session = self.session_id, %error, "the MSRP connection stays where it is");
-        }
-    }
-
     /// Starts to open a connection.
     pub fn connect(&mut self, reach: Reach) {
         self.close();

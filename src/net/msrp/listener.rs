@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 use super::MsrpSettings;
 use super::line::Line;
 use super::web;
-use super::wire::{ByteWire, Movable};
+use super::wire::ByteWire;
 use crate::bridge::Shown;
 use crate::store::{Letter, MsrpArrival, MsrpWay, MsrpWire, Sessions};
 
@@ -223,7 +223,7 @@ async fn line<S>(
     (settings, shown): (&MsrpSettings, Shown),
 ) -> io::Result<Line>
 where
-    S: AsyncRead + AsyncWrite + Movable + Debug + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Debug + Send + Unpin + 'static,
 {
     let wire: Box<dyn MsrpWire> = match service {
         Service::Ws | Service::Wss => Box::new(web::accept(stream, settings).await?),

@@ -3,46 +3,13 @@
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::{client, server};
 
 use crate::store::MsrpWire;
-
-/// A connection that one runtime can take over from another.
-pub(super) trait Movable {
-    /// Has the runtime that we are in wait for the connection from now on.
-    ///
-    /// # Errors
-    /// The system has no room for that; the connection stays where it was.
-    fn settle_here(&mut self) -> io::Result<()>;
-}
-
-impl Movable for TcpStream {
-    fn settle_here(&mut self) -> io::Result<()> {
-        // The same socket by another number: that of before is given up with its runtime.
-        let same = self.as_fd().try_clone_to_owned()?;
-        *self = Self::from_std(same.into())?;
-        Ok(())
-    }
-}
-
-impl<S: Movable> Movable for client::TlsStream<S> {
-    fn settle_here(&mut self) -> io::Result<()> {
-        self.get_mut().0.settle_here()
-    }
-}
-
-impl<S: Movable> Movable for server::TlsStream<S> {
-    fn settle_here(&mut self) -> io::Result<()> {
-        self.get_mut().0.settle_here()
-    }
-}
 
 /// A stream of bytes that carries frames.
 #[derive(Debug)]
@@ -61,7 +28,7 @@ impl<S> ByteWire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin + Movable> MsrpWire for ByteWire<S> {
+impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> MsrpWire for ByteWire<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
         into.reserve(self.room);
         let read = ready!(pin!(self.stream.read_buf(into)).poll(cx))?;
@@ -102,10 +69,6 @@ impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin + Movable> MsrpWire for By
             self.is_held = false;
         }
         Poll::Ready(Ok(()))
-    }
-
-    fn settle_here(&mut self) -> io::Result<()> {
-        self.stream.settle_here()
     }
 }
 

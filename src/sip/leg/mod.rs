@@ -439,10 +439,30 @@ impl Leg {
         matches!(self.state, State::Over) && self.placed.is_none() && self.desk.is_idle()
     }
 
+    /// Tells whether there is no dialog any more, or never was, so that nobody is left to say BYE to.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
     /// Tells whether an INVITE of the peer waits for our final answer.
     #[must_use]
     pub fn awaits_answer(&self) -> bool {
         matches!(self.state, State::Deciding(_))
+    }
+
+    /// Tells whether a message is of this dialog; outside of any, its Call-ID tells whose INVITE is
+    /// repeated or cancelled.
+    #[must_use]
+    pub fn owns(&self, message: &Message) -> bool {
+        let tag = match message {
+            Message::Request(request) => request.to_tag(),
+            Message::Response(response) => response.from_tag(),
+        };
+        match tag {
+            Some(tag) => tag == self.local_tag(),
+            None => message.headers().get("Call-ID") == Some(self.call_id()),
+        }
     }
 
     /// Gives the Call-ID.

@@ -1,7 +1,7 @@
 //! The MSRP connections of the world: who is at their ends, and what is on its way.
 
 use bytes::{Bytes, BytesMut};
-use chatbridge::bridge::{Input, Shown};
+use chatbridge::bridge::{Input, NextMsrp, Shown};
 use chatbridge::ids::SessionId;
 use chatbridge::im_server::{self, SeatId};
 use chatbridge::msrp;
@@ -13,10 +13,18 @@ use crate::lines;
 /// An MSRP connection, opened by a session of the bridge.
 pub(super) struct Pipe {
     from: SessionId,
+    /// Whether it is to take the place of the one that there is.
+    is_next: bool,
     /// Known from the first frame on.
     to: Option<End>,
     forth: Lane,
     back: Lane,
+}
+
+impl Pipe {
+    fn input(&self, input: msrp::Input) -> Input {
+        if self.is_next { Input::NextMsrp(input) } else { Input::Msrp(input) }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -56,7 +64,7 @@ impl World {
     /// Drops the MSRP connections, as a network does.
     pub(crate) fn cut_msrp(&mut self) {
         for pipe in std::mem::take(&mut self.pipes) {
-            self.feed(&pipe.from, Input::Msrp(msrp::Input::Closed));
+            self.feed(&pipe.from, pipe.input(msrp::Input::Closed));
             match pipe.to {
                 Some(End::Talk(to)) => self.feed(&to, Input::Msrp(msrp::Input::Closed)),
                 Some(End::Seat(seat)) => self.tell_seat(seat, msrp::Input::Closed),
@@ -71,13 +79,51 @@ impl World {
             return;
         }
         let (forth, back) = (Lane::new(), Lane::new());
-        self.pipes.push(Pipe { from: session.clone(), to: None, forth, back });
+        self.pipes.push(Pipe { from: session.clone(), is_next: false, to: None, forth, back });
         self.feed(session, Input::Msrp(msrp::Input::Connected));
+    }
+
+    pub(super) fn carry_out_next(&mut self, session: &SessionId, wish: NextMsrp) {
+        let is_it = |pipe: &Pipe| pipe.is_next && pipe.from == *session;
+        match wish {
+            NextMsrp::Connect { .. } => {
+                let (forth, back) = (Lane::new(), Lane::new());
+                let from = session.clone();
+                self.pipes.push(Pipe { from, is_next: true, to: None, forth, back });
+                self.feed(session, Input::NextMsrp(msrp::Input::Connected));
+            }
+            NextMsrp::Write(bytes) => {
+                let pipe = self.pipes.iter_mut().find(|pipe| is_it(pipe)).expect("a connection");
+                pipe.forth.bytes.extend_from_slice(&bytes);
+            }
+            NextMsrp::Close => self.pipes.retain(|pipe| !is_it(pipe)),
+        }
+    }
+
+    /// Puts the next connection of a session, if it has one, in the place of the one before.
+    pub(super) fn reroute_msrp(&mut self, session: &SessionId) {
+        self.close_msrp(session);
+        for pipe in self.pipes.iter_mut().filter(|pipe| pipe.from == *session) {
+            pipe.is_next = false;
+        }
+    }
+
+    /// How many connections the bridge has opened to the far end.
+    pub(crate) fn far_connections(&self) -> usize {
+        self.pipes.iter().filter(|pipe| pipe.to == Some(End::Played)).count()
+    }
+
+    /// Writes to the connection that was opened last to the far end.
+    pub(crate) fn far_end_writes_last(&mut self, bytes: &[u8]) {
+        let mut pipes = self.pipes.iter_mut().rev();
+        let pipe = pipes.find(|pipe| pipe.to == Some(End::Played)).expect("a connection");
+        pipe.back.bytes.extend_from_slice(bytes);
+        self.run();
     }
 
     pub(super) fn write_msrp(&mut self, session: &SessionId, bytes: &Bytes) {
         for pipe in &mut self.pipes {
-            if pipe.from == *session {
+            if pipe.from == *session && !pipe.is_next {
                 pipe.forth.bytes.extend_from_slice(bytes);
             } else if pipe.to == Some(End::Talk(session.clone())) {
                 pipe.back.bytes.extend_from_slice(bytes);
@@ -89,7 +135,9 @@ impl World {
         // What was written before still arrives.
         while self.move_msrp() {}
         let ours = End::Talk(session.clone());
-        let closed = |pipe: &Pipe| pipe.from == *session || pipe.to.as_ref() == Some(&ours);
+        let closed = |pipe: &Pipe| {
+            (pipe.from == *session && !pipe.is_next) || pipe.to.as_ref() == Some(&ours)
+        };
         let (gone, kept): (Vec<Pipe>, Vec<Pipe>) =
             std::mem::take(&mut self.pipes).into_iter().partition(closed);
         self.pipes = kept;
@@ -150,10 +198,18 @@ impl World {
         let (from, whom) = (self.end_name(from), self.end_name(to));
         self.ladder.push(format!("msrp {from} > {whom}: {}", lines::msrp(&frame)));
         match to {
-            End::Talk(session) => self.feed(session, Input::Msrp(msrp::Input::Frame(frame))),
+            End::Talk(session) => {
+                let input = self.pipes[index].input(msrp::Input::Frame(frame));
+                self.feed(session, input);
+            }
             End::Seat(seat) => self.tell_seat(*seat, msrp::Input::Frame(frame)),
             End::Played => {
-                let code = if is_binding(&frame) { Some(200) } else { self.far_msrp_code };
+                let code = match &frame.kind {
+                    // What a relay is asked for the test answers.
+                    msrp::Kind::Request(msrp::Method::Auth) => None,
+                    _ if is_binding(&frame) => Some(200),
+                    msrp::Kind::Request(_) | msrp::Kind::Response { .. } => self.far_msrp_code,
+                };
                 if let Some(answer) = code.and_then(|code| frame.answer(code)) {
                     answer.write(&mut self.pipes[index].back.bytes);
                 }

@@ -34,6 +34,7 @@ pub(super) fn of_bridge() -> Settings {
         msrp_connect_timeout: Duration::from_secs(10),
         msrp_grace: Duration::from_secs(5),
         leave_wait: Duration::from_secs(2),
+        stop_wait: Duration::from_secs(2),
         linger: Duration::from_secs(60),
         no_client_code: Status::TEMPORARILY_UNAVAILABLE,
         decline_code: Status::TEMPORARILY_UNAVAILABLE,

@@ -133,27 +133,6 @@ fn who_leaves_before_the_relay_has_let_the_session_in_has_declined() {
 }
 
 #[test]
-fn a_session_that_is_begun_anew_waits_for_the_relay_again() {
-    let mut stage = Stage::accepting();
-    stage.give(Input::Msrp(msrp::Input::Connected));
-    let told = stage.answer("200 OK", GRANT);
-    assert!(told.contains(&"200 INVITE".to_owned()), "{told:?}");
-    let head = INVITE.replace("Call-ID: one", "Call-ID: two").replace("bKinv", "bKtwo");
-    let head = head.replace("\n\n", "\nContent-Type: application/sdp\n\n");
-    let text = format!("{head}{}", offer()).replace('\n', "\r\n");
-    let Message::Request(invite) = read(text.into()) else { panic!() };
-    let source = Hop::new(Transport::Udp, "192.0.2.9", 5060);
-    let session = SessionId::new("s1");
-    let arrival = Arrival { session, invite, source, trusted: true, extends: None };
-    let told = stage.give(Input::Renewal(Box::new(arrival)));
-    assert_eq!(told, ["close", "100 INVITE", "connect relay.example.com:2855 plain"]);
-    assert_eq!(stage.give(Input::Msrp(msrp::Input::Connected)), ["AUTH"]);
-    let told = stage.answer("200 OK", GRANT);
-    assert!(told.contains(&"200 INVITE".to_owned()), "{told:?}");
-    assert!(!told.iter().any(|line| line.starts_with("event")), "{told:?}");
-}
-
-#[test]
 fn an_offer_over_what_the_relay_does_not_speak_is_refused() {
     let secure = offer().replace("TCP/MSRP", "TCP/TLS/MSRP").replace("msrp://", "msrps://");
     let mut stage = Stage::invited(&secure);
@@ -376,12 +355,15 @@ impl Stage {
                 }),
                 Output::Route(_)
                 | Output::Unroute(_)
+                | Output::EndCaller(_)
+                | Output::ForgetCaller(_)
                 | Output::Names(_)
                 | Output::Spare { .. }
                 | Output::Remark(_)
                 | Output::Answer(_)
                 | Output::LateAnswer(..)
                 | Output::MsrpRoute(_)
+                | Output::NextMsrp(_)
                 | Output::Extension { .. } => {}
             }
         }
