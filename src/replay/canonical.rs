@@ -13,10 +13,7 @@ pub(super) fn lines(content_type: &str, body: &[u8]) -> Vec<String> {
 
 fn write(lines: &mut Vec<String>, (content_type, body): (&str, &[u8]), depth: usize) {
     let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let depth = match depth.checked_sub(1) {
-        Some(depth) => depth,
-        None => return plain(lines, body),
-    };
+    let Some(depth) = depth.checked_sub(1) else { return plain(lines, body) };
     match media.as_str() {
         "message/cpim" => match fields(lines, body) {
             Some((_, content)) => part(lines, content, depth),
