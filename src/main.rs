@@ -14,7 +14,7 @@ use chatbridge::digest::{Credentials, Password};
 use chatbridge::replay::{
     self, Expect, Form, Level, Mapping, Outcome, Pace, Picture, Rewriting, Run, Side, Target,
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum as _};
 
 /// `EX_USAGE` of sysexits.h: the configuration is bad, and nothing was started.
 const BAD_CONFIGURATION: u8 = 64;
@@ -115,11 +115,12 @@ struct Rehearsal {
     /// the challenges of the trace with them
     #[arg(long, value_name = "USER:PASSWORD[@REALM]", value_parser = credentials)]
     auth: Option<Credentials>,
-    /// Play to this host, though it is not this one
+    /// Play to this host, though it is not this one; a bridge that is started may call it
     #[arg(long, value_name = "HOST")]
     allow_target: Vec<String>,
-    /// The side that is played
-    #[arg(long = "as", value_enum, default_value_t = Side::Network)]
+    /// The side that is played: network, or ue for the device's. Both at once cannot be played, for
+    /// the bridge stands for one of them
+    #[arg(long = "as", value_name = "SIDE", value_parser = side, default_value = "network")]
     side: Side,
     /// Play what this address sent, whatever its side
     #[arg(long, value_name = "IP[:PORT]", conflicts_with = "side")]
@@ -127,7 +128,8 @@ struct Rehearsal {
     /// Put another number or domain into the URIs of all messages, of heads and of bodies
     #[arg(long, value_name = "FROM=TO")]
     map: Vec<Mapping>,
-    /// Leave this as it was recorded, where else it would be rewritten
+    /// Leave this as it was recorded, where else it would be rewritten; a bridge that is started is held
+    /// back from calling hosts that were recorded, one that runs already is not
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
     keep: Vec<Rewriting>,
     /// Give conversations ids of their own: Conversation-ID, Contribution-ID
@@ -190,6 +192,19 @@ fn speed(text: &str) -> Result<Speed, String> {
     }
 }
 
+/// Reads which side is played; with both there would be nobody left for the bridge to be.
+fn side(text: &str) -> Result<Side, String> {
+    match (Side::from_str(text, true), text) {
+        (Ok(side), _) => Ok(side),
+        (Err(_), "both") => {
+            Err("the bridge stands for one side of a trace, so that only the other \
+            one can be played: --as network, --as ue or --play IP[:PORT]"
+                .to_owned())
+        }
+        (Err(_), _) => Err("network or ue is wanted".to_owned()),
+    }
+}
+
 fn milliseconds(text: &str) -> Result<Duration, String> {
     time(text, Duration::from_millis(1))
 }
@@ -232,8 +247,7 @@ impl Rehearsal {
         let (listen, allowed, sip, ca) = (self.listen, self.allow_target, self.sip, self.ca);
         let login = self.login.map(|login| app::basic_credentials(&login));
         let authorization = login.or(self.token.map(|token| format!("Bearer {token}")));
-        let target =
-            self.target.map(|rest| Target { rest, sip, listen, allowed, authorization, ca });
+        let target = self.target.map(|rest| Target { rest, sip, listen, authorization, ca });
         Run {
             trace: self.path,
             form: if self.json { Form::Json } else { Form::Text },
@@ -250,6 +264,7 @@ impl Rehearsal {
             },
             seed: self.seed.unwrap_or_else(app::fresh_seed),
             target,
+            allowed,
             credentials: self.auth,
             kept: self.keep.into_iter().collect(),
             map: self.map,
@@ -448,6 +463,22 @@ mod tests {
     fn the_command_line_is_well_formed() {
         use clap::CommandFactory;
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn one_side_is_played_and_who_wants_both_is_told_what_there_is() {
+        let parsed = |side: &str| {
+            let line = ["chatbridge", "replay", "run", "--as", side, "a.pcap"];
+            CommandLine::try_parse_from(line).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!((parsed("network"), parsed("ue")), (Ok(()), Ok(())));
+        let told = parsed("both").expect_err("there is nobody left for the bridge to be");
+        assert!(told.contains("the bridge stands for one side"), "{told}");
+        assert!(told.contains("--as network, --as ue or --play IP[:PORT]"), "{told}");
+        assert!(parsed("core").is_err_and(|told| told.contains("network or ue is wanted")));
+        let help = CommandLine::try_parse_from(["chatbridge", "replay", "run", "--help"]);
+        let help = help.expect_err("the help").to_string();
+        assert!(help.contains("Both at once cannot be played"), "{help}");
     }
 
     #[test]

@@ -45,7 +45,8 @@ use crate::config::{Config, CoreMode, Log, LogFormat};
 use crate::ids::Random;
 use crate::im_server::ImServer;
 use crate::net::{
-    Core, DriverKit, HostDoor, SipOutbound, SipSockets, Switch, bind_sip, run_im_server, run_switch,
+    Core, DriverKit, HostDoor, SipOutbound, SipSettings, SipSockets, Switch, Tether, bind_sip,
+    run_im_server, run_switch,
 };
 use crate::notify::{self, Outlets};
 use crate::rest::{Door, Face, Readiness, Reason};
@@ -118,6 +119,14 @@ impl Running {
     /// # Errors
     /// A socket cannot be bound; the error names it.
     pub async fn start(config: &Config) -> io::Result<Self> {
+        Self::start_tethered(config, None).await
+    }
+
+    /// As [`Running::start`], for a bridge that calls only those whom a tether permits, and itself.
+    ///
+    /// # Errors
+    /// A socket cannot be bound; the error names it.
+    pub async fn start_tethered(config: &Config, tether: Option<Arc<Tether>>) -> io::Result<Self> {
         // A second server in the same process finds the provider there.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let kept = kept::open(config).await?;
@@ -127,7 +136,8 @@ impl Running {
             let (stop, tasks) = (stop_net.clone(), tasks.clone());
             async move { named(what, listen, bind_sip(listen, settings, stop, tasks).await) }
         };
-        let sip = bind("[sip] listen", config.sip.listen, settings::sip(config)).await?;
+        let sip_settings = SipSettings { tether, ..settings::sip(config) };
+        let sip = bind("[sip] listen", config.sip.listen, sip_settings).await?;
         let im_server = match config.core.mode {
             CoreMode::Embedded => {
                 let plain = settings::plain_sip(config);
@@ -135,7 +145,8 @@ impl Running {
             }
             CoreMode::Peer | CoreMode::Ue | CoreMode::As => None,
         };
-        let msrp = doors::bind(config).await?;
+        let mut msrp = doors::bind(config).await?;
+        hosting::tether(&sip.outbound, (&mut msrp.settings, msrp.tcp));
         let im_server_place = im_server.as_ref().map(|sockets| sockets.local);
         let ending = (stop_net.clone(), tasks.clone());
         let core = find_core(config, &sip.outbound, im_server_place, ending).await?;

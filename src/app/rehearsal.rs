@@ -25,7 +25,7 @@ pub fn rehearse(order: &Run) -> Outcome {
 pub async fn rehearsed(order: &Run) -> Outcome {
     let mut started = None;
     let outcome = run(order, async |wanted| {
-        let running = Running::start(&config(&wanted)).await?;
+        let running = Running::start_tethered(&config(&wanted), Some(wanted.tether)).await?;
         let stand = Stand { rest: format!("http://{}", running.rest()), sip: Some(running.sip()) };
         started = Some(running);
         Ok(stand)

@@ -308,6 +308,7 @@ pub(super) fn msrp(config: &Config, tls: Option<Arc<MsrpTls>>) -> MsrpSettings {
         tls,
         origins: config.msrp.ws_origins.clone(),
         ping: config.msrp.ws_ping,
+        tether: None,
     }
 }
 

@@ -50,6 +50,9 @@ pub async fn bind(
     // first datagram.
     udp.writable().await?;
     let local = udp.local_addr()?;
+    if let Some(tether) = &settings.tether {
+        tether.permit(local);
+    }
     let secure = match settings.tls.listen {
         Some(listen) => Some(TcpListener::bind(listen).await.map_err(|error| {
             io::Error::new(error.kind(), format!("tls_listen = \"{listen}\": {error}"))

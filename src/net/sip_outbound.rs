@@ -16,6 +16,7 @@ use tracing::debug;
 
 use super::dns::{Dns, DnsSettings};
 use super::sip_tcp;
+use super::tether::{Held, Tether};
 use super::tls::{Tls, TlsSettings};
 use crate::ids::Random;
 use crate::sip::{
@@ -54,6 +55,8 @@ pub struct SipSettings {
     pub tcp_alias: bool,
     /// Certificates, and where they are shown.
     pub tls: TlsSettings,
+    /// Who may be called, if not everybody.
+    pub tether: Option<Arc<Tether>>,
 }
 
 impl Default for SipSettings {
@@ -72,6 +75,7 @@ impl Default for SipSettings {
             pong_wait: Duration::from_secs(10),
             tcp_alias: false,
             tls: TlsSettings::default(),
+            tether: None,
         }
     }
 }
@@ -106,6 +110,14 @@ pub(super) struct Shared {
     pub(super) dns: Dns,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
+}
+
+impl Shared {
+    /// Tells whether something may be sent to an address; where it may not, that is told.
+    pub(super) fn may_call(&self, peer: SocketAddr, bytes: &[u8]) -> bool {
+        let tether = self.settings.tether.as_ref();
+        tether.is_none_or(|tether| tether.reaches(peer, &Held::sip(bytes)))
+    }
 }
 
 /// Encodes an answer that no transaction owns, and finds where it goes (RFC 3261 section 18.2.2).
@@ -159,6 +171,12 @@ impl SipOutbound {
         self.direct(Outgoing { bytes, on_failure, way }, &hop);
     }
 
+    /// Gives who may be called, if not everybody.
+    #[must_use]
+    pub fn tether(&self) -> Option<Arc<Tether>> {
+        self.shared.settings.tether.clone()
+    }
+
     /// Gives the address that the UDP socket is bound to.
     ///
     /// # Errors
@@ -177,6 +195,9 @@ impl SipOutbound {
     }
 
     fn send_datagram(&self, outgoing: Outgoing, peer: SocketAddr) {
+        if !self.shared.may_call(peer, &outgoing.bytes) {
+            return outgoing.on_failure.call();
+        }
         let peer = as_seen_by(self.shared.local, peer);
         match self.shared.udp.try_send_to(&outgoing.bytes, peer) {
             Ok(_) => {}
@@ -194,6 +215,11 @@ impl SipOutbound {
     /// Sends to a name: its hops are tried one after the other, in an order that is the same for
     /// all that belongs to one transaction (RFC 3263 section 4).
     fn resolve_and_send(&self, outgoing: Outgoing, hop: Hop) {
+        let may_ask =
+            |tether: &Arc<Tether>| tether.knows(&hop.host, (&Held::sip(&outgoing.bytes), hop.port));
+        if !self.shared.settings.tether.as_ref().is_none_or(may_ask) {
+            return outgoing.on_failure.call();
+        }
         let this = self.clone();
         self.shared.tasks.spawn(async move {
             match this.shared.dns.locate(Destination::of_hop(&hop)).await {

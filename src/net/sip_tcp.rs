@@ -106,6 +106,9 @@ async fn take(
 pub(super) fn send(shared: &Arc<Shared>, outgoing: Outgoing, place: Place) {
     let Err(outgoing) = shared.connections.queue(place, outgoing) else { return };
     let Way::To(host) = outgoing.way.clone() else { return outgoing.on_failure.call() };
+    if !shared.may_call(place.peer, &outgoing.bytes) {
+        return outgoing.on_failure.call();
+    }
     let Ok(permit) = Arc::clone(&shared.opened).try_acquire_owned() else {
         warn!(peer = %place.peer, "too many SIP connections, none opened");
         return outgoing.on_failure.call();

@@ -97,6 +97,9 @@ fn hand_on(shared: &Shared, message: Message, source: Hop) {
 }
 
 fn send(shared: &Shared, bytes: &[u8], peer: SocketAddr) {
+    if !shared.may_call(peer, bytes) {
+        return;
+    }
     if let Err(error) = shared.udp.try_send_to(bytes, peer) {
         debug!(%peer, %error, "UDP send failed");
     }

@@ -15,8 +15,13 @@ use crate::trace::Protocol;
 /// Compares two traces; the first difference of each dialog is told.
 #[must_use]
 pub fn diff(left: &Path, right: &Path, level: Level, form: Form) -> Outcome {
+    let is_input = |trace: &Path| trace == Path::new("-");
+    if is_input(left) && is_input(right) {
+        let why = "-: standard input can be one of both only".to_owned();
+        return Outcome::failure(Exit::Usage, vec![why], form);
+    }
     let keep = if level == Level::Flow { Keep::Lines } else { Keep::Messages };
-    let (left, right) = match (open(left, keep), open(right, keep)) {
+    let (left, right) = match (open(left, keep, form), open(right, keep, form)) {
         (Ok(left), Ok(right)) => (left, right),
         (Err(failure), _) | (_, Err(failure)) => return failure,
     };

@@ -11,7 +11,7 @@ use super::{Exit, Form, Outcome, json, open, printable};
 /// Tells what is in a trace; `-` is standard input.
 #[must_use]
 pub fn info(trace: &Path, form: Form) -> Outcome {
-    let trace = match open(trace, Keep::Accounts) {
+    let trace = match open(trace, Keep::Accounts, form) {
         Ok(trace) => trace,
         Err(failure) => return failure,
     };

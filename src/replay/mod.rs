@@ -5,10 +5,11 @@
 //! what peers really sent, so nothing here is refused. `book` keeps the accounts: dialogs with
 //! their forks, MSRP sessions bound to the dialog whose description offers their path, REST calls,
 //! and retransmissions folded into what they repeat. Upon it stand `info`, `ladder` and `diff`;
-//! `compare` and `mask` say when two messages are the same, `columns` shows two beside each other. `run` plays a recording against a
+//! `compare`, `mask` and `canonical` say when two messages are the same, `columns` shows two beside each other. `run` plays a recording against a
 //! bridge: `rewrite` makes its messages fit for that, `junit` and `capture` keep what came of it.
 
 mod book;
+mod canonical;
 mod capture;
 mod columns;
 mod compare;
@@ -44,6 +45,19 @@ pub struct Outcome {
     pub warnings: Vec<String>,
     /// For the status of the process.
     pub exit: Exit,
+}
+
+impl Outcome {
+    /// Makes that of a command that came to nothing; programs are told on standard output as well.
+    fn failure(exit: Exit, warnings: Vec<String>, form: Form) -> Self {
+        let text = match form {
+            Form::Text => String::new(),
+            Form::Json => {
+                format!("{:#}\n", serde_json::json!({"exit": exit.code(), "warnings": warnings}))
+            }
+        };
+        Self { text, warnings, exit }
+    }
 }
 
 /// How a command ends; the numbers are documented and stay.
@@ -94,7 +108,7 @@ pub enum Form {
 }
 
 /// Reads a trace into a book; the outcome of the failure where that leads nowhere.
-fn open(trace: &Path, keep: book::Keep) -> Result<source::Trace, Outcome> {
+fn open(trace: &Path, keep: book::Keep, form: Form) -> Result<source::Trace, Outcome> {
     let read = source::read(trace, keep);
     let failure = match read {
         Ok(trace) if trace.book.totals.sip + trace.book.totals.msrp > 0 => return Ok(trace),
@@ -105,7 +119,7 @@ fn open(trace: &Path, keep: book::Keep) -> Result<source::Trace, Outcome> {
         }
         Err(error) => vec![format!("{}: {error}", trace.display())],
     };
-    Err(Outcome { text: String::new(), warnings: failure, exit: Exit::NoTrace })
+    Err(Outcome::failure(Exit::NoTrace, failure, form))
 }
 
 /// Gives a text as a terminal may show it: what peers sent must not move its cursor.

@@ -69,6 +69,10 @@ impl<'a> Raw<'a> {
         self.line
     }
 
+    pub(super) fn bytes(&self, range: &Range<usize>) -> &'a [u8] {
+        &self.bytes[range.clone()]
+    }
+
     pub(super) fn of(&self, range: &Range<usize>) -> Cow<'a, str> {
         String::from_utf8_lossy(&self.bytes[range.clone()])
     }

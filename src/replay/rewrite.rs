@@ -3,11 +3,12 @@
 //!
 //! A message is never taken apart and written anew, for its folding, its spacing and its mistakes
 //! are what it was recorded for. `kinds` names what is rewritten and why, `names` holds what a run
-//! has learned, `routes` the way of its dialogs and `credentials` what it was asked; `bodies` looks
+//! has learned, `hosts` finds whom a peer would call, `routes` has the way of its dialogs and `credentials` what it was asked; `bodies` looks
 //! below the heads, and `map` puts other numbers and domains into all of a recording.
 
 mod bodies;
 mod credentials;
+mod hosts;
 mod kinds;
 mod map;
 mod names;
@@ -20,6 +21,7 @@ use std::ops::Range;
 use super::head::{address, parameter};
 use super::raw::{Edits, Raw};
 use bodies::{body, grown_range, own_path, sized};
+use hosts::Place;
 pub(super) use kinds::{Change, Rewritten};
 pub use kinds::{Kept, Rewriting};
 pub use map::Mapping;
@@ -74,9 +76,8 @@ pub(super) fn request(recorded: &[u8], names: &mut Names) -> Rewritten {
     edits.value(&raw, CALL_ID, (&live_call, Rewriting::CallId));
     if let Some(via) = raw.named(VIA).next() {
         // Ours is the only hop: what stood below was the way to the recorder.
-        let value = raw.of(&via.value).into_owned();
-        let value = value.split(',').next().unwrap_or_default();
-        edits.set(via.value.clone(), own_via(value, names), Rewriting::Via);
+        let value = raw.of(&via.value);
+        edits.set(via.value.clone(), own_via(&value, names), Rewriting::Via);
         for below in raw.named(VIA).skip(1) {
             edits.set(below.whole.clone(), "", Rewriting::Via);
         }
@@ -105,11 +106,7 @@ pub(super) fn request(recorded: &[u8], names: &mut Names) -> Rewritten {
     let is_in_dialog = raw.text(TO).is_some_and(|to| tag(&to).is_some());
     let route = if is_in_dialog { names.routes.lines(&call) } else { String::new() };
     edits.replace_all(&raw, ROUTE, (&route, Rewriting::Route));
-    if let (Some(own), Some(hop)) = (names.sip, raw.named(RECORD_ROUTE).next())
-        && let Some(host) = host_in(&raw, &hop.value)
-    {
-        edits.set(host, own.to_string(), Rewriting::Route);
-    }
+    own_route(&mut edits, &raw, names);
     if !is_in_dialog {
         names.routes.note(&call, &raw);
     }
@@ -196,16 +193,9 @@ fn target(recorded: &str, raw: &Raw<'_>, names: &Names) -> String {
 
 /// Gives a `Via` of ours in place of a recorded one.
 fn own_via(recorded: &str, names: &Names) -> String {
-    let mut value = recorded.to_owned();
-    if let (Some(own), Some((head, rest))) = (names.sip, recorded.trim().split_once(' ')) {
-        let (_, parameters) = rest.split_once(';').unwrap_or((rest, ""));
-        value = format!("{head} {own};{parameters}");
-    }
-    match parameter(recorded, "branch") {
-        Some(branch) => {
-            value.replace(&format!("branch={branch}"), &format!("branch={}", names.branch(branch)))
-        }
-        None => value,
+    match names.sip {
+        Some(own) => hosts::own_via(recorded, own, |branch| names.branch(branch)),
+        None => recorded.to_owned(),
     }
 }
 
@@ -233,21 +223,23 @@ fn returned(via: &str, source: SocketAddr) -> String {
 fn own_contact(edits: &mut Edits, raw: &Raw<'_>, names: &Names) {
     let Some(own) = names.sip else { return };
     for field in raw.named(CONTACT) {
-        if let Some(host) = host_in(raw, &field.value) {
-            edits.set(host, own.to_string(), Rewriting::Contact);
-        }
+        let places = hosts::in_addresses(raw.bytes(&field.value), own, &format!("<sip:{own}>"));
+        here(edits, &field.value, (places, Rewriting::Contact));
     }
 }
 
-/// Gives where the first SIP URI in a value has its host and port.
-fn host_in(raw: &Raw<'_>, range: &Range<usize>) -> Option<Range<usize>> {
-    // Only in a text are places of letters places of bytes.
-    let Cow::Borrowed(value) = raw.of(range) else { return None };
-    let scheme = ["sip:", "sips:"].into_iter().find_map(|it| value.find(it))?;
-    let begin = scheme + value[scheme..].find(':')? + 1;
-    let end = value[begin..].find(['>', ';', '?', ',']).map_or(value.len(), |at| begin + at);
-    let host = value[begin..end].find('@').map_or(begin, |at| begin + at + 1);
-    Some(range.start + host..range.start + end)
+/// Puts our address on top of the route of a dialog that we begin (RFC 3261 section 12.1.1).
+fn own_route(edits: &mut Edits, raw: &Raw<'_>, names: &Names) {
+    let (Some(own), Some(hop)) = (names.sip, raw.named(RECORD_ROUTE).next()) else { return };
+    let whole = format!("<sip:{own};lr>");
+    let places = hosts::in_first_address(raw.bytes(&hop.value), own, &whole);
+    here(edits, &hop.value, (places, Rewriting::Route));
+}
+
+fn here(edits: &mut Edits, value: &Range<usize>, (places, what): (Vec<Place>, Rewriting)) {
+    for (range, text) in places {
+        edits.set(value.start + range.start..value.start + range.end, text, what);
+    }
 }
 
 /// Puts the numbers of the bridge into what names its requests (RFC 3515 section 2.4.6) and its

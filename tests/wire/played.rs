@@ -14,7 +14,7 @@ use chatbridge::replay::{
 };
 use serde_json::{Value, json};
 
-const FLOWS: &str = "sip-fixtures/flows";
+pub(super) const FLOWS: &str = "sip-fixtures/flows";
 
 #[test]
 fn every_flow_of_the_specification_goes_as_expected_and_says_nothing_else() {
@@ -401,6 +401,42 @@ fn what_was_really_said_is_written_as_a_capture_that_says_the_same() {
 }
 
 #[test]
+fn what_is_ours_to_draw_follows_from_the_seed() {
+    let flow = Path::new(FLOWS).join("13-leaving");
+    let call_id = |seed| {
+        let outcome = rehearse(&Run { seed, form: Form::Json, ..order(&flow) });
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+        let written = scratch("seed").join("run.pcapng");
+        let run = Run { seed, capture: Some(written.clone()), ..order(&flow) };
+        assert_eq!(rehearse(&run).exit, Exit::Good);
+        let told: Value = serde_json::from_str(&replay::info(&written, Form::Json).text).unwrap();
+        told["dialogs"][0]["callId"].as_str().unwrap().to_owned()
+    };
+    let (first, again, other) = (call_id(7), call_id(7), call_id(8));
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+}
+
+#[test]
+fn nobody_reads_in_a_report_where_a_channel_is() {
+    let file = scratch("secret").join("run.pcapng");
+    let flow = Path::new(FLOWS).join("15-receiving");
+    let capture = Some(file.clone());
+    let outcome = rehearse(&Run { capture, form: Form::Json, explain: true, ..order(&flow) });
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+    let written = String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned();
+    assert!(written.contains("/polls/*"), "{written}");
+    for told in [outcome.text, written] {
+        let polls: Vec<&str> =
+            told.match_indices("/polls/").map(|(at, _)| &told[at + 7..]).collect();
+        for poll in polls {
+            let id = poll.split(|c: char| !c.is_alphanumeric() && c != '*').next().unwrap();
+            assert!(!id.is_empty() && id.chars().all(|c| c == '*'), "{id}");
+        }
+    }
+}
+
+#[test]
 fn what_was_written_is_played_again_to_the_letter() {
     for flow in entries(FLOWS).into_iter().filter(|entry| entry.is_dir()) {
         let file = scratch("again").join(flow.file_name().unwrap()).with_extension("pcapng");
@@ -506,14 +542,14 @@ fn an_interrupted_run_ends_with_130() {
     assert_eq!(output.status.code(), Some(130), "{output:?}");
 }
 
-const PACE: Pace = Pace {
+pub(super) const PACE: Pace = Pace {
     speed: None,
     max_gap: Duration::from_secs(10),
     timeout: Duration::from_secs(30),
     t1: Duration::from_millis(500),
 };
 
-fn order(trace: &Path) -> Run {
+pub(super) fn order(trace: &Path) -> Run {
     Run {
         trace: trace.to_owned(),
         form: Form::Text,
@@ -525,6 +561,7 @@ fn order(trace: &Path) -> Run {
         pace: PACE,
         seed: 7,
         target: None,
+        allowed: Vec::new(),
         credentials: None,
         kept: Kept::default(),
         map: Vec::new(),
@@ -537,9 +574,9 @@ fn order(trace: &Path) -> Run {
     }
 }
 
-fn target(rest: String) -> Target {
+pub(super) fn target(rest: String) -> Target {
     let listen = "127.0.0.1:0".parse().unwrap();
-    Target { rest, sip: None, listen, allowed: Vec::new(), authorization: None, ca: None }
+    Target { rest, sip: None, listen, authorization: None, ca: None }
 }
 
 /// Copies a flow with another expectation.
@@ -553,7 +590,7 @@ fn copy(name: &str, flow: &str, change: impl FnOnce(String) -> String) -> PathBu
     folder
 }
 
-fn scratch(name: &str) -> PathBuf {
+pub(super) fn scratch(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("played").join(name);
     fs::create_dir_all(&folder).unwrap();
     folder
@@ -566,6 +603,6 @@ fn entries(folder: &str) -> Vec<PathBuf> {
     entries
 }
 
-fn shown(outcome: &Outcome) -> String {
+pub(super) fn shown(outcome: &Outcome) -> String {
     format!("{}\n{}", outcome.text, outcome.warnings.join("\n"))
 }

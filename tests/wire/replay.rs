@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chatbridge::replay::{self, Exit, Form, Level, Picture};
+use chatbridge::app::rehearse;
+use chatbridge::replay::{self, Exit, Form, Level, Picture, Run};
 use serde_json::Value;
+
+use super::played::order;
 
 const TRACES: [&str; 4] = ["cpm-1to1", "cpm-group", "cpm-pager-imdn", "simple-im-declines"];
 
@@ -117,6 +120,32 @@ fn what_is_no_trace_ends_with_three() {
             assert!(outcome.warnings.iter().any(|line| line.starts_with(file)), "{outcome:?}");
         }
     }
+}
+
+#[test]
+fn programs_are_told_of_failures_as_well() {
+    let nowhere = Path::new("sip-fixtures/no-such-file");
+    for outcome in [
+        replay::info(nowhere, Form::Json),
+        replay::ladder(nowhere, Picture::Txt, Form::Json),
+        replay::diff(nowhere, nowhere, Level::Flow, Form::Json),
+        rehearse(&Run { form: Form::Json, ..order(nowhere) }),
+        rehearse(&Run {
+            form: Form::Json,
+            play: Some("192.0.2.99".to_owned()),
+            ..order(&trace("cpm-1to1.pcap"))
+        }),
+    ] {
+        let told: Value = serde_json::from_str(&outcome.text).unwrap();
+        assert_eq!(told["exit"], outcome.exit.code());
+        assert_eq!(told["warnings"][0], outcome.warnings[0]);
+    }
+}
+
+#[test]
+fn standard_input_is_one_trace_and_not_two() {
+    let outcome = replay::diff(Path::new("-"), Path::new("-"), Level::Flow, Form::Text);
+    assert_eq!(outcome.exit, Exit::Usage, "{outcome:?}");
 }
 
 fn trace(file: &str) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Opening a connection to where a peer's description says.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use super::line::Line;
 use super::link::Reach as Goal;
 use super::wire::ByteWire;
 use crate::bridge::Shown;
+use crate::net::tether::{Held, Tether};
 use crate::reach::{Reach, reach};
 
 /// Opens a connection, with its handshake where there is one.
@@ -33,6 +35,12 @@ pub(super) async fn dial(goal: Goal, settings: Arc<MsrpSettings>) -> io::Result<
 async fn connect(goal: &Goal, settings: &MsrpSettings) -> io::Result<TcpStream> {
     let host = goal.host.trim_matches(['[', ']']);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    let tether = settings.tether.as_deref();
+    let is_name = host.parse::<IpAddr>().is_err();
+    let may_ask = |tether: &Tether| !is_name || tether.knows(host, (&Held::Msrp, goal.port));
+    if !tether.is_none_or(may_ask) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "nobody to be dialled"));
+    }
     for address in lookup_host((host, goal.port)).await? {
         let why = match reach(address.ip()) {
             Reach::Private(why) if !settings.allow_private_dial => Some(why),
@@ -42,6 +50,10 @@ async fn connect(goal: &Goal, settings: &MsrpSettings) -> io::Result<TcpStream> 
         };
         if let Some(why) = why {
             last = io::Error::new(io::ErrorKind::PermissionDenied, format!("{address} is {why}"));
+            continue;
+        }
+        if !tether.is_none_or(|tether| tether.reaches(address, &Held::Msrp)) {
+            last = io::Error::new(io::ErrorKind::PermissionDenied, "nobody to be dialled");
             continue;
         }
         match TcpStream::connect(address).await {

@@ -21,6 +21,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::tether::Tether;
 use crate::msrp::{Framing, Limits};
 
 pub use link::{MsrpLink, Reach};
@@ -49,6 +50,8 @@ pub struct MsrpSettings {
     pub origins: Vec<String>,
     /// How often a WebSocket is asked for a sign of life.
     pub ping: Duration,
+    /// Who may be dialled, if not everybody.
+    pub tether: Option<Arc<Tether>>,
 }
 
 impl Default for MsrpSettings {
@@ -63,6 +66,7 @@ impl Default for MsrpSettings {
             tls: None,
             origins: Vec::new(),
             ping: Duration::from_secs(30),
+            tether: None,
         }
     }
 }

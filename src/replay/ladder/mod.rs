@@ -35,7 +35,7 @@ pub fn ladder(trace: &Path, picture: Picture, form: Form) -> Outcome {
         Picture::Html => Keep::Messages,
         Picture::Txt | Picture::Mermaid | Picture::Md => Keep::Lines,
     };
-    let mut trace = match open(trace, keep) {
+    let mut trace = match open(trace, keep, form) {
         Ok(trace) => trace,
         Err(failure) => return failure,
     };

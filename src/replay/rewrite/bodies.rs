@@ -1,7 +1,7 @@
 //! What is rewritten below the head of a message: descriptions, reports, and what counts octets.
 
 use super::super::raw::{Edits, Raw, line_at};
-use super::{CONTENT_LENGTH, Names, Rewriting, path};
+use super::{CONTENT_LENGTH, Names, Rewriting, hosts};
 
 /// Rewrites a body, and the lengths that depend on it; gives by how much it has grown.
 pub(super) fn body(edits: &mut Edits, raw: &Raw<'_>, names: &Names) -> i64 {
@@ -36,7 +36,9 @@ pub(super) fn replace(edits: &mut Edits, raw: &Raw<'_>, mut inner: Edits) -> i64
 
 /// Puts our addresses into a session description of ours.
 fn described(edits: &mut Edits, body: &[u8], names: &Names) {
-    let Some(own) = names.msrp.filter(|_| path(body).is_some()) else { return };
+    let has_path = |line: &[u8]| path_in(&String::from_utf8_lossy(line)).is_some();
+    let is_described = || body.split(|byte| *byte == b'\n').any(has_path);
+    let Some(own) = names.msrp.filter(|_| is_described()) else { return };
     let mut at = 0;
     while at < body.len() {
         let (end, next) = line_at(body, at);
@@ -49,7 +51,7 @@ fn described(edits: &mut Edits, body: &[u8], names: &Names) {
                 let words: Vec<&str> = line.split(' ').take(3).collect();
                 (words.len() == 3).then(|| here(&words.join(" ")))
             }
-            Some("m=") if line.contains("MSRP") => {
+            Some("m=") if line.to_ascii_uppercase().contains("MSRP") => {
                 let mut words: Vec<&str> = line.split(' ').collect();
                 let port = own.port().to_string();
                 if let [_, recorded, transport, ..] = words.as_mut_slice() {
@@ -57,9 +59,9 @@ fn described(edits: &mut Edits, body: &[u8], names: &Names) {
                 }
                 Some(words.join(" "))
             }
-            Some("a=") => line.strip_prefix("a=path:").map(|uris| {
+            Some("a=") => path_in(&line).map(|(name, uris)| {
                 let last = uris.split_ascii_whitespace().last().unwrap_or_default();
-                format!("a=path:{}", own_path(last, names))
+                format!("{name}:{}", own_path(last, names))
             }),
             Some(_) | None => None,
         };
@@ -97,14 +99,16 @@ fn reported(edits: &mut Edits, body: &[u8], names: &Names) {
     }
 }
 
+/// Cuts a line that names an MSRP path, however it is spelled, into its name and its URIs.
+fn path_in(line: &str) -> Option<(&'static str, &str)> {
+    let (name, uris) = line.split_once(':')?;
+    let attribute = name.strip_prefix("a=")?.trim();
+    attribute.eq_ignore_ascii_case("path").then_some(("a=path", uris))
+}
+
 /// Puts our address into an MSRP URI.
 pub(super) fn own_path(uri: &str, names: &Names) -> String {
-    let Some(own) = names.msrp else { return uri.to_owned() };
-    match uri.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('/')?))) {
-        // We speak plain MSRP, whatever was recorded under TLS.
-        Some((_, (_, id))) => format!("msrp://{own}/{id}"),
-        None => uri.to_owned(),
-    }
+    names.msrp.map_or_else(|| uri.to_owned(), |own| hosts::own_msrp(uri, own))
 }
 
 /// Shifts a `Byte-Range` by what the body has grown.

@@ -20,7 +20,7 @@ pub(in super::super) struct Names {
     /// Draws identifiers of one run apart from those of another.
     run: String,
     /// What is left as it was recorded.
-    pub(super) kept: Kept,
+    pub(in super::super) kept: Kept,
     /// Whether conversations have other ids than those recorded.
     fresh_ids: bool,
     /// Where we take SIP and MSRP.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::raw::Raw;
+use super::hosts::elements;
 use super::{RECORD_ROUTE, TO, tag};
 
 /// The ways of the dialogs, by recorded Call-ID.
@@ -72,27 +73,13 @@ fn hops(raw: &Raw<'_>) -> Vec<String> {
     let fields = raw.named(RECORD_ROUTE).take(MAX_HOPS);
     let mut hops: Vec<String> = fields
         .flat_map(|field| {
-            let value = raw.of(&field.value).into_owned();
-            values(&value).map(str::to_owned).collect::<Vec<_>>()
+            let list = raw.bytes(&field.value);
+            let texts = elements(list).into_iter().map(|it| String::from_utf8_lossy(&list[it]));
+            texts.map(std::borrow::Cow::into_owned).collect::<Vec<_>>()
         })
         .collect();
     hops.truncate(MAX_HOPS);
     hops
-}
-
-/// Splits a list at the commas that stand neither in quotes nor in angle brackets.
-fn values(list: &str) -> impl Iterator<Item = &str> {
-    let (mut is_quoted, mut is_bracketed) = (false, false);
-    let split = list.split(move |c| {
-        match c {
-            '"' if !is_bracketed => is_quoted = !is_quoted,
-            '<' if !is_quoted => is_bracketed = true,
-            '>' if !is_quoted => is_bracketed = false,
-            _ => {}
-        }
-        c == ',' && !is_quoted && !is_bracketed
-    });
-    split.map(str::trim).filter(|value| !value.is_empty())
 }
 
 /// No request may have more hops (RFC 3261 section 8.1.1.6).

@@ -359,6 +359,11 @@ fn no_bytes_are_too_odd_to_be_rewritten() {
         // Latin-1 where a text is wanted.
         messages.push(text.bytes().map(|byte| if byte == b'i' { 0xe9 } else { byte }).collect());
     }
+    let contacts = "\"a\\\"\" <sip:a@h;maddr=x>, <sip:[::1]:5>;q, <, \"";
+    messages.push(format!("BYE\r\nm: {contacts}\r\nRecord-Route: {contacts}\r\n").into());
+    messages.push(
+        format!("BYE\r\nv: A / b /c \u{e9} : 1;x=\"\u{e9};\";branch=, {contacts}\r\n").into(),
+    );
     messages.push(b"MSRP \xe9\xe9\xe9 SEND\r\n-------\xe9\xe9\xe9$\r\n".to_vec());
     messages.push(b"MSRP t1 SEND\r\nContact: \xe9\xe9 <sip:\xe9@\xe9\xe9>\r\n\r\n".to_vec());
     for message in messages {
@@ -373,6 +378,120 @@ fn no_bytes_are_too_odd_to_be_rewritten() {
             let _ = request(cut, &mut names);
             let _ = frame(cut, Some("t"), &names);
         }
+    }
+}
+#[test]
+fn whoever_was_recorded_is_called_in_no_form_of_an_address() {
+    let sent = |field: &str| {
+        let bye = [
+            b"BYE sip:+1@x SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKn1\r\n".as_slice(),
+            b"From: <sip:+2@x>;tag=n\r\nTo: <sip:+1@x>;tag=u\r\nCall-ID: c\r\n",
+            field.as_bytes(),
+            b"\r\n\r\n",
+        ];
+        let sent = text(request(&bye.concat(), &mut names()));
+        let own = field.split(':').next().unwrap_or_default();
+        let lines = sent.lines().filter(|line| line.starts_with(own));
+        lines.collect::<Vec<_>>().join("|")
+    };
+    for (recorded, own) in [
+        ("<SIP:bob@192.0.2.1:5070>;q=1", "<SIP:bob@127.0.0.1:5062>;q=1"),
+        ("Sips:bob@h.example;q=1", "Sips:bob@127.0.0.1:5062;q=1"),
+        ("sip:h.example;maddr=192.0.2.1;q=1", "sip:127.0.0.1:5062;q=1"),
+        ("<sip:h;lr;MADDR=192.0.2.1;ob>;x", "<sip:127.0.0.1:5062;lr;ob>;x"),
+        ("\"sip:a@b\" <sip:c@192.0.2.1>", "\"sip:a@b\" <sip:c@127.0.0.1:5062>"),
+        ("\"a\\\"<sip:a@b>, \" <sip:c@h>", "\"a\\\"<sip:a@b>, \" <sip:c@127.0.0.1:5062>"),
+        ("sip <sip:c@h>", "sip <sip:c@127.0.0.1:5062>"),
+        ("<sip:a;x=1?y@h>", "<sip:a;x=1?y@127.0.0.1:5062>"),
+        ("<sip:a:p@[2001:db8::1]:5070>", "<sip:a:p@127.0.0.1:5062>"),
+        (
+            "<sip:a@h>, B <sip:b@i;lr>;q=0.5 ,sip:j",
+            "<sip:a@127.0.0.1:5062>, B <sip:b@127.0.0.1:5062;lr>;q=0.5 ,sip:127.0.0.1:5062",
+        ),
+        // What is no SIP is nobody's to call.
+        ("*", "*"),
+        ("<tel:+1;phone-context=h>, <mailto:a@b>", "<tel:+1;phone-context=h>, <mailto:a@b>"),
+        // Whatever is not understood is not called.
+        ("<sip:a@b@192.0.2.1>", "<sip:127.0.0.1:5062>"),
+        ("<sip:a@192.0.2.1", "<sip:127.0.0.1:5062>"),
+        ("<sip:192.0.2.1%2eexample>", "<sip:127.0.0.1:5062>"),
+        ("<sip:h;%6daddr=192.0.2.1>", "<sip:127.0.0.1:5062>"),
+        ("<sip:bob@ 192.0.2.1>", "<sip:127.0.0.1:5062>"),
+        ("192.0.2.1", "<sip:127.0.0.1:5062>"),
+        ("sip:", "<sip:127.0.0.1:5062>"),
+        ("\"a <sip:a@192.0.2.1>", "<sip:127.0.0.1:5062>"),
+        ("<sip:\u{e9}@h\u{e9}>;x", "<sip:127.0.0.1:5062>;x"),
+    ] {
+        assert_eq!(sent(&format!("Contact: {recorded}")), format!("Contact: {own}"), "{recorded}");
+        assert_eq!(sent(&format!("m: {recorded}")), format!("m: {own}"), "{recorded}");
+    }
+    // Of a route the first hop is called: the others are behind us.
+    assert_eq!(
+        sent("Record-Route: \"x\" <Sip:192.0.2.1;maddr=192.0.2.2;lr>, <sip:p;lr>"),
+        "Record-Route: \"x\" <Sip:127.0.0.1:5062;lr>, <sip:p;lr>"
+    );
+    assert_eq!(sent("Record-Route: odd"), "Record-Route: <sip:127.0.0.1:5062;lr>");
+}
+
+#[test]
+fn a_contact_is_ours_whatever_bytes_stand_beside_it() {
+    let bye = b"BYE sip:+1@x SIP/2.0\r\nCall-ID: c\r\nContact: \"\xe9\" <sip:\xe9@192.0.2.1:1>;x=\xe9\r\n\r\n";
+    let sent = request(bye, &mut names()).bytes;
+    let own = b"Contact: \"\xe9\" <sip:\xe9@127.0.0.1:5062>;x=\xe9\r\n".as_slice();
+    assert!(memchr::memmem::find(&sent, own).is_some(), "{}", String::from_utf8_lossy(&sent));
+}
+
+#[test]
+fn answers_come_to_us_whatever_a_via_says() {
+    let sent = |via: &str| {
+        let bye = format!("BYE sip:+1@x SIP/2.0\r\nVia: {via}\r\nCall-ID: c\r\n\r\n");
+        let sent = text(request(bye.as_bytes(), &mut names()));
+        sent.lines().find_map(|line| line.strip_prefix("Via: ")).unwrap_or_default().to_owned()
+    };
+    for (recorded, own) in [
+        (
+            "SIP/2.0/UDP h;maddr=192.0.2.1;branch=z9hG4bKa",
+            "SIP/2.0/UDP 127.0.0.1:5062;branch=z9hG4bKa.run",
+        ),
+        (
+            "SIP/2.0/UDP h;Received=192.0.2.1 ; rport=9;MADDR = x;Branch=z9hG4bKa;y",
+            "SIP/2.0/UDP 127.0.0.1:5062;rport;Branch=z9hG4bKa.run;y",
+        ),
+        (
+            "SIP / 2.0 / TCP  first.example : 4000;ttl=16 ;branch=z9hG4bKa",
+            "SIP / 2.0 / TCP  127.0.0.1:5062;ttl=16 ;branch=z9hG4bKa.run",
+        ),
+        ("SIP/2.0/UDP [2001:db8::1]", "SIP/2.0/UDP 127.0.0.1:5062"),
+        (
+            "SIP/2.0/UDP a;x=\"b,;maddr=c\";branch=z9hG4bKa, SIP/2.0/UDP 192.0.2.2",
+            "SIP/2.0/UDP 127.0.0.1:5062;x=\"b,;maddr=c\";branch=z9hG4bKa.run",
+        ),
+        ("192.0.2.1;branch=z9hG4bKa", "SIP/2.0/UDP 127.0.0.1:5062;branch=z9hG4bKa.run"),
+        ("odd", "SIP/2.0/UDP 127.0.0.1:5062"),
+    ] {
+        assert_eq!(sent(recorded), own, "{recorded}");
+    }
+}
+
+#[test]
+fn msrp_comes_to_us_whatever_a_description_says() {
+    let sent = |line: &str| {
+        let bye = format!("BYE sip:+1@x SIP/2.0\r\nCall-ID: c\r\n\r\n{line}\r\n");
+        let sent = text(request(bye.as_bytes(), &mut names()));
+        sent.split("\r\n\r\n").nth(1).unwrap_or_default().trim_end().to_owned()
+    };
+    for (recorded, own) in [
+        ("a=path:msrp://bob@192.0.2.1:1/s;tcp", "a=path:msrp://127.0.0.1:9001/s;tcp"),
+        ("a=path:MSRPS://r:1/x;tcp msrp://192.0.2.1/s;tcp", "a=path:msrp://127.0.0.1:9001/s;tcp"),
+        ("a=path:msrp://192.0.2.1:1;tcp", "a=path:msrp://127.0.0.1:9001;tcp"),
+        ("a=path:192.0.2.1", "a=path:msrp://127.0.0.1:9001"),
+        ("a=Path : msrp://192.0.2.1:1/s;tcp", "a=path:msrp://127.0.0.1:9001/s;tcp"),
+        (
+            "m=message 1 tcp/msrp *\r\na=path:msrp://h:1/s;tcp",
+            "m=message 9001 TCP/MSRP *\r\na=path:msrp://127.0.0.1:9001/s;tcp",
+        ),
+    ] {
+        assert_eq!(sent(recorded), own, "{recorded}");
     }
 }
 

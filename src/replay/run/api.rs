@@ -299,12 +299,13 @@ async fn poll_for(user: String, url: String, pass: Pass, events: Sender<Event>) 
     let request = Request::get(url);
     loop {
         let exchange = match request.send(POLL, &pass).await {
-            Ok(exchange) if exchange.status == 200 => exchange,
+            Ok(exchange) if exchange.status == 200 => exchange.masked(&request.url),
             other => {
                 let why = match other {
                     Ok(exchange) => format!("GET {} gives {}", request.url, exchange.status),
                     Err(error) => format!("GET {}: {error}", request.url),
                 };
+                let why = why.replace(&request.url, &masked(&request.url));
                 // Where the run is over, nobody wants to know.
                 let _ = events.send(Event::Deaf { user, why }).await;
                 return;
@@ -329,6 +330,34 @@ async fn poll_for(user: String, url: String, pass: Pass, events: Sender<Event>) 
             sleep(PAUSE).await;
         }
     }
+}
+
+impl Exchange {
+    /// Hides the secret of a URL wherever it stands in what was on the wire.
+    fn masked(self, url: &str) -> Self {
+        let target = Url::read(url).map_or(url, |url| url.path).as_bytes();
+        let mask = masked(&String::from_utf8_lossy(target)).into_bytes();
+        let hide = |bytes: Bytes| {
+            let mut hidden = bytes.to_vec();
+            // One is as long as the other: what counts octets stays right.
+            for at in memchr::memmem::find_iter(&bytes, target) {
+                hidden[at..at + target.len()].copy_from_slice(&mask);
+            }
+            Bytes::from(hidden)
+        };
+        let (request, answer) = (hide(self.request), hide(self.answer));
+        Self { request, answer, ..self }
+    }
+}
+
+/// Masks what lets anybody read a channel who knows its URL: the last segment of the path, and the
+/// query.
+fn masked(url: &str) -> String {
+    let path = url.split('?').next().unwrap_or_default();
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let begin = path[authority.min(path.len())..].rfind('/').map(|at| authority + at + 1);
+    let begin = begin.unwrap_or(path.len());
+    format!("{}{}", &url[..begin], "*".repeat(url.len() - begin))
 }
 
 fn escaped(user: &str) -> String {
@@ -376,6 +405,32 @@ mod tests {
         ] {
             assert_eq!(shown(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_secret_of_a_channel_is_masked_and_nothing_else() {
+        for (url, shown) in [
+            ("http://h:80/1/polls/s3cret", "http://h:80/1/polls/******"),
+            ("http://h/polls/s3cret?a=b/c", "http://h/polls/************"),
+            ("/polls/s", "/polls/*"),
+            ("http://h/", "http://h/"),
+            ("http://h?s", "http://h**"),
+            ("h", "h"),
+        ] {
+            assert_eq!(masked(url), shown);
+        }
+        let exchange = Exchange {
+            status: 200,
+            location: None,
+            body: Value::Null,
+            at: Moment::default(),
+            request: "GET /polls/s3 HTTP/1.1\r\nHost: s3\r\n\r\n".into(),
+            answer: "HTTP/1.1 200 OK\r\n\r\nhttp://h/polls/s3 s3".into(),
+            ends: (SocketAddr::from(([0; 4], 0)), SocketAddr::from(([0; 4], 0))),
+        };
+        let exchange = exchange.masked("http://h/polls/s3");
+        assert_eq!(exchange.request, "GET /polls/** HTTP/1.1\r\nHost: s3\r\n\r\n");
+        assert_eq!(exchange.answer, "HTTP/1.1 200 OK\r\n\r\nhttp://h/polls/** s3");
     }
 
     #[test]

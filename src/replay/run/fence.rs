@@ -1,16 +1,21 @@
 //! Where a run may send anything: to this host, and to those that were named on purpose. A bridge
-//! that names another one, in a description or in a link, changes nothing about that.
+//! that names another one, in a description or in a link, changes nothing about that, and one of our
+//! own is held back likewise from whom a recording names.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
 
 use super::api::Url;
+use super::wires::Event;
 use super::{Exit, Stand, Target};
+use crate::net::Tether;
 
 /// The hosts beside this one that may be played to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +49,7 @@ impl Fence {
 /// Finds a bridge that runs, and holds back from hosts that were not meant.
 pub(super) async fn reach(
     target: &Target,
+    allowed: &[String],
     limit: Duration,
 ) -> Result<(Stand, Fence), (Exit, String)> {
     let gone = |error: io::Error| (Exit::Unreachable, format!("{}: {error}", target.rest));
@@ -51,11 +57,8 @@ pub(super) async fn reach(
     let usage = |error: io::Error| (Exit::Usage, error.to_string());
     let url = Url::read(&target.rest).map_err(usage)?;
     let mut fence = Fence::default();
-    for allowed in &target.allowed {
-        let looked_up = timeout(limit, lookup_host((bare(allowed), 0))).await.map_err(late)?;
-        let found = looked_up
-            .map_err(|error| (Exit::Unreachable, format!("--allow-target {allowed}: {error}")))?;
-        fence.allowed.extend(found.map(|address| address.ip().to_canonical()));
+    for host in allowed {
+        fence.allowed.extend(addresses(host, limit).await?);
     }
     if let Some(host) = target.sip.map(|sip| sip.ip()).filter(|host| !fence.permits(*host)) {
         return Err((Exit::Usage, another(host)));
@@ -67,6 +70,36 @@ pub(super) async fn reach(
     };
     timeout(limit, TcpStream::connect(address)).await.map_err(late)?.map_err(gone)?;
     Ok((Stand { rest: target.rest.clone(), sip: target.sip }, fence))
+}
+
+/// Holds back from hosts that were not meant, and a bridge of our own likewise: what it has for
+/// another host is an event.
+pub(super) async fn enclose(
+    allowed: &[String],
+    limit: Duration,
+    events: &Sender<Event>,
+) -> Result<(Fence, Arc<Tether>), (Exit, String)> {
+    let events = events.clone();
+    let tether = Arc::new(Tether::new(move |held| {
+        // The first ones are enough, and where the run is over nobody wants to know.
+        let _ = events.try_send(Event::Held(held));
+    }));
+    let mut fence = Fence::default();
+    for host in allowed {
+        let found = addresses(host, limit).await?;
+        tether.permit_host(bare(host), found.iter().copied());
+        fence.allowed.extend(found);
+    }
+    Ok((fence, tether))
+}
+
+/// Finds the addresses of a host that was named on purpose.
+async fn addresses(host: &str, limit: Duration) -> Result<Vec<IpAddr>, (Exit, String)> {
+    let failed = |error: io::Error| (Exit::Unreachable, format!("--allow-target {host}: {error}"));
+    let late = |_| failed(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
+    let found = timeout(limit, lookup_host((bare(host), 0))).await.map_err(late)?;
+    let found = found.map_err(failed)?;
+    Ok(found.map(|address| address.ip().to_canonical()).collect())
 }
 
 pub(super) fn another(host: IpAddr) -> String {

@@ -13,6 +13,7 @@ mod api;
 mod courtesy;
 mod expected;
 mod fence;
+mod held;
 mod hosting;
 mod matching;
 mod notice;
@@ -29,6 +30,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -40,11 +42,11 @@ use super::source::Trace;
 use super::{Exit, Form, Level, Outcome, capture, junit, open};
 use crate::digest::Credentials;
 use crate::ids::Random;
-use crate::net::WebClient;
+use crate::net::{Tether, WebClient};
 use api::{Api, Pass};
 pub use expected::Expect;
 use expected::Expected;
-use fence::{Fence, reach};
+use fence::{enclose, reach};
 use player::{Halt, Manner, Player};
 use script::Script;
 pub use sides::Side;
@@ -74,6 +76,8 @@ pub struct Run {
     pub seed: u64,
     /// The bridge that runs already; else one is started.
     pub target: Option<Target>,
+    /// Hosts beside this one that may be played to, and that a bridge of our own may call.
+    pub allowed: Vec<String>,
     /// Who is known to whom in SIP: us to the bridge, and a bridge of our own to us.
     pub credentials: Option<Credentials>,
     /// What is left as it was recorded, where else it would be rewritten.
@@ -117,8 +121,6 @@ pub struct Target {
     pub sip: Option<SocketAddr>,
     /// Where it looks for its core, and so for us.
     pub listen: SocketAddr,
-    /// Hosts beside this one that may be played to.
-    pub allowed: Vec<String>,
     /// What its REST face wants in `Authorization`.
     pub authorization: Option<String>,
     /// Who vouches for its certificate; else the platform says.
@@ -126,7 +128,7 @@ pub struct Target {
 }
 
 /// What a recording wants of the bridge that plays in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Wanted {
     /// What it answers challenges with.
     pub credentials: Option<Credentials>,
@@ -138,6 +140,8 @@ pub struct Wanted {
     pub domain: Option<String>,
     /// Whether its users host their groups themselves.
     pub hosts: bool,
+    /// Whom it may call: those who play, and nobody who was recorded.
+    pub tether: Arc<Tether>,
 }
 
 /// Families of cores, by what their clients say that they are.
@@ -163,16 +167,24 @@ pub struct Stand {
 /// Plays a recording; a bridge is started by `start` where none runs that was named.
 pub async fn run(run: &Run, start: impl AsyncFnOnce(Wanted) -> io::Result<Stand>) -> Outcome {
     let outcome = match trace_in(&run.trace) {
-        Ok(file) => match open(&file, if run.raw { Keep::Repeats } else { Keep::Messages }) {
+        Ok(file) => match open(&file, keep_of(run), run.form) {
             Ok(trace) => match played(run, &file, trace, start).await {
                 Ok(outcome) => return outcome,
-                Err((exit, why)) => failed(exit, why),
+                Err((exit, why)) => Outcome::failure(exit, vec![why], run.form),
             },
             Err(failure) => failure,
         },
-        Err(error) => failed(Exit::NoTrace, format!("{}: {error}", run.trace.display())),
+        Err(error) => {
+            let why = format!("{}: {error}", run.trace.display());
+            Outcome::failure(Exit::NoTrace, vec![why], run.form)
+        }
     };
     unplayed(run, outcome)
+}
+
+/// Says whether what comes again is played again.
+fn keep_of(run: &Run) -> Keep {
+    if run.raw { Keep::Repeats } else { Keep::Messages }
 }
 
 /// Leaves a report of a run that came to nothing: whoever reads only that must not miss it.
@@ -226,14 +238,15 @@ async fn played(
         .map_err(|error| (Exit::Unreachable, format!("{}: {error}", wires::loopback(listen))))?;
     let (stand, fence) = match &run.target {
         Some(target) => {
-            let reached = reach(target, run.pace.timeout);
+            let reached = reach(target, &run.allowed, run.pace.timeout);
             let stopped = Err((Exit::Interrupted, "interrupted".to_owned()));
             unless_interrupted(&mut interrupt, reached).await.unwrap_or(stopped)?
         }
         None => {
-            let wanted = wanted(book, &script, wires.sip);
-            let started = start(Wanted { credentials: run.credentials.clone(), ..wanted }).await;
-            (started.map_err(gone)?, Fence::default())
+            let (fence, tether) = enclose(&run.allowed, run.pace.timeout, &sender).await?;
+            [wires.sip, wires.msrp].into_iter().for_each(|own| tether.permit(own));
+            let wanted = wanted((book, &script), run, (wires.sip, tether));
+            (start(wanted).await.map_err(gone)?, fence)
         }
     };
     let mut random = Random::seeded(run.seed);
@@ -327,7 +340,11 @@ fn trust(run: &Run) -> Result<Option<WebClient>, (Exit, String)> {
 }
 
 /// Tells what the bridge has to be for a recording.
-fn wanted(book: &super::book::Book, script: &Script, core: SocketAddr) -> Wanted {
+fn wanted(
+    (book, script): (&super::book::Book, &Script),
+    run: &Run,
+    (core, tether): (SocketAddr, Arc<Tether>),
+) -> Wanted {
     let has = |words: &str| {
         let found = |bytes: &[u8]| memchr::memmem::find(bytes, words.as_bytes()).is_some();
         script.cues.iter().any(|cue| found(&book.steps[cue.step].bytes))
@@ -345,17 +362,16 @@ fn wanted(book: &super::book::Book, script: &Script, core: SocketAddr) -> Wanted
         script::Said::Msrp(_) => None,
     });
     let hosts = !script.hosting.is_empty();
-    Wanted { credentials: None, core, family, domain, hosts }
-}
-
-fn failed(exit: Exit, why: String) -> Outcome {
-    Outcome { text: String::new(), warnings: vec![why], exit }
+    Wanted { credentials: run.credentials.clone(), core, family, domain, hosts, tether }
 }
 
 /// Says why a run stopped, and how that ends.
 fn exit_of(halt: &Halt) -> Exit {
     match halt {
         Halt::Differs { .. } | Halt::Refused { .. } | Halt::Endless(_) => Exit::Differs,
+        // What has the bridge call somebody else is either the command line or the bridge.
+        Halt::Held { is_asked_for: true, .. } => Exit::Usage,
+        Halt::Held { is_asked_for: false, .. } => Exit::Differs,
         Halt::Silent { .. } => Exit::Silent,
         Halt::Gone(_) => Exit::Unreachable,
         Halt::Interrupted => Exit::Interrupted,

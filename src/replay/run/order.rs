@@ -33,15 +33,7 @@ fn out_of_order(player: &Player<'_>) -> Vec<Apart> {
         let before = last.insert((cue.dialog, step.protocol == Protocol::Msrp), *heard);
         let Some(before) = before.filter(|before| before > heard) else { continue };
         let (found, other) = (&player.heard[*heard], &player.heard[before]);
-        apart.push(Apart {
-            dialog: cue.dialog,
-            packet: step.packet,
-            at: step.at,
-            expected: format!("{} after {}", found.kind, other.kind),
-            found: format!("{} before {}", found.kind, other.kind),
-            found_at: Some(found.at),
-            sides: None,
-        });
+        apart.push(early(player, cue, (&found.kind, &other.kind), found));
     }
     apart
 }
@@ -60,20 +52,21 @@ fn too_early(player: &Player<'_>) -> Vec<Apart> {
         if let (Some(heard), Some(sent)) = (came, player.sent.get(&cause.step))
             && heard.came < *sent
         {
-            apart.push(early(player, (cue, cause), heard));
+            apart.push(early(player, cue, (&cue.kind, &cause.kind), heard));
         }
     }
     apart
 }
 
-fn early(player: &Player<'_>, (cue, cause): (&Cue, &Cue), heard: &Heard) -> Apart {
+/// Says that something came before what it has to come after.
+fn early(player: &Player<'_>, cue: &Cue, (kind, cause): (&str, &str), heard: &Heard) -> Apart {
     let step = &player.recorded.steps[cue.step];
     Apart {
         dialog: cue.dialog,
         packet: step.packet,
         at: step.at,
-        expected: format!("{} after {}", cue.kind, cause.kind),
-        found: format!("{} before {}", cue.kind, cause.kind),
+        expected: format!("{kind} after {cause}"),
+        found: format!("{kind} before {cause}"),
         found_at: Some(heard.at),
         sides: None,
     }

@@ -15,7 +15,7 @@ use super::actions::Call;
 use super::api::{Api, Exchange, Told};
 use super::script::{Cue, Said, Script, kind, understand};
 use super::wires::{Event, Way, Wires};
-use super::{Pace, courtesy};
+use super::{Pace, courtesy, held};
 use crate::trace::{End, Moment, Protocol, Recorded, Transport};
 
 /// A message of the bridge.
@@ -54,6 +54,8 @@ pub(super) enum Halt {
     Silent { cue: usize },
     /// A call of the application failed.
     Refused { cue: usize, what: String },
+    /// The bridge wanted to call somebody else; whether the command line has it do so.
+    Held { what: String, is_asked_for: bool },
     /// There is no end to what is said.
     Endless(String),
     /// The bridge cannot be reached, or not any longer.
@@ -359,6 +361,7 @@ impl<'a> Player<'a> {
             Event::Deaf { user, why } => {
                 self.notes.push(format!("{user} is told nothing any more: {why}"));
             }
+            Event::Held(held) => return Err(held::halt(self, &held)),
             Event::Heard { protocol: Protocol::Http, .. } => {}
             Event::Heard { protocol, bytes, way, ends, came } => {
                 return self.hear((protocol, bytes), way, ends, came).await;

@@ -125,7 +125,9 @@ fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
             (*cue, format!("nothing within {seconds} s"), None)
         }
         Halt::Refused { cue, what } => (*cue, what.clone(), None),
-        Halt::Gone(why) | Halt::Endless(why) => (player.cue, why.clone(), None),
+        Halt::Gone(why) | Halt::Endless(why) | Halt::Held { what: why, .. } => {
+            (player.cue, why.clone(), None)
+        }
         Halt::Interrupted => (player.cue, "interrupted".to_owned(), None),
     };
     let cue = player.script.cues.get(cue)?;
@@ -432,7 +434,8 @@ impl Verdict {
         let verdict = match self.exit {
             Exit::Good => "as expected",
             Exit::Differs => "not as expected",
-            Exit::Usage => "as expected, and not written",
+            Exit::Usage if self.differences.is_empty() => "as expected, and not written",
+            Exit::Usage => "the bridge was held back",
             Exit::NoTrace | Exit::Unreachable => "the bridge cannot be reached",
             Exit::Silent => "the bridge is silent",
             Exit::Unexpected => "more was said than is expected",

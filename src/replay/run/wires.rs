@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::api::{Exchange, Told};
+use crate::net::HeldBack;
 use crate::trace::{Cut, Framer, Protocol, Transport};
 
 /// What happens to a run.
@@ -34,6 +35,8 @@ pub(super) enum Event {
     Called { call: usize, result: Result<Exchange, String> },
     /// The application was told something.
     Told { told: Vec<Told>, exchange: Exchange, came: Instant },
+    /// A bridge of our own was held back from calling somebody else.
+    Held(HeldBack),
     /// The application of a user cannot be told any more.
     Deaf { user: String, why: String },
 }
