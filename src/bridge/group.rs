@@ -50,7 +50,7 @@ use crate::payload::resource_list::{Entry, ResourceList};
 use crate::sip::{Errand, Leg, LegInput, NameAddr, Reference, Uri, UsageInput};
 
 use invite::Draft;
-pub(super) use invite::{focus_and_founder, is_of_focus};
+pub(super) use invite::{founder, is_of_focus};
 use messages::Typists;
 use referrals::Referrals;
 use watch::Watch;
@@ -74,8 +74,10 @@ pub struct Group {
     asking: Asking,
     /// Whether the focus is told of the others with REFERs, because it takes no list.
     refers_all: bool,
-    /// The URI of the group, once it is known.
+    /// The URI of the group, once it is known: its Contact, for which nobody vouches.
     focus: Option<Uri>,
+    /// Who the focus is, as our trust domain asserts.
+    party: Option<Address>,
     /// Whether the user hosts the group itself: the focus is beside us, and no core in between.
     is_hosted: bool,
     watch: Watch,
@@ -356,6 +358,7 @@ impl Group {
             asking: Asking::Opening,
             refers_all: false,
             focus: None,
+            party: None,
             is_hosted: false,
             watch: Watch::default(),
             referrals: Referrals::default(),

@@ -197,14 +197,22 @@ fn named(request: &Request, trusted: bool) -> Vec<NameAddr> {
 /// Under which addresses the sender of a request of our trust domain is known: those that are
 /// asserted, else the one in From; none where it does not want to be known.
 pub(super) fn senders(realm: &Realm, request: &Request) -> Vec<Address> {
-    if wants_privacy(&request.headers) {
+    let named = identities(&request.headers);
+    if named.is_empty() && !wants_privacy(&request.headers) {
+        let from = request.from().ok().and_then(|from| realm.address(&from.uri));
+        return from.into_iter().filter(|from| *from != Address::anonymous()).collect();
+    }
+    asserted(realm, &request.headers)
+}
+
+/// Under which addresses the sender of a message of our trust domain is asserted to be known; none
+/// where it does not want to be.
+pub(super) fn asserted(realm: &Realm, headers: &Headers) -> Vec<Address> {
+    if wants_privacy(headers) {
         return Vec::new();
     }
-    let mut named = identities(&request.headers);
-    if named.is_empty() {
-        named.extend(request.from());
-    }
-    let addresses = named.iter().filter_map(|named| realm.address(&named.uri));
+    let named = identities(headers).into_iter();
+    let addresses = named.filter_map(|named| realm.address(&named.uri));
     addresses.filter(|address| *address != Address::anonymous()).collect()
 }
 

@@ -102,7 +102,7 @@ impl SessionIds {
 pub struct Names {
     /// Which kind of session it is.
     pub kind: SessionKind,
-    /// The other side, or the focus.
+    /// The other side, or the focus, as our trust domain asserts.
     pub party: Address,
     /// The peer's tag, where it has one.
     pub remote_tag: Option<String>,
@@ -199,7 +199,7 @@ impl<'a> Caller<'a> {
         let mut founder = None;
         if trusted && is_group {
             // What it calls itself in its Contact nobody vouches for: all in the room know that name.
-            let (_, originator) = group::focus_and_founder(settings, request, incoming.originator)?;
+            let originator = group::founder(settings, request, incoming.originator)?;
             founder = Some(originator).filter(|founder| *founder != Address::anonymous());
         } else if incoming.is_deferred {
             // A store speaks for others.

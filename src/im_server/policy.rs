@@ -77,7 +77,11 @@ pub(super) fn check_name(
     request: &Request,
     domain: &Domain,
 ) -> Result<(), Refusal> {
-    let Sender::User(user) = sender else { return Ok(()) };
+    let user = match sender {
+        Sender::User(user) => user,
+        Sender::Party if names_focus_here(request, domain) => return Err(Status::FORBIDDEN.into()),
+        Sender::Party | Sender::Home | Sender::Focus | Sender::Anybody => return Ok(()),
+    };
     let is_own = |address: &NameAddr| domain.whose(&address.uri) == Whose::User(user.clone());
     let from = request.from().map_err(|_| Status::BAD_REQUEST)?;
     let to = request.to().map_err(|_| Status::BAD_REQUEST)?;
@@ -98,15 +102,29 @@ pub(super) fn check_name(
 /// addresses by who they mean, and so do we. A user that hosts a conference has a URI of its own for
 /// that, be it its own name at the machine where it is.
 fn poses_as_focus(user: &Address, request: &Request, domain: &Domain) -> bool {
-    let contact = request.contact().ok().flatten().filter(|_| request.method == Method::Invite);
-    let Some(contact) = contact.filter(|contact| contact.param("isfocus").is_some()) else {
-        return false;
-    };
+    let Some(contact) = focus_in(request) else { return false };
     match domain.whose_at_any_port(&contact.uri) {
         Whose::User(named) => named != *user || domain.is_name_of_user(&contact.uri),
         Whose::Server => domain.is_ours(&contact.uri),
         Whose::Foreign => false,
     }
+}
+
+/// Tells whether one of whom nothing is known but its dialog gives itself there the name of a room, of
+/// a user or of nobody as a focus. Those who have such a name do not come in by the door.
+fn names_focus_here(request: &Request, domain: &Domain) -> bool {
+    focus_in(request).is_some_and(|contact| match domain.whose_at_any_port(&contact.uri) {
+        Whose::User(named) => named == Address::anonymous() || domain.is_name_of_user(&contact.uri),
+        Whose::Server => domain.is_ours(&contact.uri),
+        Whose::Foreign => false,
+    })
+}
+
+/// Gives the Contact of a request that makes a focus of it, or tells where a focus is now.
+fn focus_in(request: &Request) -> Option<NameAddr> {
+    let is_target = matches!(request.method, Method::Invite | Method::Update);
+    let contact = request.contact().ok().flatten().filter(|_| is_target);
+    contact.filter(|contact| contact.param("isfocus").is_some())
 }
 
 /// Says who has sent the request to those who believe us: what an untrusted sender asserts comes

@@ -89,6 +89,19 @@ impl World {
         self.focus_accepts_as(invite, &format!("<{ROOM}>;isfocus"), &answer_sdp());
     }
 
+    /// As [`Self::focus_accepts`]; the core asserts who that is.
+    pub(crate) fn focus_accepts_by(&mut self, invite: &Request, asserted: Option<&str>) {
+        let asserted = asserted.map(|it| ("P-Asserted-Identity", format!("<{it}>")));
+        let contact = ("Contact", format!("<{ROOM}>;isfocus"));
+        let mut response = response_to(invite, Status::OK, Some("far"));
+        for (name, value) in [Some(contact), asserted].into_iter().flatten() {
+            response.headers.push(name, &value);
+        }
+        response.headers.push("Content-Type", SDP);
+        response.body = answer_sdp().into_bytes().into();
+        self.far_end_sends(&response.into());
+    }
+
     /// As [`Self::focus_accepts`], with this Contact and this description.
     pub(crate) fn focus_accepts_as(&mut self, invite: &Request, contact: &str, body: &str) {
         let mut response = response_to(invite, Status::OK, Some("far"));
@@ -133,14 +146,24 @@ impl World {
         &mut self,
         (room, contact): (&str, &str),
         headers: &[(&str, &str)],
+        body: (&str, &str),
+    ) -> Request {
+        let bob = "sip:+19585550101@example.com;user=phone";
+        self.focus_invites_whom((room, contact, bob), headers, body)
+    }
+
+    /// As [`Self::focus_invites_with`], for whom it calls.
+    pub(crate) fn focus_invites_whom(
+        &mut self,
+        (room, contact, whom): (&str, &str, &str),
+        headers: &[(&str, &str)],
         (content_type, body): (&str, &str),
     ) -> Request {
         let number = self.next_dialog();
-        let bob = "sip:+19585550101@example.com;user=phone";
-        let mut invite = RequestBuilder::new(Method::Invite, uri(bob))
+        let mut invite = RequestBuilder::new(Method::Invite, uri(whom))
             .via(&Via::new(&far_hop(), &format!("z9hG4bKfocus{number}")))
             .from(&name_addr(&format!("<{room}>;tag=room{number}")))
-            .to(&name_addr(&format!("<{bob}>")))
+            .to(&name_addr(&format!("<{whom}>")))
             .call_id(&format!("room{number}@far.example"))
             .cseq(1)
             .contact(&name_addr(&format!("<{contact}>;isfocus")))

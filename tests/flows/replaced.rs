@@ -331,22 +331,70 @@ fn a_focus_that_has_moved_is_subscribed_to_anew() {
     assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Group(_))));
 }
 
-/// Where the focus is now, it is known by the name that it has there, and by no other.
+/// Nobody vouches for a Contact: in its dialog a focus may give itself the name of another one, and
+/// remains who it is.
 #[test]
-fn a_focus_that_has_moved_in_its_dialog_calls_again_as_what_it_is_now() {
-    const MOVED: &str = "sip:room2@127.0.0.1:5090";
+fn a_focus_that_has_moved_in_its_dialog_is_who_it_was() {
+    const OTHER: &str = "sip:room2@127.0.0.1:5090";
     let (mut world, session, answer) = in_group_by(&[ID]);
-    let contact = format!("<{MOVED}>;isfocus");
+    let contact = format!("<{OTHER}>;isfocus");
     world.far_end_goes_on(&answer, (Method::Update, 2), &[("Contact", &contact)]);
     assert_eq!(world.far_end_heard(&Method::Update).status.code(), 200);
+    world.far_end.clear();
+    world.focus_invites_from((OTHER, OTHER), &[ID], None);
+    let told = world.told();
+    assert!(told.len() == 1 && told[0].starts_with("bob: invited to"), "{told:?}");
+    world.far_end.clear();
+    world.focus_invites(&[ID], None);
+    accepted(&mut world);
+    assert_eq!(world.told(), NOTHING);
+    assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Group(_))));
+}
+
+/// Nor does the Contact of its first INVITE make it another one.
+#[test]
+fn a_focus_with_the_contact_of_another_one_is_not_that() {
+    let mut world = world(|_| {});
+    world.focus_invites_from(("sip:mallory@example.com", ROOM), &[ID], None);
+    let session = world.invited(BOB);
+    let own = own_in(&mut world, &session);
+    assert_eq!(world.ask(&session, Command::AcceptAs(own)), Ok(Answer::Done));
+    accepted(&mut world);
+    world.told();
     world.far_end.clear();
     world.focus_invites(&[ID], None);
     let told = world.told();
     assert!(told.len() == 1 && told[0].starts_with("bob: invited to"), "{told:?}");
-    world.focus_invites_from((MOVED, MOVED), &[ID], None);
+    world.focus_invites_from(("sip:mallory@example.com", ROOM), &[ID], None);
     accepted(&mut world);
     assert_eq!(world.told(), NOTHING);
     assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Group(_))));
+}
+
+/// The focus of a group that our user has opened is who the core says has accepted, and not what it
+/// is reached by.
+#[test]
+fn a_focus_that_we_have_called_is_who_it_is_asserted_to_be() {
+    const ASSERTED: &str = "sip:group7@as.example.com";
+    for (asserted, calls, is_same) in
+        [(Some(ASSERTED), ASSERTED, true), (Some(ASSERTED), ROOM, false), (None, ROOM, false)]
+    {
+        let mut world = facing("rcs-e");
+        world.unsubscribe(BOB);
+        world.open_group(&[BOB, CAROL]).expect("a good invitation");
+        let invite = world.far_end_got(&Method::Invite);
+        let id = invite.headers.get("Contribution-ID").expect("an id").to_owned();
+        world.focus_accepts_by(&invite, asserted);
+        world.told();
+        world.far_end.clear();
+        let alice = "sip:+19585550100@example.com;user=phone";
+        let body = offer_sdp();
+        world.focus_invites_whom((calls, ROOM, alice), &[("Contribution-ID", &id)], (SDP, &body));
+        let told = world.told();
+        assert_eq!(told.is_empty(), is_same, "{asserted:?}, {calls}: {told:?}");
+        let told_of_it = told.iter().all(|it| it.starts_with("alice: invited to"));
+        assert!(told_of_it, "{told:?}");
+    }
 }
 
 fn subscribe(message: &Message) -> Option<String> {

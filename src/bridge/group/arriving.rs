@@ -48,7 +48,7 @@ pub(super) fn incoming(
         return this;
     };
     let pair::Incoming { user, terminating, subject, sdp, .. } = incoming;
-    let Invited { focus, originator, others, session_ids } = invited;
+    let Invited { focus, party, originator, others, session_ids } = invited;
     let own = Party { address: user.clone(), name: terminating.name };
     let known = has_client(&user);
     let all = [originator.clone()].into_iter().chain(others).collect();
@@ -57,7 +57,7 @@ pub(super) fn incoming(
     let boundary = this.random.token();
     this.heard = false;
     this.follows = extends;
-    this.focus = Some(focus);
+    (this.focus, this.party) = (Some(focus), party);
     this.asking = Asking::Rejoining;
     this.attempt.draft = Some(invite::Draft { own, subject, session_ids, boundary });
     this.attempt.redirects = this.settings.redirects;

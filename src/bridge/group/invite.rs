@@ -75,8 +75,10 @@ impl Draft {
 /// What the INVITE of a focus says of its group.
 #[derive(Debug)]
 pub(super) struct Invited {
-    /// The URI of the group.
+    /// The URI of the group, as its Contact has it.
     pub(super) focus: Uri,
+    /// Who calls, as our trust domain asserts.
+    pub(super) party: Option<Address>,
     /// Who has invited.
     pub(super) originator: Party,
     /// Who else is in or invited, the user left out.
@@ -126,23 +128,25 @@ pub(super) fn read(
     let session_ids = ["Conversation-ID", "Contribution-ID"].into_iter();
     let session_ids = session_ids
         .filter_map(|name| Some((name.to_owned(), invite.headers.get(name)?.to_owned())));
+    let senders = if trusted { identity::senders(realm, invite) } else { Vec::new() };
     Some(Invited {
         focus,
+        party: senders.into_iter().next(),
         originator: Party { name, ..originator },
         others: listed,
         session_ids: session_ids.collect(),
     })
 }
 
-/// Finds out from the INVITE of a focus, come by a core that is trusted, what the focus is called and
-/// who has begun the group, as [`read`] does.
-pub(in crate::bridge) fn focus_and_founder(
+/// Finds out from the INVITE of a focus, come by a core that is trusted, who has begun the group, as
+/// [`read`] does.
+pub(in crate::bridge) fn founder(
     settings: &Settings,
     invite: &Request,
     inviter: Party,
-) -> Option<(Option<Address>, Address)> {
-    let Invited { focus, originator, .. } = read(settings, (invite, inviter, true), &|_| false)?;
-    Some((settings.realm.address(&focus), originator.address))
+) -> Option<Address> {
+    let invited = read(settings, (invite, inviter, true), &|_| false)?;
+    Some(invited.originator.address)
 }
 
 /// Finds the list of the others in the body of an INVITE; an unreadable one is none.

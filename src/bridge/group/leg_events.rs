@@ -7,6 +7,7 @@ use super::invite::is_focus;
 use crate::bridge::dealings::Output;
 use crate::bridge::description;
 use crate::bridge::group_outcomes::{self, Asking, GroupEnd};
+use crate::bridge::identity::{self, Naming};
 use crate::bridge::legs::Settled;
 use crate::bridge::media::{self, Unusable};
 use crate::bridge::sip_outcomes::LegEnd;
@@ -112,6 +113,7 @@ impl Group {
         if !self.chat.focus_accepted() {
             return self.legs.current.bye(now, None);
         }
+        self.learn_party(response);
         self.learn_focus(now, response);
         let setup = peer.our_setup_as_offerer();
         self.line.peer = Some(peer);
@@ -121,6 +123,23 @@ impl Group {
         self.refer_others(now);
         self.extend_for_a_while(now);
         self.send_waiting(now);
+    }
+
+    /// Keeps who has let the user in: as a core asserts that we believe (RFC 3325 section 4), else whom
+    /// we have called. Where that was the URI of the group, nobody knows better than before.
+    fn learn_party(&mut self, response: &Response) {
+        let realm = &self.settings.realm;
+        let asserted = match self.settings.standing.naming {
+            Naming::FromOnly => Vec::new(),
+            Naming::Preferred | Naming::Asserted => identity::asserted(realm, &response.headers),
+        };
+        let called = match self.asking {
+            Asking::Opening | Asking::Restarting => {
+                self.settings.factory().and_then(|factory| realm.address(&factory))
+            }
+            Asking::Rejoining => self.party.take(),
+        };
+        self.party = asserted.into_iter().next().or(called);
     }
 
     /// Keeps the URI of the group: the Contact of who has accepted (RFC 4579 section 5.1), and the
@@ -135,7 +154,6 @@ impl Group {
             self.outputs.push_back(Output::Remark(NO_FOCUS));
             self.focus = None;
             self.watch.leave(now);
-            self.forget_names();
         } else {
             if !is_focus && told != self.focus {
                 self.outputs.push_back(Output::Remark(UNMARKED_FOCUS));

@@ -6,7 +6,6 @@
 use std::time::Instant;
 
 use super::{Group, Timers};
-use crate::address::Address;
 use crate::bridge::dealings::{Arrival, ConversationKit, Output};
 use crate::bridge::group_outcomes::Asking;
 use crate::bridge::line::Line;
@@ -87,14 +86,6 @@ impl Group {
         if let Some(told) = told.filter(|told| self.focus.as_ref() != Some(told)) {
             self.focus = Some(told);
             self.watch.leave(now);
-            self.forget_names();
-        }
-    }
-
-    /// Lets the session be found no more by what it was called: it is called otherwise now.
-    pub(super) fn forget_names(&mut self) {
-        if std::mem::take(&mut self.is_named) {
-            self.outputs.push_back(Output::Names(None));
         }
     }
 
@@ -112,7 +103,7 @@ impl Group {
     }
 
     /// Follows a focus that is elsewhere now, once its request is answered; `before` is where it was
-    /// (RFC 3261 section 12.2.2).
+    /// (RFC 3261 section 12.2.2). Who it is remains: what it says of that itself counts for nothing.
     pub(super) fn follow_focus(&mut self, now: Instant, before: Option<Uri>) {
         self.new_subject = None;
         let target = self.legs.current.remote_target().cloned();
@@ -143,8 +134,7 @@ impl Group {
     }
 
     fn names(&self) -> Option<Names> {
-        let focus = self.focus.as_ref().and_then(|focus| self.settings.realm.address(focus));
-        let party = focus.filter(|focus| *focus != Address::anonymous())?;
+        let party = self.party.clone()?;
         let ids = self.attempt.draft.as_ref().map(|draft| &draft.session_ids[..]);
         let (dialog, remote_tag) = self.legs.dialog();
         let mut all: Vec<Name> = SessionIds::among(ids.unwrap_or_default()).names().collect();

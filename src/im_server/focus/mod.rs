@@ -424,6 +424,10 @@ impl Focus {
         local.supported.extend(OPTIONS.map(str::to_owned));
         local.contact_params = format!(";isfocus{}", settings.contact_params);
         local.gruu = Some(uri.clone());
+        local.identity = match settings.owner {
+            Owner::Network => Some(format!("<{uri}>")),
+            Owner::Originator { .. } => None,
+        };
         local.datagram = settings.datagram;
         local.credentials = settings.credentials.clone();
         local

@@ -165,6 +165,41 @@ fn within_a_dialog_only_the_bridge_asserts() {
     assert!(!world.request().headers.has("Referred-By"));
 }
 
+/// What moves in a dialog moves for those who follow it: none of them asks who has proved what.
+#[test]
+fn within_a_dialog_no_user_becomes_a_focus_by_the_name_of_another() {
+    for method in ["INVITE", "UPDATE"] {
+        for (contact, code) in [
+            ("<sip:conf-1@192.0.2.1:5060>;isfocus", 403),
+            ("<sip:conf-1@192.0.2.1:9999>;isfocus", 100),
+            ("<sip:conf-1@example.com>;ISFOCUS", 403),
+            ("<sip:192.0.2.1:5060>;isfocus", 403),
+            ("<sip:bob@example.com:9999>;isfocus", 403),
+            ("<tel:+19585550101>;isfocus", 403),
+            ("<sip:anonymous@anonymous.invalid>;isfocus", 403),
+            ("<sip:conf-1@192.0.2.1:5060>", 100),
+            ("<sip:alice@192.0.2.10:5060>;isfocus", 100),
+        ] {
+            let mut world = World::new();
+            world.give(invite("sip:bob@example.com"), ALICE);
+            let route = sealed(&world.request());
+            let headers = [
+                ("Via", "SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKlater"),
+                ("To", "<sip:bob@example.com>;tag=b"),
+                ("Route", &*route),
+                ("Contact", contact),
+            ];
+            world.knock(request(method, "sip:bob@127.0.0.1:5070", &headers), ALICE);
+            if code == 100 {
+                let passed = world.request();
+                assert_eq!(passed.headers.get("Contact"), Some(contact), "{method}");
+            } else {
+                assert_eq!(world.response().status.code(), code, "{method} {contact}");
+            }
+        }
+    }
+}
+
 /// RFC 3892: who is called takes the one in Referred-By for the one who invites.
 #[test]
 fn nobody_is_said_to_have_referred_but_the_sender() {

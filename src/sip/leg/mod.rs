@@ -113,6 +113,9 @@ pub struct Local {
     /// Our Contact, where a registrar has made one that all the world can reach (RFC 5627 section
     /// 4.4); without one, our address.
     pub gruu: Option<Uri>,
+    /// The identity, as a name-addr, that we assert where we accept an INVITE (RFC 3325 section 9.1):
+    /// for who speaks for the trust domain itself.
+    pub identity: Option<String>,
     /// What we answer to a 401 or 407; without, such a response is a refusal like any other.
     pub credentials: Option<Credentials>,
     /// The session interval that we ask for (RFC 4028). Without one we still serve a timer that
@@ -139,6 +142,7 @@ impl Local {
             contact_params: String::new(),
             contact_user: None,
             gruu: None,
+            identity: None,
             credentials: None,
             session_expires: None,
             min_se: Duration::from_secs(timer::LEAST.into()),

@@ -193,6 +193,9 @@ impl Leg {
         (body, answered): (Option<Body>, Answered),
     ) {
         let mut response = self.dialog_response(&invite.request, Status::OK);
+        if let Some(identity) = &self.desk.kit.local.identity {
+            response.headers.push("P-Asserted-Identity", identity);
+        }
         self.settle_timer(session, &invite.request, &mut response);
         if let Some(body) = body {
             describe(session, &mut response, body);

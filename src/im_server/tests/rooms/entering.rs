@@ -14,6 +14,8 @@ fn a_list_at_the_factory_makes_a_room_of_those_who_accept() {
     let list = ResourceList::of(["tel:+195855501002".to_owned(), user(3), user(4), user(1)]);
     stage.call_with(1, FACTORY, Some(&list.write()), &ids);
     assert_eq!(stage.told(1), ["in false"]);
+    let room = format!("<{}>", stage.phone(1).room);
+    assert_eq!(stage.phone(1).asserted, Some(room), "those who are called are told who it is");
     assert_eq!(stage.told(2), ["invited"]);
     let invite = stage.phone(2).invited.clone().unwrap();
     let room = stage.phone(1).room.clone();

@@ -56,6 +56,8 @@ pub(crate) struct Phone {
     pub(crate) documents: Vec<Conference>,
     /// The URI of the room that it is in.
     pub(crate) room: String,
+    /// Who has let it in, as the network asserts.
+    pub(crate) asserted: Option<String>,
     pub(crate) number: u32,
 }
 
@@ -84,6 +86,7 @@ impl Phone {
             invited: None,
             documents: Vec::new(),
             room: String::new(),
+            asserted: None,
             number,
         }
     }
@@ -259,6 +262,8 @@ impl Phone {
             LegEvent::Established { response } => {
                 let contact = response.contact().unwrap().unwrap();
                 self.room = contact.uri.to_string();
+                let asserted = response.headers.get("P-Asserted-Identity");
+                self.asserted = asserted.map(str::to_owned);
                 self.told.push(format!("in {}", contact.param("isfocus").is_none()));
                 let setup = if String::from_utf8_lossy(&response.body).contains("setup:passive") {
                     msrp::Setup::Active
