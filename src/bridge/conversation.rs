@@ -30,7 +30,7 @@ use super::dealings::{Arrival, ConversationKit, Input, Output};
 use super::legs::{Attempt, Legs};
 use super::line::Line;
 use super::media;
-use super::renewal::Successor;
+use super::renewal::{Renewable, Successor};
 use super::settings::Settings;
 use super::sip_outcomes::{self, LegEnd};
 use super::succession::SessionIds;
@@ -87,12 +87,12 @@ pub struct Conversation {
     /// How the peer has left, while its answers to the messages sent last may still be on their
     /// way.
     peer_left: Option<Ending>,
+    /// The user leaves, while answers to the messages sent last may still be on their way.
+    user_left: bool,
     /// The reports that go another way than the session, which is over.
     pager: Pager,
     /// How the network knows the session, where it does.
     ids: SessionIds,
-    /// Whether the current dialog was begun by the other side.
-    is_called: bool,
     /// Whether an INVITE may name the session.
     is_named: bool,
     /// The group to which the session is extended.
@@ -111,6 +111,8 @@ struct Timers {
     msrp: Option<Instant>,
     /// A BYE should explain why the MSRP connection is lost.
     media: Option<Instant>,
+    /// Until when the one who begins the session anew may put that off.
+    patience: Option<Instant>,
     /// The user who leaves, or whom the peer has left, has waited long enough for the last answers.
     leave: Option<Instant>,
     /// The INVITE is repeated (491).
@@ -201,7 +203,7 @@ impl Conversation {
         this.heard = false;
         this.first_message = incoming.first_message;
         this.ids = ids;
-        this.is_called = true;
+        this.legs.is_called = true;
         // The leg itself refuses what no user needs to hear of, such as an unknown Require.
         this.settle(now);
         if this.chat.state() == State::Ended {
@@ -366,9 +368,9 @@ impl Conversation {
             goodbye: false,
             msrp_closes: false,
             peer_left: None,
+            user_left: false,
             pager: Pager::default(),
             ids: SessionIds::default(),
-            is_called: false,
             is_named: false,
             moved: None,
             outputs: VecDeque::new(),
@@ -441,7 +443,7 @@ impl Conversation {
             self.media_failed(now, LegEnd::MsrpConnectFailed);
         }
         if due(&mut self.timers.media) {
-            self.media_failed(now, LegEnd::MsrpLost);
+            self.give_up_media(now, LegEnd::MsrpLost);
         }
         // What is left after this is for the legs to absorb.
         due(&mut self.timers.forget);

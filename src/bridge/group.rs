@@ -35,7 +35,7 @@ use super::identity::Signature;
 use super::invite as headers;
 use super::legs::{Attempt, Legs};
 use super::line::Line;
-use super::renewal::Successor;
+use super::renewal::{Renewable, Successor};
 use super::settings::Settings;
 use crate::address::Address;
 use crate::chat::{
@@ -126,6 +126,8 @@ struct Timers {
     msrp: Option<Instant>,
     /// A BYE should explain why the MSRP connection is lost, or that the conference is over.
     explanation: Option<(Instant, GroupEnd)>,
+    /// Until when the focus that begins the participation anew may put that off.
+    patience: Option<Instant>,
     /// Who leaves, or was left, has waited long enough for the last answers.
     leave: Option<Instant>,
     /// The INVITE is repeated (491).

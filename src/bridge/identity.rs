@@ -172,8 +172,8 @@ pub(super) fn originator(realm: &Realm, request: &Request, trusted: bool) -> Opt
     Some(Party { address: realm.address(&shown.uri).unwrap_or_else(Address::anonymous), name })
 }
 
-/// Tells whether the sender of a request is called by this very URI, port and all, and does not hide
-/// it: what it is reached by may differ from what others beside it are called in the port alone.
+/// Tells whether the sender of a request is called by this URI, be its port named or not, and does not
+/// hide it: what it is reached by may differ from what others beside it are called in the port alone.
 pub(super) fn is_called(realm: &Realm, (request, trusted): (&Request, bool), uri: &Uri) -> bool {
     let named = named(request, trusted);
     let Some(shown) = named.first().filter(|_| !wants_privacy(&request.headers)) else {
@@ -181,7 +181,12 @@ pub(super) fn is_called(realm: &Realm, (request, trusted): (&Request, bool), uri
     };
     let address = realm.address(&shown.uri);
     address.is_some_and(|it| it != Address::anonymous() && realm.address(uri) == Some(it))
-        && shown.uri.port() == uri.port()
+        && port_of(&shown.uri) == port_of(uri)
+}
+
+/// Gives the port that a URI means, whether it names it or not.
+fn port_of(uri: &Uri) -> u16 {
+    uri.port().unwrap_or(if uri.is_secure() { 5061 } else { 5060 })
 }
 
 /// Reads who has sent a request, the one that is shown first: as a trusted core asserts, else as it

@@ -15,26 +15,36 @@ const MOST_RETIRED: usize = 8;
 pub(super) struct Legs {
     /// The leg that counts.
     pub(super) current: Leg,
+    /// Whether the other side has begun its dialog.
+    pub(super) is_called: bool,
     /// Legs that were given up for another, kept until they need to absorb nothing.
     retired: Vec<Leg>,
 }
 
 impl Legs {
     pub(super) fn new(current: Leg) -> Self {
-        Self { current, retired: Vec::new() }
+        Self { current, is_called: false, retired: Vec::new() }
     }
 
     /// Puts another leg in the place of the one that counts.
     pub(super) fn replace(&mut self, leg: Leg) {
+        self.is_called = false;
         self.retired.push(std::mem::replace(&mut self.current, leg));
     }
 
     /// Puts the leg of a new dialog in the place of the one that counts, which says goodbye. The new
-    /// one has answered: whoever is left without any dialog may take the session for lost.
-    pub(super) fn renew(&mut self, now: Instant, leg: Leg) {
+    /// one has answered: whoever is left without any dialog may take the session for lost. Gives who
+    /// has begun the one before, where that was the other side: its call is over.
+    pub(super) fn renew(&mut self, now: Instant, leg: Leg) -> Option<DialogKey> {
         let mut old = std::mem::replace(&mut self.current, leg);
+        let was_called = std::mem::replace(&mut self.is_called, true);
         old.bye(now, Some(Reason::sip(200, "Call completed")));
+        let caller = old
+            .remote_tag()
+            .filter(|_| was_called)
+            .map(|tag| DialogKey { call_id: old.call_id().to_owned(), tag: tag.to_owned() });
         self.retired.push(old);
+        caller
     }
 
     /// Keeps a leg that has refused what it was made for, and tells where its messages are to go.

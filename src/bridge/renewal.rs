@@ -10,7 +10,7 @@
 //! the 200 goes out the dialog and the MSRP session before work on, both ways.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -20,6 +20,7 @@ use super::legs::Legs;
 use super::line::Line;
 use super::media::{self, Peer};
 use super::settings::Settings;
+use super::sip_outcomes::LegEnd;
 use super::succession::SessionIds;
 use crate::msrp;
 use crate::sip::{
@@ -28,7 +29,76 @@ use crate::sip::{
 };
 
 /// When to call again who calls too often, in seconds: the dialogs before have come to rest then.
-const RETRY_AFTER: &str = "32";
+const RETRY_AFTER: u64 = 32;
+
+/// How many may ask our relays in that time, each on a connection of its own.
+const MOST_ASKING: usize = 8;
+
+/// The legs of a session, and what it wants done.
+pub(super) type Places<'a> = (&'a mut Legs, &'a mut VecDeque<Output>);
+
+/// A session that its other side may begin anew.
+pub(super) trait Renewable {
+    /// Gives what is to take the place of its dialog and its MSRP session, and where that is.
+    fn successor(&mut self) -> (&mut Successor, Places<'_>);
+
+    /// Gives what another MSRP session works with.
+    fn kit(&mut self) -> ConversationKit;
+
+    /// Tells whether there is something to be begun anew.
+    fn is_live(&self) -> bool;
+
+    /// Goes on in the new dialog, and accepts it.
+    fn take_over(&mut self, now: Instant, ready: (Renewal, Line));
+
+    /// Ends it as it would have ended before, had there been no successor.
+    fn tell_held(&mut self, now: Instant, held: Held);
+
+    /// One who begins it anew explains why the connection is lost.
+    fn postpone_explanation(&mut self);
+
+    /// Takes the INVITE that begins it anew.
+    fn renewed(&mut self, now: Instant, arrival: Arrival) {
+        let is_live = self.is_live();
+        let mut kit = self.kit();
+        let (successor, places) = self.successor();
+        match successor.judge(now, &mut kit, (arrival, is_live), places) {
+            Some(ready) => self.take_over(now, ready),
+            None => self.postpone_explanation(),
+        }
+    }
+
+    /// Takes what has become of that INVITE; tells whether anything has.
+    fn settle_successor(&mut self, now: Instant) -> bool {
+        let is_live = self.is_live();
+        let (successor, places) = self.successor();
+        match successor.settle(now, is_live, places) {
+            Verdict::Waits => return false,
+            Verdict::Ready(ready) => self.take_over(now, *ready),
+            Verdict::Gone(held) => {
+                if let Some(held) = held {
+                    self.tell_held(now, held);
+                }
+            }
+        }
+        true
+    }
+
+    /// Refuses that INVITE because of something else; what has ended the session meanwhile comes
+    /// first.
+    fn release_successor(&mut self, now: Instant, status: Status) {
+        let (successor, places) = self.successor();
+        if let Some(held) = successor.give_up(now, status, places) {
+            self.tell_held(now, held);
+        }
+    }
+
+    /// Refuses the INVITE that begins anew what is over.
+    fn drop_successor(&mut self, now: Instant, status: Status) {
+        let (successor, places) = self.successor();
+        drop(successor.give_up(now, status, places));
+    }
+}
 
 /// A dialog that may take the place of the one that there is.
 #[derive(Debug)]
@@ -56,18 +126,14 @@ pub(super) struct Told {
 impl Renewal {
     /// Judges an INVITE that was meant for a session, which `is_live` unless its end has overtaken
     /// the INVITE on the way here. One that is refused keeps its leg in `legs`.
-    pub(super) fn judge(
+    fn judge(
         now: Instant,
         (settings, kit): (&Settings, Kit),
         (arrival, is_live): (Arrival, bool),
-        (legs, outputs): (&mut Legs, &mut VecDeque<Output>),
+        (legs, outputs): Places<'_>,
     ) -> Option<Self> {
         let Arrival { invite, source, .. } = arrival;
         let caller = caller_of(&invite);
-        if !legs.has_room() {
-            outputs.extend([Output::ForgetCaller(caller), put_off(&invite, source)]);
-            return None;
-        }
         let is_offerless = invite.body.is_empty();
         let (sdp, first_message) = media::parts(invite.content_type(), &invite.body);
         let ids = SessionIds::of(&invite.headers);
@@ -101,7 +167,7 @@ impl Renewal {
         mut self,
         now: Instant,
         (status, headers): (Status, Vec<(String, String)>),
-        (legs, outputs): (&mut Legs, &mut VecDeque<Output>),
+        (legs, outputs): Places<'_>,
     ) {
         self.leg.reject(now, status, headers);
         outputs.extend([legs.retire(self.leg), Output::EndCaller(self.caller)]);
@@ -116,7 +182,8 @@ impl Renewal {
         (legs, line): (&mut Legs, &mut Line),
         outputs: &mut VecDeque<Output>,
     ) -> Told {
-        legs.renew(now, self.leg);
+        let before = legs.renew(now, self.leg).filter(|before| *before != self.caller);
+        outputs.extend(before.map(Output::EndCaller));
         outputs.push_back(legs.route());
         line.renew(now, next);
         outputs.extend([Output::MsrpClose, Output::MsrpRoute(line.session_id().to_owned())]);
@@ -127,16 +194,31 @@ impl Renewal {
 /// What is to take the place of the dialog and the MSRP session that there are, as soon as our relays
 /// have let it in. There is one at most: of two INVITEs the later one counts.
 #[derive(Debug, Default)]
-pub(super) struct Successor(Option<Box<Candidate>>);
+pub(super) struct Successor {
+    candidate: Option<Box<Candidate>>,
+    /// When our relays were asked lately.
+    asked: Vec<Instant>,
+}
+
+/// How a session has ended that is not told as long as something may take its place.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// The dialog has.
+    Leg(LegEvent),
+    /// The MSRP session is of no use any more.
+    Media(LegEnd),
+    /// Our relays carry it no more, with this code.
+    Relay(u16),
+}
 
 #[derive(Debug)]
 struct Candidate {
     renewal: Renewal,
     line: Line,
-    /// When the relays have had time enough.
+    /// When the relays have had time enough, for it and for those whose place it has taken.
     until: Instant,
-    /// How the dialog before has ended meanwhile: no news, if this one takes its place.
-    held: Option<LegEvent>,
+    /// How the session has ended meanwhile: no news, if this one takes its place.
+    held: Option<Held>,
 }
 
 /// What has become of a successor.
@@ -147,41 +229,87 @@ pub(super) enum Verdict {
     /// It is to take over.
     Ready(Box<(Renewal, Line)>),
     /// Nothing comes of it, and what was kept from the session is to be told now.
-    Gone(Option<LegEvent>),
+    Gone(Option<Held>),
 }
 
 impl Successor {
-    /// Begins an MSRP session for a renewal; gives it back with that where no relay is to be asked.
-    pub(super) fn begin(
+    /// Judges an INVITE, and begins what it asks for; gives that back where no relay is to be asked.
+    fn judge(
+        &mut self,
+        now: Instant,
+        kit: &mut ConversationKit,
+        (arrival, is_live): (Arrival, bool),
+        (legs, outputs): Places<'_>,
+    ) -> Option<(Renewal, Line)> {
+        self.asked.retain(|at| now < *at + Duration::from_secs(RETRY_AFTER));
+        if !legs.has_room() || self.asked.len() >= MOST_ASKING {
+            let Arrival { invite, source, .. } = arrival;
+            outputs.extend([Output::ForgetCaller(caller_of(&invite)), put_off(&invite, source)]);
+            return None;
+        }
+        let leg_kit = kit.access.kit(&kit.settings, kit.random.fork());
+        let wire = (&*kit.settings, leg_kit);
+        let renewal = Renewal::judge(now, wire, (arrival, is_live), (&mut *legs, &mut *outputs))?;
+        self.begin(now, renewal, kit, (legs, outputs))
+    }
+
+    fn begin(
         &mut self,
         now: Instant,
         mut renewal: Renewal,
         kit: &mut ConversationKit,
-        (legs, outputs): (&mut Legs, &mut VecDeque<Output>),
+        places: Places<'_>,
     ) -> Option<(Renewal, Line)> {
         let mut line = Line::new(now, kit, renewal.bearer);
         line.peer = renewal.peer.take();
         let Some(wait) = line.seek_way(now) else { return Some((renewal, line)) };
-        let held = self.give_up(now, Status::TEMPORARILY_UNAVAILABLE, (legs, outputs));
-        self.0 = Some(Box::new(Candidate { renewal, line, until: now + wait, held }));
+        // Whoever calls again has no more time than it had.
+        let until = self.until().map_or(now + wait, |until| until.min(now + wait));
+        let held = self.give_up(now, Status::TEMPORARILY_UNAVAILABLE, places);
+        self.asked.push(now);
+        self.candidate = Some(Box::new(Candidate { renewal, line, until, held }));
         None
     }
 
     /// Tells by when it is decided.
-    pub(super) fn until(&self) -> Option<Instant> {
-        self.0.as_ref().map(|candidate| candidate.until)
+    fn until(&self) -> Option<Instant> {
+        self.candidate.as_ref().map(|candidate| candidate.until)
+    }
+
+    /// Puts off what is due `at` until it is decided, though not for one after another: the first of
+    /// them has said for how long, in `patience`.
+    pub(super) fn postpone(&self, at: &mut Instant, patience: &mut Option<Instant>) {
+        if let Some(until) = self.until() {
+            let latest = *patience.get_or_insert(until);
+            *at = until.min(latest).max(*at);
+        }
+    }
+
+    /// Keeps how the session has ended, where there is something that may replace it; tells whether
+    /// there is. What the other side says of it counts more than what we have seen.
+    pub(super) fn keep(&mut self, end: Held) -> bool {
+        let Some(candidate) = &mut self.candidate else { return false };
+        match (&candidate.held, &end) {
+            (None, _) | (Some(Held::Media(_) | Held::Relay(_)), Held::Leg(_)) => {
+                candidate.held = Some(end);
+            }
+            (Some(_), _) => {}
+        }
+        true
     }
 
     /// Keeps an event of the dialog that it may replace, if that is the end of it; gives back all
     /// else.
     pub(super) fn hold(&mut self, event: LegEvent) -> Option<LegEvent> {
-        let Some(candidate) = &mut self.0 else { return Some(event) };
+        if self.candidate.is_none() {
+            return Some(event);
+        }
         match event {
             LegEvent::Ended { .. }
             | LegEvent::Lost { .. }
             | LegEvent::NoAck
             | LegEvent::SessionExpired => {
-                candidate.held.get_or_insert(event);
+                self.keep(Held::Leg(event));
                 None
             }
             LegEvent::Progress(_)
@@ -203,32 +331,32 @@ impl Successor {
 
     /// Tells whether a message is of its dialog, or repeats or cancels its INVITE.
     pub(super) fn owns(&self, message: &Message) -> bool {
-        self.0.as_ref().is_some_and(|candidate| candidate.renewal.leg.owns(message))
+        self.candidate.as_ref().is_some_and(|candidate| candidate.renewal.leg.owns(message))
     }
 
     pub(super) fn receive(&mut self, now: Instant, message: Message, source: Hop) {
-        if let Some(candidate) = &mut self.0 {
+        if let Some(candidate) = &mut self.candidate {
             candidate.renewal.leg.handle(now, LegInput::Message { message, source });
         }
     }
 
     /// Takes what has happened on its connection.
     pub(super) fn feed(&mut self, now: Instant, input: msrp::Input) {
-        if let Some(candidate) = &mut self.0 {
+        if let Some(candidate) = &mut self.candidate {
             // Who is cut off for saying too much has broken it.
             let _closed = candidate.line.feed(now, input);
         }
     }
 
     pub(super) fn timeout(&mut self, now: Instant) {
-        if let Some(candidate) = &mut self.0 {
+        if let Some(candidate) = &mut self.candidate {
             candidate.renewal.leg.handle(now, LegInput::Timeout);
             candidate.line.msrp.handle(now, msrp::Input::Timeout);
         }
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        let candidate = self.0.as_ref()?;
+        let candidate = self.candidate.as_ref()?;
         let others = [candidate.renewal.leg.next_timeout(), candidate.line.msrp.next_timeout()];
         others.into_iter().flatten().chain([candidate.until]).min()
     }
@@ -238,9 +366,9 @@ impl Successor {
         &mut self,
         now: Instant,
         is_live: bool,
-        (legs, outputs): (&mut Legs, &mut VecDeque<Output>),
+        (legs, outputs): Places<'_>,
     ) -> Verdict {
-        let Some(candidate) = &mut self.0 else { return Verdict::Waits };
+        let Some(candidate) = &mut self.candidate else { return Verdict::Waits };
         candidate.settle_leg(outputs);
         let progress = candidate.settle_line(outputs);
         let status = match progress {
@@ -251,7 +379,8 @@ impl Successor {
             }
             Progress::Asked if now < candidate.until => return Verdict::Waits,
             Progress::LetIn => {
-                let ready = self.0.take().map(|candidate| (candidate.renewal, candidate.line));
+                let ready =
+                    self.candidate.take().map(|candidate| (candidate.renewal, candidate.line));
                 return ready.map_or(Verdict::Waits, |ready| Verdict::Ready(Box::new(ready)));
             }
             Progress::Asked | Progress::Broken => Status::SERVER_INTERNAL_ERROR,
@@ -264,9 +393,9 @@ impl Successor {
         &mut self,
         now: Instant,
         status: Status,
-        (legs, outputs): (&mut Legs, &mut VecDeque<Output>),
-    ) -> Option<LegEvent> {
-        let Candidate { renewal, held, .. } = *self.0.take()?;
+        (legs, outputs): Places<'_>,
+    ) -> Option<Held> {
+        let Candidate { renewal, held, .. } = *self.candidate.take()?;
         outputs.push_back(Output::NextMsrp(NextMsrp::Close));
         renewal.refuse(now, (status, Vec::new()), (legs, outputs));
         held
@@ -321,7 +450,7 @@ fn caller_of(invite: &Request) -> DialogKey {
 /// Refuses, without keeping anything of it, what is one too many.
 fn put_off(invite: &Request, source: Hop) -> Output {
     let mut answer = answer_stateless(invite, Status::SERVICE_UNAVAILABLE);
-    answer.headers.push("Retry-After", RETRY_AFTER);
+    answer.headers.push("Retry-After", &RETRY_AFTER.to_string());
     stamp_answer(&mut answer, &source);
     let hop = answer.via().map_or_else(|_| source.clone(), |via| reply_hop(&via, &source));
     Output::Sip { bytes: answer.encode(), hop }

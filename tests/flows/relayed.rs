@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use chatbridge::bridge::MsrpRelay;
 use chatbridge::chat::{Answer, Command, Refusal, ReportRequest};
-use chatbridge::ids::SessionId;
+use chatbridge::ids::{ParticipantId, SessionId};
 use chatbridge::msrp::{self, Frame, Kind, Relays};
-use chatbridge::sip::{Credentials, Method, Password, Request, Response};
+use chatbridge::sip::{Credentials, Message, Method, Password, Request, RequestBuilder, Response};
 
 use crate::NOTHING;
 use crate::far_end::{FAR_PATH, answer_sdp, far_hop};
-use crate::world::{BOB, World};
+use crate::world::{BOB, World, address};
 
 const HEADERS: [(&str, &str); 3] = [
     ("Subject", "Hello"),
@@ -89,13 +89,52 @@ fn group() -> (World, SessionId, Response) {
     let mut world = world();
     invite(&mut world);
     let session = world.invited(BOB);
-    let Ok(Answer::Group(info)) = world.ask(&session, Command::Describe) else { panic!() };
-    let own = info.participants.into_iter().find(|it| it.your_own).expect("an entry of Bob's");
-    assert_eq!(world.ask(&session, Command::AcceptAs(own.id)), Ok(Answer::Done));
+    accept(&mut world, &session, Kinds::Group);
     relay_lets_in(&mut world);
     let answer = accepted(&mut world);
     talks(&mut world, &session);
     (world, session, answer)
+}
+
+/// Bob accepts.
+fn accept(world: &mut World, session: &SessionId, of: Kinds) {
+    let command = match of {
+        Kinds::Pair => Command::Accept,
+        Kinds::Group => Command::AcceptAs(own_in(world, session)),
+    };
+    assert_eq!(world.order(session, command), Ok(Answer::Done));
+}
+
+/// Bob leaves.
+fn leave(world: &mut World, session: &SessionId, of: Kinds) {
+    let command = match of {
+        Kinds::Pair => Command::End,
+        Kinds::Group => Command::Part(own_in(world, session)),
+    };
+    assert_eq!(world.order(session, command), Ok(Answer::Done));
+}
+
+fn own_in(world: &mut World, session: &SessionId) -> ParticipantId {
+    let Ok(Answer::Group(info)) = world.ask(session, Command::Describe) else { panic!("no group") };
+    info.participants.into_iter().find(|it| it.your_own).expect("an entry of Bob's").id
+}
+
+/// The other side begins the session anew.
+fn again(world: &mut World, of: Kinds) -> Request {
+    if of == Kinds::Pair { call(world) } else { invite(world) }
+}
+
+/// The far end confirms that it was refused.
+fn confirm(world: &mut World, invite: &Request) {
+    let refusal = world.far_end_heard(&Method::Invite);
+    assert!(refusal.status.code() >= 300, "{refusal:?}");
+    let ack = RequestBuilder::new(Method::Ack, invite.uri.clone())
+        .via(&invite.vias().expect("Vias")[0])
+        .from(&refusal.from().expect("a From"))
+        .to(&refusal.to().expect("a To"))
+        .call_id(refusal.call_id().expect("a Call-ID"))
+        .cseq(1);
+    world.far_end_sends(&ack.build().into());
 }
 
 /// Messages go both ways, over one MSRP session; gives the URI that it has here.
@@ -133,7 +172,7 @@ fn begun_anew(of: Kinds) -> (World, SessionId, Response, Request) {
     let (mut world, session, answer) = if of == Kinds::Pair { pair() } else { group() };
     world.far_end.clear();
     let before = talks(&mut world, &session);
-    let again = if of == Kinds::Pair { call(&mut world) } else { invite(&mut world) };
+    let again = again(&mut world, of);
     assert_eq!(world.far_connections(), 2);
     let codes: Vec<u16> = world.far_end.drain(..).map(|it| code_of(&it)).collect();
     assert_eq!(codes, [100], "neither BYE nor an answer");
@@ -149,10 +188,10 @@ enum Kinds {
 
 const KINDS: [Kinds; 2] = [Kinds::Pair, Kinds::Group];
 
-fn code_of(message: &chatbridge::sip::Message) -> u16 {
+fn code_of(message: &Message) -> u16 {
     match message {
-        chatbridge::sip::Message::Response(response) => response.status.code(),
-        chatbridge::sip::Message::Request(request) => panic!("{}", request.method),
+        Message::Response(response) => response.status.code(),
+        Message::Request(request) => panic!("{}", request.method),
     }
 }
 
@@ -296,4 +335,143 @@ fn of_two_that_begin_it_anew_the_later_one_counts() {
     accepted(&mut world);
     world.far_end_got(&Method::Bye);
     talks(&mut world, &session);
+}
+
+/// Each of them has a connection to our relay, and a proof of ours.
+#[test]
+fn those_who_begin_it_anew_too_often_are_put_off() {
+    for of in KINDS {
+        let (mut world, session, _, mut before) = begun_anew(of);
+        let mut codes = Vec::new();
+        for _ in 1..16 {
+            world.wait(2 * SECOND);
+            world.far_end.clear();
+            let invite = again(&mut world, of);
+            let heard: Vec<u16> = world.far_end.iter().map(code_of).collect();
+            if heard == [503] {
+                codes.push(503);
+                continue;
+            }
+            codes.push(100);
+            if heard.contains(&480) {
+                confirm(&mut world, &before);
+            }
+            before = invite;
+        }
+        assert_eq!(codes, [[100; 7].as_slice(), &[503; 8]].concat(), "{of:?}");
+        world.wait(2 * SECOND);
+        world.far_end.clear();
+        world.far_frames.clear();
+        again(&mut world, of);
+        relay_lets_in(&mut world);
+        accepted(&mut world);
+        assert_eq!(world.told(), NOTHING);
+        talks(&mut world, &session);
+    }
+}
+
+/// It is put off once, and not for as long as somebody goes on calling.
+#[test]
+fn the_end_of_a_session_that_is_begun_anew_again_and_again_is_told_in_time() {
+    const ENDED: &str = "bob: SessionEnded (SIP BYE)";
+    for of in KINDS {
+        let (mut world, _, answer, _) = begun_anew(of);
+        world.far_end_goes_on(&answer, (Method::Bye, 2), &[]);
+        for _ in 0..3 {
+            world.wait(3 * SECOND);
+            again(&mut world, of);
+        }
+        assert_eq!(world.told(), NOTHING);
+        world.wait(SECOND);
+        assert_eq!(world.told().last().map(String::as_str), Some(ENDED), "{of:?}");
+    }
+}
+
+/// Nor for those who give up and call again.
+#[test]
+fn a_lost_connection_is_explained_by_one_caller_alone() {
+    for of in KINDS {
+        let (mut world, session, _, first) = begun_anew(of);
+        world.far_msrp_code = Some(481);
+        world.send(&session, "nobody there", ReportRequest::default());
+        world.told();
+        world.wait(6 * SECOND);
+        world.far_end_cancels(&first, None);
+        again(&mut world, of);
+        world.wait(3 * SECOND);
+        let told = world.told();
+        assert!(told.iter().all(|line| !line.contains("SessionEnded")), "{told:?}");
+        world.wait(SECOND);
+        let told = world.told();
+        assert!(told.iter().any(|line| line.contains("SessionEnded")), "{of:?}: {told:?}");
+    }
+}
+
+/// The other side has said goodbye, and why: that is so, whatever comes first then.
+#[test]
+fn a_goodbye_that_was_kept_is_told_before_anything_else_ends_the_session() {
+    const ENDED: &str = "bob: SessionEnded (SIP BYE; Reason: SIP;cause=410;text=\"Gone\")";
+    let endings: [fn(&mut World, &SessionId, Kinds); 3] = [
+        leave,
+        |world, _, _| world.stop(),
+        |world, _, _| {
+            world.lose_core(&address(BOB));
+            world.run();
+        },
+    ];
+    for (of, (at, end)) in
+        KINDS.iter().flat_map(|of| endings.iter().enumerate().map(|it| (*of, it)))
+    {
+        let (mut world, session, answer, _) = begun_anew(of);
+        let gone = [("Reason", "SIP;cause=410;text=\"Gone\"")];
+        world.far_end_goes_on(&answer, (Method::Bye, 2), &gone);
+        assert_eq!(world.far_end_heard(&Method::Bye).status.code(), 200);
+        end(&mut world, &session, of);
+        assert!(world.far_end_heard(&Method::Invite).status.code() >= 480);
+        // The roster of a group that is over has its time.
+        world.wait(2 * SECOND);
+        assert_eq!(world.told(), [ENDED], "{of:?} {at}");
+        let is_bye = |it: &Message| matches!(it, Message::Request(it) if it.method == Method::Bye);
+        assert!(!world.far_end.iter().any(is_bye), "{:?}", world.far_end);
+        let is_known = world.ask(&session, Command::Describe);
+        assert_eq!(is_known, Err(Refusal::NoSession), "there is no way back");
+    }
+}
+
+/// The connection did not come about, and the INVITE says that it need not.
+#[test]
+fn a_connection_that_never_stood_is_replaced_by_the_new_one() {
+    for of in KINDS {
+        for is_let_in in [true, false] {
+            let mut world = world();
+            // It connects itself, and never does.
+            let active = answer_sdp().replace("passive", "active");
+            match of {
+                Kinds::Pair => world.far_end_invites_with(&HEADERS, SDP, &active),
+                Kinds::Group => {
+                    world.focus_invites_with((ROOM, ROOM), &[HEADERS[2]], (SDP, &active))
+                }
+            };
+            let session = world.invited(BOB);
+            accept(&mut world, &session, of);
+            relay_lets_in(&mut world);
+            accepted(&mut world);
+            world.wait(9 * SECOND);
+            world.far_end.clear();
+            world.told();
+            again(&mut world, of);
+            world.wait(2 * SECOND);
+            assert_eq!(world.told(), NOTHING, "{of:?}");
+            if is_let_in {
+                relay_lets_in(&mut world);
+                accepted(&mut world);
+                talks(&mut world, &session);
+            } else {
+                relay_says(&mut world, "403 Forbidden", "");
+                let told = world.told();
+                let is_told = told.iter().any(|it| it == "bob: SessionEnded (MSRP connect failed)");
+                assert!(is_told, "{of:?}: {told:?}");
+            }
+        }
+    }
 }

@@ -244,6 +244,24 @@ fn who_was_put_off_may_call_once_more() {
     assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Session(_))));
 }
 
+/// A call whose dialog was replaced is over: its caller may call once more with the same Call-ID.
+#[test]
+fn who_was_replaced_by_itself_may_call_once_more() {
+    let mut world = facing("plain");
+    let first = call(&mut world, &[ID]);
+    let session = world.invited(BOB);
+    world.order(&session, Command::Accept).expect("accepted");
+    accepted(&mut world);
+    world.told();
+    call(&mut world, &[ID]);
+    accepted(&mut world);
+    rest(&mut world);
+    world.far_end_calls_anew(&first, (SDP, &offer_sdp()));
+    accepted(&mut world);
+    assert_eq!(world.told(), NOTHING);
+    assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Session(_))));
+}
+
 /// Whoever calls again and again is put off until the old dialogs have come to rest.
 #[test]
 fn calls_that_come_too_often_are_put_off() {

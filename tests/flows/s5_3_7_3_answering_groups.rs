@@ -122,6 +122,8 @@ fn who_is_not_the_focus_itself_speaks_for_itself() {
         ("sip:anonymous@anonymous.invalid", &[("Privacy", "id")][..], NOBODY),
         ("sip:mallory@127.0.0.1", &[], CAROL),
         ("sip:mallory@127.0.0.1;transport=tcp", &[], CAROL),
+        ("sip:mallory@127.0.0.1:5060", &[], CAROL),
+        ("sips:mallory@127.0.0.1", &[], "sip:mallory@127.0.0.1"),
         ("sip:mallory@127.0.0.1:9999", &[], "sip:mallory@127.0.0.1"),
     ] {
         let mut world = world(|_| {});

@@ -385,6 +385,34 @@ fn a_stopping_server_leaves_nobody_waiting() {
     assert_eq!(room.told(), ["alice: SessionEnded (bridge shutting down)"]);
 }
 
+/// The focus strikes out who has left, and brings back who was cut off.
+#[test]
+fn who_leaves_while_the_server_stops_leaves_all_the_same() {
+    for is_answered in [true, false] {
+        let mut room = Room::open();
+        room.world.far_msrp_code = None;
+        room.send("Bye then").expect("a running session");
+        let own = room.id_of(ALICE);
+        assert_eq!(room.ask(Command::Part(own)), Ok(Answer::Done));
+        room.told();
+        room.world.stop();
+        assert!(room.got_all(&Method::Bye).is_empty());
+        assert_eq!(room.told(), NOTHING);
+        match is_answered {
+            true => {
+                let frame = room.world.far_end_read();
+                room.world.far_end_takes(&frame);
+            }
+            false => room.world.wait(2 * SECOND),
+        }
+        assert_eq!(room.told(), ["alice: alice Disconnected (own)"]);
+        let bye = room.got(&Method::Bye);
+        assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=200;text=\"Call completed\""));
+        room.reply(&bye, 200, &[]);
+        assert_eq!(room.world.sessions(), []);
+    }
+}
+
 #[test]
 fn a_stopping_server_hears_the_last_answers_of_the_focus() {
     for is_answered in [true, false] {

@@ -110,6 +110,35 @@ fn who_was_left_waits_no_longer_than_the_bridge_runs() {
     assert_eq!(world.sessions(), []);
 }
 
+/// Who leaves has left, whatever the server does meanwhile.
+#[test]
+fn who_leaves_while_the_bridge_stops_leaves_all_the_same() {
+    for is_answered in [true, false] {
+        let mut world = World::facing_far_end();
+        world.change(|settings| settings.leave_wait = Duration::from_secs(20));
+        let (session, _) = world.talk_to_far_end();
+        world.far_msrp_code = None;
+        world.send(&session, "bye then", ReportRequest::default());
+        world.order(&session, Command::End).expect("taken");
+        world.told();
+        world.stop();
+        assert_eq!(world.told(), NOTHING);
+        match is_answered {
+            true => {
+                let frame = world.far_end_read();
+                world.far_end_takes(&frame);
+            }
+            false => world.wait(Duration::from_secs(2)),
+        }
+        let told = world.told();
+        assert_eq!(told.last().map(String::as_str), Some("alice: SessionEnded (SIP BYE)"));
+        let bye = world.far_end_got(&Method::Bye);
+        assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=200;text=\"Call completed\""));
+        world.far_end_answers(&bye, 200, &[], None);
+        assert_eq!(world.sessions(), []);
+    }
+}
+
 /// The peer has said goodbye: there is nobody to say it to.
 #[test]
 fn who_was_left_loses_no_core_any_more() {

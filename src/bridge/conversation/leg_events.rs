@@ -6,6 +6,7 @@ use super::{Conversation, Output};
 use crate::bridge::description;
 use crate::bridge::legs::Settled;
 use crate::bridge::media::{self, Unusable};
+use crate::bridge::renewal::Held;
 use crate::bridge::sip_outcomes::{self, LegEnd, Outcome, Retry, Row};
 use crate::chat::{EventType, NoticeKind, Role, State};
 use crate::msrp::Setup;
@@ -302,6 +303,13 @@ impl Conversation {
 
     /// Ends the session because its MSRP side is gone, and says so to the peer.
     pub(super) fn media_failed(&mut self, now: Instant, end: LegEnd) {
+        if !self.successor.keep(Held::Media(end)) {
+            self.give_up_media(now, end);
+        }
+    }
+
+    /// As [`media_failed`](Self::media_failed), whoever begins the session anew.
+    pub(super) fn give_up_media(&mut self, now: Instant, end: LegEnd) {
         let reason = if end == LegEnd::MsrpConnectFailed {
             Reason::sip(488, "Not Acceptable Here")
         } else {
@@ -369,7 +377,7 @@ impl Conversation {
 
     fn our_setup(&self) -> Setup {
         let peer = self.line.peer.as_ref();
-        match self.is_called {
+        match self.legs.is_called {
             false => peer.map_or(Setup::Passive, media::Peer::our_setup_as_offerer),
             true => peer.map_or(Setup::Active, media::Peer::our_setup_as_answerer),
         }

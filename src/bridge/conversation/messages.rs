@@ -9,6 +9,7 @@ use crate::bridge::Shown;
 use crate::bridge::delivery::{self, News, Then};
 use crate::bridge::media;
 use crate::bridge::received::{self, Received};
+use crate::bridge::renewal::Renewable;
 use crate::bridge::sip_outcomes::LegEnd;
 use crate::chat::{
     Answer, Composing, DeliveryReport, IncomingMessage, MessageStatus, NoticeKind, OutgoingMessage,
@@ -236,7 +237,10 @@ impl Conversation {
         if self.peer_left.is_some() {
             return;
         }
-        self.timers.media.get_or_insert(now + self.settings.msrp_grace);
+        if self.timers.media.is_none() {
+            self.timers.media = Some(now + self.settings.msrp_grace);
+            self.timers.patience = None;
+        }
         self.postpone_explanation();
     }
 

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use super::Conversation;
 use crate::bridge::description;
+use crate::bridge::renewal::Renewable;
 use crate::bridge::sip_outcomes::{self, LegEnd};
 use crate::chat::{Ending, Refusal, Role, State};
 use crate::sip::{Reason, Status};
@@ -22,9 +23,14 @@ use crate::sip::{Reason, Status};
 impl Conversation {
     /// Leaves once the messages sent last are answered: a BYE would overtake them.
     pub(super) fn begin_leaving(&mut self, now: Instant) {
+        self.release_successor(now, Status::TEMPORARILY_UNAVAILABLE);
+        if self.chat.state() != State::Connected || self.timers.leave.is_some() {
+            return;
+        }
+        self.user_left = true;
         if self.line.msrp.is_idle() {
             self.leave(now);
-        } else if self.timers.leave.is_none() {
+        } else {
             self.timers.leave = Some(now + self.settings.leave_wait);
         }
     }
@@ -64,7 +70,7 @@ impl Conversation {
             let code = self.settings.decline_code;
             return self.refuse(now, code, LegEnd::DeclinedByUser);
         }
-        if self.stopping {
+        if self.stopping && !self.user_left {
             self.hang_up(now, Reason::sip(480, "Temporarily Unavailable"));
             return self.end_by(now, LegEnd::ShuttingDown, &[]);
         }
@@ -75,7 +81,7 @@ impl Conversation {
     /// The core that carries the session is lost: what is said of its end is for when it comes back.
     pub(super) fn core_lost(&mut self, now: Instant) {
         let end = LegEnd::CoreLost;
-        self.drop_successor(now, Status::SERVICE_UNAVAILABLE);
+        self.release_successor(now, Status::SERVICE_UNAVAILABLE);
         match (self.chat.state(), self.chat.role()) {
             (State::Invited, Role::Originator) => {
                 self.cancel = Some(end);
@@ -104,7 +110,7 @@ impl Conversation {
     pub(super) fn stop(&mut self, now: Instant) {
         self.stopping = true;
         let end = LegEnd::ShuttingDown;
-        self.drop_successor(now, Status::SERVICE_UNAVAILABLE);
+        self.release_successor(now, Status::SERVICE_UNAVAILABLE);
         match (self.chat.state(), self.chat.role()) {
             (State::Invited, Role::Originator) => {
                 self.cancel = Some(end);
@@ -122,12 +128,14 @@ impl Conversation {
                 // A 480 would tell the originator of a decline.
                 self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
             }
-            (State::Connected, _) if self.timers.relay.is_some() => {
+            (State::Connected, _) if self.timers.relay.is_some() && !self.user_left => {
                 self.refuse(now, Status::SERVICE_UNAVAILABLE, end);
             }
             (State::Connected, _) if self.peer_left.is_some() => self.part(now),
+            // Who is leaving leaves as it wanted to, only sooner.
             (State::Connected, _) if self.awaits_answers() => {
-                self.timers.leave = Some(now + self.settings.stop_wait);
+                let latest = now + self.settings.stop_wait;
+                self.timers.leave = Some(self.timers.leave.map_or(latest, |at| at.min(latest)));
             }
             (State::Connected, _) => self.leave(now),
             (State::Ended, _) => {}

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use super::Conversation;
 use crate::bridge::description;
+use crate::bridge::renewal::Held;
 use crate::bridge::sip_outcomes::{self, LegEnd};
 use crate::chat::{Role, State};
 use crate::msrp::Broken;
@@ -55,7 +56,7 @@ impl Conversation {
     /// Ends a session that our relays do not let in.
     pub(super) fn way_missed(&mut self, now: Instant, code: u16) {
         self.timers.relay = None;
-        if self.is_called {
+        if self.legs.is_called {
             self.legs.current.reject(now, Status::SERVER_INTERNAL_ERROR, Vec::new());
         }
         self.end_without_relay(now, code);
@@ -85,11 +86,18 @@ impl Conversation {
                 true
             }
             (State::Connected, Broken::Relay { .. }) if self.timers.leave.is_none() => {
-                self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
-                self.end_without_relay(now, code);
+                self.relay_failed(now, code);
                 true
             }
             (State::Connected | State::Cancelling | State::Ended, _) => false,
+        }
+    }
+
+    /// Ends a running session that our relays carry no more.
+    pub(super) fn relay_failed(&mut self, now: Instant, code: u16) {
+        if !self.successor.keep(Held::Relay(code)) {
+            self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
+            self.end_without_relay(now, code);
         }
     }
 

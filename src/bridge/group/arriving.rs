@@ -56,6 +56,7 @@ pub(super) fn incoming(
     let mut this = Group::new(kit, (session, user), chat, (leg, line));
     let boundary = this.random.token();
     this.heard = false;
+    this.legs.is_called = true;
     this.follows = extends;
     (this.focus, this.party) = (Some(focus), party);
     this.asking = Asking::Rejoining;

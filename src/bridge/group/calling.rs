@@ -13,6 +13,7 @@ use crate::bridge::dealings::Output;
 use crate::bridge::description;
 use crate::bridge::group_outcomes::{self, Answered, Asking, GroupEnd};
 use crate::bridge::line::Line;
+use crate::bridge::renewal::{Held, Renewable};
 use crate::bridge::sip_outcomes::{LegEnd, Retry};
 use crate::chat::{Answer, EventType, GroupState};
 use crate::payload::resource_list::ResourceList;
@@ -284,6 +285,7 @@ impl Group {
                 }
                 self.stay_out(now);
             }
+            GroupState::Connected if self.successor.keep(Held::Relay(code)) => {}
             GroupState::Connected => {
                 self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
                 self.finish(now, GroupEnd::Leg(LegEnd::RelayFailed), &[]);

@@ -12,6 +12,7 @@ use super::{Group, Timers};
 use crate::bridge::dealings::Output;
 use crate::bridge::description;
 use crate::bridge::group_outcomes::{self, Asking, GroupEnd, Left};
+use crate::bridge::renewal::{Held, Renewable};
 use crate::bridge::sip_outcomes::{self, LegEnd};
 use crate::chat::{
     Answer, Ending, EventType, Extension, GroupState, ParticipantStatus, Parting, Refusal, Standing,
@@ -30,7 +31,8 @@ pub(super) struct Farewell {
 impl Group {
     /// Leaves once the messages sent last are answered: a BYE would overtake them.
     pub(super) fn begin_leaving(&mut self, now: Instant, end: GroupEnd) {
-        if self.leaving.is_some() {
+        self.release_successor(now, Status::TEMPORARILY_UNAVAILABLE);
+        if self.leaving.is_some() || self.chat.state() != GroupState::Connected {
             return;
         }
         let description = group_outcomes::on(end).describe(&[]);
@@ -107,7 +109,7 @@ impl Group {
                 // The focus has heard of no acceptance.
                 let code = self.settings.group.decline_code;
                 self.legs.current.reject(now, code, Vec::new());
-            } else if self.stopping {
+            } else if end == GroupEnd::Leg(LegEnd::ShuttingDown) {
                 self.hang_up(now, Reason::sip(480, "Temporarily Unavailable"));
             } else {
                 self.hang_up(now, Reason::sip(200, "Call completed"));
@@ -124,6 +126,9 @@ impl Group {
 
     /// Ends the participation because its MSRP side is gone, and says so to the focus.
     pub(super) fn media_failed(&mut self, now: Instant, end: LegEnd) {
+        if self.successor.keep(Held::Media(end)) {
+            return;
+        }
         self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
         self.finish(now, GroupEnd::Leg(end), &[]);
     }
@@ -158,7 +163,10 @@ impl Group {
             | GroupEnd::EndedByOriginator
             | GroupEnd::WindowClosed => self.settings.msrp_grace,
         };
-        self.timers.explanation.get_or_insert((now + wait, end));
+        if self.timers.explanation.is_none() {
+            self.timers.explanation = Some((now + wait, end));
+            self.timers.patience = None;
+        }
         self.postpone_explanation();
     }
 
@@ -212,6 +220,8 @@ impl Group {
                 self.go_apart(now, Some((event, description)))
             }
             Left::TheWayBackQuietly if was_in && !self.stopping => self.go_apart(now, None),
+            // Who has left is told of nothing but that.
+            Left::TheWayBackQuietly if was_in => self.close(now, None),
             Left::Nothing | Left::TheWayBack | Left::TheWayBackAtOnce | Left::TheWayBackQuietly => {
                 self.close(now, Some((event, description)));
             }
@@ -344,7 +354,7 @@ impl Group {
         let end = GroupEnd::Leg(LegEnd::ShuttingDown);
         let description = group_outcomes::on(end).describe(&[]);
         let unavailable = Status::SERVICE_UNAVAILABLE;
-        self.drop_successor(now, unavailable);
+        self.release_successor(now, unavailable);
         match self.chat.state() {
             GroupState::Connecting | GroupState::Rejoining => {
                 if !self.is_between_invites() {
@@ -355,14 +365,18 @@ impl Group {
             GroupState::Cancelling => self.goodbye = true,
             // A 480 would tell of somebody who cannot be reached.
             GroupState::Invited => self.legs.current.reject(now, unavailable, Vec::new()),
+            GroupState::Connected if self.is_left() => self.part(now),
+            // Who is leaving leaves as it wanted to, only sooner.
+            GroupState::Connected if self.leaving.is_some() => match self.awaits_answers() {
+                true => return self.hasten(now),
+                false => self.part(now),
+            },
             GroupState::Connected if self.timers.relay.is_some() => {
                 self.legs.current.reject(now, unavailable, Vec::new());
             }
-            GroupState::Connected if self.is_left() => self.part(now),
             GroupState::Connected if self.awaits_answers() => {
                 self.leaving = Some(Farewell { end, description, is_said: false });
-                self.timers.leave = Some(now + self.settings.stop_wait);
-                return;
+                return self.hasten(now);
             }
             GroupState::Connected => {
                 self.hang_up(now, Reason::sip(480, "Temporarily Unavailable"));
@@ -373,6 +387,12 @@ impl Group {
         }
         self.close(now, Some((EventType::SessionEnded, description)));
         self.timers.forget = None;
+    }
+
+    /// Waits for the last answers no longer than a server that stops may.
+    fn hasten(&mut self, now: Instant) {
+        let latest = now + self.settings.stop_wait;
+        self.timers.leave = Some(self.timers.leave.map_or(latest, |at| at.min(latest)));
     }
 
     /// Tells whether the user's own entry says that it is in.

@@ -6,58 +6,46 @@
 use std::time::Instant;
 
 use super::{Group, Timers};
-use crate::bridge::dealings::{Arrival, ConversationKit, Output};
+use crate::bridge::dealings::{ConversationKit, Output};
 use crate::bridge::group_outcomes::Asking;
 use crate::bridge::line::Line;
-use crate::bridge::renewal::{Renewal, Verdict};
+use crate::bridge::renewal::{Held, Places, Renewable, Renewal, Successor};
 use crate::bridge::succession::{Name, Names, SessionIds};
 use crate::chat::{GroupState, SessionKind};
-use crate::sip::{Message, Method, Status, Uri};
+use crate::sip::{Message, Method, Uri};
 
-impl Group {
-    /// Takes the INVITE that begins the participation anew.
-    pub(super) fn renewed(&mut self, now: Instant, arrival: Arrival) {
-        let leg_kit = self.leg_kit();
-        let given = (arrival, self.may_be_named());
-        let places = (&mut self.legs, &mut self.outputs);
-        let judged = Renewal::judge(now, (&self.settings, leg_kit), given, places);
-        let Some(renewal) = judged else { return };
-        let mut kit = self.kit();
-        let places = (&mut self.legs, &mut self.outputs);
-        match self.successor.begin(now, renewal, &mut kit, places) {
-            Some(ready) => self.take_over(now, ready),
-            None => self.postpone_explanation(),
+impl Renewable for Group {
+    fn successor(&mut self) -> (&mut Successor, Places<'_>) {
+        (&mut self.successor, (&mut self.legs, &mut self.outputs))
+    }
+
+    fn kit(&mut self) -> ConversationKit {
+        ConversationKit {
+            settings: self.settings.clone(),
+            access: self.access.clone(),
+            anchor: self.anchor,
+            random: self.random.fork(),
+            next_hops: Vec::new(),
         }
     }
 
-    /// Takes what has become of the INVITE that begins the participation anew; tells whether anything
-    /// has.
-    pub(super) fn settle_successor(&mut self, now: Instant) -> bool {
-        let is_live = self.may_be_named();
-        let places = (&mut self.legs, &mut self.outputs);
-        match self.successor.settle(now, is_live, places) {
-            Verdict::Waits => return false,
-            Verdict::Ready(ready) => self.take_over(now, *ready),
-            Verdict::Gone(held) => {
-                if let Some(held) = held {
-                    self.leg_event(now, held);
-                }
-            }
-        }
-        true
+    /// Tells whether the user is in and nobody is about to leave.
+    fn is_live(&self) -> bool {
+        let is_quiet = self.leaving.is_none() && self.timers.relay.is_none();
+        let is_in = self.chat.state() == GroupState::Connected && self.is_in();
+        is_in && is_quiet && self.heard && !self.stopping
     }
 
-    /// Refuses the INVITE that begins anew what is over.
-    pub(super) fn drop_successor(&mut self, now: Instant, status: Status) {
-        let places = (&mut self.legs, &mut self.outputs);
-        drop(self.successor.give_up(now, status, places));
+    fn postpone_explanation(&mut self) {
+        let Some((at, _)) = &mut self.timers.explanation else { return };
+        self.successor.postpone(at, &mut self.timers.patience);
     }
 
-    /// One who begins the participation anew explains why the one before has come to nothing.
-    pub(super) fn postpone_explanation(&mut self) {
-        if let (Some((at, _)), Some(until)) = (&mut self.timers.explanation, self.successor.until())
-        {
-            *at = until.max(*at);
+    fn tell_held(&mut self, now: Instant, held: Held) {
+        match held {
+            Held::Leg(event) => self.leg_event(now, event),
+            Held::Media(end) => self.media_failed(now, end),
+            Held::Relay(code) => self.way_missed(now, code),
         }
     }
 
@@ -80,7 +68,9 @@ impl Group {
         self.answer_invitation(now);
         self.refer_again(now);
     }
+}
 
+impl Group {
     /// Follows the focus: the subscription to another URI is another one.
     pub(super) fn find_focus(&mut self, now: Instant, told: Option<Uri>) {
         if let Some(told) = told.filter(|told| self.focus.as_ref() != Some(told)) {
@@ -119,18 +109,11 @@ impl Group {
 
     /// Lets the names of the session be known as long as the user is in.
     pub(super) fn tell_names(&mut self) {
-        let is_named = self.may_be_named();
+        let is_named = self.is_live();
         if std::mem::replace(&mut self.is_named, is_named) != is_named {
             let names = self.names().filter(|_| is_named).map(Box::new);
             self.outputs.push_back(Output::Names(names));
         }
-    }
-
-    /// Tells whether the user is in and nobody is about to leave.
-    fn may_be_named(&self) -> bool {
-        let is_quiet = self.leaving.is_none() && self.timers.relay.is_none();
-        let is_in = self.chat.state() == GroupState::Connected && self.is_in();
-        is_in && is_quiet && self.heard && !self.stopping
     }
 
     fn names(&self) -> Option<Names> {
@@ -140,15 +123,5 @@ impl Group {
         let mut all: Vec<Name> = SessionIds::among(ids.unwrap_or_default()).names().collect();
         all.push(Name::Dialog(dialog));
         Some(Names { kind: SessionKind::Group, party, remote_tag, all })
-    }
-
-    pub(super) fn kit(&mut self) -> ConversationKit {
-        ConversationKit {
-            settings: self.settings.clone(),
-            access: self.access.clone(),
-            anchor: self.anchor,
-            random: self.random.fork(),
-            next_hops: Vec::new(),
-        }
     }
 }

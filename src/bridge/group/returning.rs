@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::Group;
 use crate::bridge::group_outcomes::{Asking, GroupEnd};
+use crate::bridge::renewal::Renewable;
 use crate::bridge::sip_outcomes::LegEnd;
 use crate::chat::{EventType, GroupState};
 use crate::sip::{Reason, Status};
@@ -87,7 +88,7 @@ impl Group {
         if self.is_hosted {
             return;
         }
-        self.drop_successor(now, Status::SERVICE_UNAVAILABLE);
+        self.release_successor(now, Status::SERVICE_UNAVAILABLE);
         match self.chat.state() {
             GroupState::Connecting | GroupState::Rejoining if self.is_between_invites() => {}
             GroupState::Connecting | GroupState::Rejoining => self.legs.current.cancel(now, None),

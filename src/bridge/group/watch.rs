@@ -178,7 +178,7 @@ impl Group {
     /// Subscribes again where it is time.
     pub(super) fn watch_again(&mut self, now: Instant) {
         let is_due = self.watch.again.take_if(|at| *at <= now).is_some();
-        if is_due && self.chat.state() == GroupState::Connected {
+        if is_due && self.chat.state() == GroupState::Connected && self.leaving.is_none() {
             self.subscribe(now);
         }
     }
