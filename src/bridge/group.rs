@@ -74,6 +74,8 @@ pub struct Group {
     asking: Asking,
     /// Whether the focus is told of the others with REFERs, because it takes no list.
     refers_all: bool,
+    /// Whether the focus is asked for another conference of those whom it knows: with an empty list.
+    revives: bool,
     /// The URI of the group, once it is known: its Contact, for which nobody vouches.
     focus: Option<Uri>,
     /// Who the focus is, as our trust domain asserts.
@@ -359,6 +361,7 @@ impl Group {
             attempt: Attempt::new(next_hops),
             asking: Asking::Opening,
             refers_all: false,
+            revives: false,
             focus: None,
             party: None,
             is_hosted: false,

@@ -24,6 +24,7 @@ fn one_is_added_with_a_refer_in_the_dialog() {
         ("Refer-To", "<sip:+447700900004@example.com;user=phone>"),
         ("Refer-Sub", "false"),
         ("Referred-By", "<sip:+19585550100@example.com;user=phone>"),
+        ("Subject", "Trip"),
     ] {
         assert_eq!(refer.headers.get(name), Some(value));
     }

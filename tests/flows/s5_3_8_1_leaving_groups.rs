@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chatbridge::bridge::GroupSettings;
 use chatbridge::chat::{Answer, Command, Refusal};
+use chatbridge::payload::{Part, ResourceList, multipart};
 use chatbridge::sip::{Method, Request};
 
 use crate::NOTHING;
@@ -661,6 +662,15 @@ fn a_lost_core_leaves_the_way_back() {
     assert_eq!(world.ask(&session, Command::Describe), Err(Refusal::NoSession));
 }
 
+/// Whom an INVITE lists, where it has a list.
+fn listed(invite: &Request) -> Option<Vec<String>> {
+    let kind = invite.content_type().expect("a body");
+    let parts = multipart::leaves(kind, invite.body.clone()).ok()?;
+    let of_list = |it: &&Part| it.header("Content-Disposition") == Some("recipient-list");
+    let list = ResourceList::parse(&parts.iter().find(of_list)?.body).expect("a list");
+    Some(list.entries.into_iter().map(|entry| entry.uri).collect())
+}
+
 /// Signalling 1.10: unknown whether the group is active.
 #[test]
 fn a_group_that_is_asked_for_first_is_begun_again_at_once() {
@@ -684,9 +694,38 @@ fn a_group_that_is_asked_for_first_is_begun_again_at_once() {
     };
     const FACTORY: &str = "sip:conference-factory@example.com";
 
-    let (mut room, _) = probing();
-    accept(&mut room);
-    room.notify_with("terminated;reason=noresource", None);
+    // A focus that is always the same makes a conference of an empty list, of those whom it knows.
+    let revived = |code: u16, headers: &[(&str, &str)]| {
+        let (mut room, answer) = probing();
+        accept(&mut room);
+        room.notify_with("terminated;reason=noresource", None);
+        let invite = room.got(&Method::Invite);
+        assert_eq!(invite.uri.to_string(), ROOM);
+        assert_eq!(invite.headers.get("Require"), Some("recipient-list-invite"));
+        for name in ["Conversation-ID", "Contribution-ID"] {
+            assert_eq!(invite.headers.get(name), room.invite.headers.get(name));
+        }
+        assert_eq!(listed(&invite), Some(Vec::new()));
+        if code == 200 {
+            room.world.focus_accepts(&invite);
+        } else {
+            room.reply(&invite, code, headers);
+        }
+        (room, answer)
+    };
+    let (mut room, answer) = revived(200, &[]);
+    assert!(matches!(room.world.late(answer), Some(Ok(Answer::Participants(_)))));
+    assert!(room.got_all(&Method::Invite).is_empty());
+    // Others have forgotten it, and the factory makes another one of those who were there.
+    let (mut room, _) = revived(404, &[]);
+    let invite = room.got(&Method::Invite);
+    assert_eq!(invite.uri.to_string(), FACTORY);
+    assert!(listed(&invite).is_some_and(|listed| !listed.is_empty()));
+    // Or take no list.
+    let (mut room, _) = revived(420, &[("Unsupported", "recipient-list-invite")]);
+    let invite = room.got(&Method::Invite);
+    assert_eq!((invite.uri.to_string().as_str(), listed(&invite)), (ROOM, None));
+    room.reply(&invite, 404, &[]);
     assert_eq!(room.got(&Method::Invite).uri.to_string(), FACTORY);
 
     // There is one, and who takes part is told with the user.

@@ -106,6 +106,8 @@ async fn meet(focus: GroupFocus) {
         let heard = hear(member, 1).await;
         assert_eq!(heard.get(RAW), Some(&vec!["welcome".to_owned()]));
     }
+    // What had come twice would have come before the answer to that.
+    assert!(raw.heard.is_empty(), "{:?}", raw.heard);
 
     // A leaver.
     carol.user.delete(&carols_own).await.shows(204);

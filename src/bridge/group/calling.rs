@@ -3,6 +3,7 @@
 //! ```text
 //!   Opening    INVITE factory, list ──420──▶ INVITE factory ──200──▶ a REFER for each
 //!   Rejoining  INVITE focus ──404──▶ Restarting: INVITE factory, list of those who were there
+//!   the same where there is no conference: INVITE focus, empty list ──404──▶ Restarting
 //! ```
 
 use std::time::{Duration, Instant};
@@ -32,16 +33,20 @@ impl Group {
     pub(super) fn call(&mut self, now: Instant, target: Option<Uri>) {
         let offer = self.line.offer();
         let (to, list) = match self.asking {
-            Asking::Rejoining => (self.focus.clone(), ResourceList::default()),
+            Asking::Rejoining => (self.focus.clone(), self.revives.then(ResourceList::default)),
             Asking::Opening | Asking::Restarting if self.refers_all => {
-                (self.settings.factory(), ResourceList::default())
+                (self.settings.factory(), None)
             }
-            Asking::Opening | Asking::Restarting => (self.settings.factory(), self.recipients()),
+            Asking::Opening | Asking::Restarting => {
+                let others = Some(self.recipients()).filter(|list| !list.entries.is_empty());
+                (self.settings.factory(), others)
+            }
         };
         let way = (target, self.attempt.next_hops.clone());
         let wire = (&*self.settings, &*self.access);
         let call = self.attempt.draft.as_ref().zip(to);
-        let call = call.and_then(|(draft, to)| draft.call(wire, &to, way, (offer, &list)).ok());
+        let call =
+            call.and_then(|(draft, to)| draft.call(wire, &to, way, (offer, list.as_ref())).ok());
         let Some(mut call) = call else {
             return self.finish(now, GroupEnd::Leg(LegEnd::Unreachable), &[]);
         };
@@ -104,6 +109,10 @@ impl Group {
             return self.withdrawn(now);
         }
         let code = response.status.code();
+        if code == 420 && std::mem::take(&mut self.revives) {
+            // Who takes no list is asked as if there were a conference.
+            return self.call(now, None);
+        }
         let row = group_outcomes::answer_to(self.asking, code);
         let goes_on = match row.then {
             Answered::Redirect => {
@@ -181,6 +190,7 @@ impl Group {
     /// Asks the factory from now on.
     pub(super) fn begin_anew(&mut self) {
         self.asking = Asking::Restarting;
+        self.revives = false;
         self.take_host();
         self.attempt.retried = false;
         self.refers_all = self.settings.group.invite_mode == crate::bridge::InviteMode::Refer;

@@ -23,8 +23,8 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Writes the INVITE to `to`, with a list of those who are to be invited unless it is empty (RFC
-    /// 5366 section 4).
+    /// Writes the INVITE to `to`, with a list of those who are to be invited, if there is one (RFC 5366
+    /// section 4).
     ///
     /// # Errors
     /// The user's address makes no SIP URI.
@@ -33,7 +33,7 @@ impl Draft {
         (settings, access): (&Settings, &Access),
         to: &Uri,
         (target, next_hops): Way,
-        (sdp, list): (Body, &ResourceList),
+        (sdp, list): (Body, Option<&ResourceList>),
     ) -> Result<Call, Refusal> {
         let Signature { from, headers: identity } = Signature::of(settings, access, &self.own)?;
         let mut headers = invite::service_headers(settings);
@@ -42,7 +42,7 @@ impl Draft {
         if !self.subject.is_empty() {
             headers.push(("Subject".to_owned(), invite::one_line(&self.subject)));
         }
-        let letter = (!list.entries.is_empty()).then(|| {
+        let letter = list.map(|list| {
             headers.push(("Require".to_owned(), "recipient-list-invite".to_owned()));
             self.letter(&sdp, list)
         });

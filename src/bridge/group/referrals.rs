@@ -21,6 +21,7 @@ use crate::bridge::dealings::Output;
 use crate::bridge::description;
 use crate::bridge::group_outcomes::{self, Referred};
 use crate::bridge::group_settings::ReferMode;
+use crate::bridge::invite::one_line;
 use crate::chat::{Answer, AnswerId, GroupState, ParticipantStatus, Parting, Refusal, Standing};
 use crate::ids::ParticipantId;
 use crate::payload::resource_list::{self, Entry, ResourceList};
@@ -252,6 +253,11 @@ impl Group {
             self.settings.realm.home_uri(&self.user).ok().filter(|_| !hides).map(NameAddr::new);
         let ids = self.attempt.draft.iter().flat_map(|draft| draft.session_ids.iter());
         refer.headers.extend(ids.filter(|(name, _)| name == "Contribution-ID").cloned());
+        let subject = self.attempt.draft.as_ref().map(|draft| one_line(&draft.subject));
+        if let Some(subject) = subject.filter(|it| errand.wish == Wish::Invite && !it.is_empty()) {
+            // Whoever is invited is to see what it is about.
+            refer.headers.push(("Subject".to_owned(), subject));
+        }
         Some(refer)
     }
 

@@ -4,7 +4,7 @@
 //! ```text
 //!   lost ──▶ Disconnected ──auto_rejoin──▶ INVITE focus ──▶ Connected
 //!                                               └──no──▶ SessionEnded
-//!   join ──rejoin_probe──▶ SUBSCRIBE ──noresource──▶ INVITE factory
+//!   join ──rejoin_probe──▶ SUBSCRIBE ──noresource──▶ INVITE focus, empty list ──404──▶ factory
 //!                              └──anything else────▶ INVITE focus
 //! ```
 
@@ -59,7 +59,7 @@ impl Group {
     /// to be asked first.
     pub(super) fn ask_again(&mut self, now: Instant) {
         self.timers.window = None;
-        self.asking = Asking::Rejoining;
+        (self.asking, self.revives) = (Asking::Rejoining, false);
         self.attempt.retried = false;
         self.attempt.rung = false;
         self.attempt.targets.clear();
@@ -74,11 +74,14 @@ impl Group {
         self.subscribe(now);
     }
 
-    /// Takes what is known of the conference: of one that is gone, the factory makes another.
+    /// Takes what is known of the conference: of one that is gone, the focus makes another, or the
+    /// factory where the focus is gone too.
     pub(super) fn probed(&mut self, now: Instant, probed: Probed) {
         self.timers.probe = None;
-        if probed == Probed::Gone {
-            self.begin_anew();
+        match probed {
+            Probed::Gone if self.focus.is_some() => self.revives = true,
+            Probed::Gone => self.begin_anew(),
+            Probed::Unknown => {}
         }
         self.seek_way_or_call(now);
     }
