@@ -19,6 +19,9 @@ use super::resource::{Resource, Verb};
 /// The most variables in a path.
 const MOST_VARIABLES: usize = 3;
 
+/// The most segments in a path.
+const MOST_SEGMENTS: usize = 12;
+
 /// Makes the service for every connection thread.
 pub(super) struct Router {
     /// What stands in front of all resources that are not apart: empty, or with a leading slash.
@@ -39,8 +42,8 @@ type RouteService = <Route as ServiceFactory<ServiceRequest>>::Service;
 /// A resource; `S` is what serves a method.
 struct Entry<S> {
     path: Path,
-    /// How many segments the path has: few resources have as many as a request.
-    depth: Option<usize>,
+    /// Its segments; nothing for a variable.
+    pattern: Vec<Option<&'static str>>,
     guarded: bool,
     apart: bool,
     allow: String,
@@ -78,7 +81,8 @@ impl Router {
             let allow = resource.allow();
             let Resource { path, operations, guarded, apart, .. } = resource;
             let operations = operations.into_iter().map(|it| (it.verb, it.route)).collect();
-            Entry { path: Path(path), depth: depth(path), guarded, apart, allow, operations }
+            let path = Path(path);
+            Entry { path, pattern: path.pattern(), guarded, apart, allow, operations }
         });
         Self { base, resources: resources.collect() }
     }
@@ -95,9 +99,9 @@ impl ServiceFactory<ServiceRequest> for Router {
     fn new_service(&self, (): ()) -> Self::Future {
         let base = self.base.clone();
         let made: Vec<_> = (self.resources.iter())
-            .map(|Entry { path, depth, guarded, apart, allow, operations }| {
+            .map(|Entry { path, pattern, guarded, apart, allow, operations }| {
                 let (path, guarded, apart, allow) = (*path, *guarded, *apart, allow.clone());
-                let depth = *depth;
+                let pattern = pattern.clone();
                 let coming: Vec<_> =
                     operations.iter().map(|(verb, route)| (*verb, route.new_service(()))).collect();
                 async move {
@@ -105,7 +109,7 @@ impl ServiceFactory<ServiceRequest> for Router {
                     for (verb, route) in coming {
                         operations.push((verb, route.await?));
                     }
-                    Ok(Entry { path, depth, guarded, apart, allow, operations })
+                    Ok(Entry { path, pattern, guarded, apart, allow, operations })
                 }
             })
             .collect();
@@ -138,13 +142,12 @@ impl Service<ServiceRequest> for Routed {
 impl Table {
     /// Finds the resource that a path leads to, with or without a slash behind it.
     fn find(&self, path: &str) -> Option<(usize, Place)> {
-        let below = path.strip_prefix(self.base.as_str());
-        let below = below.map(|below| (self.base.len(), below, depth(below)));
-        let whole = Some((0, path, depth(path)));
+        let whole = Cut::new(path, 0);
+        let is_below = path.starts_with(&self.base);
+        let below = is_below.then(|| Cut::new(path, self.base.len())).flatten();
         self.resources.iter().enumerate().find_map(|(number, entry)| {
-            let (skipped, rest, depth) = if entry.apart { whole } else { below }?;
-            (depth == entry.depth).then_some(())?;
-            let variables = entry.path.matches(rest, skipped)?;
+            let cut = if entry.apart { &whole } else { &below }.as_ref()?;
+            let variables = cut.variables(&entry.pattern)?;
             Some((number, Place { path: entry.path.0, variables }))
         })
     }
@@ -186,44 +189,62 @@ impl<S> Entry<S> {
     }
 }
 
-/// Counts the segments of a path, with or without a slash behind it.
-fn depth(path: &str) -> Option<usize> {
-    let path = path.strip_prefix('/')?;
-    let path = path.strip_suffix('/').unwrap_or(path);
-    Some(1 + path.bytes().filter(|byte| *byte == b'/').count())
-}
-
 impl Path {
     fn variables(self) -> impl Iterator<Item = &'static str> {
-        let name = |segment: &'static str| segment.strip_prefix('{')?.strip_suffix('}');
-        self.0.split('/').filter_map(name)
+        self.0.split('/').filter_map(variable_of)
     }
 
-    /// Compares; where `path` is such a one, gives where its variables stand, `skipped` bytes
-    /// further on. None of them is empty.
-    fn matches(self, path: &str, skipped: usize) -> Option<[(usize, usize); MOST_VARIABLES]> {
-        let path = path.strip_prefix('/')?;
-        let path = path.strip_suffix('/').unwrap_or(path);
-        let (mut found, mut count) = ([(0, 0); MOST_VARIABLES], 0);
-        let mut rest = Some(path);
-        let mut at = skipped + 1;
-        for wanted in self.0.split('/').skip(1) {
-            let segments = rest?;
-            let (segment, behind) = match segments.split_once('/') {
-                Some((segment, behind)) => (segment, Some(behind)),
-                None => (segments, None),
-            };
-            if wanted.starts_with('{') {
-                (!segment.is_empty()).then_some(())?;
-                *found.get_mut(count)? = (at, at + segment.len());
-                count += 1;
-            } else if segment != wanted {
-                return None;
-            }
-            at += segment.len() + 1;
-            rest = behind;
+    fn pattern(self) -> Vec<Option<&'static str>> {
+        let segments = self.0.split('/').skip(1);
+        segments.map(|segment| variable_of(segment).is_none().then_some(segment)).collect()
+    }
+}
+
+/// Reads a segment as a variable in braces.
+fn variable_of(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
+}
+
+/// The path of a request in segments, with or without a slash behind the last one.
+struct Cut<'a> {
+    path: &'a str,
+    /// From where to where each segment stands.
+    segments: [(usize, usize); MOST_SEGMENTS],
+    count: usize,
+}
+
+impl<'a> Cut<'a> {
+    /// Cuts what stands behind so many bytes; nothing where it is deeper than any resource.
+    fn new(path: &'a str, skipped: usize) -> Option<Self> {
+        let rest = path.get(skipped..)?.strip_prefix('/')?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let begin = skipped + 1;
+        let slashes = rest.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
+        let ends = slashes.map(|(at, _)| begin + at).chain([begin + rest.len()]);
+        let (mut segments, mut count, mut from) = ([(0, 0); MOST_SEGMENTS], 0, begin);
+        for to in ends {
+            *segments.get_mut(count)? = (from, to);
+            (count, from) = (count + 1, to + 1);
         }
-        rest.is_none().then_some(found)
+        Some(Self { path, segments, count })
+    }
+
+    /// Compares with a pattern; where it fits, gives where the variables stand. None of them is
+    /// empty.
+    fn variables(&self, pattern: &[Option<&str>]) -> Option<[(usize, usize); MOST_VARIABLES]> {
+        let segments = self.segments.get(..self.count).filter(|it| it.len() == pattern.len())?;
+        // Paths differ mostly in their last segments.
+        let fits = segments.iter().zip(pattern).rev().all(|(&(from, to), wanted)| match wanted {
+            Some(wanted) => self.path.get(from..to) == Some(wanted),
+            None => from < to,
+        });
+        fits.then_some(())?;
+        let mut found = [(0, 0); MOST_VARIABLES];
+        let variables = segments.iter().zip(pattern).filter(|(_, wanted)| wanted.is_none());
+        for (place, (segment, _)) in found.iter_mut().zip(variables) {
+            *place = *segment;
+        }
+        Some(found)
     }
 }
 
@@ -236,7 +257,8 @@ mod tests {
     #[test]
     fn a_path_is_compared_segment_by_segment() {
         let at = |path: &str| {
-            let found = Path("/1/{user}/sessions/{id}").matches(path, 0)?;
+            let pattern = Path("/1/{user}/sessions/{id}").pattern();
+            let found = Cut::new(path, 0)?.variables(&pattern)?;
             Some(found[..2].iter().map(|(from, to)| path[*from..*to].to_owned()).collect())
         };
         let both = |user: &str, id: &str| Some(vec![user.to_owned(), id.to_owned()]);
@@ -252,6 +274,7 @@ mod tests {
             "/1//sessions/b",
             "/1/a/sessions/b//",
             "/1/a/sessions/b/c",
+            "/1/a/sessions/b/c/d/e/f/g/h/i/j/k/l/m",
             "/1/a/Sessions/b",
             "/11/a/sessions/b",
         ] {
@@ -260,11 +283,15 @@ mod tests {
     }
 
     #[test]
-    fn no_path_has_more_variables_than_there_is_room_for() {
+    fn no_path_has_more_variables_or_segments_than_there_is_room_for() {
         for Resource { path, .. } in super::super::routes::tree() {
             assert!(Path(path).variables().count() <= MOST_VARIABLES, "{path}");
-            assert!(Path(path).matches(path, 0).is_some(), "{path}");
-            assert_eq!(depth(path), depth(&format!("{path}/")), "{path}");
+            let pattern = Path(path).pattern();
+            for (base, end) in [("", ""), ("", "/"), ("/base", ""), ("/base", "/")] {
+                let whole = format!("{base}{path}{end}");
+                let cut = Cut::new(&whole, base.len()).unwrap();
+                assert!(cut.variables(&pattern).is_some(), "{whole}");
+            }
         }
     }
 }
