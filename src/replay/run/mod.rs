@@ -266,7 +266,7 @@ async fn played(
     let mut player = Player::new((book, &script), names, (wires, api, manner), (sender, events));
     let playing = async {
         player.listen().await?;
-        player.play().await?;
+        player.play(&expected).await?;
         verdict::wait(&mut player, &expected).await
     };
     let played = unless_interrupted(&mut interrupt, playing).await;

@@ -13,9 +13,10 @@ use super::super::raw::Raw;
 use super::super::rewrite::{Change, Names};
 use super::actions::Call;
 use super::api::{Api, Exchange, Told};
-use super::script::{Cue, Said, Script, kind, understand};
+use super::expected::Expected;
+use super::script::{Cause, Cue, Said, Script, kind, understand};
 use super::wires::{Event, Way, Wires};
-use super::{Pace, courtesy, held};
+use super::{Pace, courtesy, held, verdict};
 use crate::trace::{End, Moment, Protocol, Recorded, Transport};
 
 /// A message of the bridge.
@@ -176,9 +177,13 @@ impl<'a> Player<'a> {
     }
 
     /// Plays the script to its end, or to where it does not go on.
-    pub(super) async fn play(&mut self) -> Result<(), Halt> {
+    pub(super) async fn play(&mut self, expected: &Expected) -> Result<(), Halt> {
         while let Some(cue) = self.script.cues.get(self.cue) {
             self.keep_pace(cue).await?;
+            // Who has left is told nothing more.
+            if matches!(cue.cause, Some(Cause::Leave)) {
+                verdict::wait_for_before(self, expected, self.packet(cue)).await?;
+            }
             if cue.ours {
                 self.say(cue).await?;
             } else {
@@ -210,7 +215,7 @@ impl<'a> Player<'a> {
         if let Some(cause) = &cue.cause {
             self.cause(cue, cause).await?;
         }
-        if matches!(cue.cause, Some(super::script::Cause::Page { .. })) {
+        if matches!(cue.cause, Some(Cause::Page { .. })) {
             // It is said in a session instead.
             return Ok(());
         }

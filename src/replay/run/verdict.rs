@@ -69,6 +69,19 @@ pub(super) async fn wait(player: &mut Player<'_>, expected: &Expected) -> Result
     player.until(moment, |_| false).await.map(|_| ())
 }
 
+/// Waits for what must be told of what is in the recording before a packet.
+pub(super) async fn wait_for_before(
+    player: &mut Player<'_>,
+    expected: &Expected,
+    packet: u64,
+) -> Result<(), Halt> {
+    let deadline = Instant::now() + player.manner.pace.timeout;
+    let is_told = |player: &Player<'_>| {
+        pair(player, expected).missing.iter().all(|notice| notice.packet >= packet)
+    };
+    player.until(deadline, is_told).await.map(|_| ())
+}
+
 /// Judges a run.
 pub(super) fn of(
     player: &Player<'_>,
