@@ -4,9 +4,8 @@
 //! rules of a language is what its reader wants to see. SIP and HTTP end by `Content-Length`
 //! (RFC 3261 section 18.3), MSRP by its end-line (RFC 4975 section 7.1).
 
-use memchr::{memchr, memchr2, memmem};
-
 use super::Protocol;
+use super::extent::{Extent, body_length, head_length, line_end};
 
 /// What stands at the beginning of a stream's bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,8 +24,10 @@ pub enum Cut {
 #[derive(Debug)]
 pub struct Framer {
     limit: usize,
-    /// Bytes of the message under way in which its end is known not to be.
+    /// Bytes at the beginning in which the first line is known not to end.
     searched: usize,
+    /// The message under way, once its first line is there.
+    under_way: Option<Extent>,
     /// Whether the next message must be looked for at the beginnings of lines.
     lost: bool,
 }
@@ -35,7 +36,7 @@ impl Framer {
     /// Makes one for messages of so many bytes at most.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, searched: 0, lost: false }
+        Self { limit, searched: 0, under_way: None, lost: false }
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -44,7 +45,7 @@ impl Framer {
 
     /// Tells that bytes are missing: what comes next begins anywhere.
     pub(super) fn lose(&mut self) {
-        (self.searched, self.lost) = (0, true);
+        *self = Self { lost: true, ..Self::new(self.limit) };
     }
 
     /// Tells whether it waits for the rest of a message.
@@ -52,18 +53,27 @@ impl Framer {
         !self.lost
     }
 
-    /// Looks at the bytes that were not cut off yet.
+    /// Looks at the bytes that were not cut off yet, from where the last look ended: the work is
+    /// as the bytes, however few of them come at a time.
     pub fn next(&mut self, bytes: &[u8]) -> Cut {
         let cut = self.look(bytes);
         match &cut {
             Cut::Need => {}
-            Cut::Noise(_) | Cut::Message(..) => self.searched = 0,
+            Cut::Noise(_) | Cut::Message(..) => (self.searched, self.under_way) = (0, None),
             Cut::TooLong(_) => self.lose(),
         }
         cut
     }
 
     fn look(&mut self, bytes: &[u8]) -> Cut {
+        if let Some(extent) = &mut self.under_way {
+            return match extent.length(bytes) {
+                Some(length) if length > self.limit => Cut::TooLong(bytes.len().min(length)),
+                Some(length) if length <= bytes.len() => Cut::Message(extent.protocol(), length),
+                None if bytes.len() > self.limit => Cut::TooLong(bytes.len()),
+                Some(_) | None => Cut::Need,
+            };
+        }
         if self.lost {
             return self.find(bytes);
         }
@@ -71,46 +81,44 @@ impl Framer {
             0 => {}
             length => return Cut::Noise(length),
         }
-        let length = match start(bytes) {
-            Start::Unknown => return Cut::Need,
+        match start(bytes, self.searched) {
+            Start::Unknown => {
+                self.searched = bytes.len();
+                Cut::Need
+            }
             Start::None => {
                 self.lose();
-                return self.find(bytes);
+                self.find(bytes)
             }
-            Start::Of(Protocol::Msrp) => msrp_length(bytes, &mut self.searched),
-            Start::Of(Protocol::Sip | Protocol::Http) => {
-                by_content_length(bytes, &mut self.searched, self.limit)
-            }
-        };
-        let Start::Of(protocol) = start(bytes) else { return Cut::Need };
-        match length {
-            Some(length) if length <= bytes.len() && length <= self.limit => {
-                Cut::Message(protocol, length)
-            }
-            Some(length) if length > self.limit => Cut::TooLong(bytes.len().min(length)),
-            None if bytes.len() > self.limit => Cut::TooLong(bytes.len()),
-            Some(_) | None => Cut::Need,
+            Start::Of(extent) => self.go_on_with(extent, bytes),
         }
+    }
+
+    fn go_on_with(&mut self, extent: Extent, bytes: &[u8]) -> Cut {
+        (self.under_way, self.lost) = (Some(extent), false);
+        self.look(bytes)
     }
 
     /// Looks for a message at the beginning of a line.
     fn find(&mut self, bytes: &[u8]) -> Cut {
         let mut at = 0;
         while at < bytes.len() {
-            match start(&bytes[at..]) {
+            match start(&bytes[at..], if at == 0 { self.searched } else { 0 }) {
+                Start::Of(extent) if at == 0 => return self.go_on_with(extent, bytes),
                 Start::Of(_) => {
                     self.lost = false;
-                    return if at == 0 { self.look(bytes) } else { Cut::Noise(at) };
+                    return Cut::Noise(at);
                 }
                 Start::Unknown => break,
                 Start::None => {}
             }
-            at = match memchr(b'\n', &bytes[at..]) {
-                Some(length) => at + length + 1,
-                None => bytes.len(),
-            };
+            at = line_end(bytes, at).map_or(bytes.len(), |end| end + 1);
         }
-        if at == 0 { Cut::Need } else { Cut::Noise(at) }
+        if at > 0 {
+            return Cut::Noise(at);
+        }
+        self.searched = bytes.len();
+        Cut::Need
     }
 }
 
@@ -129,7 +137,10 @@ pub(super) struct InDatagram {
 pub(super) fn in_datagram(bytes: &[u8]) -> Option<InDatagram> {
     let begin = blank(bytes);
     let bytes = bytes.get(begin..)?;
-    let Start::Of(protocol @ Protocol::Sip) = start(bytes) else { return None };
+    let protocol = match start(bytes, 0) {
+        Start::Of(extent) if extent.protocol() == Protocol::Sip => Protocol::Sip,
+        Start::Of(_) | Start::None | Start::Unknown => return None,
+    };
     let Some(head) = head_length(bytes, 0) else {
         return Some(InDatagram { protocol, begin, length: bytes.len(), short: true });
     };
@@ -153,10 +164,11 @@ pub(super) struct InLog {
 /// Looks at the beginning of a log's bytes: `None` where no message begins there, and a language
 /// alone where the message does not tell its length yet.
 pub(super) fn in_log(bytes: &[u8]) -> Option<(Protocol, Option<InLog>)> {
-    let Start::Of(protocol) = start(bytes) else { return None };
+    let Start::Of(mut extent) = start(bytes, 0) else { return None };
+    let protocol = extent.protocol();
     let told = match protocol {
         Protocol::Msrp => {
-            let length = msrp_length(bytes, &mut 0);
+            let length = extent.length(bytes);
             length.map(|length| InLog { protocol, head: length, length })
         }
         Protocol::Sip | Protocol::Http => head_length(bytes, 0).map(|head| {
@@ -169,7 +181,7 @@ pub(super) fn in_log(bytes: &[u8]) -> Option<(Protocol, Option<InLog>)> {
 
 /// Tells whether a message begins here; `None` where the line that would tell is not whole yet.
 pub(super) fn begins(bytes: &[u8]) -> Option<bool> {
-    match start(bytes) {
+    match start(bytes, 0) {
         Start::Of(_) => Some(true),
         Start::None => Some(false),
         Start::Unknown => None,
@@ -183,39 +195,43 @@ fn blank(bytes: &[u8]) -> usize {
 }
 
 enum Start {
-    Of(Protocol),
+    Of(Extent),
     None,
     /// The line is not whole yet.
     Unknown,
 }
 
-/// Tells by the first line whether a message begins here.
-fn start(bytes: &[u8]) -> Start {
+/// Tells by the first line whether a message begins here; of a line under way so many bytes were
+/// looked at before.
+fn start(bytes: &[u8], searched: usize) -> Start {
     let window = &bytes[..bytes.len().min(MAX_START_LINE)];
     if !window.first().is_some_and(|byte| is_token(*byte)) {
         return if window.is_empty() { Start::Unknown } else { Start::None };
     }
-    let word = match window.iter().position(|byte| !is_token(*byte)) {
+    // The first word counts as one look: it is short.
+    let word = match window.iter().take(MAX_METHOD + 1).position(|byte| !is_token(*byte)) {
         Some(end) => end,
         None if window.len() <= MAX_METHOD => return Start::Unknown,
         None => return Start::None,
     };
     // A status line begins with its version, which has a slash in it.
-    let begins_well = match (window[word], &window[..word]) {
-        (b' ', _) => word <= MAX_METHOD,
-        (b'/', b"SIP" | b"HTTP") => true,
-        _ => false,
-    };
+    let begins_well =
+        matches!((window[word], &window[..word]), (b' ', _) | (b'/', b"SIP" | b"HTTP"));
     if !begins_well {
         return Start::None;
     }
-    match memchr(b'\n', window) {
+    match line_end(window, searched) {
         Some(end) => whole_line(window[..end].trim_ascii_end()),
         None if window.len() == MAX_START_LINE => Start::None,
         // Random bytes are no line that is under way.
-        None if window.iter().any(|byte| *byte < b' ' && *byte != b'\r') => Start::None,
+        None if has_controls(window, searched) => Start::None,
         None => Start::Unknown,
     }
+}
+
+fn has_controls(bytes: &[u8], from: usize) -> bool {
+    let news = bytes.get(from..).unwrap_or_default();
+    news.iter().any(|byte| *byte < b' ' && *byte != b'\r')
 }
 
 fn whole_line(line: &[u8]) -> Start {
@@ -229,118 +245,15 @@ fn whole_line(line: &[u8]) -> Start {
         rest.is_some_and(|rest| matches!(rest, [_, b'.', _, b' ', b'0'..=b'9', ..]))
     };
     if line.starts_with(b"MSRP ") {
-        return if end_line_of(line).is_some() { Start::Of(Protocol::Msrp) } else { Start::None };
+        return Extent::of_frame(line).map_or(Start::None, Start::Of);
     }
     if status(b"SIP/") || ends_with_version(b" SIP/") {
-        return Start::Of(Protocol::Sip);
+        return Start::Of(Extent::of_head(Protocol::Sip));
     }
     if status(b"HTTP/") || ends_with_version(b" HTTP/") {
-        return Start::Of(Protocol::Http);
+        return Start::Of(Extent::of_head(Protocol::Http));
     }
     Start::None
-}
-
-/// Gives the length of a frame, once its end-line is there: seven hyphens, the transaction id of
-/// its first line, a flag and a line break.
-fn msrp_length(bytes: &[u8], searched: &mut usize) -> Option<usize> {
-    let first = memchr(b'\n', bytes)?;
-    let end_line = end_line_of(&bytes[..first])?;
-    let mut at = (*searched).max(first);
-    while let Some(found) = memmem::find(bytes.get(at..)?, &end_line) {
-        let begin = at + found;
-        let end = begin + end_line.len();
-        match (bytes.get(end), bytes.get(end + 1), bytes.get(end + 2)) {
-            (Some(b'$' | b'+' | b'#'), Some(b'\r'), Some(b'\n')) => return Some(end + 3),
-            (Some(b'$' | b'+' | b'#'), Some(b'\n'), _) => return Some(end + 2),
-            (None, ..) | (Some(b'$' | b'+' | b'#'), None, _) | (_, Some(b'\r'), None) => {
-                *searched = begin;
-                return None;
-            }
-            (Some(_), ..) => at = begin + 1,
-        }
-    }
-    *searched = bytes.len().saturating_sub(end_line.len()).max(first);
-    None
-}
-
-/// Gives the end-line of the frame with this first line, without its flag.
-fn end_line_of(line: &[u8]) -> Option<Vec<u8>> {
-    let rest = line.strip_prefix(b"MSRP ")?;
-    let tid = &rest[..memchr2(b' ', b'\r', rest)?];
-    let fits = (1..=MAX_TRANSACTION_ID).contains(&tid.len());
-    fits.then(|| [b"-------", tid].concat())
-}
-
-/// Gives the length of a message, once its head is there.
-fn by_content_length(bytes: &[u8], searched: &mut usize, limit: usize) -> Option<usize> {
-    let Some(head) = head_length(bytes, *searched) else {
-        *searched = bytes.len().saturating_sub(3);
-        // A head without end is as good as a message without end.
-        return (bytes.len() > MAX_HEAD).then_some(limit.saturating_add(1));
-    };
-    let block = &bytes[..head];
-    if is_chunked(block) {
-        return chunked_length(bytes, head);
-    }
-    Some(head.saturating_add(body_length(block).unwrap_or_default()))
-}
-
-/// Gives the length of a head with the empty line behind it; lines may end with a bare LF.
-fn head_length(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    loop {
-        at += memchr(b'\n', bytes.get(at..)?)? + 1;
-        match bytes.get(at..)? {
-            [b'\n', ..] => return Some(at + 1),
-            [b'\r', b'\n', ..] => return Some(at + 2),
-            _ => {}
-        }
-    }
-}
-
-/// Reads `Content-Length`, or `l` for short.
-fn body_length(head: &[u8]) -> Option<usize> {
-    let value = field(head, b"content-length").or_else(|| field(head, b"l"))?;
-    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    std::str::from_utf8(&value[..digits]).ok()?.parse().ok()
-}
-
-fn is_chunked(head: &[u8]) -> bool {
-    let coding = field(head, b"transfer-encoding");
-    coding.is_some_and(|value| value.to_ascii_lowercase().ends_with(b"chunked"))
-}
-
-/// Gives the value of the first field of that name (in lower case).
-fn field<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    head.split(|byte| *byte == b'\n').skip(1).find_map(|line| {
-        let (found, value) = line.split_at_checked(name.len())?;
-        let value = value.trim_ascii_start().strip_prefix(b":")?;
-        found.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
-    })
-}
-
-/// Walks over the chunks of RFC 9112 section 7.1 to the empty line behind the last one.
-fn chunked_length(bytes: &[u8], head: usize) -> Option<usize> {
-    let mut at = head;
-    loop {
-        let line = memchr(b'\n', bytes.get(at..)?)?;
-        let text = std::str::from_utf8(&bytes[at..at + line]).unwrap_or_default();
-        let digits = text.split(';').next().unwrap_or_default().trim();
-        // What is no chunk ends the message here: the next one is looked for.
-        let Ok(size) = usize::from_str_radix(digits, 16) else { return Some(at) };
-        at += line + 1;
-        if size == 0 {
-            loop {
-                let trailer = memchr(b'\n', bytes.get(at..)?)?;
-                let is_last = bytes[at..at + trailer].trim_ascii().is_empty();
-                at += trailer + 1;
-                if is_last {
-                    return Some(at);
-                }
-            }
-        }
-        at = at.checked_add(size)?.checked_add(2)?;
-    }
 }
 
 /// RFC 3261 section 25.1 and RFC 9110 section 5.6.2 agree.
@@ -350,9 +263,6 @@ fn is_token(byte: u8) -> bool {
 
 const MAX_START_LINE: usize = 8 * 1024;
 const MAX_METHOD: usize = 64;
-const MAX_HEAD: usize = 128 * 1024;
-/// RFC 4975 section 9 has 32; some exceed it.
-const MAX_TRANSACTION_ID: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -398,6 +308,12 @@ mod tests {
         );
         let claims = INVITE.replace(": 4", ": 18446744073709551615");
         assert!(matches!(Framer::new(1000).next(claims.as_bytes()), Cut::TooLong(_)));
+    }
+
+    #[test]
+    fn a_first_line_is_no_end_line() {
+        let odd = SEND.replacen("SEND", "-------tx1$", 1);
+        assert_eq!(cuts(odd.as_bytes(), 3), [odd]);
     }
 
     #[test]

@@ -6,12 +6,13 @@
 //! name: `pcap` and `pcapng` are the captures, `text` the logs of other tools, `inflate` undoes
 //! gzip. From a frame of a capture, `link` finds the IP packet, `ip` reads it, `fragments` puts
 //! datagrams together and `streams` the two directions of a TCP connection, `network` drives these
-//! four, and `framing` tells where a message begins and ends. `hep` unwraps what a capture agent
-//! sent on.
+//! four; `framing` tells where a message begins, and `extent` where it ends. `hep` unwraps what a
+//! capture agent sent on.
 //!
 //! What is held is bounded by [`Limits`], whatever the size of the file: a recording is as hostile
 //! as a network.
 
+mod extent;
 mod field;
 mod fragments;
 mod framing;
