@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use super::ip::{Packet, Part};
+use super::network::Missing;
 use super::{Fault, Warning};
 
 /// The datagrams of which some fragments have been seen.
@@ -29,11 +30,28 @@ struct Datagram {
     packet: u64,
     parts: usize,
     bytes: Vec<u8>,
-    /// What of it has been filled, in order, without touching neighbours.
-    filled: Vec<(usize, usize)>,
+    /// What of it the capture kept.
+    filled: Ranges,
+    /// What of it was seen, kept or not.
+    seen: Ranges,
+    /// The first packet of which the capture did not keep all.
+    cut: Option<u64>,
     /// Where the last fragment says that it ends.
     end: Option<usize>,
 }
+
+/// A datagram put together.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Whole {
+    /// What the capture kept of it, up to the first byte that it did not.
+    pub(super) bytes: Bytes,
+    /// What it did not keep.
+    pub(super) missing: Missing,
+}
+
+/// Places in a datagram, in order, without touching neighbours.
+#[derive(Default)]
+struct Ranges(Vec<(usize, usize)>);
 
 impl Fragments {
     pub(super) fn new(limit: usize) -> Self {
@@ -47,22 +65,22 @@ impl Fragments {
         part: Part,
         number: u64,
         warn: &mut impl FnMut(Warning),
-    ) -> Option<Bytes> {
+    ) -> Option<Whole> {
         let key = Key { from: packet.from, to: packet.to, protocol: packet.protocol, id: part.id };
         if !self.datagram_by_key.contains_key(&key) {
             self.make_room(warn);
             self.order.push_back((key, number));
         }
         let datagram = self.datagram_by_key.entry(key).or_insert_with(|| Datagram::new(number));
-        if !datagram.fill(part, packet.payload) {
+        if !datagram.fill(part, packet, number) {
             warn(Warning { packet: number, fault: Fault::Header("fragment") });
         }
-        if !datagram.is_whole() {
-            return None;
-        }
+        let end = datagram.end.filter(|end| datagram.seen.from_begin() >= *end)?;
         let mut whole = self.datagram_by_key.remove(&key)?;
-        whole.bytes.truncate(whole.end.unwrap_or_default());
-        Some(Bytes::from(whole.bytes))
+        let kept = whole.filled.from_begin().min(end);
+        whole.bytes.truncate(kept);
+        let missing = Missing { bytes: end - kept, packet: whole.cut.unwrap_or(number) };
+        Some(Whole { bytes: Bytes::from(whole.bytes), missing })
     }
 
     /// Gives up what has not come together.
@@ -92,13 +110,16 @@ impl Fragments {
 
 impl Datagram {
     fn new(packet: u64) -> Self {
-        Self { packet, parts: 0, bytes: Vec::new(), filled: Vec::new(), end: None }
+        let (filled, seen) = (Ranges::default(), Ranges::default());
+        Self { packet, parts: 0, bytes: Vec::new(), filled, seen, cut: None, end: None }
     }
 
     /// Fills in what is not there yet: where fragments overlap, the first one holds.
     /// `false` where the fragment reaches beyond any datagram, or brings more pieces than one has.
-    fn fill(&mut self, part: Part, payload: &[u8]) -> bool {
-        let end = part.offset + payload.len();
+    fn fill(&mut self, part: Part, packet: &Packet<'_>, number: u64) -> bool {
+        let (begin, payload) = (part.offset, packet.payload);
+        let kept = begin + payload.len();
+        let end = kept.saturating_add(packet.missing);
         if end > MAX_DATAGRAM || self.parts >= MAX_PARTS {
             return false;
         }
@@ -106,39 +127,48 @@ impl Datagram {
         if !part.more {
             self.end.get_or_insert(end);
         }
-        if self.bytes.len() < end {
-            self.bytes.resize(end, 0);
+        if packet.missing > 0 {
+            self.cut.get_or_insert(number);
         }
-        let mut at = part.offset;
-        for (from, to) in self.filled.iter().copied().chain([(end, end)]) {
-            let stop = from.clamp(at, end);
+        if self.bytes.len() < kept {
+            self.bytes.resize(kept, 0);
+        }
+        let mut at = begin;
+        for (from, to) in self.filled.0.iter().copied().chain([(kept, kept)]) {
+            let stop = from.clamp(at, kept);
             if let (Some(target), Some(source)) =
-                (self.bytes.get_mut(at..stop), payload.get(at - part.offset..stop - part.offset))
+                (self.bytes.get_mut(at..stop), payload.get(at - begin..stop - begin))
             {
                 target.copy_from_slice(source);
             }
-            at = at.max(to.min(end));
+            at = at.max(to.min(kept));
         }
-        self.remember(part.offset, end);
+        self.filled.add(begin, kept);
+        self.seen.add(begin, end);
         true
     }
+}
 
-    fn remember(&mut self, from: usize, to: usize) {
+impl Ranges {
+    fn add(&mut self, from: usize, to: usize) {
         let (mut from, mut to) = (from, to);
-        self.filled.retain(|&(start, end)| {
+        self.0.retain(|&(start, end)| {
             let apart = end < from || start > to;
             if !apart {
                 (from, to) = (from.min(start), to.max(end));
             }
             apart
         });
-        let place = self.filled.partition_point(|&(start, _)| start < from);
-        self.filled.insert(place, (from, to));
+        let place = self.0.partition_point(|&(start, _)| start < from);
+        self.0.insert(place, (from, to));
     }
 
-    fn is_whole(&self) -> bool {
-        let Some(end) = self.end else { return false };
-        matches!(self.filled.first(), Some(&(0, filled)) if filled >= end)
+    /// Gives how far it reaches from the beginning without a gap.
+    fn from_begin(&self) -> usize {
+        match self.0.first() {
+            Some(&(0, end)) => end,
+            Some(_) | None => 0,
+        }
     }
 }
 
@@ -163,8 +193,9 @@ mod tests {
                     add(&mut fragments, 1, offset, more, text.as_bytes()).0
                 })
                 .collect();
-            assert_eq!(given.len(), 1);
-            assert!(given[0].ends_with(b"bbbbcc") && given[0].len() == 14, "{given:?}");
+            assert!(matches!(&given[..], [whole] if whole.missing.bytes == 0), "{given:?}");
+            let bytes = &given[0].bytes;
+            assert!(bytes.ends_with(b"bbbbcc") && bytes.len() == 14, "{given:?}");
         }
     }
 
@@ -188,23 +219,43 @@ mod tests {
         assert_eq!((none, warnings.len()), (None, 1));
     }
 
+    #[test]
+    fn what_the_capture_cut_off_is_missing_from_there_on_in_any_order() {
+        for (cut, kept) in [([0, 0, 4], 20), ([0, 0, 8], 16), ([0, 3, 0], 13), ([2, 0, 1], 6)] {
+            for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+                let mut fragments = Fragments::new(4);
+                let mut given = Vec::new();
+                for index in order {
+                    let (offset, missing) = (8 * index, cut[index]);
+                    let part = Part { id: 1, offset, more: index < 2 };
+                    let packet = Packet { missing, ..packet(part, &b"aaaaaaaa"[missing..]) };
+                    let number = 10 + index as u64;
+                    let warn = &mut |warning| panic!("{warning}");
+                    given.extend(fragments.add(&packet, part, number, warn));
+                }
+                let cut: Vec<_> = order.into_iter().filter(|index| cut[*index] > 0).collect();
+                let missing = Missing { bytes: 24 - kept, packet: 10 + cut[0] as u64 };
+                let bytes = Bytes::from(vec![b'a'; kept]);
+                assert_eq!(given, [Whole { bytes, missing }], "{order:?}");
+            }
+        }
+    }
+
+    fn packet(part: Part, payload: &[u8]) -> Packet<'_> {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let (from, to, part) = (address, address, Some(part));
+        Packet { from, to, protocol: 17, part, payload, missing: 0 }
+    }
+
     fn add(
         fragments: &mut Fragments,
         id: u32,
         offset: usize,
         more: bool,
         payload: &[u8],
-    ) -> (Option<Bytes>, Vec<Warning>) {
-        let address = IpAddr::from([192, 0, 2, 1]);
+    ) -> (Option<Whole>, Vec<Warning>) {
         let part = Part { id, offset, more };
-        let packet = Packet {
-            from: address,
-            to: address,
-            protocol: 17,
-            part: Some(part),
-            payload,
-            missing: 0,
-        };
+        let packet = packet(part, payload);
         let mut warnings = Vec::new();
         let whole = fragments
             .add(&packet, part, 100 + u64::from(id), &mut |warning| warnings.push(warning));

@@ -31,6 +31,14 @@ struct Seen {
     to: IpAddr,
 }
 
+/// Bytes behind those that the capture kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Missing {
+    pub(super) bytes: usize,
+    /// The packet that it cut off.
+    pub(super) packet: u64,
+}
+
 impl Network {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
@@ -58,11 +66,12 @@ impl Network {
         let Some(packet) = ip::parse(bytes) else { return warn(Fault::Header("IP")) };
         let seen = Seen { at: frame.at, packet: number, from: packet.from, to: packet.to };
         let Some(part) = packet.part else {
-            return self.carry(seen, packet.protocol, packet.payload, packet.missing, found);
+            let missing = Missing { bytes: packet.missing, packet: number };
+            return self.carry(seen, packet.protocol, packet.payload, missing, found);
         };
         let mut warn = |warning| found.push_back(Found::Warning(warning));
         if let Some(whole) = self.fragments.add(&packet, part, number, &mut warn) {
-            self.carry(seen, packet.protocol, &whole, 0, found);
+            self.carry(seen, packet.protocol, &whole.bytes, whole.missing, found);
         }
     }
 
@@ -87,12 +96,12 @@ impl Network {
         seen: Seen,
         protocol: u8,
         bytes: &[u8],
-        missing: usize,
+        missing: Missing,
         found: &mut VecDeque<Found>,
     ) {
         let read = match protocol {
             ip::UDP => datagram(seen, bytes, missing, found),
-            ip::TCP => match segment(seen, bytes, missing) {
+            ip::TCP => match segment(seen, bytes, missing.bytes) {
                 Some(segment) => {
                     self.streams.add(segment, found);
                     Some(())
@@ -113,7 +122,7 @@ impl Network {
 }
 
 /// Reads a datagram (RFC 768); `None` where its header contradicts itself.
-fn datagram(seen: Seen, bytes: &[u8], missing: usize, found: &mut VecDeque<Found>) -> Option<()> {
+fn datagram(seen: Seen, bytes: &[u8], missing: Missing, found: &mut VecDeque<Found>) -> Option<()> {
     let ports = (u16_at(bytes, 0)?, u16_at(bytes, 2)?);
     let length = match usize::from(u16_at(bytes, 4)?) {
         // A jumbogram (RFC 2675), or one that the network card was left to finish.
@@ -143,13 +152,13 @@ fn message(
     (from, to): (SocketAddr, SocketAddr),
     transport: Transport,
     payload: &[u8],
-    missing: usize,
+    missing: Missing,
     found: &mut VecDeque<Found>,
 ) {
     let Some(inner) = in_datagram(payload) else { return };
     let bytes = &payload[inner.begin..inner.begin + inner.length];
-    if missing > 0 {
-        found.push_back(warning(seen.packet, Fault::CutOff { missing }));
+    if missing.bytes > 0 {
+        found.push_back(warning(missing.packet, Fault::CutOff { missing: missing.bytes }));
     } else if inner.short {
         found.push_back(warning(seen.packet, Fault::Unfinished { held: bytes.len() }));
     }

@@ -108,6 +108,17 @@ fn f9_what_is_left_of_a_damaged_recording_is_read_with_warnings_that_name_the_pa
     assert_eq!(count(&messages, Protocol::Sip), 7);
     assert!(messages[0].bytes.starts_with(b"INVITE ") && messages[0].bytes.len() == 158);
     assert_eq!(warnings[0], (1, Fault::CutOff { missing: 1415 - 200 }));
+    // Of the first message, which came in two fragments, the end of one or the other was not kept.
+    let group = fixture("cpm-group.pcap");
+    for (index, kept) in [(0, 1514 - 100), (1, 524 - 100)] {
+        let mut packets = Packets::of(&group);
+        packets.cut_one(index, kept);
+        let (messages, warnings, _) = read(&packets.file(), 4096);
+        let whole = &read(&group, 4096).0[0].bytes;
+        let missing = [100 + 524 - 34, 100][index];
+        assert_eq!(messages[0].bytes, whole[..whole.len() - missing]);
+        assert_eq!(warnings, [(index as u64 + 1, Fault::CutOff { missing })]);
+    }
     // One packet was lost, another came twice, and two changed places.
     let mut packets = Packets::of(&whole);
     let again = packets.0[30].clone();
@@ -223,11 +234,16 @@ impl Packets {
 
     /// Keeps so many bytes of each packet, as a capture with a snapshot length does.
     fn cut(&mut self, length: usize) {
-        for packet in &mut self.0 {
-            packet.truncate(16 + length);
-            let kept = u32::try_from(packet.len() - 16).unwrap();
-            packet[8..12].copy_from_slice(&kept.to_le_bytes());
+        for index in 0..self.0.len() {
+            self.cut_one(index, length);
         }
+    }
+
+    fn cut_one(&mut self, index: usize, length: usize) {
+        let packet = &mut self.0[index];
+        packet.truncate(16 + length);
+        let kept = u32::try_from(packet.len() - 16).unwrap();
+        packet[8..12].copy_from_slice(&kept.to_le_bytes());
     }
 
     fn file(&self) -> Vec<u8> {
