@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 
+use super::brief::{Mark, Told, shorten, shorten_msrp, shorten_sip};
 use super::content::describe;
 use super::head::Head;
 use super::said::{Http, Line, Msrp, Sip};
@@ -23,7 +24,8 @@ pub(super) enum Keep {
     Repeats,
 }
 
-/// The accounts of a trace, in the order in which things began.
+/// The accounts of a trace, in the order in which things began. Both what is kept of each word that
+/// a peer said and the sum of that is bounded: a word may be as long as a message.
 pub(super) struct Book {
     keep: Keep,
     pub(super) dialogs: Vec<Dialog>,
@@ -36,6 +38,8 @@ pub(super) struct Book {
     session_by_ids: HashMap<(String, String), usize>,
     /// Whether the requests under way from one end to another are calls of the chat API.
     calls_under_way: BTreeMap<(End, End), VecDeque<bool>>,
+    /// Counts the words that are kept for telling.
+    told: Told,
     bytes_kept: usize,
 }
 
@@ -65,9 +69,9 @@ pub(super) struct Dialog {
     pub(super) transport: Transport,
     pub(super) caller: String,
     pub(super) callee: String,
-    caller_tag: String,
+    caller_tag: Mark,
     /// The tags of the other side, more than one where it forked.
-    callee_tags: Vec<String>,
+    callee_tags: Vec<Mark>,
     /// The final answer to what opened it, and when it came.
     pub(super) answer: Option<(u16, String, Moment)>,
     /// What ended it behind the answer.
@@ -161,6 +165,7 @@ impl Book {
             offer_by_session_id: HashMap::new(),
             session_by_ids: HashMap::new(),
             calls_under_way: BTreeMap::new(),
+            told: Told::default(),
             bytes_kept: 0,
         }
     }
@@ -177,13 +182,15 @@ impl Book {
 
     fn add_sip(&mut self, message: &Recorded, head: &Head<'_>) {
         self.totals.sip += 1;
-        let sip = Sip::read(head);
+        let mut sip = Sip::read(head);
+        shorten_sip(&mut sip);
         let Some(index) = self.dialog_of(&sip, message) else {
             self.totals.dialogs_untold += u64::from(sip.line.as_ref().is_some_and(is_opening));
             return;
         };
         for path in &sip.paths {
-            if self.offer_by_session_id.len() < MAX_ACCOUNTS {
+            if self.offer_by_session_id.len() < MAX_ACCOUNTS && self.told.has_room() {
+                self.told.take([path]);
                 self.offer_by_session_id.insert(path.clone(), (index, message.from));
             }
         }
@@ -202,7 +209,7 @@ impl Book {
             }
         }
         // Requests have From and To as they go, answers as their requests went.
-        let asked_by_caller = sip.from.tag == dialog.caller_tag;
+        let asked_by_caller = Mark::of(&sip.from.tag) == dialog.caller_tag;
         dialog.take(&sip, asked_by_caller, message.at);
         let is_request = sip.line.as_ref().and_then(Line::method).is_some();
         let forward = asked_by_caller == is_request;
@@ -242,18 +249,21 @@ impl Book {
             self.dialogs[index].learn_tag(sip);
             return Some(index);
         }
-        if self.dialogs.len() >= MAX_ACCOUNTS {
+        if self.dialogs.len() >= MAX_ACCOUNTS || !self.told.has_room() {
             return None;
         }
         let index = self.dialogs.len();
         self.dialogs.push(Dialog::new(sip, message));
+        // The Call-ID stands here and in the index.
+        self.told.take([&sip.call_id, &sip.call_id, &sip.from.address, &sip.to.address]);
         self.dialogs_by_call_id.entry(sip.call_id.clone()).or_default().push(index);
         Some(index)
     }
 
     fn add_msrp(&mut self, message: &Recorded, head: &Head<'_>) {
         self.totals.msrp += 1;
-        let msrp = Msrp::read(head);
+        let mut msrp = Msrp::read(head);
+        shorten_msrp(&mut msrp);
         let Some(index) = self.session_of(&msrp, message) else {
             self.totals.sessions_untold += 1;
             return;
@@ -264,8 +274,11 @@ impl Book {
             Line::Answer(code, _) => code.to_string(),
         };
         // Only so many kinds are told apart: methods are the peer's words.
-        if session.frames.len() < MAX_KINDS || session.frames.contains_key(&kind) {
-            *session.frames.entry(kind).or_default() += 1;
+        if let Some(count) = session.frames.get_mut(&kind) {
+            *count += 1;
+        } else if session.frames.len() < MAX_KINDS && self.told.has_room() {
+            self.told.take([&kind]);
+            session.frames.insert(kind, 1);
         }
         session.octets += head.body.len() as u64;
         let dialog = session.dialog;
@@ -295,9 +308,10 @@ impl Book {
         if let Some(index) = known {
             return Some(*index);
         }
-        if self.sessions.len() >= MAX_ACCOUNTS {
+        if self.sessions.len() >= MAX_ACCOUNTS || !self.told.has_room() {
             return None;
         }
+        self.told.take([&ids.0, &ids.1, &ids.0, &ids.1]);
         let offer = |id| self.offer_by_session_id.get(id).map(|(dialog, _)| *dialog);
         self.sessions.push(Session {
             dialog: offer(&ids.0).or_else(|| offer(&ids.1)),
@@ -359,7 +373,7 @@ impl Book {
         if self.keep == Keep::Accounts {
             return None;
         }
-        if self.steps.len() >= MAX_STEPS {
+        if self.steps.len() >= MAX_STEPS || !self.told.has_room() {
             self.totals.steps_untold += 1;
             return None;
         }
@@ -367,7 +381,9 @@ impl Book {
             self.keep >= Keep::Messages && self.bytes_kept + message.bytes.len() <= MAX_BYTES_KEPT;
         let bytes = if keeps { message.bytes.clone() } else { Bytes::new() };
         self.bytes_kept += bytes.len();
-        let Entry { label, about, note, dialog, forward, parties } = line();
+        let Entry { mut label, about, mut note, dialog, forward, parties } = line();
+        (shorten(&mut label), shorten(&mut note));
+        self.told.take([&label, &note]);
         self.steps.push(Step {
             at: message.at,
             packet: message.packet,
@@ -401,9 +417,10 @@ impl Dialog {
             transport: message.transport,
             caller: sip.from.address.clone(),
             callee: sip.to.address.clone(),
-            caller_tag: sip.from.tag.clone(),
-            callee_tags: Some(sip.to.tag.clone())
+            caller_tag: Mark::of(&sip.from.tag),
+            callee_tags: Some(&sip.to.tag)
                 .filter(|tag| !tag.is_empty())
+                .map(|tag| Mark::of(tag))
                 .into_iter()
                 .collect(),
             answer: None,
@@ -416,15 +433,19 @@ impl Dialog {
     }
 
     fn is_of(&self, sip: &Sip) -> bool {
-        sip.from.tag == self.caller_tag || sip.to.tag == self.caller_tag
+        Mark::of(&sip.from.tag) == self.caller_tag || Mark::of(&sip.to.tag) == self.caller_tag
     }
 
     /// Remembers the tag of the other side: each one is a fork.
     fn learn_tag(&mut self, sip: &Sip) {
-        let tag = if sip.from.tag == self.caller_tag { &sip.to.tag } else { &sip.from.tag };
-        if !tag.is_empty() && self.callee_tags.len() < MAX_FORKS && !self.callee_tags.contains(tag)
+        let is_from_caller = Mark::of(&sip.from.tag) == self.caller_tag;
+        let tag = if is_from_caller { &sip.to.tag } else { &sip.from.tag };
+        let mark = Mark::of(tag);
+        if !tag.is_empty()
+            && self.callee_tags.len() < MAX_FORKS
+            && !self.callee_tags.contains(&mark)
         {
-            self.callee_tags.push(tag.clone());
+            self.callee_tags.push(mark);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the accounts of small traces say.
 
 use super::book::{Book, Keep};
+use super::brief::{MAX_TOLD, MAX_WORD};
 use super::source::read_from;
 use super::*;
 use crate::trace::Protocol;
@@ -106,6 +107,56 @@ fn a_call_id_that_is_used_without_end_costs_no_more_than_others() {
     let long: String = (0..20_100).map(text).collect();
     let book = read(&long, Keep::Accounts);
     assert_eq!((book.dialogs.len(), book.totals.dialogs_untold), (20_000, 100));
+}
+
+#[test]
+fn words_as_long_as_their_messages_are_cut_and_stay_apart() {
+    let long = "x".repeat(5000);
+    let id = |n: u8| format!("{long}{n}");
+    let phrase = format!("200 {long}");
+    let answer = |n| answer(&phrase, "OPTIONS", &id(n), &id(7), &id(8), &id(n));
+    let with_more = |text: String| text.replace("CSeq", &format!("Reason: {long}\r\nCSeq"));
+    let asked = |n| with_more(request("OPTIONS", &id(n), &id(7), "", &id(n)));
+    let bye = with_more(request("BYE", &id(1), &id(7), &id(8), &id(9)));
+    let frame = format!(
+        "MSRP x1 {long}\r\nTo-Path: msrp://a:1/{};tcp\r\nFrom-Path: msrp://a:1/{};tcp\r\n\
+         Status: {long}\r\n-------x1$\r\n",
+        id(1),
+        id(2)
+    );
+    let [call, answer] = [format!("POST /chat/{long} HTTP/1.1\r\n\r\n"), answer(2)];
+    let book = book(&[(1, asked(1)), (1, asked(2)), (2, answer), (1, bye), (3, frame), (5, call)]);
+    let answers: Vec<_> = book.dialogs.iter().map(|dialog| dialog.answer.is_some()).collect();
+    let forks: Vec<_> = book.dialogs.iter().map(book::Dialog::forks).collect();
+    assert_eq!((answers, forks), (vec![false, true], vec![1, 1]));
+    assert_eq!((book.steps.len(), book.sessions.len()), (6, 1));
+    let longest = |told: String| told.split('"').map(str::len).max();
+    for mut step in book.steps {
+        step.bytes.clear();
+        assert!(longest(format!("{step:?}")) <= Some(MAX_WORD), "{step:?}");
+    }
+    assert!(longest(format!("{:?}{:?}", book.dialogs, book.sessions)) <= Some(MAX_WORD));
+}
+
+#[test]
+fn all_words_together_are_bounded() {
+    let word = "x".repeat(MAX_WORD);
+    let text = |n: usize| {
+        let text = request("OPTIONS", &format!("{n:05}{}", &word[5..]), "f", "", "b");
+        let text = text.replace("sip:a>", &word).replace("sip:b>", &word);
+        log(&[(1, text.replace("CSeq", &format!("Reason: {word}\r\nCSeq")))])
+    };
+    let long: String = (0..20_000).map(text).collect();
+    let book = read(&long, Keep::Lines);
+    let of_steps = book.steps.iter().map(|step| step.label.len() + step.note.len());
+    let of_dialogs = book
+        .dialogs
+        .iter()
+        .map(|dialog| 2 * dialog.call_id.len() + dialog.caller.len() + dialog.callee.len());
+    let sum = of_steps.sum::<usize>() + of_dialogs.sum::<usize>();
+    assert!((MAX_TOLD..MAX_TOLD + 6 * MAX_WORD).contains(&sum), "{sum}");
+    let untold = usize::try_from(book.totals.dialogs_untold).unwrap_or_default();
+    assert_eq!((book.dialogs.len() + untold, book.totals.sip), (20_000, 20_000));
 }
 
 #[test]

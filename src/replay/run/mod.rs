@@ -210,7 +210,9 @@ async fn played(
         return Err((Exit::NoTrace, told("no SIP in it".to_owned())));
     }
     let is_kept = |step: &super::book::Step| !step.bytes.is_empty();
-    if book.totals.steps_untold > 0 || !book.steps.iter().all(is_kept) {
+    let totals = &book.totals;
+    let untold = totals.steps_untold + totals.dialogs_untold + totals.sessions_untold;
+    if untold > 0 || !book.steps.iter().all(is_kept) {
         return Err((Exit::NoTrace, told("it is too long to be played".to_owned())));
     }
     let sides =
