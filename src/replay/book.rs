@@ -382,7 +382,8 @@ impl Book {
         let bytes = if keeps { message.bytes.clone() } else { Bytes::new() };
         self.bytes_kept += bytes.len();
         let Entry { mut label, about, mut note, dialog, forward, parties } = line();
-        (shorten(&mut label), shorten(&mut note));
+        shorten(&mut label);
+        shorten(&mut note);
         self.told.take([&label, &note]);
         self.steps.push(Step {
             at: message.at,

@@ -75,9 +75,9 @@ impl Fragments {
         if !datagram.fill(part, packet, number) {
             warn(Warning { packet: number, fault: Fault::Header("fragment") });
         }
-        let end = datagram.end.filter(|end| datagram.seen.from_begin() >= *end)?;
+        let end = datagram.end.filter(|end| datagram.seen.prefix() >= *end)?;
         let mut whole = self.datagram_by_key.remove(&key)?;
-        let kept = whole.filled.from_begin().min(end);
+        let kept = whole.filled.prefix().min(end);
         whole.bytes.truncate(kept);
         let missing = Missing { bytes: end - kept, packet: whole.cut.unwrap_or(number) };
         Some(Whole { bytes: Bytes::from(whole.bytes), missing })
@@ -164,7 +164,7 @@ impl Ranges {
     }
 
     /// Gives how far it reaches from the beginning without a gap.
-    fn from_begin(&self) -> usize {
+    fn prefix(&self) -> usize {
         match self.0.first() {
             Some(&(0, end)) => end,
             Some(_) | None => 0,

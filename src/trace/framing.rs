@@ -156,8 +156,6 @@ pub(super) fn in_datagram(bytes: &[u8]) -> Option<InDatagram> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct InLog {
     pub(super) protocol: Protocol,
-    /// Bytes that must be there before the length is known.
-    pub(super) head: usize,
     pub(super) length: usize,
 }
 
@@ -169,11 +167,11 @@ pub(super) fn in_log(bytes: &[u8]) -> Option<(Protocol, Option<InLog>)> {
     let told = match protocol {
         Protocol::Msrp => {
             let length = extent.length(bytes);
-            length.map(|length| InLog { protocol, head: length, length })
+            length.map(|length| InLog { protocol, length })
         }
         Protocol::Sip | Protocol::Http => head_length(bytes, 0).map(|head| {
             let body = body_length(&bytes[..head]).unwrap_or_default();
-            InLog { protocol, head, length: head.saturating_add(body) }
+            InLog { protocol, length: head.saturating_add(body) }
         }),
     };
     Some((protocol, told))

@@ -106,14 +106,14 @@ impl Text {
         };
         let begin = head + blank_lines(&bytes[head..]);
         let next = self.next_end(bytes, begin, ended);
-        let Some((protocol, told)) = in_log(&bytes[begin..]) else {
+        // A head does not reach into the next entry, nor is it looked for there; a body may look as
+        // if it did.
+        let Some((protocol, told)) = in_log(&bytes[begin..next.unwrap_or(bytes.len())]) else {
             return match next {
                 Some(next) => Step::Skip(next.max(1)),
                 None => self.unfinished(bytes, more),
             };
         };
-        // A head does not reach into the next entry; a body may look as if.
-        let told = told.filter(|told| next.is_none_or(|next| begin + told.head <= next));
         if let Some(end) = told.and_then(|told| begin.checked_add(told.length)) {
             let fits = if end <= bytes.len() { self.ends_at(bytes, end, ended) } else { None };
             match fits {
