@@ -1,17 +1,30 @@
 //! Bodies in one form, line by line, so that two that mean the same are the same: the header fields of
 //! a CPIM message or a MIME part are a set, of a document only its elements count.
 
+use super::aliases::Aliases;
 use super::head::{Head, parameter};
-use super::mask::{masked, masked_line};
+use super::mask::{description, field, is_date, masked};
 
 /// Gives the lines of a body of some type, with what each run draws anew put aside.
-pub(super) fn lines(content_type: &str, body: &[u8]) -> Vec<String> {
-    let mut lines = Vec::new();
+pub(super) fn lines(content_type: &str, body: &[u8], aliases: &Aliases) -> Vec<String> {
+    let mut lines = Lines { all: Vec::new(), aliases };
     write(&mut lines, (content_type, body), MAX_DEPTH);
-    lines
+    lines.all
 }
 
-fn write(lines: &mut Vec<String>, (content_type, body): (&str, &[u8]), depth: usize) {
+/// Lines, and what stands for hosts and ids in them.
+struct Lines<'a> {
+    all: Vec<String>,
+    aliases: &'a Aliases,
+}
+
+impl Lines<'_> {
+    fn push(&mut self, line: String) {
+        self.all.push(line);
+    }
+}
+
+fn write(lines: &mut Lines<'_>, (content_type, body): (&str, &[u8]), depth: usize) {
     let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let Some(depth) = depth.checked_sub(1) else { return plain(lines, body) };
     match media.as_str() {
@@ -29,12 +42,13 @@ fn write(lines: &mut Vec<String>, (content_type, body): (&str, &[u8]), depth: us
             None => plain(lines, body),
         },
         media if media.ends_with("+xml") || media.ends_with("/xml") => document(lines, body),
+        "application/sdp" => described(lines, body),
         _ => plain(lines, body),
     }
 }
 
 /// Writes a part: its header fields, and its content as what they say that it is.
-fn part(lines: &mut Vec<String>, part: &[u8], depth: usize) {
+fn part(lines: &mut Lines<'_>, part: &[u8], depth: usize) {
     match fields(lines, part) {
         Some((content_type, content)) => write(lines, (&content_type, content), depth),
         None => plain(lines, part),
@@ -44,7 +58,7 @@ fn part(lines: &mut Vec<String>, part: &[u8], depth: usize) {
 /// Writes the fields before the first empty line in the order of their names; gives the type that
 /// they tell, and what is behind them. `None` where there are others than fields: in the later pieces
 /// of a message.
-fn fields<'a>(lines: &mut Vec<String>, part: &'a [u8]) -> Option<(String, &'a [u8])> {
+fn fields<'a>(lines: &mut Lines<'_>, part: &'a [u8]) -> Option<(String, &'a [u8])> {
     // A head begins with a line of another kind.
     let whole = [b"\r\n", part].concat();
     let head = Head::read(&whole);
@@ -66,7 +80,9 @@ fn fields<'a>(lines: &mut Vec<String>, part: &'a [u8]) -> Option<(String, &'a [u
     fields.sort_by(|left, right| left.0.cmp(&right.0));
     let of_type = fields.iter().find(|(name, _)| name == "content-type");
     let content_type = of_type.map(|(_, value)| value.clone()).unwrap_or_default();
-    lines.extend(fields.iter().map(|(name, value)| masked_line(&format!("{name}: {value}"))));
+    for (name, value) in &fields {
+        lines.push(format!("{name}: {}", field(name, value, lines.aliases)));
+    }
     Some((content_type, content))
 }
 
@@ -89,14 +105,25 @@ fn parts<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
     parts
 }
 
-fn plain(lines: &mut Vec<String>, body: &[u8]) {
+/// Writes a text as it is, and what is none by its bytes.
+fn plain(lines: &mut Lines<'_>, body: &[u8]) {
+    for line in body.split_inclusive(|byte| *byte == b'\n') {
+        let text = str::from_utf8(line).map(str::to_owned);
+        lines.push(text.unwrap_or_else(|_| line.escape_ascii().to_string()));
+    }
+}
+
+/// Writes a session description.
+fn described(lines: &mut Lines<'_>, body: &[u8]) {
     let text = String::from_utf8_lossy(body);
-    lines.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(masked_line));
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        lines.push(description(line, lines.aliases));
+    }
 }
 
 /// Writes a document: a line for each tag, with its attributes in the order of their names, and for
 /// each text between them. Comments, declarations and white space around texts mean nothing.
-fn document(lines: &mut Vec<String>, body: &[u8]) {
+fn document(lines: &mut Lines<'_>, body: &[u8]) {
     let text = String::from_utf8_lossy(body);
     let mut rest: &str = &text;
     let mut inside = String::new();
@@ -130,14 +157,14 @@ fn tag_end(tag: &str) -> usize {
 }
 
 /// Writes a tag; gives its name.
-fn tag(lines: &mut Vec<String>, tag: &str) -> String {
+fn tag(lines: &mut Lines<'_>, tag: &str) -> String {
     let (tag, is_empty) = match tag.strip_suffix('/') {
         Some(tag) => (tag, true),
         None => (tag, false),
     };
     let end = tag.find(|c: char| c.is_whitespace()).unwrap_or(tag.len());
     let (name, rest) = tag.split_at(end);
-    let mut attributes = attributes(rest);
+    let mut attributes = attributes(rest, lines.aliases);
     attributes.sort();
     lines.push(format!("<{name}{}>", attributes.concat()));
     if is_empty {
@@ -146,13 +173,13 @@ fn tag(lines: &mut Vec<String>, tag: &str) -> String {
     name.rsplit(':').next().unwrap_or_default().to_owned()
 }
 
-fn attributes(mut rest: &str) -> Vec<String> {
+fn attributes(mut rest: &str, aliases: &Aliases) -> Vec<String> {
     let mut all = Vec::new();
     while let Some((name, behind)) = rest.split_once('=') {
         let value = behind.trim_start();
         let Some(quote) = value.chars().next().filter(|c| matches!(c, '"' | '\'')) else { break };
         let Some((value, more)) = value[1..].split_once(quote) else { break };
-        all.push(format!(" {}=\"{}\"", name.trim(), masked(value)));
+        all.push(format!(" {}=\"{}\"", name.trim(), masked(value, aliases)));
         rest = more;
     }
     // What is no attribute counts as it stands.
@@ -163,15 +190,19 @@ fn attributes(mut rest: &str) -> Vec<String> {
     all
 }
 
-fn words(lines: &mut Vec<String>, text: &str, inside: &str) {
+fn words(lines: &mut Lines<'_>, text: &str, inside: &str) {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if !text.is_empty() {
-        lines.push(if DRAWN.contains(&inside) { "*".to_owned() } else { masked(&text) });
+        lines.push(match inside {
+            // A report is about the message that it names (RFC 5438 section 7).
+            "message-id" => lines.aliases.id(&text).to_owned(),
+            // RFC 5438 section 7, RFC 3994 section 5.
+            "datetime" | "lastactive" if is_date(&text) => "*".to_owned(),
+            _ => masked(&text, lines.aliases),
+        });
     }
 }
 
-/// Elements whose content each run draws anew (RFC 5438 section 7, RFC 3994 section 5).
-const DRAWN: &[&str] = &["datetime", "message-id", "lastactive"];
 /// How deep parts lie in each other, and how many in one.
 const MAX_DEPTH: usize = 8;
 const MAX_PARTS: usize = 64;

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use super::aliases::{Aliases, Pair};
 use super::book::Step;
 use super::mask;
 
@@ -10,11 +11,11 @@ use super::mask;
 pub enum Level {
     /// Methods and codes in their order within each dialog.
     Flow,
-    /// And the fields that say what a message means.
+    /// And the fields that say what a message means, with who and what a new request is for.
     Headers,
     /// And bodies, without what is drawn anew.
     Body,
-    /// And all fields, without what is drawn anew.
+    /// And first lines and all fields, without what is drawn anew.
     Strict,
 }
 
@@ -26,7 +27,11 @@ pub(super) struct Difference {
 }
 
 /// Gives the first difference between two messages at a level, if there is one.
-pub(super) fn difference(left: &Step, right: &Step, level: Level) -> Option<Difference> {
+pub(super) fn difference(
+    (left, right): (&Step, &Step),
+    level: Level,
+    pair: &Pair,
+) -> Option<Difference> {
     if signature(left) != signature(right) {
         return Some(Difference { left: signature(left), right: signature(right) });
     }
@@ -34,20 +39,34 @@ pub(super) fn difference(left: &Step, right: &Step, level: Level) -> Option<Diff
         return None;
     }
     let fields = if level == Level::Strict { mask::all_fields } else { mask::named_fields };
-    let of = |step: &Step| {
-        let fields = fields(&step.bytes).into_iter();
+    let of = |step: &Step, aliases: &Aliases| {
+        let fields = fields(&step.bytes, aliases).into_iter();
         let mut lines: Vec<String> =
             fields.map(|(name, value)| format!("{name}: {value}")).collect();
         if level < Level::Strict {
             // The order of fields of different names means nothing (RFC 3261 section 7.3.1).
             lines.sort_by(|left, right| name_of(left).cmp(name_of(right)));
         }
+        let first = if level == Level::Strict { mask::first_line } else { mask::asked_of };
+        lines.splice(..0, first(&step.bytes, aliases));
         if level >= Level::Body {
-            lines.extend(mask::body_lines(&step.bytes));
+            lines.extend(mask::body_lines(&step.bytes, aliases));
         }
         lines
     };
-    first_difference(&of(left), &of(right))
+    let (mut of_left, of_right) = (of(left, &pair.left), of(right, &pair.right));
+    if pair.may_stay() {
+        let own = Aliases::of_own_contacts();
+        let as_they_are = std::iter::zip(of(left, &own), of(right, &own));
+        for (index, (left, right)) in as_they_are.enumerate() {
+            if left == right
+                && let (Some(left), Some(right)) = (of_left.get_mut(index), of_right.get(index))
+            {
+                left.clone_from(right);
+            }
+        }
+    }
+    first_difference(&of_left, &of_right)
 }
 
 fn name_of(line: &str) -> &str {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::aliases::Pair;
 use super::book::{Book, Keep, Step};
 use super::compare::{Level, difference, signature};
 use super::source::Trace;
@@ -25,6 +26,15 @@ pub fn diff(left: &Path, right: &Path, level: Level, form: Form) -> Outcome {
         (Ok(left), Ok(right)) => (left, right),
         (Err(failure), _) | (_, Err(failure)) => return failure,
     };
+    for trace in [&left, &right] {
+        let totals = &trace.book.totals;
+        let untold = totals.steps_untold + totals.dialogs_untold + totals.sessions_untold;
+        let is_kept = |step: &Step| keep == Keep::Lines || !step.bytes.is_empty();
+        if untold > 0 || !trace.book.steps.iter().all(is_kept) {
+            let why = format!("{}: it is too long to be compared", trace.name);
+            return Outcome::failure(Exit::NoTrace, vec![why], form);
+        }
+    }
     let differences = differences(&left.book, &right.book, level);
     let text = match form {
         Form::Text => printable(&text(&left, &right, &differences)),
@@ -87,19 +97,22 @@ fn differences(left: &Book, right: &Book, level: Level) -> Vec<Apart> {
     let (left, right) = (flows(left), flows(right));
     let keys: std::collections::BTreeSet<&usize> = left.keys().chain(right.keys()).collect();
     let none = Vec::new();
-    keys.into_iter()
-        .filter_map(|key| {
-            let (left, right) = (left.get(key).unwrap_or(&none), right.get(key).unwrap_or(&none));
-            apart(*key, left, right, level)
-        })
-        .collect()
+    let of = |key: &usize| (left.get(key).unwrap_or(&none), right.get(key).unwrap_or(&none));
+    let both = keys.iter().flat_map(|key| std::iter::zip(of(key).0, of(key).1));
+    let pair = Pair::of(both.map(|(left, right)| (*left, *right)));
+    keys.iter().filter_map(|key| apart(**key, of(key), level, &pair)).collect()
 }
 
-fn apart(dialog: usize, left: &[&Step], right: &[&Step], level: Level) -> Option<Apart> {
+fn apart(
+    dialog: usize,
+    (left, right): (&Vec<&Step>, &Vec<&Step>),
+    level: Level,
+    pair: &Pair,
+) -> Option<Apart> {
     let longest = left.len().max(right.len());
     (0..longest).find_map(|index| match (left.get(index), right.get(index)) {
         (Some(left), Some(right)) => {
-            let found = difference(left, right, level)?;
+            let found = difference((left, right), level, pair)?;
             let same_kind = signature(left) == signature(right);
             let line = |line: String| same_kind.then_some(line);
             Some(Apart {

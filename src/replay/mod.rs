@@ -5,10 +5,11 @@
 //! what peers really sent, so nothing here is refused. `book` keeps the accounts: dialogs with
 //! their forks, MSRP sessions bound to the dialog whose description offers their path, REST calls,
 //! and retransmissions folded into what they repeat; `brief` bounds the words that they keep. Upon
-//! it stand `info`, `ladder` and `diff`;
-//! `compare`, `mask` and `canonical` say when two messages are the same, `columns` shows two beside each other. `run` plays a recording against a
+//! it stand `info`, `ladder` and `diff`; `compare`, `mask`, `aliases` and `canonical` say when two
+//! messages are the same, `columns` shows two beside each other. `run` plays a recording against a
 //! bridge: `rewrite` makes its messages fit for that, `junit` and `capture` keep what came of it.
 
+mod aliases;
 mod book;
 mod brief;
 mod canonical;

@@ -14,3 +14,4 @@ mod replay;
 mod targets;
 mod torture;
 mod traces;
+mod verdicts;

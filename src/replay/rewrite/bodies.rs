@@ -55,7 +55,11 @@ fn described(edits: &mut Edits, body: &[u8], names: &Names) {
                 let mut words: Vec<&str> = line.split(' ').collect();
                 let port = own.port().to_string();
                 if let [_, recorded, transport, ..] = words.as_mut_slice() {
-                    (*recorded, *transport) = (&port, "TCP/MSRP");
+                    // A port of 0 refuses the stream (RFC 3264 section 6).
+                    if recorded.parse() != Ok(0_u32) {
+                        *recorded = &port;
+                    }
+                    *transport = "TCP/MSRP";
                 }
                 Some(words.join(" "))
             }

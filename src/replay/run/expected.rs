@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::super::book::{Book, Dialog};
 use super::super::rewrite::{Mappings, imdn_id, line_after};
 use super::notice::Notice;
+use super::player::{Player, State};
 use super::script::{Cause, Cue, Said, Script};
+use super::wish::{Rest, Spoken};
 use crate::bridge::sip_outcomes::{self, Outcome};
 use crate::trace::{Moment, Protocol};
 
@@ -33,15 +35,16 @@ pub(super) struct Expected {
     pub(super) calls: Vec<Wish>,
     /// What is expected and cannot be, for the trace has nothing of it.
     pub(super) absent: Vec<Absent>,
+    /// What is expected and not looked for, and why.
+    pub(super) left_out: Vec<String>,
 }
 
 /// A call that must be made.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Wish {
     pub(super) dialog: usize,
-    pub(super) status: Option<u16>,
     /// What it is, where an expectation lists it.
-    pub(super) what: Option<String>,
+    pub(super) rest: Option<Rest>,
     pub(super) packet: u64,
     pub(super) at: Moment,
 }
@@ -53,6 +56,22 @@ pub(super) struct Absent {
     pub(super) packet: u64,
     pub(super) at: Moment,
     pub(super) what: String,
+    /// The message, where one is spoken of: the bridge may say it beside the trace.
+    spoken: Option<Spoken>,
+}
+
+impl Absent {
+    /// Tells whether the bridge may say it nevertheless.
+    pub(super) fn may_be_said(&self) -> bool {
+        self.spoken.as_ref().is_some_and(|spoken| !spoken.ours)
+    }
+
+    /// Tells whether the bridge has said it, though the trace has nothing of it.
+    pub(super) fn is_said(&self, player: &Player<'_>) -> bool {
+        let Some(spoken) = self.spoken.as_ref().filter(|spoken| !spoken.ours) else { return false };
+        let mut extra = player.heard.iter().filter(|heard| heard.state == State::Extra);
+        extra.any(|heard| spoken.is_kind(&heard.kind, &heard.said, &heard.bytes))
+    }
 }
 
 impl Expected {
@@ -103,7 +122,10 @@ fn read(
     book: &Book,
     script: &Script,
 ) -> Result<(), String> {
-    for told in list(entry, "dialogs")? {
+    let mut without_msrp = 0;
+    let dialogs = list(entry, "dialogs")?;
+    known(entry, "something", &["dialogs", "note"])?;
+    for told in dialogs {
         let id = told["call_id"].as_str().ok_or("a dialog without its call_id")?;
         let of = |why: String| format!("dialog {id}: {why}");
         let dialog = book.dialogs.iter().position(|dialog| dialog.call_id == id);
@@ -112,27 +134,35 @@ fn read(
             let (packet, at) =
                 book.steps.first().map(|step| (step.packet, step.at)).unwrap_or_default();
             let what = format!("dialog {id}");
-            expected.absent.push(Absent { dialog, packet, at, what });
+            expected.absent.push(Absent { dialog, packet, at, what, spoken: None });
         }
-        for step in list(told, "steps").map_err(of)? {
-            known(step, &STEP).map_err(of)?;
+        let steps = list(told, "steps").map_err(of)?;
+        known(told, "a dialog", &["call_id", "steps", "note"])?;
+        for step in steps {
+            known(step, "a step", &STEP).map_err(of)?;
+            let (spoken, rest) = (Spoken::read(step).map_err(of)?, Rest::read(step).map_err(of)?);
             let notices = if step["expect"].is_null() {
                 &[][..]
             } else {
                 list(step, "expect").map_err(of)?
             };
-            let is_msrp = !step["msrp_in"].is_null() || !step["msrp_out"].is_null();
+            let is_msrp = spoken.iter().any(|it| it.protocol == Protocol::Msrp);
             let (Some(dialog), Some(place)) = (dialog, &mut place) else { continue };
             if is_msrp && !script.has_msrp {
+                without_msrp += 1;
                 continue;
             }
-            let (packet, at, absent) = place.next(step);
-            if let Some(what) = absent {
-                expected.absent.push(Absent { dialog: Some(dialog), packet, at, what });
-            }
-            if let Some(what) = step["rest"].as_str().map(str::to_owned) {
-                let status = step["http"].as_u64().and_then(|status| u16::try_from(status).ok());
-                expected.calls.push(Wish { dialog, status, what: Some(what), packet, at });
+            let (packet, at, absent) = place.next(&spoken);
+            let absent = absent.into_iter();
+            expected.absent.extend(absent.map(|spoken| Absent {
+                dialog: Some(dialog),
+                packet,
+                at,
+                what: spoken.text.clone(),
+                spoken: Some(spoken),
+            }));
+            if rest.is_some() {
+                expected.calls.push(Wish { dialog, rest, packet, at });
             }
             for notice in notices {
                 // What is told is told of the session, whatever dialog it goes on in.
@@ -145,6 +175,10 @@ fn read(
             }
         }
     }
+    if without_msrp > 0 {
+        let line = format!("{without_msrp} expectations of MSRP: the trace has none of it");
+        expected.left_out.push(line);
+    }
     Ok(())
 }
 
@@ -155,10 +189,10 @@ fn list<'a>(of: &'a Value, field: &str) -> Result<&'a [Value], String> {
 }
 
 /// Refuses a field that means nothing.
-fn known(step: &Value, names: &[&str]) -> Result<(), String> {
-    let fields = step.as_object().ok_or("a step that is no object")?;
+fn known(of: &Value, what: &str, names: &[&str]) -> Result<(), String> {
+    let fields = of.as_object().ok_or_else(|| format!("{what} that is no object"))?;
     match fields.keys().find(|name| !names.contains(&name.as_str())) {
-        Some(name) => Err(format!("a step with {name:?}, which means nothing")),
+        Some(name) => Err(format!("{what} with {name:?}, which means nothing")),
         None => Ok(()),
     }
 }
@@ -181,33 +215,19 @@ impl<'a> Place<'a> {
         Self { book, cues, at: 0 }
     }
 
-    /// Gives packet and time of what a step speaks of; where that is not found, of the last one,
-    /// and what was looked for.
-    fn next(&mut self, step: &Value) -> (u64, Moment, Option<String>) {
-        let mut absent = None;
-        for (field, ours, protocol) in [
-            ("sip_in", true, Protocol::Sip),
-            ("sip_out", false, Protocol::Sip),
-            ("msrp_in", true, Protocol::Msrp),
-            ("msrp_out", false, Protocol::Msrp),
-        ] {
-            let Some(text) = step[field].as_str() else { continue };
-            let mut words = text.split([' ', ',']);
-            let first = words.next().unwrap_or_default();
-            let is_code = first.len() == 3 && first.bytes().all(|byte| byte.is_ascii_digit());
-            let word = if protocol == Protocol::Msrp && !is_code { "SEND" } else { first };
-            let kind = format!("{protocol} {word}");
-            let found = self.cues[self.at..].iter().position(|cue| {
-                cue.ours == ours && (cue.kind == kind || cue.kind.starts_with(&format!("{kind} ")))
-            });
-            match found {
-                Some(found) => {
-                    self.at += found + 1;
-                    break;
-                }
-                None => absent = Some(format!("{field} {text}")),
+    /// Gives packet and time of the first that a step speaks of; where none is found, of the last
+    /// one; and what was looked for in vain.
+    fn next(&mut self, spoken: &[Spoken]) -> (u64, Moment, Vec<Spoken>) {
+        let (mut absent, mut next) = (Vec::new(), None);
+        for spoken in spoken {
+            let steps = &self.book.steps;
+            let mut rest = self.cues[self.at..].iter();
+            match rest.position(|cue| spoken.is(cue, &steps[cue.step])) {
+                Some(found) => next = next.or(Some(self.at + found + 1)),
+                None => absent.push(spoken.clone()),
             }
         }
+        self.at = next.unwrap_or(self.at);
         let cue = self.cues.get(self.at.saturating_sub(1)).or(self.cues.first());
         let (packet, at) = cue.map_or((0, Moment::default()), |cue| {
             let step = &self.book.steps[cue.step];
@@ -229,7 +249,7 @@ fn derive(book: &Book, script: &Script) -> Expected {
         }
         if cue.cause.is_some() {
             let (packet, at) = (step.packet, step.at);
-            expected.calls.push(Wish { dialog, status: None, what: None, packet, at });
+            expected.calls.push(Wish { dialog, rest: None, packet, at });
         }
         let told = match &cue.said {
             Said::Sip(sip) if cue.ours => from_sip(book, script, cue, sip),

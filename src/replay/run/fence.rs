@@ -21,6 +21,8 @@ use crate::net::Tether;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Fence {
     allowed: BTreeSet<IpAddr>,
+    /// Names that may be looked up: a look-up of another one tells somebody of the run.
+    names: BTreeSet<String>,
 }
 
 impl Fence {
@@ -32,6 +34,13 @@ impl Fence {
 
     /// Gives the first address behind a URL that may be sent to.
     pub(super) async fn find(&self, url: &Url<'_>) -> io::Result<SocketAddr> {
+        let host = url.host();
+        let is_known = host.parse::<IpAddr>().is_ok()
+            || host.eq_ignore_ascii_case("localhost")
+            || self.names.contains(&host.to_ascii_lowercase());
+        if !is_known {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, another(host)));
+        }
         let mut denied = None;
         for address in lookup_host((url.host(), url.port)).await? {
             if self.permits(address.ip()) {
@@ -57,7 +66,9 @@ pub(super) async fn reach(
     let usage = |error: io::Error| (Exit::Usage, error.to_string());
     let url = Url::read(&target.rest).map_err(usage)?;
     let mut fence = Fence::default();
+    fence.names.insert(url.host().to_ascii_lowercase());
     for host in allowed {
+        fence.names.insert(bare(host).to_ascii_lowercase());
         fence.allowed.extend(addresses(host, limit).await?);
     }
     if let Some(host) = target.sip.map(|sip| sip.ip()).filter(|host| !fence.permits(*host)) {
@@ -88,6 +99,7 @@ pub(super) async fn enclose(
     for host in allowed {
         let found = addresses(host, limit).await?;
         tether.permit_host(bare(host), found.iter().copied());
+        fence.names.insert(bare(host).to_ascii_lowercase());
         fence.allowed.extend(found);
     }
     Ok((fence, tether))
@@ -102,7 +114,7 @@ async fn addresses(host: &str, limit: Duration) -> Result<Vec<IpAddr>, (Exit, St
     Ok(found.map(|address| address.ip().to_canonical()).collect())
 }
 
-pub(super) fn another(host: IpAddr) -> String {
+pub(super) fn another(host: impl std::fmt::Display) -> String {
     format!("{host} is another host: --allow-target {host} if it is meant")
 }
 
@@ -117,12 +129,24 @@ mod tests {
     #[test]
     fn this_host_is_permitted_under_all_its_addresses_and_others_where_they_are_named() {
         let host = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let fence = Fence { allowed: [host("192.0.2.7")].into() };
+        let fence = Fence { allowed: [host("192.0.2.7")].into(), ..Fence::default() };
         for permitted in ["127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", "192.0.2.7"] {
             assert!(fence.permits(host(permitted)), "{permitted}");
         }
         for denied in ["192.0.2.70", "192.0.2.8", "0.0.0.0", "2001:db8::1"] {
             assert!(!fence.permits(host(denied)), "{denied}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_was_not_named_on_purpose_is_not_even_looked_up() {
+        let fence = Fence { names: ["known.invalid".to_owned()].into(), ..Fence::default() };
+        // Nobody has either: only the one that is looked up is not found.
+        for (name, is_denied) in [("other.invalid", true), ("KNOWN.invalid", false)] {
+            let url = format!("http://{name}/polls/1");
+            let url = Url::read(&url).expect("a URL");
+            let error = fence.find(&url).await.expect_err("nobody is there");
+            assert_eq!(error.kind() == io::ErrorKind::PermissionDenied, is_denied, "{error}");
         }
     }
 }

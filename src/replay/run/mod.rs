@@ -5,8 +5,8 @@
 //! rewritten and sent (`speaking`) over the sockets of `wires`, what is the bridge's is waited for
 //! and recognised (`matching`); `actions` makes the calls through `api`, `courtesy` answers what the
 //! recording has nothing for, and `fence` holds all of it back from hosts that were not meant.
-//! `expected` is what the application must be told, `notice` by `notice`, and `verdict` sets all of it against what was
-//! really said, `order` the one after the other.
+//! `expected` is what the application must be told, `notice` by `notice` and `wish` by `wish`, and `verdict` sets all of it against what was
+//! really said (`report` tells programs), `order` the one after the other.
 
 mod actions;
 mod api;
@@ -19,11 +19,13 @@ mod matching;
 mod notice;
 mod order;
 mod player;
+mod report;
 mod script;
 mod sides;
 mod speaking;
 mod verdict;
 mod wires;
+mod wish;
 
 use std::fs;
 use std::io;
@@ -219,7 +221,7 @@ async fn played(
         Sides::find(book, run.side, run.play.as_deref()).map_err(|why| (Exit::Usage, told(why)))?;
     // What is expected beside a trace is expected of the bridge in its usual place.
     let usual = Sides::find(book, Side::Network, None);
-    let is_usual = usual.is_ok_and(|usual| usual.bridge == sides.bridge);
+    let is_usual = usual.is_ok_and(|usual| sides.is_bridge(usual.bridge));
     let map = Mappings::of(&run.map);
     let mapped = map.translate(&mut trace.book);
     let book = &trace.book;

@@ -58,6 +58,11 @@ impl Notice {
             Some(_) => return Err("anyOf is no list that stands alone".to_owned()),
             None => vec![root(&Value::Object(fields))?],
         };
+        // Nobody could be told what there is not, and it would be met by everything.
+        let mut fields = any_of.iter().flat_map(|(_, fields)| fields.keys());
+        if let Some(name) = fields.find(|name| absent && !MEMBERS.contains(&name.as_str())) {
+            return Err(format!("a notification with {name:?}, which means nothing"));
+        }
         let times = if absent { 0 } else { usize::try_from(repeat).unwrap_or(1) };
         Ok((Self { dialog, packet, at, any_of, optional, unordered, within }, times))
     }
@@ -233,6 +238,32 @@ fn words(value: &Value) -> String {
 /// How much of a text is shown, in characters.
 const MAX_SHOWN: usize = 60;
 const MAX_NUMBER: u64 = 3_600_000;
+/// What may be expected of a notification: its members, and what is known of them.
+const MEMBERS: &[&str] = &[
+    "callbackData",
+    "chatMessage",
+    "dateTime",
+    "errorCode",
+    "errorDescription",
+    "eventDescription",
+    "eventType",
+    "isComposing",
+    "link",
+    "messageId",
+    "originatorAddress",
+    "originatorName",
+    "participant",
+    "receiverAddress",
+    "receiverName",
+    "rel",
+    "senderAdress",
+    "senderName",
+    "status",
+    "subject",
+    "tParticipantAddress",
+    "text",
+    "text_len",
+];
 
 #[cfg(test)]
 mod tests {
@@ -260,6 +291,7 @@ mod tests {
             json!({"notification": "a", "anyOf": [{"notification": "b"}]}),
             json!({"anyOf": []}),
             json!({"anyOf": [{}]}),
+            json!({"notification": "a", "eventTyp": "b", "absent": true}),
         ] {
             assert!(read(wrong.clone()).is_err(), "{wrong}");
         }

@@ -364,7 +364,7 @@ impl<'a> Player<'a> {
                 self.told.extend(told.into_iter().map(|told| (told, at)));
             }
             Event::Deaf { user, why } => {
-                self.notes.push(format!("{user} is told nothing any more: {why}"));
+                return Err(Halt::Gone(format!("{user} is told nothing any more: {why}")));
             }
             Event::Held(held) => return Err(held::halt(self, &held)),
             Event::Heard { protocol: Protocol::Http, .. } => {}

@@ -12,7 +12,7 @@ use super::hosting::{Hosting, Invitation};
 use super::sides::Sides;
 use crate::address::Address;
 use crate::payload::{Composing, Cpim, Imdn, imdn};
-use crate::trace::{Moment, Protocol};
+use crate::trace::{End, Moment, Protocol};
 
 /// One recorded message in its turn.
 #[derive(Debug)]
@@ -73,8 +73,8 @@ pub(super) struct Script {
     pub(super) cues: Vec<Cue>,
     /// The users of the bridge.
     pub(super) users: BTreeSet<String>,
-    /// Messages that neither come from the bridge nor go there.
-    pub(super) aside: usize,
+    /// Messages that neither come from the bridge nor go there, by their ends: nobody plays them.
+    pub(super) aside: BTreeMap<(End, End), usize>,
     /// Messages by which a device keeps itself known: no application causes them.
     pub(super) upkeep: usize,
     /// Whether there is MSRP in it: a log of SIP alone says nothing about it.
@@ -89,7 +89,7 @@ impl Script {
         let mut script = Self {
             cues: Vec::new(),
             users: BTreeSet::new(),
-            aside: 0,
+            aside: BTreeMap::new(),
             upkeep: 0,
             has_msrp: false,
             hosting: Hosting::default(),
@@ -100,8 +100,10 @@ impl Script {
         order.sort_by_key(|index| book.steps[*index].at);
         for index in order {
             let step = &book.steps[index];
-            let Some(bridges) = sides.sends(step) else {
-                script.aside += usize::from(step.protocol != Protocol::Http);
+            let Some(bridges) = sides.sends(book, step) else {
+                if step.protocol != Protocol::Http {
+                    *script.aside.entry((step.from, step.to)).or_default() += 1;
+                }
                 continue;
             };
             if bridges && step.again {
@@ -132,6 +134,15 @@ impl Script {
             });
         }
         script
+    }
+
+    /// Says of each pair of ends how many messages of theirs are not played.
+    pub(super) fn unplayed(&self) -> Vec<String> {
+        let told = |((from, to), count): (&(End, End), &usize)| {
+            let ending = if *count == 1 { "" } else { "s" };
+            format!("{count} message{ending} of {from} to {to}: neither is the bridge")
+        };
+        self.aside.iter().take(MAX_UNPLAYED).map(told).collect()
     }
 
     /// Gives the dialog that the session of a dialog is known by: the one in which it began.
@@ -435,3 +446,5 @@ pub(super) fn kind(said: &Said, bytes: &[u8]) -> String {
 
 const CPIM: &str = "message/cpim";
 const MAX_USERS: usize = 200;
+/// Pairs of ends that are told.
+const MAX_UNPLAYED: usize = 20;

@@ -28,36 +28,60 @@ pub(super) struct Sides {
     pub(super) bridge: End,
     /// How that is known.
     pub(super) why: &'static str,
+    /// Whether another end is on the same host, so that a port tells them apart.
+    is_shared: bool,
 }
 
 impl Sides {
     /// Finds the sides: as somebody wants them, or by what the messages say of their senders.
     pub(super) fn find(book: &Book, side: Side, play: Option<&str>) -> Result<Self, String> {
         if let Some(play) = play {
-            return played(book, play);
+            return played(book, play).map(|bridge| Self::of(book, bridge, "--play"));
         }
         let Some((bridge, why)) = guess(book) else {
             return Err("no SIP in it that could be played".to_owned());
         };
         match side {
-            Side::Network => Ok(Self { bridge, why }),
+            Side::Network => Ok(Self::of(book, bridge, why)),
             Side::Ue => match partner(book, bridge) {
-                Some(bridge) => Ok(Self { bridge, why: "--as ue" }),
+                Some(bridge) => Ok(Self::of(book, bridge, "--as ue")),
                 None => Err("nobody talks to the device".to_owned()),
             },
         }
     }
 
+    fn of(book: &Book, bridge: End, why: &'static str) -> Self {
+        let sip = book.steps.iter().filter(|step| step.protocol == Protocol::Sip);
+        let is_shared = sip.into_iter().any(|step| {
+            host(bridge).is_some_and(|own| {
+                host(step.from) == Some(own) && host(step.to) == Some(own) && step.from != step.to
+            })
+        });
+        Self { bridge, why, is_shared }
+    }
+
+    /// Tells whether an end is the bridge's. It is a host, with as many ports as it likes: over TCP
+    /// it sends from another one than that which it listens on (RFC 3261 section 18.1.1).
+    pub(super) fn is_bridge(&self, end: End) -> bool {
+        end == self.bridge
+            || (!self.is_shared && host(end).is_some_and(|it| host(self.bridge) == Some(it)))
+    }
+
     /// Tells whether the bridge sends that step; `None` where it is not one of its ends.
-    pub(super) fn sends(&self, step: &Step) -> Option<bool> {
+    pub(super) fn sends(&self, book: &Book, step: &Step) -> Option<bool> {
         let (from, to) = match (step.protocol, step.parties) {
             (Protocol::Msrp, (Some(from), Some(to))) => (from, to),
-            (Protocol::Msrp, (Some(from), None)) => return Some(from == self.bridge),
-            (Protocol::Msrp, (None, Some(to))) => return Some(to != self.bridge),
+            (Protocol::Msrp, (Some(end), None)) if self.is_bridge(end) => return Some(true),
+            (Protocol::Msrp, (None, Some(end))) if self.is_bridge(end) => return Some(false),
+            // One of both offered no path: who is not its peer is the bridge, where the dialog is its.
+            (Protocol::Msrp, (from, to)) if from.is_some() != to.is_some() => {
+                let (one, other) = book.dialogs.get(step.dialog?)?.ends;
+                return (self.is_bridge(one) || self.is_bridge(other)).then_some(to.is_some());
+            }
             (Protocol::Msrp | Protocol::Sip, _) => (step.from, step.to),
             (Protocol::Http, _) => return None,
         };
-        match (from == self.bridge, to == self.bridge) {
+        match (self.is_bridge(from), self.is_bridge(to)) {
             (true, _) => Some(true),
             (_, true) => Some(false),
             (false, false) => None,
@@ -65,7 +89,14 @@ impl Sides {
     }
 }
 
-fn played(book: &Book, play: &str) -> Result<Sides, String> {
+fn host(end: End) -> Option<IpAddr> {
+    match end {
+        End::At(address) => Some(address.ip().to_canonical()),
+        End::Writer | End::Peer => None,
+    }
+}
+
+fn played(book: &Book, play: &str) -> Result<End, String> {
     let is_played = |end: End| match end {
         End::At(address) => {
             play.parse::<SocketAddr>().is_ok_and(|played| played == address)
@@ -78,7 +109,7 @@ fn played(book: &Book, play: &str) -> Result<Sides, String> {
         for (one, other) in [(dialog.ends.0, dialog.ends.1), (dialog.ends.1, dialog.ends.0)] {
             ends.insert(one);
             if is_played(one) {
-                return Ok(Sides { bridge: other, why: "--play" });
+                return Ok(other);
             }
         }
     }

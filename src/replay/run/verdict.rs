@@ -5,18 +5,17 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::super::aliases::Pair;
 use super::super::book::Step;
 use super::super::columns;
 use super::super::compare::{Level, difference, signature};
-use super::super::junit::Case;
 use super::super::ladder;
 use super::super::source::Trace;
-use super::super::{Exit, Form, Outcome, json, printable};
+use super::super::{Exit, Form, Outcome, printable};
 use super::actions::link;
-use super::expected::Expected;
+use super::expected::{Absent, Expected, Wish};
 use super::notice::{Notice, line};
 use super::order;
 use super::player::{Halt, Player, State};
@@ -29,9 +28,13 @@ use crate::trace::{Moment, Protocol};
 pub(super) struct Verdict {
     pub(super) exit: Exit,
     /// What differs, the first one first.
-    differences: Vec<Apart>,
+    pub(super) differences: Vec<Apart>,
     /// What the recording has nothing for.
-    extra: Vec<String>,
+    pub(super) extra: Vec<String>,
+    /// What the recording has, and nobody plays.
+    pub(super) unplayed: Vec<String>,
+    /// Whether the bridge was held back, by the wish of the command line.
+    is_held: bool,
 }
 
 /// Where a run and its recording come apart.
@@ -61,11 +64,14 @@ pub(super) async fn wait(player: &mut Player<'_>, expected: &Expected) -> Result
     player
         .until(deadline, |player| {
             let answered = player.calls.iter().all(|call| call.result.is_some());
-            answered && pair(player, expected).missing.is_empty()
+            let is_due = |absent: &&Absent| absent.may_be_said() && !absent.is_said(player);
+            let all_said = !expected.absent.iter().any(|absent| is_due(&absent));
+            answered && all_said && pair(player, expected).missing.is_empty()
         })
         .await?;
     // What should not come has a moment to come in.
-    let moment = Instant::now() + QUIET;
+    let listened = expected.never.iter().filter_map(|notice| notice.within);
+    let moment = Instant::now() + listened.max().unwrap_or_default().max(QUIET);
     player.until(moment, |_| false).await.map(|_| ())
 }
 
@@ -96,7 +102,8 @@ pub(super) fn of(
         differences.extend(halted(player, halt));
     }
     differences.extend(messages(player, run));
-    differences.extend(expected.absent.iter().map(|absent| Apart {
+    let absent = expected.absent.iter().filter(|absent| !absent.is_said(player));
+    differences.extend(absent.map(|absent| Apart {
         dialog: absent.dialog,
         packet: absent.packet,
         at: absent.at,
@@ -118,10 +125,12 @@ pub(super) fn of(
         exit = Exit::Differs;
     }
     let extra = extras(player, expected);
-    if exit == Exit::Good && run.strict && !extra.is_empty() {
+    let unplayed = player.script.unplayed();
+    if exit == Exit::Good && run.strict && !(extra.is_empty() && unplayed.is_empty()) {
         exit = Exit::Unexpected;
     }
-    Verdict { exit, differences, extra }
+    let is_held = matches!(halt, Some(Halt::Held { is_asked_for: true, .. }));
+    Verdict { exit, differences, extra, unplayed, is_held }
 }
 
 fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
@@ -143,13 +152,18 @@ fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
         }
         Halt::Interrupted => (player.cue, "interrupted".to_owned(), None),
     };
-    let cue = player.script.cues.get(cue)?;
+    // Behind the last message there is only the end.
+    let (cue, is_over) = match player.script.cues.get(cue) {
+        Some(cue) => (cue, false),
+        None => (player.script.cues.last()?, true),
+    };
     let step = &player.recorded.steps[cue.step];
+    let signature = signature(step);
     Some(Apart {
         dialog: cue.dialog,
         packet: step.packet,
         at: step.at,
-        expected: signature(step),
+        expected: if is_over { format!("nothing more after {signature}") } else { signature },
         found,
         found_at,
         sides,
@@ -161,13 +175,14 @@ fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
 fn messages(player: &Player<'_>, run: &Run) -> Vec<Apart> {
     let of_bridge: BTreeSet<usize> =
         player.script.cues.iter().filter(|cue| !cue.ours).map(|cue| cue.step).collect();
+    let pair = Pair::of_run(player.live.steps.iter());
     let pairs = player.stands_for.iter().filter(|(_, recorded)| of_bridge.contains(recorded));
     let mut apart: Vec<Apart> = pairs
         .filter_map(|(live, recorded)| {
             let (live, recorded) = (&player.live.steps[*live], &player.recorded.steps[*recorded]);
             let bytes = player.names.renamed(&recorded.bytes);
             let recorded = Step { bytes, ..recorded.clone() };
-            let found = difference(&recorded, live, run.level)?;
+            let found = difference((&recorded, live), run.level, &pair)?;
             Some(Apart {
                 dialog: recorded.dialog,
                 packet: recorded.packet,
@@ -195,10 +210,11 @@ fn calls(player: &Player<'_>, expected: &Expected, level: Level) -> Vec<Apart> {
         let Some(cue) = player.script.cues.get(call.cue) else { continue };
         let step = &player.recorded.steps[cue.step];
         // A session that is joined once more is called for in its first dialog.
-        let of_step = wanted.iter().position(|wish| wish.packet == step.packet);
-        let of_dialog = || wanted.iter().position(|wish| Some(wish.dialog) == call.dialog);
+        let is_it = |wish: &Wish| wish.rest.as_ref().is_none_or(|rest| rest.is(&call.what));
+        let of_step = wanted.iter().position(|it| is_it(it) && it.packet == step.packet);
+        let of_dialog = || wanted.iter().position(|it| is_it(it) && Some(it.dialog) == call.dialog);
         let place = of_step.or_else(of_dialog);
-        let wanted = place.and_then(|place| wanted.remove(place).status);
+        let wanted = place.and_then(|place| wanted.remove(place).rest?.status);
         let found = match &call.result {
             Some(Ok((status, _))) => match wanted {
                 Some(wanted) if wanted == *status => continue,
@@ -227,7 +243,7 @@ fn calls(player: &Player<'_>, expected: &Expected, level: Level) -> Vec<Apart> {
             dialog: Some(wish.dialog),
             packet: wish.packet,
             at: wish.at,
-            expected: wish.what?,
+            expected: wish.rest?.text,
             found: "was not called for".to_owned(),
             found_at: None,
             sides: None,
@@ -398,6 +414,12 @@ impl Verdict {
             let count = player.script.upkeep;
             let _ = writeln!(text, "  left out   {count} messages that only keep a device known");
         }
+        for line in &self.unplayed {
+            let _ = writeln!(text, "  not played {line}");
+        }
+        for line in &expected.left_out {
+            let _ = writeln!(text, "  left out   {line}");
+        }
         for note in &player.notes {
             let _ = writeln!(text, "  note       {note}");
         }
@@ -433,7 +455,7 @@ impl Verdict {
         }
     }
 
-    fn sum(&self, player: &Player<'_>) -> String {
+    pub(super) fn sum(&self, player: &Player<'_>) -> String {
         let totals = &player.live.totals;
         let counts = format!(
             "{} of {} messages, {} SIP, {} MSRP, {} REST calls, {} notifications",
@@ -447,101 +469,15 @@ impl Verdict {
         let verdict = match self.exit {
             Exit::Good => "as expected",
             Exit::Differs => "not as expected",
-            Exit::Usage if self.differences.is_empty() => "as expected, and not written",
-            Exit::Usage => "the bridge was held back",
+            Exit::Usage if self.is_held => "the bridge was held back",
+            Exit::Usage => "as expected, and not written",
             Exit::NoTrace | Exit::Unreachable => "the bridge cannot be reached",
             Exit::Silent => "the bridge is silent",
+            Exit::Unexpected if self.extra.is_empty() => "not all of it was played",
             Exit::Unexpected => "more was said than is expected",
             Exit::Interrupted => "interrupted",
         };
         format!("{verdict}: {counts}")
-    }
-
-    fn json(&self, player: &Player<'_>, stage: &Stage<'_>) -> Value {
-        let differences: Vec<Value> = self
-            .differences
-            .iter()
-            .map(|apart| {
-                json!({
-                    "dialog": apart.dialog.map(|index| index + 1),
-                    "packet": apart.packet,
-                    "at": apart.at.to_string(),
-                    "expected": apart.expected,
-                    "found": apart.found,
-                    "foundAt": apart.found_at.map(|at| at.to_string()),
-                })
-            })
-            .collect();
-        let calls: Vec<Value> = player
-            .calls
-            .iter()
-            .map(|call| {
-                let status = call.result.as_ref().and_then(|it| it.as_ref().ok()).map(|it| it.0);
-                json!({"call": call.what, "status": status})
-            })
-            .collect();
-        let told: Vec<Value> = player
-            .told
-            .iter()
-            .map(|(told, at)| json!({"at": at.to_string(), "user": told.user, told.name.as_str(): told.value}))
-            .collect();
-        json!({
-            "trace": stage.trace.name,
-            "exit": self.exit.code(),
-            "verdict": self.sum(player),
-            "inPlaceOf": stage.sides.bridge.to_string(),
-            "expectations": stage.expected.source,
-            "differences": differences,
-            "alsoSaid": self.extra,
-            "notes": player.notes,
-            "explained": player.explained,
-            "calls": calls,
-            "notifications": told,
-            "steps": json::steps(&player.live),
-        })
-    }
-
-    /// Gives a case for each dialog.
-    pub(super) fn cases(&self, player: &Player<'_>) -> Vec<Case> {
-        let dialogs = player.recorded.dialogs.iter().enumerate();
-        let played = dialogs
-            .filter(|(index, _)| player.script.cues.iter().any(|cue| cue.dialog == Some(*index)));
-        let mut cases: Vec<Case> = played
-            .map(|(index, dialog)| {
-                let mut of = player.script.cues.iter().filter(|cue| cue.dialog == Some(index));
-                let was_played =
-                    of.all(|cue| cue.ours || cue.optional || player.has_claimed(cue.step));
-                let apart = self.differences.iter().filter(|apart| apart.dialog == Some(index));
-                let failures = apart.map(|apart| {
-                    format!(
-                        "packet {}, {}: expected {}; found {}",
-                        apart.packet, apart.at, apart.expected, apart.found
-                    )
-                });
-                Case {
-                    name: format!("{} {}", dialog.method, dialog.call_id),
-                    failures: failures.collect(),
-                    skipped: !was_played && self.exit != Exit::Good,
-                }
-            })
-            .collect();
-        if self.exit == Exit::Unexpected {
-            let name = "nothing else".to_owned();
-            cases.push(Case { name, failures: self.extra.clone(), skipped: false });
-        }
-        // What belongs to no dialog, and whatever else ended the run, fails as well.
-        let apart = self.differences.iter().filter(|apart| apart.dialog.is_none());
-        let mut failures: Vec<String> = apart
-            .map(|apart| format!("expected {}; found {}", apart.expected, apart.found))
-            .collect();
-        let is_told = cases.iter().any(|case| !case.failures.is_empty());
-        if self.exit != Exit::Good && failures.is_empty() && !is_told {
-            failures.push(self.sum(player));
-        }
-        if !failures.is_empty() {
-            cases.push(Case { name: "the run".to_owned(), failures, skipped: false });
-        }
-        cases
     }
 }
 

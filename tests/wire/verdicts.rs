@@ -1,0 +1,294 @@
+//! Verdicts that must not be good: each of these recordings differs in one thing from what is said
+//! to it, or from its like.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chatbridge::app::rehearse;
+use chatbridge::replay::{self, Exit, Form, Level, Outcome, Pace, Rewriting, Run};
+use serde_json::{Value, json};
+
+use super::played::{FLOWS, PACE, order, scratch, shown};
+
+const LEVELS: [Level; 4] = [Level::Flow, Level::Headers, Level::Body, Level::Strict];
+
+#[test]
+fn a_bridge_has_as_many_ports_as_it_likes() {
+    let trace = flow("ports", "13-leaving", |text| {
+        let at = text.find("BYE sip").unwrap();
+        let at = text[..at].rfind("2026/").unwrap();
+        let (head, tail) = text.split_at(at);
+        format!(
+            "{head}{}",
+            tail.replace("192.0.2.10:5060 ->", "192.0.2.10:49200 ->")
+                .replace("-> 192.0.2.10:5060", "-> 192.0.2.10:49200",)
+        )
+    });
+    for play in [None, Some("198.51.100.5".to_owned())] {
+        let outcome = rehearse(&Run { strict: true, play, ..quick(&trace) });
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+        assert!(outcome.text.contains("as expected: 8 of 8 messages"), "{}", outcome.text);
+        assert!(!outcome.text.contains("not played"), "{}", outcome.text);
+    }
+}
+
+#[test]
+fn what_is_not_played_is_told() {
+    // Somebody else takes up the end of the call.
+    let trace = flow("third", "13-leaving", |text| {
+        let at = text.find("BYE sip").unwrap();
+        let at = text[..at].rfind("2026/").unwrap();
+        let (head, tail) = text.split_at(at);
+        format!("{head}{}", tail.replace("192.0.2.10:5060", "192.0.2.77:5060"))
+    });
+    let expected = trace.join("expected.json");
+    fs::remove_file(&expected).unwrap();
+    let told = "1 message of 192.0.2.77:5060 to 198.51.100.5:5060: neither is the bridge";
+    let report = trace.join("verdict.xml");
+    for (strict, exit) in [(false, Exit::Good), (true, Exit::Unexpected)] {
+        let run = Run { strict, junit: Some(report.clone()), ..quick(&trace) };
+        let outcome = rehearse(&run);
+        assert_eq!(outcome.exit, exit, "{}", shown(&outcome));
+        assert!(outcome.text.contains(&format!("  not played {told}\n")), "{}", outcome.text);
+        let written = fs::read_to_string(&report).unwrap();
+        assert!(written.contains(if strict { told } else { "<skipped/>" }), "{written}");
+    }
+    let outcome = rehearse(&Run { form: Form::Json, ..quick(&trace) });
+    let outcome: Value = serde_json::from_str(&outcome.text).unwrap();
+    assert!(outcome["notPlayed"].as_array().unwrap().contains(&json!(told)), "{outcome}");
+}
+
+#[test]
+fn one_thing_that_a_bridge_says_otherwise_is_found_at_its_level() {
+    let folder = scratch("otherwise");
+    let said = folder.join("said.pcapng");
+    let run = Run { capture: Some(said.clone()), ..quick(&Path::new(FLOWS).join("03-ending")) };
+    assert_eq!(rehearse(&run).exit, Exit::Good);
+    let said = fs::read(said).unwrap();
+    let invite = "INVITE sip:+19585550101@example.com";
+    for (level, old, new) in [
+        (Level::Headers, invite, "INVITE sip:+19585550101@example.net"),
+        (
+            Level::Headers,
+            "From: <sip:+19585550100@example.com",
+            "From: <sip:+19585550109@example.com",
+        ),
+        (Level::Body, "a=setup:actpass", "a=setup:passive"),
+        (Level::Body, "$$PORT", "0"),
+        (Level::Strict, "Max-Forwards: 70", "Max-Forwards: 69"),
+        (Level::Strict, "BYE sip:127.0.0.1", "BYE sip:u@7.0.0.1"),
+    ] {
+        let text = String::from_utf8_lossy(&said).into_owned();
+        let (old, new) = match old {
+            // Of the bridge's offer, which is the first.
+            "$$PORT" => {
+                let at = text.find("m=message ").unwrap();
+                let line = text[at..].split(" TCP").next().unwrap().to_owned();
+                let refused = format!("m=message {}", "0".repeat(line.len() - "m=message ".len()));
+                (line, refused)
+            }
+            old => (old.to_owned(), new.to_owned()),
+        };
+        let (changed, count) = replaced(&said, old.as_bytes(), new.as_bytes());
+        assert!(count > 0, "{old}");
+        let trace = folder.join("changed.pcapng");
+        fs::write(&trace, changed).unwrap();
+        for at in LEVELS {
+            let outcome = rehearse(&Run { level: at, ..quick(&trace) });
+            let wanted = if at < level { Exit::Good } else { Exit::Differs };
+            assert_eq!(outcome.exit, wanted, "{new} at {at:?}: {}", shown(&outcome));
+        }
+    }
+}
+
+#[test]
+fn one_thing_that_is_written_otherwise_is_found_at_its_level() {
+    let left = Path::new(FLOWS).join("15-receiving").join("trace.txt");
+    let text = fs::read_to_string(&left).unwrap();
+    for (level, old, new) in [
+        (
+            Level::Headers,
+            "INVITE sip:+19585550100@example.com",
+            "INVITE sip:+19585550100@example.net",
+        ),
+        (Level::Body, "Hello Alice", "Hallo Alice"),
+        (Level::Body, "m=message 2855", "m=message 0"),
+        (Level::Body, "<message-id>msg-2<", "<message-id>zzz-9<"),
+        (Level::Body, "\nDateTime: 2", "\nDateTime: x"),
+        (Level::Strict, "CSeq: 1 ACK", "CSeq: 1 BYE"),
+        (Level::Strict, "SIP/2.0 200 OK", "SIP/2.0 200 Fine"),
+        (Level::Strict, "Contact: <sip:198.51.100.5", "Contact: <sip:203.0.113.66"),
+        (Level::Strict, "To-Path: msrp://", "To-Path: msrp://203.0.113.1:1/r;tcp msrp://"),
+    ] {
+        assert!(text.contains(old), "{old}");
+        let right = scratch("written").join("changed.txt");
+        fs::write(&right, text.replacen(old, new, 1)).unwrap();
+        for at in LEVELS {
+            let outcome = replay::diff(&left, &right, at, Form::Text);
+            let wanted = if at < level { Exit::Good } else { Exit::Differs };
+            assert_eq!(outcome.exit, wanted, "{new} at {at:?}: {}", shown(&outcome));
+        }
+    }
+}
+
+#[test]
+fn what_stands_for_each_other_throughout_is_the_same() {
+    let left = Path::new(FLOWS).join("15-receiving").join("trace.txt");
+    let text = fs::read_to_string(&left).unwrap();
+    let right = scratch("throughout").join("changed.txt");
+    let other = text.replace("192.0.2.10", "192.0.2.20").replace("msg-2", "m-xy2");
+    assert_ne!(other, text);
+    fs::write(&right, other).unwrap();
+    let outcome = replay::diff(&left, &right, Level::Strict, Form::Text);
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+}
+
+#[test]
+fn a_stream_that_a_peer_refuses_stays_refused() {
+    let trace = flow("refused", "03-ending", |text| {
+        let at = text.find("SIP/2.0 200").unwrap();
+        let (head, tail) = text.split_at(at);
+        format!("{head}{}", tail.replacen("m=message 2855", "m=message 0000", 1))
+    });
+    let outcome = rehearse(&Run { explain: true, ..quick(&trace) });
+    assert_eq!(outcome.exit, Exit::Silent, "{}", shown(&outcome));
+    assert!(outcome.text.contains("SIP;cause=488;"), "{}", outcome.text);
+    assert!(!outcome.text.contains("\"m=message 0000 TCP/MSRP *\" becomes"), "{}", outcome.text);
+}
+
+#[test]
+fn what_is_too_long_to_be_compared_is_not_called_the_same() {
+    let file = scratch("long").join("long.txt");
+    let mut text = String::new();
+    for number in 0..20_001 {
+        text.push_str(&format!(
+            "2026/01/15 10:00:00.000000 192.0.2.1:1 -> 192.0.2.2:2\nOPTIONS sip:a SIP/2.0\r\n\
+             Call-ID: {number}\r\nCSeq: 1 OPTIONS\r\n\r\n\n"
+        ));
+    }
+    fs::write(&file, text).unwrap();
+    let outcome = replay::diff(&file, &file, Level::Flow, Form::Text);
+    assert_eq!(outcome.exit, Exit::NoTrace, "{}", shown(&outcome));
+    assert!(outcome.warnings[0].ends_with(": it is too long to be compared"), "{outcome:?}");
+}
+
+#[test]
+fn an_expectation_that_cannot_be_looked_at_is_refused() {
+    for (step, told) in [
+        (json!({"sip_out": 500}), "sip_out is no text"),
+        (json!({"rest": 404, "http": 500}), "rest is no text"),
+        (json!({"rest": "DELETE sessions/{id}", "http": "404"}), "http is no status"),
+        (json!({"msrp_out": "imdn processing"}), "which is no message"),
+        (
+            json!({"sip_in": "200", "expect": [
+                {"notification": "chatEventNotification", "eventTyp": "Accepted", "absent": true}
+            ]}),
+            "a notification with \"eventTyp\"",
+        ),
+    ] {
+        let outcome = with_step(&step, "cannot");
+        assert_eq!(outcome.exit, Exit::Usage, "{step}: {}", shown(&outcome));
+        assert!(outcome.warnings[0].contains(told), "{step}: {}", shown(&outcome));
+    }
+    let folder =
+        expecting("stepz", "03-ending", |all| all["trace.txt"]["dialogs"][0]["stepz"] = json!([]));
+    let outcome = rehearse(&quick(&folder));
+    assert!(outcome.warnings[0].contains("a dialog with \"stepz\""), "{}", shown(&outcome));
+}
+
+#[test]
+fn an_expectation_of_another_message_or_call_is_not_met() {
+    for (step, told) in [
+        (
+            json!({"rest": "DELETE sessions/nonsense"}),
+            "DELETE sessions/nonsense was not called for",
+        ),
+        (json!({"rest": "PUT sessions/{id}"}), "PUT sessions/{id} was not called for"),
+        (json!({"msrp_out": "REPORT 413"}), "msrp_out REPORT 413 the trace has no such thing"),
+        (json!({"msrp_out": "imdn delivered"}), "msrp_out imdn delivered the trace has no"),
+        (json!({"sip_in": "200 (CANCEL)"}), "sip_in 200 (CANCEL) the trace has no such thing"),
+    ] {
+        let outcome = with_step(&step, "other");
+        assert_eq!(outcome.exit, Exit::Differs, "{step}: {}", shown(&outcome));
+        let words: Vec<&str> =
+            outcome.text.split_whitespace().filter(|word| *word != "|").collect();
+        assert!(words.join(" ").contains(told), "{step}: {}", outcome.text);
+    }
+}
+
+#[test]
+fn expectations_of_msrp_are_left_out_aloud_where_there_is_none() {
+    let trace = Path::new("sip-fixtures/traces/cpm-1to1.sngrep.txt");
+    let outcome = rehearse(&quick(trace));
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+    let told = " expectations of MSRP: the trace has none of it\n";
+    assert!(outcome.text.contains(told), "{}", outcome.text);
+}
+
+#[test]
+fn what_is_held_back_behind_the_last_message_is_told() {
+    // It ends before the ACK that is held back.
+    let contact = "Contact: <sip:203.0.113.9:5060>";
+    let trace = flow("behind", "03-ending", |text| {
+        let at = text.find("ACK sip").unwrap();
+        let at = text[..at].rfind("2026/").unwrap();
+        text[..at].replace("Contact: <sip:198.51.100.5:5060>", contact)
+    });
+    fs::remove_file(trace.join("expected.json")).unwrap();
+    let report = trace.join("verdict.xml");
+    let kept = [Rewriting::Contact].into_iter().collect();
+    let run = Run { kept, junit: Some(report.clone()), form: Form::Json, ..quick(&trace) };
+    let outcome = rehearse(&run);
+    assert_eq!(outcome.exit, Exit::Usage, "{}", shown(&outcome));
+    let told: Value = serde_json::from_str(&outcome.text).unwrap();
+    assert!(told["verdict"].as_str().unwrap().starts_with("the bridge was held back"), "{told}");
+    let held = "SIP ACK for 203.0.113.9:5060 was held back: --keep contact";
+    let all = told["differences"].as_array().unwrap();
+    assert!(all.iter().any(|it| it["found"].as_str().unwrap().contains(held)), "{told}");
+    assert!(fs::read_to_string(report).unwrap().contains(held));
+}
+
+/// Plays a flow that ends, with one more step at the end of what is expected of it.
+fn with_step(step: &Value, name: &str) -> Outcome {
+    rehearse(&quick(&expecting(name, "03-ending", |all| {
+        let steps = all["trace.txt"]["dialogs"][0]["steps"].as_array_mut().unwrap();
+        steps.push(step.clone());
+    })))
+}
+
+/// Copies a flow of which something else is expected.
+fn expecting(name: &str, of: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
+    let folder = flow(name, of, |text| format!("{text}\n"));
+    let file = folder.join("expected.json");
+    let mut all: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    change(&mut all);
+    fs::write(file, all.to_string()).unwrap();
+    folder
+}
+
+/// Copies a flow in which something else was recorded.
+fn flow(name: &str, of: &str, change: impl FnOnce(&str) -> String) -> PathBuf {
+    let (folder, from) = (scratch(&format!("verdicts-{name}")), Path::new(FLOWS).join(of));
+    fs::copy(from.join("expected.json"), folder.join("expected.json")).unwrap();
+    let text = fs::read_to_string(from.join("trace.txt")).unwrap();
+    let changed = change(&text);
+    assert_ne!(changed, text);
+    fs::write(folder.join("trace.txt"), changed).unwrap();
+    folder
+}
+
+fn quick(trace: &Path) -> Run {
+    Run { pace: Pace { timeout: std::time::Duration::from_secs(2), ..PACE }, ..order(trace) }
+}
+
+fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> (Vec<u8>, usize) {
+    assert_eq!(old.len(), new.len());
+    let (mut changed, mut count) = (bytes.to_vec(), 0);
+    for at in 0..=bytes.len() - old.len() {
+        if bytes[at..].starts_with(old) {
+            changed[at..at + new.len()].copy_from_slice(new);
+            count += 1;
+        }
+    }
+    (changed, count)
+}
