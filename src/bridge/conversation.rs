@@ -442,6 +442,10 @@ impl Conversation {
         if due(&mut self.timers.msrp) {
             self.media_failed(now, LegEnd::MsrpConnectFailed);
         }
+        if self.timers.media.is_some_and(|at| at <= now) {
+            // What was kept may be the explanation.
+            self.release_successor(now, Status::TEMPORARILY_UNAVAILABLE);
+        }
         if due(&mut self.timers.media) {
             self.give_up_media(now, LegEnd::MsrpLost);
         }

@@ -47,7 +47,7 @@ use crate::clock::Anchor;
 use crate::ids::{ParticipantId, Random, SessionId};
 use crate::msrp;
 use crate::payload::resource_list::{Entry, ResourceList};
-use crate::sip::{Errand, Leg, LegInput, NameAddr, Reference, Uri, UsageInput};
+use crate::sip::{Errand, Leg, LegInput, NameAddr, Reference, Status, Uri, UsageInput};
 
 use invite::Draft;
 pub(super) use invite::{founder, is_of_focus};
@@ -468,6 +468,10 @@ impl Group {
         }
         if due(&mut self.timers.msrp) {
             self.not_connected(now);
+        }
+        if self.timers.explanation.is_some_and(|(at, _)| at <= now) {
+            // What was kept may be the explanation.
+            self.release_successor(now, Status::TEMPORARILY_UNAVAILABLE);
         }
         if let Some((_, end)) = self.timers.explanation.take_if(|(at, _)| *at <= now) {
             self.unexplained(now, end);

@@ -157,6 +157,8 @@ pub(super) struct Attempt<D> {
     /// Targets that a redirection named and that are untried.
     pub(super) targets: VecDeque<Uri>,
     pub(super) redirects: u8,
+    /// Whether one was followed.
+    pub(super) is_redirected: bool,
     pub(super) retried: bool,
     /// Whether an 18x has come.
     pub(super) rung: bool,
@@ -169,6 +171,7 @@ impl<D> Attempt<D> {
             next_hops,
             targets: VecDeque::new(),
             redirects: 0,
+            is_redirected: false,
             retried: false,
             rung: false,
         }
@@ -189,6 +192,7 @@ impl<D> Attempt<D> {
             let uri = crate::sip::NameAddr::parse(contact).ok().map(|contact| contact.uri);
             if let Some(uri) = uri.filter(|uri| uri.is_sip() || uri.number().is_some()) {
                 self.redirects -= 1;
+                self.is_redirected = true;
                 self.targets.push_back(uri);
             }
         }

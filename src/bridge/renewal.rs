@@ -298,6 +298,14 @@ impl Successor {
         true
     }
 
+    /// The MSRP connection that did not come about in time has come about after all.
+    pub(super) fn line_stands(&mut self) {
+        if let Some(candidate) = &mut self.candidate {
+            let is_late = |held: &mut Held| matches!(held, Held::Media(LegEnd::MsrpConnectFailed));
+            drop(candidate.held.take_if(is_late));
+        }
+    }
+
     /// Keeps an event of the dialog that it may replace, if that is the end of it; gives back all
     /// else.
     pub(super) fn hold(&mut self, event: LegEvent) -> Option<LegEvent> {

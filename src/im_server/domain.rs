@@ -62,11 +62,13 @@ impl Domain {
 
     /// Tells whether `uri` is how a user of ours is called in front of others, and not how the machine
     /// is reached where it is. The name of the domain is that of its users at every port, but not where
-    /// it is the address of a machine.
+    /// it is the address of a machine: there a port tells who is meant, unless it is the usual one, which is
+    /// as good as none.
     pub(super) fn is_name_of_user(&self, uri: &Uri) -> bool {
         let Some(host) = uri.host() else { return true };
         let is_machine = self.name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        self.is_ours(uri) || (host.eq_ignore_ascii_case(&self.name) && !is_machine)
+        let is_usual = matches!(uri.port(), None | Some(5060 | 5061));
+        self.is_ours(uri) || (host.eq_ignore_ascii_case(&self.name) && (is_usual || !is_machine))
     }
 
     /// Finds the user that a name in an answer to a challenge means: an address of ours, with or

@@ -52,7 +52,7 @@ use crate::ids::Random;
 use crate::msrp;
 use crate::sip::{
     Asker, Decoded, Hop, Message, Method, Request, Response, Seal, Status, TransactionKey,
-    Transport, WireLimits, decode_datagram, reply_hop, stamp_source,
+    Transport, Uri, WireLimits, decode_datagram, reply_hop, stamp_source,
 };
 
 pub use self::focus::{
@@ -446,7 +446,8 @@ impl ImServer {
     /// Decides what is to be done with a request.
     fn plan(&mut self, now: Instant, passage: &Passage, errand: &Errand) -> Result<Plan, Refusal> {
         let request = &passage.request;
-        policy::check_name(&errand.sender, request, &self.desk.domain)?;
+        let is_room = |uri: &Uri| self.focus.as_ref().is_some_and(|focus| focus.serves(uri));
+        policy::check_name(&errand.sender, request, &self.desk.domain, is_room)?;
         if errand.is_for_us() && request.method == Method::Register {
             return self.register(now, request).map(Plan::Answer);
         }

@@ -6,7 +6,7 @@ use super::domain::{Domain, Whose, same_host};
 use super::door::Sender;
 use super::refusal::Refusal;
 use crate::address::Address;
-use crate::sip::{Headers, Hop, Method, NameAddr, Request, Scheme, Status};
+use crate::sip::{Headers, Hop, Method, NameAddr, Request, Scheme, Status, Uri};
 
 /// Validates a request that is to be forwarded. `mark` is its [`loop_mark`] as it came in.
 pub(super) fn validate(request: &Request, mark: &str, domain: &Domain) -> Result<(), Refusal> {
@@ -76,10 +76,13 @@ pub(super) fn check_name(
     sender: &Sender,
     request: &Request,
     domain: &Domain,
+    is_room: impl Fn(&Uri) -> bool,
 ) -> Result<(), Refusal> {
     let user = match sender {
         Sender::User(user) => user,
-        Sender::Party if names_focus_here(request, domain) => return Err(Status::FORBIDDEN.into()),
+        Sender::Party if names_focus_here(request, domain, is_room) => {
+            return Err(Status::FORBIDDEN.into());
+        }
         Sender::Party | Sender::Home | Sender::Focus | Sender::Anybody => return Ok(()),
     };
     let is_own = |address: &NameAddr| domain.whose(&address.uri) == Whose::User(user.clone());
@@ -111,8 +114,12 @@ fn poses_as_focus(user: &Address, request: &Request, domain: &Domain) -> bool {
 }
 
 /// Tells whether one of whom nothing is known but its dialog gives itself there the name of a room, of
-/// a user or of nobody as a focus. Those who have such a name do not come in by the door.
-fn names_focus_here(request: &Request, domain: &Domain) -> bool {
+/// a user or of nobody as a focus, or that of a room as whatever else: nobody is reached there who is
+/// none. Those who have such a name do not come in by the door.
+fn names_focus_here(request: &Request, domain: &Domain, is_room: impl Fn(&Uri) -> bool) -> bool {
+    if target_in(request).is_some_and(|contact| is_room(&contact.uri)) {
+        return true;
+    }
     focus_in(request).is_some_and(|contact| match domain.whose_at_any_port(&contact.uri) {
         Whose::User(named) => named == Address::anonymous() || domain.is_name_of_user(&contact.uri),
         Whose::Server => domain.is_ours(&contact.uri),
@@ -122,9 +129,13 @@ fn names_focus_here(request: &Request, domain: &Domain) -> bool {
 
 /// Gives the Contact of a request that makes a focus of it, or tells where a focus is now.
 fn focus_in(request: &Request) -> Option<NameAddr> {
+    target_in(request).filter(|contact| contact.param("isfocus").is_some())
+}
+
+/// Gives the Contact of a request that begins a dialog, or tells where its sender is now.
+fn target_in(request: &Request) -> Option<NameAddr> {
     let is_target = matches!(request.method, Method::Invite | Method::Update);
-    let contact = request.contact().ok().flatten().filter(|_| is_target);
-    contact.filter(|contact| contact.param("isfocus").is_some())
+    request.contact().ok().flatten().filter(|_| is_target)
 }
 
 /// Says who has sent the request to those who believe us: what an untrusted sender asserts comes

@@ -131,8 +131,10 @@ impl World {
             .from(&from)
             .to(&to)
             .call_id(call_id)
-            .cseq(cseq)
-            .contact(&name_addr("<sip:far@127.0.0.1:5090>"));
+            .cseq(cseq);
+        if !headers.iter().any(|(name, _)| *name == "Contact") {
+            request = request.contact(&name_addr("<sip:far@127.0.0.1:5090>"));
+        }
         for (name, value) in headers {
             request = request.header(name, value);
         }

@@ -290,7 +290,7 @@ fn a_focus_that_moves_is_followed_at_once_no_more_than_once_a_minute() {
     room.notify("full", 1, &user(BOB, "connected"));
     room.told();
     for hop in 0..10 {
-        let to = format!("sip:room-{hop}@127.0.0.1:5090");
+        let to = format!("{ROOM};gr={hop}");
         assert_eq!(room.moves(700 + hop, &to), 200, "{to}");
     }
     let first = |room: &mut Room| {
@@ -298,13 +298,13 @@ fn a_focus_that_moves_is_followed_at_once_no_more_than_once_a_minute() {
         let opening = all.iter().filter(|it| it.to_tag().is_none());
         opening.map(|it| it.uri.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(first(&mut room), ["sip:room-0@127.0.0.1:5090"]);
+    assert_eq!(first(&mut room), [format!("{ROOM};gr=0")]);
     assert!(room.world.routes() <= 4, "{} dialogs", room.world.routes());
     room.world.wait(Duration::from_secs(61));
     let mut asked = first(&mut room);
     asked.dedup();
     // The first one, which nobody has answered, is repeated.
-    assert_eq!(asked, ["sip:room-0@127.0.0.1:5090", "sip:room-9@127.0.0.1:5090"]);
+    assert_eq!(asked, [format!("{ROOM};gr=0"), format!("{ROOM};gr=9")]);
 }
 
 /// A group may last for months: what is over is forgotten.
@@ -437,13 +437,15 @@ fn a_focus_that_moves_is_followed() {
     room.told();
     let invite = room.invite.clone();
     let sdp = answer_sdp();
-    room.world.far_end_asks(&invite, (Method::Invite, 700), &[("Subject", "Tour")], Some(&sdp));
+    let moved = format!("{ROOM};gr=b");
+    let contact = format!("<{moved}>;isfocus");
+    let headers = [("Subject", "Tour"), ("Contact", &contact)];
+    room.world.far_end_asks(&invite, (Method::Invite, 700), &headers, Some(&sdp));
     assert_eq!(room.world.far_end_heard(&Method::Invite).status.code(), 200);
     assert_eq!(subject(&mut room), "Tour");
     let subscribes = room.got_all(&Method::Subscribe);
     let to: Vec<_> = subscribes.iter().map(|it| (it.uri.to_string(), it.expires())).collect();
-    let moved = "sip:far@127.0.0.1:5090";
-    assert_eq!(to, [(ROOM.to_owned(), Some(0)), (moved.to_owned(), Some(3600))]);
+    assert_eq!(to, [(ROOM.to_owned(), Some(0)), (moved, Some(3600))]);
     assert_eq!(room.told(), NOTHING);
     // What is refused changes nothing.
     room.world.far_end_asks(&invite, (Method::Invite, 701), &[("Subject", "Ruse")], Some("v=0"));

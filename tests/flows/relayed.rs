@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chatbridge::bridge::MsrpRelay;
+use chatbridge::bridge::{MsrpRelay, Settings};
 use chatbridge::chat::{Answer, Command, Refusal, ReportRequest};
 use chatbridge::ids::{ParticipantId, SessionId};
 use chatbridge::msrp::{self, Frame, Kind, Relays};
@@ -23,6 +23,10 @@ const ROOM: &str = "sip:room1@127.0.0.1:5090";
 const SECOND: Duration = Duration::from_secs(1);
 
 fn world() -> World {
+    world_with(|_| {})
+}
+
+fn world_with(change: impl FnOnce(&mut Settings)) -> World {
     let password = Password::Text("secret".to_owned());
     let credentials = Credentials { username: "bridge".to_owned(), password, realms: Vec::new() };
     let relays = Relays {
@@ -34,6 +38,7 @@ fn world() -> World {
     World::with(|settings| {
         settings.core = Some(far_hop());
         settings.msrp_relay = Some(MsrpRelay { relays, timeout: 10 * SECOND });
+        change(settings);
     })
 }
 
@@ -438,27 +443,31 @@ fn a_goodbye_that_was_kept_is_told_before_anything_else_ends_the_session() {
     }
 }
 
+/// A session whose other side was to connect, and never has.
+fn never_connected(of: Kinds, change: impl FnOnce(&mut Settings)) -> World {
+    let mut world = world_with(change);
+    let active = answer_sdp().replace("passive", "active");
+    match of {
+        Kinds::Pair => world.far_end_invites_with(&HEADERS, SDP, &active),
+        Kinds::Group => world.focus_invites_with((ROOM, ROOM), &[HEADERS[2]], (SDP, &active)),
+    };
+    let session = world.invited(BOB);
+    accept(&mut world, &session, of);
+    relay_lets_in(&mut world);
+    accepted(&mut world);
+    world.wait(9 * SECOND);
+    world.far_end.clear();
+    world.told();
+    world
+}
+
 /// The connection did not come about, and the INVITE says that it need not.
 #[test]
 fn a_connection_that_never_stood_is_replaced_by_the_new_one() {
     for of in KINDS {
         for is_let_in in [true, false] {
-            let mut world = world();
-            // It connects itself, and never does.
-            let active = answer_sdp().replace("passive", "active");
-            match of {
-                Kinds::Pair => world.far_end_invites_with(&HEADERS, SDP, &active),
-                Kinds::Group => {
-                    world.focus_invites_with((ROOM, ROOM), &[HEADERS[2]], (SDP, &active))
-                }
-            };
-            let session = world.invited(BOB);
-            accept(&mut world, &session, of);
-            relay_lets_in(&mut world);
-            accepted(&mut world);
-            world.wait(9 * SECOND);
-            world.far_end.clear();
-            world.told();
+            let mut world = never_connected(of, |_| {});
+            let session = world.sessions().pop().expect("a session");
             again(&mut world, of);
             world.wait(2 * SECOND);
             assert_eq!(world.told(), NOTHING, "{of:?}");
@@ -473,5 +482,56 @@ fn a_connection_that_never_stood_is_replaced_by_the_new_one() {
                 assert!(is_told, "{of:?}: {told:?}");
             }
         }
+    }
+}
+
+/// Who leaves has left, whatever has ended the session without its being told; also where the bridge
+/// brings back of itself who is lost.
+#[test]
+fn who_leaves_while_an_end_is_kept_has_left() {
+    for of in KINDS {
+        let mut world = never_connected(of, |settings| settings.group.auto_rejoin = true);
+        let session = world.sessions().pop().expect("a session");
+        again(&mut world, of);
+        world.wait(2 * SECOND);
+        assert_eq!(world.told(), NOTHING, "{of:?}");
+        leave(&mut world, &session, of);
+        let bye = world.far_end_got(&Method::Bye);
+        assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=200;text=\"Call completed\""));
+        let known = world.ask(&session, Command::Describe);
+        match of {
+            Kinds::Pair => assert_eq!(world.told(), ["bob: SessionEnded (SIP BYE)"]),
+            Kinds::Group => {
+                assert_eq!(world.told(), ["bob: bob Disconnected (own)"]);
+                assert_eq!(known, Ok(Answer::Apart));
+            }
+        }
+        world.wait(SECOND);
+        let is_call =
+            |it: &Message| matches!(it, Message::Request(it) if it.method == Method::Invite);
+        assert!(!world.far_end.iter().any(is_call), "nobody comes back: {:?}", world.far_end);
+    }
+}
+
+/// The other side has explained why the connection is lost, though that was not told yet.
+#[test]
+fn a_goodbye_that_was_kept_explains_a_lost_connection() {
+    const ENDED: &str = "bob: SessionEnded (SIP BYE; Reason: SIP;cause=410;text=\"Gone\")";
+    for of in KINDS {
+        let (mut world, session, answer, first) = begun_anew(of);
+        world.far_msrp_code = Some(481);
+        world.send(&session, "nobody there", ReportRequest::default());
+        world.wait(3 * SECOND);
+        world.far_end_cancels(&first, None);
+        again(&mut world, of);
+        world.wait(2 * SECOND);
+        let gone = [("Reason", "SIP;cause=410;text=\"Gone\"")];
+        world.far_end_goes_on(&answer, (Method::Bye, 2), &gone);
+        let told = world.told();
+        assert!(told.iter().all(|line| !line.contains("SessionEnded")), "{told:?}");
+        // Before the second INVITE has had its time.
+        world.wait(7 * SECOND + SECOND / 2);
+        let told = world.told();
+        assert!(told.iter().any(|line| line == ENDED), "{of:?}: {told:?}");
     }
 }

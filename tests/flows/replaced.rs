@@ -369,6 +369,28 @@ fn a_focus_that_has_moved_in_its_dialog_is_who_it_was() {
     assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Group(_))));
 }
 
+/// What goes to it outside of its dialog goes in the user's name to where the user was asked to.
+#[test]
+fn a_focus_leads_nobody_to_another_one() {
+    const OTHER: &str = "sip:room2@127.0.0.1:5090";
+    const MOVED: &str = "sip:room1@127.0.0.1:5090;gr=b";
+    for (contact, is_followed) in [
+        (format!("<{OTHER}>"), false),
+        (format!("<{OTHER}>;isfocus"), false),
+        (format!("<{MOVED}>"), false),
+        (format!("<{MOVED}>;isfocus"), true),
+    ] {
+        let (mut world, _, answer) = in_group_by(&[ID]);
+        world.far_end.clear();
+        world.far_end_goes_on(&answer, (Method::Update, 2), &[("Contact", &contact)]);
+        assert_eq!(world.far_end_heard(&Method::Update).status.code(), 200);
+        let asked = world.far_end.iter().filter_map(subscribe).any(|uri| uri == MOVED);
+        assert_eq!(asked, is_followed, "{contact}");
+        let astray = world.far_end.iter().filter_map(subscribe).any(|uri| uri == OTHER);
+        assert!(!astray, "{contact}");
+    }
+}
+
 /// Nor does the Contact of its first INVITE make it another one.
 #[test]
 fn a_focus_with_the_contact_of_another_one_is_not_that() {
@@ -395,7 +417,7 @@ fn a_focus_with_the_contact_of_another_one_is_not_that() {
 fn a_focus_that_we_have_called_is_who_it_is_asserted_to_be() {
     const ASSERTED: &str = "sip:group7@as.example.com";
     for (asserted, calls, is_same) in
-        [(Some(ASSERTED), ASSERTED, true), (Some(ASSERTED), ROOM, false), (None, ROOM, false)]
+        [(Some(ASSERTED), ASSERTED, true), (Some(ASSERTED), ROOM, false), (None, ROOM, true)]
     {
         let mut world = facing("rcs-e");
         world.unsubscribe(BOB);

@@ -671,6 +671,22 @@ fn listed(invite: &Request) -> Option<Vec<String>> {
     Some(list.entries.into_iter().map(|entry| entry.uri).collect())
 }
 
+/// Nobody vouches for a Contact: the user has asked for this group, and for no other one.
+#[test]
+fn the_answer_to_who_joins_again_leads_to_no_other_group() {
+    let mut room = left();
+    rejoin(&mut room);
+    let invite = room.got(&Method::Invite);
+    let other = "<sip:room2@127.0.0.1:5090>;isfocus";
+    room.world.focus_accepts_as(&invite, other, &answer_sdp());
+    room.invite = invite;
+    assert_eq!(room.got(&Method::Subscribe).uri.to_string(), ROOM);
+    room.bye(None);
+    room.world.far_end.clear();
+    rejoin(&mut room);
+    assert_eq!(room.got(&Method::Invite).uri.to_string(), ROOM);
+}
+
 /// Signalling 1.10: unknown whether the group is active.
 #[test]
 fn a_group_that_is_asked_for_first_is_begun_again_at_once() {
@@ -717,10 +733,12 @@ fn a_group_that_is_asked_for_first_is_begun_again_at_once() {
     assert!(matches!(room.world.late(answer), Some(Ok(Answer::Participants(_)))));
     assert!(room.got_all(&Method::Invite).is_empty());
     // Others have forgotten it, and the factory makes another one of those who were there.
-    let (mut room, _) = revived(404, &[]);
-    let invite = room.got(&Method::Invite);
-    assert_eq!(invite.uri.to_string(), FACTORY);
-    assert!(listed(&invite).is_some_and(|listed| !listed.is_empty()));
+    for code in [400, 404, 410, 415, 480, 488, 500, 501] {
+        let (mut room, _) = revived(code, &[]);
+        let invite = room.got(&Method::Invite);
+        assert_eq!(invite.uri.to_string(), FACTORY, "{code}");
+        assert!(listed(&invite).is_some_and(|listed| !listed.is_empty()));
+    }
     // Or take no list.
     let (mut room, _) = revived(420, &[("Unsupported", "recipient-list-invite")]);
     let invite = room.got(&Method::Invite);

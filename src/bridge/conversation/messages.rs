@@ -176,6 +176,7 @@ impl Conversation {
         match event {
             msrp::Event::Bound => {
                 self.timers.msrp = None;
+                self.successor.line_stands();
                 // A connection that was lost is replaced, and there is nothing to explain.
                 self.timers.media = None;
             }

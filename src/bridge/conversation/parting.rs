@@ -15,20 +15,26 @@ use std::time::Instant;
 
 use super::Conversation;
 use crate::bridge::description;
-use crate::bridge::renewal::Renewable;
+use crate::bridge::renewal::{Held, Renewable};
 use crate::bridge::sip_outcomes::{self, LegEnd};
 use crate::chat::{Ending, Refusal, Role, State};
-use crate::sip::{Reason, Status};
+use crate::sip::{LegEvent, Reason, Status};
 
 impl Conversation {
     /// Leaves once the messages sent last are answered: a BYE would overtake them.
     pub(super) fn begin_leaving(&mut self, now: Instant) {
-        self.release_successor(now, Status::TEMPORARILY_UNAVAILABLE);
+        let unavailable = Status::TEMPORARILY_UNAVAILABLE;
         if self.chat.state() != State::Connected || self.timers.leave.is_some() {
-            return;
+            return self.release_successor(now, unavailable);
+        }
+        let (successor, places) = self.successor();
+        let held = successor.give_up(now, unavailable, places);
+        if let Some(held @ Held::Leg(LegEvent::Ended { .. })) = held {
+            return self.tell_held(now, held);
         }
         self.user_left = true;
-        if self.line.msrp.is_idle() {
+        // What has ended it otherwise was not told, and the user has left before it was.
+        if held.is_some() || self.line.msrp.is_idle() {
             self.leave(now);
         } else {
             self.timers.leave = Some(now + self.settings.leave_wait);

@@ -3,7 +3,7 @@
 //! ```text
 //!   Opening    INVITE factory, list ──420──▶ INVITE factory ──200──▶ a REFER for each
 //!   Rejoining  INVITE focus ──404──▶ Restarting: INVITE factory, list of those who were there
-//!   the same where there is no conference: INVITE focus, empty list ──404──▶ Restarting
+//!   the same where there is no conference: INVITE focus, empty list ──no──▶ Restarting
 //! ```
 
 use std::time::{Duration, Instant};
@@ -113,6 +113,11 @@ impl Group {
             // Who takes no list is asked as if there were a conference.
             return self.call(now, None);
         }
+        // A focus that makes nothing of an empty list does not keep the user from the factory.
+        let is_final = !matches!(code, 300..=399 | 401 | 403 | 407 | 422 | 491 | 600..);
+        if self.revives && is_final {
+            return self.restart(now);
+        }
         let row = group_outcomes::answer_to(self.asking, code);
         let goes_on = match row.then {
             Answered::Redirect => {
@@ -193,6 +198,8 @@ impl Group {
         self.revives = false;
         self.take_host();
         self.attempt.retried = false;
+        self.attempt.is_redirected = false;
+        self.attempt.targets.clear();
         self.refers_all = self.settings.group.invite_mode == crate::bridge::InviteMode::Refer;
     }
 
@@ -232,6 +239,8 @@ impl Group {
     pub(super) fn no_answer(&mut self, now: Instant, end: LegEnd) {
         if self.chat.state() == GroupState::Cancelling {
             self.withdrawn(now);
+        } else if self.revives {
+            self.restart(now);
         } else if !self.call_next_target(now) {
             self.finish(now, GroupEnd::Leg(end), &[]);
         }

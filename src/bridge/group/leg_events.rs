@@ -98,6 +98,7 @@ impl Group {
     /// The focus has let the user in.
     fn established(&mut self, now: Instant, response: &Response) {
         self.timers.invitation = None;
+        self.revives = false;
         if self.chat.state() == GroupState::Cancelling {
             self.legs.current.bye(now, None);
             return self.withdrawn(now);
@@ -125,8 +126,8 @@ impl Group {
         self.send_waiting(now);
     }
 
-    /// Keeps who has let the user in: as a core asserts that we believe (RFC 3325 section 4), else whom
-    /// we have called. Where that was the URI of the group, nobody knows better than before.
+    /// Keeps who has let the user in: as a core asserts that we believe (RFC 3325 section 4), else as
+    /// the factory that we have called names the group, else whom we have called. Where that was the URI of the group, nobody knows better than before.
     fn learn_party(&mut self, response: &Response) {
         let realm = &self.settings.realm;
         let asserted = match self.settings.standing.naming {
@@ -139,7 +140,17 @@ impl Group {
             }
             Asking::Rejoining => self.party.take(),
         };
-        self.party = asserted.into_iter().next().or(called);
+        // What the operator's own factory calls the group, no user has had a say in.
+        let is_new = self.asking != Asking::Rejoining;
+        let is_by_factory = is_new && !self.is_hosted && !self.attempt.is_redirected;
+        let contact = response.contact().ok().flatten().filter(is_focus);
+        let named = match self.settings.standing.naming {
+            Naming::Preferred | Naming::Asserted if is_by_factory => {
+                contact.and_then(|contact| realm.address(&contact.uri))
+            }
+            Naming::FromOnly | Naming::Preferred | Naming::Asserted => None,
+        };
+        self.party = asserted.into_iter().next().or(named).or(called);
     }
 
     /// Keeps the URI of the group: the Contact of who has accepted (RFC 4579 section 5.1), and the
@@ -158,7 +169,9 @@ impl Group {
             if !is_focus && told != self.focus {
                 self.outputs.push_back(Output::Remark(UNMARKED_FOCUS));
             }
-            self.find_focus(now, told);
+            // Who is called again is where it was, or goes by its name.
+            let is_new = self.asking != Asking::Rejoining;
+            self.find_focus(now, told.filter(|told| is_new || self.is_party(told)));
         }
         let Some(draft) = &mut self.attempt.draft else { return };
         for (name, value) in &mut draft.session_ids {

@@ -217,6 +217,7 @@ impl Group {
         match event {
             msrp::Event::Bound => {
                 self.timers.msrp = None;
+                self.successor.line_stands();
                 // A connection that was lost is replaced, and there is nothing to explain.
                 self.timers.explanation.take_if(|(_, end)| *end != GroupEnd::Inactive);
             }

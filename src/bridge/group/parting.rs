@@ -8,6 +8,7 @@
 
 use std::time::Instant;
 
+use super::leg_events::described;
 use super::{Group, Timers};
 use crate::bridge::dealings::Output;
 use crate::bridge::description;
@@ -17,7 +18,7 @@ use crate::bridge::sip_outcomes::{self, LegEnd};
 use crate::chat::{
     Answer, Ending, EventType, Extension, GroupState, ParticipantStatus, Parting, Refusal, Standing,
 };
-use crate::sip::{Reason, Status};
+use crate::sip::{LegEvent, Reason, Status};
 
 /// How a participation will end, once what was said last is answered.
 #[derive(Debug, Clone)]
@@ -31,16 +32,24 @@ pub(super) struct Farewell {
 impl Group {
     /// Leaves once the messages sent last are answered: a BYE would overtake them.
     pub(super) fn begin_leaving(&mut self, now: Instant, end: GroupEnd) {
-        self.release_successor(now, Status::TEMPORARILY_UNAVAILABLE);
+        let unavailable = Status::TEMPORARILY_UNAVAILABLE;
         if self.leaving.is_some() || self.chat.state() != GroupState::Connected {
-            return;
+            return self.release_successor(now, unavailable);
+        }
+        let (successor, places) = self.successor();
+        let held = successor.give_up(now, unavailable, places);
+        if let Some(held) = held.as_ref().and_then(dissolution) {
+            // There is nothing left to be left, and no way back.
+            return self.leg_event(now, held);
         }
         let description = group_outcomes::on(end).describe(&[]);
         self.leaving = Some(Farewell { end, description, is_said: false });
-        if self.line.msrp.is_idle() {
-            self.part(now);
-        } else {
-            self.timers.leave = Some(now + self.settings.leave_wait);
+        match held {
+            Some(Held::Leg(event @ LegEvent::Ended { .. })) => self.leg_event(now, event),
+            // The user has left before it was told of that, and so never is.
+            Some(Held::Leg(_) | Held::Media(_) | Held::Relay(_)) => self.part(now),
+            None if self.line.msrp.is_idle() => self.part(now),
+            None => self.timers.leave = Some(now + self.settings.leave_wait),
         }
     }
 
@@ -412,5 +421,16 @@ impl Group {
         } else {
             self.outputs.push_back(Output::MsrpClose);
         }
+    }
+}
+
+/// Gives the BYE that has ended the group for all, if that is what was kept.
+fn dissolution(held: &Held) -> Option<LegEvent> {
+    match held {
+        Held::Leg(event @ LegEvent::Ended { reasons }) => {
+            let end = group_outcomes::of_bye(&described(reasons));
+            (end == GroupEnd::Dissolved).then(|| event.clone())
+        }
+        Held::Leg(_) | Held::Media(_) | Held::Relay(_) => None,
     }
 }

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::invite::is_focus;
 use super::{Group, Timers};
 use crate::bridge::dealings::{ConversationKit, Output};
 use crate::bridge::group_outcomes::Asking;
@@ -89,7 +90,9 @@ impl Group {
             return None;
         }
         self.new_subject = request.headers.get("Subject").map(str::to_owned);
-        self.legs.current.remote_target().cloned()
+        // All others may call themselves whatever they like where they are reached.
+        let is_focus = request.contact().ok().flatten().as_ref().is_some_and(is_focus);
+        self.legs.current.remote_target().filter(|_| is_focus).cloned()
     }
 
     /// Follows a focus that is elsewhere now, once its request is answered; `before` is where it was
@@ -101,10 +104,18 @@ impl Group {
             return;
         }
         let known = self.focus.clone();
-        self.find_focus(now, target.map(|target| target.without_headers()));
+        let target = target.map(|target| target.without_headers());
+        self.find_focus(now, target.filter(|target| self.is_party(target)));
         if self.focus != known && self.leaving.is_none() {
             self.subscribe_in_time(now);
         }
+    }
+
+    /// Tells whether a URI is that of the focus by the name that our trust domain asserts. The way back,
+    /// and all that goes outside of the dialog, follows no other one than that with which the
+    /// participation has begun: it goes in the user's name to where the user has never been asked to.
+    pub(super) fn is_party(&self, uri: &Uri) -> bool {
+        self.party.is_some() && self.settings.realm.address(uri) == self.party
     }
 
     /// Lets the names of the session be known as long as the user is in.

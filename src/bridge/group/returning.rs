@@ -4,13 +4,14 @@
 //! ```text
 //!   lost ──▶ Disconnected ──auto_rejoin──▶ INVITE focus ──▶ Connected
 //!                                               └──no──▶ SessionEnded
-//!   join ──rejoin_probe──▶ SUBSCRIBE ──noresource──▶ INVITE focus, empty list ──404──▶ factory
+//!   join ──rejoin_probe──▶ SUBSCRIBE ──noresource──▶ INVITE focus, empty list ──no──▶ factory
 //!                              └──anything else────▶ INVITE focus
 //! ```
 
 use std::time::{Duration, Instant};
 
 use super::Group;
+use crate::bridge::InviteMode;
 use crate::bridge::group_outcomes::{Asking, GroupEnd};
 use crate::bridge::renewal::Renewable;
 use crate::bridge::sip_outcomes::LegEnd;
@@ -78,8 +79,9 @@ impl Group {
     /// factory where the focus is gone too.
     pub(super) fn probed(&mut self, now: Instant, probed: Probed) {
         self.timers.probe = None;
+        let takes_list = self.settings.group.invite_mode != InviteMode::Refer;
         match probed {
-            Probed::Gone if self.focus.is_some() => self.revives = true,
+            Probed::Gone if self.focus.is_some() && takes_list => self.revives = true,
             Probed::Gone => self.begin_anew(),
             Probed::Unknown => {}
         }

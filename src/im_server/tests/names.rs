@@ -1,6 +1,7 @@
 //! In whose name a request goes on (RFC 3325).
 
 use super::*;
+use crate::im_server::FocusSettings;
 
 const ASSERTED: &str = "P-Asserted-Identity";
 
@@ -177,10 +178,16 @@ fn within_a_dialog_no_user_becomes_a_focus_by_the_name_of_another() {
             ("<sip:bob@example.com:9999>;isfocus", 403),
             ("<tel:+19585550101>;isfocus", 403),
             ("<sip:anonymous@anonymous.invalid>;isfocus", 403),
-            ("<sip:conf-1@192.0.2.1:5060>", 100),
+            ("<sip:conf-1@192.0.2.1:5060>", 403),
+            ("<sip:room-tea@example.com>", 403),
+            ("<sip:alice@example.com>", 100),
             ("<sip:alice@192.0.2.10:5060>;isfocus", 100),
         ] {
-            let mut world = World::new();
+            let mut world = World::with(|settings| {
+                let focus =
+                    FocusSettings { msrp_host: "192.0.2.1".to_owned(), ..Default::default() };
+                settings.focus = Some(focus);
+            });
             world.give(invite("sip:bob@example.com"), ALICE);
             let route = sealed(&world.request());
             let headers = [
@@ -280,6 +287,28 @@ fn a_phone_beside_the_server_is_a_focus_under_its_own_name_alone() {
             world.give(request("INVITE", &format!("sip:bob@{domain}"), &headers), ALICE);
             assert_eq!(world.response().status.code(), code, "{contact} in {domain}");
         }
+    }
+}
+
+/// Where the domain is a machine's address and the server is at another port, the usual port is as
+/// good as none.
+#[test]
+fn the_usual_port_makes_no_phone_of_a_name() {
+    for (contact, code) in [
+        ("<sip:alice@192.0.2.1:5060>;isfocus", 403),
+        ("<sip:alice@192.0.2.1>;isfocus", 403),
+        ("<sip:alice@192.0.2.1:9999>;isfocus", 100),
+    ] {
+        let own = Address::parse("sip:alice@192.0.2.1").unwrap();
+        let mut world = World::with(|settings| {
+            settings.domain = "192.0.2.1".to_owned();
+            settings.local.port = 5070;
+            let password = Password::Text("alice!".to_owned());
+            settings.accounts = vec![Account { address: own, password }];
+        });
+        let headers = [("From", "<sip:alice@192.0.2.1>;tag=a"), ("Contact", contact)];
+        world.give(request("INVITE", "sip:bob@192.0.2.1", &headers), ALICE);
+        assert_eq!(world.response().status.code(), code, "{contact}");
     }
 }
 
