@@ -113,6 +113,11 @@ impl Names {
         session_id(self.path_of(recorded)?)
     }
 
+    /// Tells whether a session id of this run stands for a recorded one.
+    pub(in super::super) fn is_session(&self, live: &str) -> bool {
+        self.paths.values().any(|path| session_id(path) == Some(live))
+    }
+
     /// Gives the path of the bridge for the session id of a recorded one.
     pub(in super::super) fn path_of(&self, session: &str) -> Option<&str> {
         self.paths.get(session).map(String::as_str)

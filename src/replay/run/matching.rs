@@ -74,9 +74,12 @@ impl Player<'_> {
                             || user(&wanted.to.address) == user(&found.to.address))
                 }
             },
-            (Said::Msrp(wanted), Said::Msrp(found)) => {
-                self.names.session(&wanted.from) == Some(&found.from)
-            }
+            (Said::Msrp(wanted), Said::Msrp(found)) => match self.names.session(&wanted.from) {
+                Some(session) => session == found.from,
+                // The answer that names the session may be on its way still: it comes over another
+                // connection.
+                None => found.line.method().is_some() && !self.names.is_session(&found.from),
+            },
             (Said::Sip(_), Said::Msrp(_)) | (Said::Msrp(_), Said::Sip(_)) => false,
         }
     }
