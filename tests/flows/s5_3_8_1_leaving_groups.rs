@@ -671,6 +671,22 @@ fn listed(invite: &Request) -> Option<Vec<String>> {
     Some(list.entries.into_iter().map(|entry| entry.uri).collect())
 }
 
+#[test]
+fn a_redirection_leads_who_joins_again_to_no_other_group() {
+    let same = format!("{ROOM};gr=2");
+    for (contact, goes_on) in [("sip:room2@127.0.0.1:5090", false), (same.as_str(), true)] {
+        let mut room = left();
+        rejoin(&mut room);
+        let invite = room.got(&Method::Invite);
+        let moved = format!("<{contact}>;isfocus");
+        room.world.far_end_answers(&invite, 302, &[("Contact", &moved)], None);
+        let next: Vec<_> =
+            room.got_all(&Method::Invite).iter().map(|invite| invite.uri.to_string()).collect();
+        let wanted: &[&str] = if goes_on { &[contact] } else { &[] };
+        assert_eq!(next, wanted, "{contact}");
+    }
+}
+
 /// Nobody vouches for a Contact: the user has asked for this group, and for no other one.
 #[test]
 fn the_answer_to_who_joins_again_leads_to_no_other_group() {

@@ -18,7 +18,7 @@ use crate::bridge::renewal::{Held, Renewable};
 use crate::bridge::sip_outcomes::{LegEnd, Retry};
 use crate::chat::{Answer, EventType, GroupState};
 use crate::payload::resource_list::ResourceList;
-use crate::sip::{Leg, Reason, Response, Status, Uri};
+use crate::sip::{Leg, NameAddr, Reason, Response, Status, Uri};
 
 impl Group {
     /// Asks our relays to let the session in, where there are any, and then the focus.
@@ -121,7 +121,9 @@ impl Group {
         let row = group_outcomes::answer_to(self.asking, code);
         let goes_on = match row.then {
             Answered::Redirect => {
-                self.attempt.follow(response.headers.list("Contact"));
+                let contacts = response.headers.list("Contact");
+                let contacts: Vec<_> = contacts.filter(|contact| self.may_lead(contact)).collect();
+                self.attempt.follow(contacts.into_iter());
                 self.call_next_target(now)
             }
             Answered::RetryOnce(retry) => self.retry(now, retry),
@@ -139,6 +141,13 @@ impl Group {
         if !goes_on && (code >= 600 || !self.call_next_target(now)) {
             self.not_let_in(now, row.then, response);
         }
+    }
+
+    /// Tells whether a redirection may lead to a Contact: who asks to be let in again has asked for
+    /// this group, and for no other one.
+    fn may_lead(&self, contact: &str) -> bool {
+        self.asking != Asking::Rejoining
+            || NameAddr::parse(contact).is_ok_and(|contact| self.is_party(&contact.uri))
     }
 
     /// The focus does not want us: there is no session, or no way back to it for now.
