@@ -96,19 +96,6 @@ fn what_is_said_closely_is_compared_closely() {
 }
 
 #[test]
-fn without_expectations_they_are_derived_from_the_trace() {
-    let pager = Path::new("sip-fixtures/traces/cpm-pager-imdn.pcap");
-    let outcome = rehearse(&Run { expect: Expect::Derive, ..order(pager) });
-    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
-    for flow in ["02-starting-declined", "03-ending", "06-cancelling", "13-leaving", "14-sending"] {
-        let run = order(&Path::new(FLOWS).join(flow));
-        let outcome = rehearse(&Run { expect: Expect::Derive, ..run });
-        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
-        assert!(outcome.text.contains("derived from the trace"), "{}", outcome.text);
-    }
-}
-
-#[test]
 fn either_side_can_be_played() {
     for (flow, side, play) in [
         ("02-starting", Side::Ue, None),
