@@ -306,6 +306,12 @@ impl Reader<'_> {
             };
             self.push(session, told, last);
         }
+        if !self.heirs.is_empty() {
+            let count = self.heirs.len();
+            let line =
+                format!("{count} INVITE that may be for a running session: what follows is open");
+            self.expected.left_out.push(line);
+        }
         if unjudged > 0 {
             let line =
                 format!("{unjudged} NOTIFY: a document before is missing, so they are not judged");

@@ -111,15 +111,20 @@ fn a_running_chat_ends_once_and_for_one_reason() {
 #[test]
 fn an_invitation_that_comes_in_is_told_and_so_is_how_it_ends() {
     let invite = |rest: &str| IN.opens("INVITE", &format!("{rest}{}", sdp("f")));
-    let told = "sessionInvitation originatorAddress 'tel:+19585550101', subject 'Trip', \
-                tParticipantAddress 'tel:+19585550100'";
+    const ONE: &str = "sessionInvitation originatorAddress 'tel:+19585550101', subject 'Trip', \
+                       tParticipantAddress 'tel:+19585550100'";
     let trip = invite("Subject: Trip\n");
-    assert_eq!(lines_of(std::slice::from_ref(&trip), 0), [told]);
+    assert_eq!(lines_of(std::slice::from_ref(&trip), 0), [ONE]);
     // The network and the device name different senders: either may be shown.
     let two = invite("P-Asserted-Identity: <tel:+19585550109>\n");
     let told = lines_of(std::slice::from_ref(&two), 0);
     assert!(told[0].contains("550109' or") || told[0].contains("550109',"), "{told:?}");
     assert!(told[0].contains(" or sessionInvitation originatorAddress 'tel:+19585550101'"));
+    let spelled = invite(
+        "P-Asserted-Identity: \"B, <b>\" <sip:+19585550101@example.com;user=phone>, <tel:+19585550101>\n\
+         Subject: Trip\n",
+    );
+    assert_eq!(lines_of(&[spelled], 0), [ONE]);
     for (reason, words, event) in [
         ("", "SIP CANCEL", "SessionCancelled"),
         ("Reason: SIP;cause=487", "SIP CANCEL", "SessionCancelled"),
