@@ -11,6 +11,7 @@
 mod actions;
 mod api;
 mod courtesy;
+mod derive;
 mod expected;
 mod fence;
 mod held;
@@ -18,6 +19,7 @@ mod hosting;
 mod matching;
 mod notice;
 mod order;
+mod pairing;
 mod player;
 mod report;
 mod script;
