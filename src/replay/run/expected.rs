@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::super::book::Book;
+use super::super::brief::shortened;
 use super::super::rewrite::Mappings;
 use super::derive::{Beside, derive};
 use super::notice::Notice;
@@ -129,7 +130,7 @@ fn read(
     for told in dialogs {
         let id = told["call_id"].as_str().ok_or("a dialog without its call_id")?;
         let of = |why: String| format!("dialog {id}: {why}");
-        let dialog = book.dialogs.iter().position(|dialog| dialog.call_id == id);
+        let dialog = book.dialogs.iter().position(|dialog| dialog.call_id == shortened(id));
         let mut place = dialog.map(|dialog| Place::of(book, script, dialog));
         if dialog.is_none() {
             let (packet, at) =

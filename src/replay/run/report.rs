@@ -49,6 +49,7 @@ impl Verdict {
             "differences": differences,
             "alsoSaid": self.extra,
             "mayBe": beside,
+            "hidden": stage.trace.hidden(),
             "notPlayed": self.unplayed,
             "leftOut": stage.expected.left_out,
             "notes": player.notes,

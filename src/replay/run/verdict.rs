@@ -12,7 +12,7 @@ use super::super::book::Step;
 use super::super::columns;
 use super::super::compare::{Level, difference, signature};
 use super::super::ladder;
-use super::super::source::Trace;
+use super::super::source::{Trace, hidden};
 use super::super::{Exit, Form, Outcome, printable};
 use super::expected::{Absent, Expected, Wish};
 use super::notice::{Notice, line};
@@ -355,6 +355,9 @@ impl Verdict {
         if player.script.upkeep > 0 {
             let count = player.script.upkeep;
             let _ = writeln!(text, "  left out   {count} messages that only keep a device known");
+        }
+        for line in hidden(&trace.summary) {
+            let _ = writeln!(text, "  hidden     {line}");
         }
         for line in &self.unplayed {
             let _ = writeln!(text, "  not played {line}");
