@@ -20,8 +20,13 @@ struct Recorded {
 
 impl Recorded {
     fn new() -> Self {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let tcp = TcpListener::bind(udp.local_addr().unwrap()).unwrap();
+        // A port that is free for datagrams may be another test's for streams.
+        let both = (0..100).find_map(|_| {
+            let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let tcp = TcpListener::bind(udp.local_addr().unwrap()).ok()?;
+            Some((udp, tcp))
+        });
+        let (udp, tcp) = both.unwrap();
         udp.set_nonblocking(true).unwrap();
         tcp.set_nonblocking(true).unwrap();
         Self { udp, tcp }
