@@ -703,6 +703,52 @@ fn the_answer_to_who_joins_again_leads_to_no_other_group() {
     assert_eq!(room.got(&Method::Invite).uri.to_string(), ROOM);
 }
 
+/// Who lets the user in is who was asked to: by the name that is asserted of it, or by that under which
+/// it was called. In the group of anybody else the user has never asked to be.
+#[test]
+fn who_joins_again_is_let_in_by_who_was_asked_to() {
+    const ASSERTED: &str = "sip:group7@as.example.com";
+    const OTHER: &str = "sip:room2@as.example.com";
+    let both = format!("{OTHER}>, <{ASSERTED}");
+    for (first, then, is_in) in [
+        (Some(ASSERTED), Some(ASSERTED), true),
+        (Some(ASSERTED), Some(both.as_str()), true),
+        (Some(ASSERTED), Some(ROOM), true),
+        (Some(ASSERTED), None, true),
+        (None, Some(ROOM), true),
+        (None, Some(OTHER), false),
+        (Some(ASSERTED), Some(OTHER), false),
+    ] {
+        let mut world = crate::focus::world(|_| {});
+        world.unsubscribe(BOB);
+        let session = world.open_group(&[BOB]).expect("a good invitation");
+        let invite = world.far_end_got(&Method::Invite);
+        world.focus_accepts_by(&invite, first);
+        let mut room = Room::adopt(world, session, invite);
+        room.bye(None);
+        room.told();
+        room.world.far_end.clear();
+        let answer = rejoin(&mut room);
+        let invite = room.got(&Method::Invite);
+        assert_eq!(invite.uri.to_string(), ROOM);
+        room.world.focus_accepts_by(&invite, then);
+        let said = format!("{first:?}, then {then:?}");
+        let answered = room.world.late(answer);
+        if is_in {
+            assert!(matches!(answered, Some(Ok(Answer::Participants(_)))), "{said}");
+            assert_eq!(room.told(), ["alice: alice Connected (own)"], "{said}");
+            continue;
+        }
+        assert_eq!(answered, Some(Err(Refusal::NoSession)), "{said}");
+        assert_eq!(room.told(), NOTHING, "{said}");
+        let bye = room.got(&Method::Bye);
+        assert_eq!(bye.call_id(), invite.call_id());
+        assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=200;text=\"Call completed\""));
+        assert!(room.got_all(&Method::Subscribe).is_empty(), "{said}");
+        assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart), "{said}");
+    }
+}
+
 /// Signalling 1.10: unknown whether the group is active.
 #[test]
 fn a_group_that_is_asked_for_first_is_begun_again_at_once() {

@@ -147,7 +147,7 @@ impl Group {
     /// this group, and for no other one.
     fn may_lead(&self, contact: &str) -> bool {
         self.asking != Asking::Rejoining
-            || NameAddr::parse(contact).is_ok_and(|contact| self.is_party(&contact.uri))
+            || NameAddr::parse(contact).is_ok_and(|contact| self.is_of_group(&contact.uri))
     }
 
     /// The focus does not want us: there is no session, or no way back to it for now.
@@ -196,7 +196,7 @@ impl Group {
     }
 
     /// The focus knows the session no more: the factory makes another one of it (CPM B.2.3.4.2).
-    fn restart(&mut self, now: Instant) {
+    pub(super) fn restart(&mut self, now: Instant) {
         self.begin_anew();
         self.call(now, None);
     }
