@@ -10,7 +10,7 @@ use chatbridge::sip::{Method, Request};
 
 use crate::NOTHING;
 use crate::far_end::answer_sdp;
-use crate::focus::{CAROL, ROOM, Room, gone, newcomer, user};
+use crate::focus::{CAROL, DAVE, ROOM, Room, gone, newcomer, user};
 use crate::world::{ALICE, BOB, address};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -436,6 +436,63 @@ fn a_stopping_server_hears_the_last_answers_of_the_focus() {
         assert!(bye.headers.get("Reason").is_some_and(|reason| reason.contains("cause=480")));
         room.reply(&bye, 200, &[]);
         assert_eq!(room.world.sessions(), []);
+    }
+}
+
+/// How the way to the focus is lost while a user is about to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// The focus does not know the dialog any more.
+    Dialog,
+    /// The stream is taken away.
+    Stream,
+    /// The core is lost.
+    Core,
+}
+
+/// Whoever has left is out: not brought back, and told of nothing but that.
+#[test]
+fn who_leaves_is_out_however_the_focus_is_lost() {
+    let quietly = ["alice: alice Disconnected (own)"];
+    let for_all = [quietly[0], "alice: SessionEnded (ended by the originator)"];
+    for loss in [Loss::Dialog, Loss::Stream, Loss::Core] {
+        for (ends, auto_rejoin) in [(false, false), (false, true), (true, false), (true, true)] {
+            let said = format!("{loss:?}, {ends}, {auto_rejoin}");
+            let mut room = Room::open_with(|group| {
+                group.ends_with_originator = ends;
+                group.auto_rejoin = auto_rejoin;
+            });
+            room.world.far_msrp_code = None;
+            let own = room.id_of(ALICE);
+            room.begin(Command::Join(vec![newcomer(DAVE)]));
+            let refer = room.got(&Method::Refer);
+            room.send("Bye then").expect("a running session");
+            assert_eq!(room.ask(Command::Part(own)), Ok(Answer::Done));
+            room.told();
+            match loss {
+                Loss::Dialog => room.reply(&refer, 481, &[]),
+                Loss::Stream => {
+                    let invite = room.invite.clone();
+                    let sdp = answer_sdp().replace("m=message 2900", "m=message 0");
+                    room.world.far_end_asks(&invite, (Method::Invite, 2), &[], Some(&sdp));
+                }
+                Loss::Core => room.world.lose_core(&address(ALICE)),
+            }
+            room.world.run();
+            let bye = room.got_all(&Method::Bye).pop();
+            let reason = bye.as_ref().and_then(|bye| bye.headers.get("Reason"));
+            let wanted = "SIP;cause=200;text=\"Call completed\"";
+            assert_eq!(reason, (loss != Loss::Dialog).then_some(wanted), "{said}");
+            let told: &[_] = if ends { &for_all } else { &quietly };
+            // How the last message fared comes before.
+            let heard = room.told();
+            assert_eq!(heard[heard.len().saturating_sub(told.len())..], *told, "{said}: {heard:?}");
+            assert!(room.got_all(&Method::Invite).is_empty(), "{said}: not brought back");
+            let left = if ends { Err(Refusal::NoSession) } else { Ok(Answer::Apart) };
+            assert_eq!(room.ask(Command::Describe), left, "{said}");
+            room.world.wait(10 * SECOND);
+            assert_eq!(room.told(), NOTHING, "{said}");
+        }
     }
 }
 

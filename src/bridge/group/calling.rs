@@ -295,6 +295,9 @@ impl Group {
 
     /// Ends what our relays do not let in.
     pub(super) fn way_missed(&mut self, now: Instant, code: u16) {
+        if self.leaving.is_some() {
+            return self.part(now);
+        }
         let was_awaited = self.timers.relay.take().is_some();
         match self.chat.state() {
             GroupState::Connected if was_awaited => {
@@ -315,8 +318,8 @@ impl Group {
             }
             GroupState::Connected if self.successor.keep(Held::Relay(code)) => {}
             GroupState::Connected => {
-                self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
-                self.finish(now, GroupEnd::Leg(LegEnd::RelayFailed), &[]);
+                let end = GroupEnd::Leg(LegEnd::RelayFailed);
+                self.break_off(now, Reason::sip(480, "Bearer unavailable"), end);
             }
             GroupState::Invited
             | GroupState::Cancelling

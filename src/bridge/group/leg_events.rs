@@ -113,8 +113,8 @@ impl Group {
         }
         let (sdp, _) = media::parts(response.content_type(), &response.body);
         let Ok(peer) = self.line.judge_answer(sdp.as_deref()) else {
-            self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
-            return self.finish(now, GroupEnd::Leg(LegEnd::UnusableAnswer), &[]);
+            let end = GroupEnd::Leg(LegEnd::UnusableAnswer);
+            return self.break_off(now, Reason::sip(488, "Not Acceptable Here"), end);
         };
         if !self.chat.focus_accepted() {
             return self.legs.current.bye(now, None);
@@ -263,8 +263,8 @@ impl Group {
             Err(Unusable::Removed(offer)) => {
                 let answer = self.line.farewell(&offer);
                 self.legs.current.answer_offer(now, Ok(answer));
-                self.hang_up(now, Reason::sip(200, "Call completed"));
-                self.finish(now, GroupEnd::Leg(LegEnd::MediaRemoved), &[]);
+                let end = GroupEnd::Leg(LegEnd::MediaRemoved);
+                self.break_off(now, Reason::sip(200, "Call completed"), end);
             }
             // The MSRP session cannot move, and what cannot be used changes nothing
             // (RFC 3261 section 14.2).
@@ -294,8 +294,7 @@ impl Group {
             Err(Unusable::Removed(_)) if self.line.peer.is_some() => LegEnd::MediaRemoved,
             Ok(_) | Err(_) => LegEnd::UnusableAnswer,
         };
-        self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
-        self.finish(now, GroupEnd::Leg(end), &[]);
+        self.break_off(now, Reason::sip(488, "Not Acceptable Here"), GroupEnd::Leg(end));
     }
 
     /// Opens the MSRP session towards the focus.

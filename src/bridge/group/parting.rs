@@ -133,13 +133,20 @@ impl Group {
         self.legs.current.bye(now, Some(reason));
     }
 
+    /// Ends the participation as the table says of `end`, and tells the focus why.
+    pub(super) fn break_off(&mut self, now: Instant, reason: Reason, end: GroupEnd) {
+        if self.leaving.is_none() {
+            self.hang_up(now, reason);
+        }
+        self.finish(now, end, &[]);
+    }
+
     /// Ends the participation because its MSRP side is gone, and says so to the focus.
     pub(super) fn media_failed(&mut self, now: Instant, end: LegEnd) {
         if self.successor.keep(Held::Media(end)) {
             return;
         }
-        self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
-        self.finish(now, GroupEnd::Leg(end), &[]);
+        self.break_off(now, Reason::sip(480, "Bearer unavailable"), GroupEnd::Leg(end));
     }
 
     /// The MSRP connection does not come about. Who is about to part needs none any more.
@@ -155,8 +162,7 @@ impl Group {
         if self.leaving.is_some() {
             return self.line.msrp.close(now);
         }
-        self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
-        self.finish(now, end, &[]);
+        self.break_off(now, Reason::sip(480, "Bearer unavailable"), end);
     }
 
     /// Gives the BYE that explains an end its time, once.
@@ -179,13 +185,17 @@ impl Group {
         self.postpone_explanation();
     }
 
-    /// Ends the participation as the table says of `end`.
+    /// Ends the participation as the table says of `end`. Who is about to leave, or was left, waits for
+    /// nothing more, and is out as it was to be: `end` is no news of it.
     pub(super) fn finish(
         &mut self,
         now: Instant,
         end: GroupEnd,
         reasons: &[description::Reason<'_>],
     ) {
+        if self.leaving.is_some() {
+            return self.part(now);
+        }
         let description = group_outcomes::on(end).describe(reasons);
         self.finish_as(now, end, description);
     }
