@@ -384,7 +384,9 @@ impl Conversation {
             Command::Accept => self.chat.accept().map(|step| self.take(now, step)),
             Command::Decline => self.chat.decline().map(|step| self.take(now, step)),
             // For the application, a session is over from the first DELETE on.
-            Command::End | Command::Describe if self.timers.leave.is_some() => {
+            Command::End | Command::Describe
+                if self.timers.leave.is_some() && !self.waits_to_stop() =>
+            {
                 Err(Refusal::NoSession)
             }
             Command::End => self.chat.end().map(|step| self.take(now, step)),

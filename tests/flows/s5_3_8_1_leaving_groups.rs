@@ -414,6 +414,45 @@ fn who_leaves_while_the_server_stops_leaves_all_the_same() {
     }
 }
 
+/// Until the last answers are there the group is there too, and takes nothing new; whoever leaves it
+/// has left, and is not kept on the list of the focus.
+#[test]
+fn while_the_server_stops_a_user_may_leave_and_do_nothing_else() {
+    for ends in [false, true] {
+        let mut room = Room::open();
+        room.world.far_msrp_code = None;
+        room.send("Bye then").expect("a running session");
+        room.told();
+        room.world.stop();
+        let own = room.id_of(ALICE);
+        let other = room.id_of(BOB);
+        let late = room.send("late").map(|_| ());
+        let join = room.ask(Command::Join(vec![newcomer(DAVE)])).map(|_| ());
+        let remove = room.ask(Command::Part(other)).map(|_| ());
+        for refused in [late, join, remove] {
+            assert!(matches!(refused, Err(Refusal::Unavailable { .. })), "{refused:?}");
+        }
+        let leave = || if ends { Command::End } else { Command::Part(own.clone()) };
+        assert_eq!(room.ask(leave()), Ok(Answer::Done));
+        assert_eq!(room.ask(leave()), Err(Refusal::NoSession));
+        assert_eq!(room.told(), NOTHING);
+        room.world.wait(2 * SECOND);
+        let told: &[_] = match ends {
+            true => &[
+                "alice: alice Disconnected (own)",
+                "alice: SessionEnded (ended by the originator)",
+            ],
+            false => &["alice: alice Disconnected (own)"],
+        };
+        assert_eq!(room.told(), told);
+        let bye = room.got(&Method::Bye);
+        assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=200;text=\"Call completed\""));
+        assert!(room.got_all(&Method::Refer).is_empty());
+        room.reply(&bye, 200, &[]);
+        assert_eq!(room.world.sessions(), []);
+    }
+}
+
 #[test]
 fn a_stopping_server_hears_the_last_answers_of_the_focus() {
     for is_answered in [true, false] {

@@ -168,6 +168,7 @@ impl Group {
     /// A user who is leaving, or was left, says no more.
     pub(super) fn demand_staying(&self, act: &'static str) -> Result<(), Refusal> {
         match self.leaving {
+            Some(_) if self.waits_to_stop() => Err(self.settings.stopping()),
             Some(_) => Err(Refusal::NotNow { act, why: "the user is about to leave" }),
             None if self.chat.state() == GroupState::Ended => Err(Refusal::NoSession),
             None => Ok(()),

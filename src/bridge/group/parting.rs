@@ -33,6 +33,13 @@ impl Group {
     /// Leaves once the messages sent last are answered: a BYE would overtake them.
     pub(super) fn begin_leaving(&mut self, now: Instant, end: GroupEnd) {
         let unavailable = Status::TEMPORARILY_UNAVAILABLE;
+        let description = group_outcomes::on(end).describe(&[]);
+        let farewell = Farewell { end, description, is_said: false };
+        if self.waits_to_stop() {
+            // The last answers are awaited already.
+            self.leaving = Some(farewell);
+            return;
+        }
         if self.leaving.is_some() || self.chat.state() != GroupState::Connected {
             return self.release_successor(now, unavailable);
         }
@@ -42,8 +49,7 @@ impl Group {
             // There is nothing left to be left, and no way back.
             return self.leg_event(now, held);
         }
-        let description = group_outcomes::on(end).describe(&[]);
-        self.leaving = Some(Farewell { end, description, is_said: false });
+        self.leaving = Some(farewell);
         match held {
             Some(Held::Leg(event @ LegEvent::Ended { .. })) => self.leg_event(now, event),
             // The user has left before it was told of that, and so never is.
@@ -95,6 +101,13 @@ impl Group {
     /// Tells whether the focus has said goodbye, and what was said last is still to be answered.
     pub(super) fn is_left(&self) -> bool {
         self.leaving.as_ref().is_some_and(|farewell| farewell.is_said)
+    }
+
+    /// Tells whether the last answers are awaited because the server stops, and for nothing else:
+    /// neither has the user left, nor the focus.
+    pub(super) fn waits_to_stop(&self) -> bool {
+        let stops = |it: &Farewell| it.end == GroupEnd::Leg(LegEnd::ShuttingDown) && !it.is_said;
+        self.leaving.as_ref().is_some_and(stops)
     }
 
     /// Tells whether the focus is still to say who has gone: the BYE of a conference that is over
