@@ -880,23 +880,47 @@ fn a_group_that_is_asked_for_first_is_begun_again_at_once() {
             assert_eq!(invite.headers.get(name), room.invite.headers.get(name));
         }
         assert_eq!(listed(&invite), Some(Vec::new()));
-        if code == 200 {
-            room.world.focus_accepts(&invite);
-        } else {
-            room.reply(&invite, code, headers);
+        match code {
+            0 => {
+                room.world.wait(40 * SECOND);
+                room.world.far_end.retain(|it| it.call_id() != invite.call_id());
+            }
+            200 => {
+                let asserted = headers.iter().map(|(_, asserted)| *asserted).next();
+                room.world.focus_accepts_by(&invite, asserted);
+            }
+            code => room.reply(&invite, code, headers),
         }
         (room, answer)
     };
     let (mut room, answer) = revived(200, &[]);
     assert!(matches!(room.world.late(answer), Some(Ok(Answer::Participants(_)))));
     assert!(room.got_all(&Method::Invite).is_empty());
-    // Others have forgotten it, and the factory makes another one of those who were there.
-    for code in [400, 404, 410, 415, 480, 488, 500, 501] {
+    // Others have forgotten it, or say nothing (0), and the factory makes another one of those who were
+    // there.
+    for code in [0, 400, 404, 410, 415, 480, 488, 500, 501] {
         let (mut room, _) = revived(code, &[]);
         let invite = room.got(&Method::Invite);
         assert_eq!(invite.uri.to_string(), FACTORY, "{code}");
         assert!(listed(&invite).is_some_and(|listed| !listed.is_empty()));
     }
+    // Or make a conference of another name, which is none that was asked for.
+    const OTHER: &str = "<sip:room2@127.0.0.1:5090>;isfocus";
+    for contact in [OTHER, "<sip:conference-factory@example.com>"] {
+        let (mut room, _) = revived(302, &[("Contact", contact)]);
+        let invite = room.got(&Method::Invite);
+        assert_eq!(invite.uri.to_string(), FACTORY, "{contact}");
+        assert!(listed(&invite).is_some_and(|listed| !listed.is_empty()));
+    }
+    let (mut room, _) = revived(302, &[("Contact", &format!("<{ROOM};gr=2>;isfocus"))]);
+    assert_eq!(room.got(&Method::Invite).uri.to_string(), format!("{ROOM};gr=2"));
+    let other = [("P-Asserted-Identity", "sip:room2@127.0.0.1:5090")];
+    let (mut room, answer) = revived(200, &other);
+    assert_eq!(room.got(&Method::Bye).uri.to_string(), ROOM);
+    let invite = room.got(&Method::Invite);
+    assert_eq!(invite.uri.to_string(), FACTORY);
+    room.world.focus_accepts(&invite);
+    assert!(matches!(room.world.late(answer), Some(Ok(Answer::Participants(_)))));
     // Or take no list.
     let (mut room, _) = revived(420, &[("Unsupported", "recipient-list-invite")]);
     let invite = room.got(&Method::Invite);

@@ -124,6 +124,10 @@ impl Group {
                 let contacts = response.headers.list("Contact");
                 let contacts: Vec<_> = contacts.filter(|contact| self.may_lead(contact)).collect();
                 self.attempt.follow(contacts.into_iter());
+                if self.revives && self.attempt.targets.is_empty() {
+                    // It leads to no group that was asked for.
+                    return self.restart(now);
+                }
                 self.call_next_target(now)
             }
             Answered::RetryOnce(retry) => self.retry(now, retry),
