@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chatbridge::bridge::GroupSettings;
+use chatbridge::bridge::{GroupSettings, InviteMode};
 use chatbridge::chat::{Answer, Command, Refusal};
 use chatbridge::payload::{Part, ResourceList, multipart};
 use chatbridge::sip::{Method, Request};
@@ -843,6 +843,40 @@ fn who_joins_again_is_let_in_by_who_was_asked_to() {
         assert!(room.got_all(&Method::Subscribe).is_empty(), "{said}");
         assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart), "{said}");
     }
+}
+
+/// A focus that takes no list by configuration is sent no empty one either.
+#[test]
+fn a_focus_that_is_told_of_the_others_one_by_one_is_asked_without_a_list() {
+    let mut world = crate::focus::world(|group| {
+        group.rejoin_probe = true;
+        group.invite_mode = InviteMode::Refer;
+    });
+    world.unsubscribe(BOB);
+    let session = world.open_group(&[BOB]).expect("a good invitation");
+    let invite = world.far_end_got(&Method::Invite);
+    world.focus_accepts(&invite);
+    let mut room = Room::adopt(world, session, invite);
+    room.take_subscription();
+    let refer = room.got(&Method::Refer);
+    room.reply(&refer, 202, &[("Refer-Sub", "false")]);
+    room.notify("full", 1, &user(BOB, "connected"));
+    room.bye(None);
+    room.notify_with("terminated;reason=noresource", None);
+    room.told();
+    room.world.far_end.clear();
+    let answer = rejoin(&mut room);
+    let subscribe = room.got(&Method::Subscribe);
+    room.reply(&subscribe, 200, &[("Expires", "3600"), ("Contact", &format!("<{ROOM}>"))]);
+    room.subscribe = Some(subscribe);
+    room.notify_with("terminated;reason=noresource", None);
+    let invite = room.got(&Method::Invite);
+    assert_eq!(invite.uri.to_string(), "sip:conference-factory@example.com");
+    assert_eq!((listed(&invite), invite.headers.get("Require")), (None, None));
+    room.world.focus_accepts(&invite);
+    assert!(matches!(room.world.late(answer), Some(Ok(Answer::Participants(_)))));
+    let refer = room.got(&Method::Refer);
+    assert!(refer.headers.get("Refer-To").is_some_and(|to| to.contains("+19585550101")));
 }
 
 /// Signalling 1.10: unknown whether the group is active.
