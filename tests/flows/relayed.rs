@@ -291,6 +291,29 @@ fn a_goodbye_to_the_old_dialog_counts_only_where_there_is_no_new_one() {
     }
 }
 
+/// Its call is over: its caller may call once more with the same Call-ID.
+#[test]
+fn who_has_said_goodbye_to_the_old_dialog_may_call_once_more() {
+    for of in KINDS {
+        let mut world = world();
+        let first = again(&mut world, of);
+        let session = world.invited(BOB);
+        accept(&mut world, &session, of);
+        relay_lets_in(&mut world);
+        let answer = accepted(&mut world);
+        again(&mut world, of);
+        world.far_end_goes_on(&answer, (Method::Bye, 2), &[]);
+        relay_lets_in(&mut world);
+        accepted(&mut world);
+        world.told();
+        world.far_end_calls_anew(&first, (SDP, &answer_sdp()));
+        relay_lets_in(&mut world);
+        accepted(&mut world);
+        assert_eq!(world.told(), NOTHING, "{of:?}");
+        talks(&mut world, &session);
+    }
+}
+
 /// The INVITE explains why the connection is lost.
 #[test]
 fn a_connection_that_is_lost_meanwhile_is_replaced_by_the_new_one() {

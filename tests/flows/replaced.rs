@@ -262,6 +262,37 @@ fn who_was_replaced_by_itself_may_call_once_more() {
     assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Session(_))));
 }
 
+/// So it is where the call is over and the group is not: whether the user has joined again meanwhile,
+/// or is invited.
+#[test]
+fn a_focus_whose_call_is_over_may_call_once_more() {
+    for is_back in [true, false] {
+        let mut world = world(|_| {});
+        let first = world.focus_invites(&[ID], None);
+        let session = world.invited(BOB);
+        join(&mut world, &session);
+        let answer = accepted(&mut world);
+        world.far_end_goes_on(&answer, (Method::Bye, 2), &[]);
+        world.far_end.clear();
+        if is_back {
+            world.order(&session, Command::Join(vec![newcomer(BOB)])).expect("taken");
+            let invite = world.far_end_got(&Method::Invite);
+            world.focus_accepts(&invite);
+        }
+        world.told();
+        world.far_end.clear();
+        world.far_end_calls_anew(&first, (SDP, &offer_sdp()));
+        let told = world.told();
+        if is_back {
+            accepted(&mut world);
+            assert_eq!(told, NOTHING);
+            assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Group(_))));
+        } else {
+            assert!(told.len() == 1 && told[0].starts_with("bob: invited to"), "{told:?}");
+        }
+    }
+}
+
 /// Whoever calls again and again is put off until the old dialogs have come to rest.
 #[test]
 fn calls_that_come_too_often_are_put_off() {

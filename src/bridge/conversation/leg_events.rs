@@ -377,7 +377,7 @@ impl Conversation {
 
     fn our_setup(&self) -> Setup {
         let peer = self.line.peer.as_ref();
-        match self.legs.is_called {
+        match self.legs.is_called() {
             false => peer.map_or(Setup::Passive, media::Peer::our_setup_as_offerer),
             true => peer.map_or(Setup::Active, media::Peer::our_setup_as_answerer),
         }

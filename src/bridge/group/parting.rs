@@ -274,6 +274,7 @@ impl Group {
             return;
         }
         self.leave_off(now);
+        self.outputs.extend(self.legs.end_call());
         if let Some((event, description)) = told {
             self.tell_event(now, event, description);
         }
