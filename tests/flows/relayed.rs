@@ -291,6 +291,41 @@ fn a_goodbye_to_the_old_dialog_counts_only_where_there_is_no_new_one() {
     }
 }
 
+/// So does the stream that is taken away from the old dialog.
+#[test]
+fn a_stream_that_is_removed_counts_only_where_there_is_no_new_one() {
+    let none = answer_sdp().replace("m=message 2900", "m=message 0");
+    for of in KINDS {
+        for is_let_in in [true, false] {
+            let (mut world, session, answer, _) = begun_anew(of);
+            let contact = [("Contact", "<sip:far@127.0.0.1:5090>")];
+            world.far_end_goes_on_with(&answer, (Method::Invite, 2), &contact, Some(&none));
+            let removed = world.far_end_heard(&Method::Invite);
+            assert_eq!(removed.status.code(), 200);
+            assert!(String::from_utf8_lossy(&removed.body).contains("m=message 0 "));
+            world.far_end_goes_on(&answer, (Method::Ack, 2), &[]);
+            assert_eq!(world.told(), NOTHING, "{of:?}");
+            if is_let_in {
+                relay_lets_in(&mut world);
+                accepted(&mut world);
+                let bye = world.far_end_got(&Method::Bye);
+                assert_eq!(bye.call_id(), answer.call_id());
+                talks(&mut world, &session);
+                continue;
+            }
+            relay_says(&mut world, "403 Forbidden", "");
+            let bye = world.far_end_got(&Method::Bye);
+            assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=200;text=\"Call completed\""));
+            let told = world.told();
+            let told = told.last().map(String::as_str);
+            assert_eq!(
+                told,
+                Some("bob: SessionEnded (SIP 488 Not Acceptable Here; media removed)")
+            );
+        }
+    }
+}
+
 /// Its call is over: its caller may call once more with the same Call-ID.
 #[test]
 fn who_has_said_goodbye_to_the_old_dialog_may_call_once_more() {

@@ -11,6 +11,7 @@ use crate::bridge::group_outcomes::{self, Asking, GroupEnd};
 use crate::bridge::identity::{self, Naming};
 use crate::bridge::legs::Settled;
 use crate::bridge::media::{self, Unusable};
+use crate::bridge::renewal::Held;
 use crate::bridge::sip_outcomes::LegEnd;
 use crate::chat::{EventType, GroupState, Identity, Standing};
 use crate::msrp::Setup;
@@ -263,8 +264,7 @@ impl Group {
             Err(Unusable::Removed(offer)) => {
                 let answer = self.line.farewell(&offer);
                 self.legs.current.answer_offer(now, Ok(answer));
-                let end = GroupEnd::Leg(LegEnd::MediaRemoved);
-                self.break_off(now, Reason::sip(200, "Call completed"), end);
+                self.media_failed(now, LegEnd::MediaRemoved);
             }
             // The MSRP session cannot move, and what cannot be used changes nothing
             // (RFC 3261 section 14.2).
@@ -294,6 +294,9 @@ impl Group {
             Err(Unusable::Removed(_)) if self.line.peer.is_some() => LegEnd::MediaRemoved,
             Ok(_) | Err(_) => LegEnd::UnusableAnswer,
         };
+        if self.successor.keep(Held::Media(end)) {
+            return;
+        }
         self.break_off(now, Reason::sip(488, "Not Acceptable Here"), GroupEnd::Leg(end));
     }
 

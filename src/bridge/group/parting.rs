@@ -159,7 +159,12 @@ impl Group {
         if self.successor.keep(Held::Media(end)) {
             return;
         }
-        self.break_off(now, Reason::sip(480, "Bearer unavailable"), GroupEnd::Leg(end));
+        let reason = if end == LegEnd::MediaRemoved {
+            Reason::sip(200, "Call completed")
+        } else {
+            Reason::sip(480, "Bearer unavailable")
+        };
+        self.break_off(now, reason, GroupEnd::Leg(end));
     }
 
     /// The MSRP connection does not come about. Who is about to part needs none any more.
