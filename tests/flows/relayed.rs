@@ -543,6 +543,36 @@ fn a_connection_that_never_stood_is_replaced_by_the_new_one() {
     }
 }
 
+/// Who was late has come all the same: the session is as it was, whatever becomes of the INVITE.
+#[test]
+fn a_connection_that_stands_late_is_no_end_any_more() {
+    for of in KINDS {
+        for is_given_up in [true, false] {
+            let mut world = never_connected(of, |_| {});
+            let session = world.sessions().pop().expect("a session");
+            let own = world.far_frames_from.clone().expect("an AUTH");
+            let invite = again(&mut world, of);
+            world.wait(2 * SECOND);
+            world.far_end.clear();
+            let bind = format!(
+                "MSRP bind SEND\r\nTo-Path: {own}\r\n\
+                 From-Path: msrp://r.example.com:9000/way;tcp {FAR_PATH}\r\nMessage-ID: bind\r\n\
+                 Byte-Range: 1-0/0\r\n-------bind$\r\n"
+            );
+            world.far_end_writes_bytes(bind.as_bytes());
+            if is_given_up {
+                world.far_end_cancels(&invite, None);
+                assert_eq!(world.far_end_heard(&Method::Cancel).status.code(), 200);
+                assert_eq!(world.far_end_heard(&Method::Invite).status.code(), 487);
+            } else {
+                relay_says(&mut world, "403 Forbidden", "");
+                assert_eq!(world.far_end_heard(&Method::Invite).status.code(), 500);
+            }
+            is_as_before(&mut world, &session);
+        }
+    }
+}
+
 /// Who leaves has left, whatever has ended the session without its being told; also where the bridge
 /// brings back of itself who is lost.
 #[test]
