@@ -285,9 +285,11 @@ impl Book {
         let party = |id: &String| self.offer_by_session_id.get(id).map(|(_, end)| *end);
         let parties = (party(&msrp.from), party(&msrp.to));
         let opener = dialog.map(|dialog| self.dialogs[dialog].ends.0);
-        let forward = match (opener, parties.0) {
-            (Some(opener), Some(sender)) => opener == sender,
-            (Some(_) | None, Some(_) | None) => self.sessions[index].ids.0 == msrp.from,
+        let forward = match (opener, parties) {
+            (Some(opener), (Some(sender), _)) => opener == sender,
+            // Who answers may be faster by MSRP than by SIP: then only the offer is known.
+            (Some(opener), (None, Some(receiver))) => opener != receiver,
+            (Some(_), (None, None)) | (None, _) => self.sessions[index].ids.0 == msrp.from,
         };
         let body = head.body;
         self.step(message, || {

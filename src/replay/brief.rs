@@ -44,6 +44,13 @@ pub(super) fn shorten(text: &mut String) {
     text.shrink_to_fit();
 }
 
+/// Gives a word as accounts keep it.
+pub(super) fn shortened(word: &str) -> String {
+    let mut word = word.to_owned();
+    shorten(&mut word);
+    word
+}
+
 /// Shortens all that accounts keep of a message.
 pub(super) fn shorten_sip(sip: &mut Sip) {
     let Sip { line, call_id, from, to, cseq, reason, event, leg, paths, .. } = sip;
@@ -79,11 +86,6 @@ mod tests {
 
     #[test]
     fn long_words_are_cut_and_stay_apart() {
-        let shortened = |text: &str| {
-            let mut text = text.to_owned();
-            shorten(&mut text);
-            text
-        };
         let usual = "x".repeat(MAX_WORD);
         assert_eq!(shortened(&usual), usual);
         let long = "\u{20ac}".repeat(MAX_WORD);

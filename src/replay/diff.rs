@@ -35,17 +35,19 @@ pub fn diff(left: &Path, right: &Path, level: Level, form: Form) -> Outcome {
             return Outcome::failure(Exit::NoTrace, vec![why], form);
         }
     }
+    let hidden = [left.hidden(), right.hidden()].concat();
     let differences = differences(&left.book, &right.book, level);
     let text = match form {
         Form::Text => printable(&text(&left, &right, &differences)),
         Form::Json => {
             let differences: Vec<Value> = differences.iter().map(Apart::json).collect();
             let same = differences.is_empty();
-            format!("{:#}\n", json!({"same": same, "differences": differences}))
+            let told = json!({"same": same, "hidden": hidden, "differences": differences});
+            format!("{told:#}\n")
         }
     };
     let exit = if differences.is_empty() { Exit::Good } else { Exit::Differs };
-    Outcome { text, warnings: [left.warnings, right.warnings].concat(), exit }
+    Outcome { text, warnings: [left.warnings, right.warnings, hidden].concat(), exit }
 }
 
 /// Where one dialog of two traces comes apart.

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use super::book::{Dialog, Keep, Session};
-use super::source::Trace;
+use super::source::{Trace, hidden};
 use super::{Exit, Form, Outcome, json, open, printable};
 
 /// Tells what is in a trace; `-` is standard input.
@@ -79,15 +79,7 @@ fn write_file(text: &mut String, trace: &Trace) -> fmt::Result {
         write!(text, ", {:.3} s from {first}", last.since(first).as_secs_f64())?;
     }
     writeln!(text)?;
-    for (count, what) in [
-        (summary.encrypted_streams, "encrypted connections passed over"),
-        (summary.encrypted_packets, "packets of IPsec passed over"),
-    ] {
-        if count > 0 {
-            writeln!(text, "{count} {what}")?;
-        }
-    }
-    Ok(())
+    hidden(summary).try_for_each(|line| writeln!(text, "{line}"))
 }
 
 fn write_dialog(text: &mut String, index: usize, dialog: &Dialog) -> fmt::Result {

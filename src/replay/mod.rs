@@ -116,7 +116,7 @@ fn open(trace: &Path, keep: book::Keep, form: Form) -> Result<source::Trace, Out
     let failure = match read {
         Ok(trace) if trace.book.totals.sip + trace.book.totals.msrp > 0 => return Ok(trace),
         Ok(trace) => {
-            let mut warnings = trace.warnings;
+            let mut warnings = [&trace.warnings[..], &trace.hidden()].concat();
             warnings.push(format!("{}: no SIP and no MSRP in it", trace.name));
             warnings
         }

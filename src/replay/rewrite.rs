@@ -4,7 +4,7 @@
 //! A message is never taken apart and written anew, for its folding, its spacing and its mistakes
 //! are what it was recorded for. `kinds` names what is rewritten and why, `names` holds what a run
 //! has learned, `hosts` finds whom a peer would call, `routes` has the way of its dialogs and `credentials` what it was asked; `bodies` looks
-//! below the heads, and `map` puts other numbers and domains into all of a recording.
+//! below the heads and `parts` tells what is there, and `map` puts other numbers and domains into all of a recording.
 
 mod bodies;
 mod credentials;
@@ -12,6 +12,7 @@ mod hosts;
 mod kinds;
 mod map;
 mod names;
+mod parts;
 mod routes;
 
 use std::borrow::Cow;

@@ -17,6 +17,23 @@ pub(super) struct Trace {
     pub(super) warnings: Vec<String>,
 }
 
+impl Trace {
+    /// Tells of what is in the trace and hidden from everybody.
+    pub(super) fn hidden(&self) -> Vec<String> {
+        hidden(&self.summary).map(|line| format!("{}: {line}", self.name)).collect()
+    }
+}
+
+/// Tells what a trace holds that nobody can read, a line for each kind.
+pub(super) fn hidden(summary: &Summary) -> impl Iterator<Item = String> {
+    let counts = [
+        (summary.encrypted_streams, "encrypted connections passed over"),
+        (summary.encrypted_packets, "packets of IPsec passed over"),
+    ];
+    let some = counts.into_iter().filter(|(count, _)| *count > 0);
+    some.map(|(count, what)| format!("{count} {what}"))
+}
+
 /// Reads a trace; `-` is standard input.
 pub(super) fn read(path: &Path, keep: Keep) -> io::Result<Trace> {
     let name = path.display().to_string();

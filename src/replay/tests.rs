@@ -56,6 +56,14 @@ fn an_msrp_session_belongs_to_the_dialog_that_offered_its_path() {
              Content-Type: text/plain\r\n\r\nhi\r\n-------{tid}$\r\n"
         )
     };
+    // Who answers may be faster by MSRP than by SIP.
+    let early = book(&[
+        (1, with(request("INVITE", "c1", "f1", "", "b1"), offer("s1"))),
+        (4, frame("x1", "s1", "s2")),
+        (1, frame("x2", "s2", "s1")),
+    ]);
+    let ways: Vec<bool> = early.steps.iter().map(|step| step.forward).collect();
+    assert_eq!(ways, [true, false, true]);
     let book = book(&[
         (1, request("OPTIONS", "c0", "f0", "", "b0")),
         (1, with(request("INVITE", "c1", "f1", "", "b1"), offer("s1"))),

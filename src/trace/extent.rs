@@ -188,10 +188,10 @@ fn field<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 
 /// Notes that so many bytes were looked at.
 #[cfg(not(test))]
-const fn note(_bytes: usize) {}
+pub(super) const fn note(_bytes: usize) {}
 
 #[cfg(test)]
-fn note(bytes: usize) {
+pub(super) fn note(bytes: usize) {
     tests::LOOKED.with(|looked| looked.set(looked.get() + 1 + bytes));
 }
 
@@ -200,14 +200,14 @@ const MAX_HEAD: usize = 128 * 1024;
 const MAX_TRANSACTION_ID: usize = 128;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::cell::Cell;
 
     use crate::trace::{Cut, Framer};
 
     thread_local! {
         /// Bytes looked at by this thread.
-        pub(super) static LOOKED: Cell<usize> = const { Cell::new(0) };
+        pub(in crate::trace) static LOOKED: Cell<usize> = const { Cell::new(0) };
     }
 
     const CHUNKED: &str = "POST /chat HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -152,31 +152,6 @@ pub(super) fn in_datagram(bytes: &[u8]) -> Option<InDatagram> {
     Some(InDatagram { protocol, begin, length, short: claimed > bytes.len() })
 }
 
-/// A message in a log, as far as it tells its length itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct InLog {
-    pub(super) protocol: Protocol,
-    pub(super) length: usize,
-}
-
-/// Looks at the beginning of a log's bytes: `None` where no message begins there, and a language
-/// alone where the message does not tell its length yet.
-pub(super) fn in_log(bytes: &[u8]) -> Option<(Protocol, Option<InLog>)> {
-    let Start::Of(mut extent) = start(bytes, 0) else { return None };
-    let protocol = extent.protocol();
-    let told = match protocol {
-        Protocol::Msrp => {
-            let length = extent.length(bytes);
-            length.map(|length| InLog { protocol, length })
-        }
-        Protocol::Sip | Protocol::Http => head_length(bytes, 0).map(|head| {
-            let body = body_length(&bytes[..head]).unwrap_or_default();
-            InLog { protocol, length: head.saturating_add(body) }
-        }),
-    };
-    Some((protocol, told))
-}
-
 /// Tells whether a message begins here; `None` where the line that would tell is not whole yet.
 pub(super) fn begins(bytes: &[u8]) -> Option<bool> {
     match start(bytes, 0) {
@@ -192,7 +167,8 @@ fn blank(bytes: &[u8]) -> usize {
     bytes.iter().take_while(is_blank).count()
 }
 
-enum Start {
+/// What a first line begins.
+pub(super) enum Start {
     Of(Extent),
     None,
     /// The line is not whole yet.
@@ -201,7 +177,7 @@ enum Start {
 
 /// Tells by the first line whether a message begins here; of a line under way so many bytes were
 /// looked at before.
-fn start(bytes: &[u8], searched: usize) -> Start {
+pub(super) fn start(bytes: &[u8], searched: usize) -> Start {
     let window = &bytes[..bytes.len().min(MAX_START_LINE)];
     if !window.first().is_some_and(|byte| is_token(*byte)) {
         return if window.is_empty() { Start::Unknown } else { Start::None };

@@ -3,8 +3,8 @@
 //! A [`Reader`] is fed the bytes of a file in pieces and drained of what it finds: SIP, MSRP and
 //! HTTP messages with their time, their two ends and the number of the packet that completed them,
 //! and warnings that name the packet they are about. What a file is, its content tells, never its
-//! name: `pcap` and `pcapng` are the captures, `text` the logs of other tools, `inflate` undoes
-//! gzip. From a frame of a capture, `link` finds the IP packet, `ip` reads it, `fragments` puts
+//! name: `pcap` and `pcapng` are the captures, `text` the logs of other tools, whose entries
+//! `separator` tells apart and whose line breaks `relined` restores, `inflate` undoes gzip. From a frame of a capture, `link` finds the IP packet, `ip` reads it, `fragments` puts
 //! datagrams together and `streams` the two directions of a TCP connection, `network` drives these
 //! four; `framing` tells where a message begins, and `extent` where it ends. `hep` unwraps what a
 //! capture agent sent on.
@@ -25,6 +25,8 @@ mod network;
 mod pcap;
 mod pcapng;
 mod reader;
+mod relined;
+mod separator;
 mod streams;
 mod text;
 mod warning;

@@ -49,6 +49,16 @@ impl Moment {
         Some(Self::new(u64::try_from(at.unix_timestamp()).ok()?, nanoseconds(fraction)?))
     }
 
+    /// Reads a time such as `22:13:20.020021`, as one of the first day of 1970.
+    pub(super) fn parse_time_of_day(time: &str) -> Option<Self> {
+        Self::parse_day_and_time("1970-01-01", time)
+    }
+
+    /// Gives the same time of a later day.
+    pub(super) fn days_later(self, days: u64) -> Self {
+        Self(self.0.saturating_add(days.saturating_mul(86_400 * NANOS)))
+    }
+
     /// Reads a time as RFC 3339 has it: `2023-11-14T22:13:20.020021+00:00`.
     pub(super) fn parse_rfc3339(text: &str) -> Option<Self> {
         let form = time::format_description::well_known::Rfc3339;

@@ -9,7 +9,8 @@ use super::inflate::Inflate;
 use super::network::Network;
 use super::pcap::{self, Pcap, Step};
 use super::pcapng::{self, PcapNg};
-use super::text::{self, Text};
+use super::relined;
+use super::text::{self, Preamble, Text};
 use super::{Fault, Limits, Moment, Recorded, Warning};
 
 /// What a recording holds.
@@ -36,6 +37,10 @@ pub enum Format {
     Sipdump,
     /// The file that SIPp writes with `-trace_msg`.
     SippLog,
+    /// The log of SOFIA, which FreeSWITCH's is one of, and its dump.
+    Sofia,
+    /// The log of pjsip.
+    Pjsip,
     /// Messages one behind the other.
     Plain,
 }
@@ -49,6 +54,8 @@ impl fmt::Display for Format {
             Self::Homer => "HOMER text",
             Self::Sipdump => "Kamailio sipdump",
             Self::SippLog => "SIPp message log",
+            Self::Sofia => "SOFIA log",
+            Self::Pjsip => "pjsip log",
             Self::Plain => "messages one behind the other",
         })
     }
@@ -83,6 +90,7 @@ pub struct Reader {
     limits: Limits,
     stage: Stage,
     inflate: Option<Inflate>,
+    preamble: Preamble,
     buffer: BytesMut,
     /// Bytes yet to come that hold nothing.
     skip: usize,
@@ -111,6 +119,7 @@ impl Reader {
             limits,
             stage: Stage::Unknown,
             inflate: None,
+            preamble: Preamble::new(),
             buffer: BytesMut::new(),
             skip: 0,
             ended: false,
@@ -246,6 +255,7 @@ impl Reader {
             let mut inflate = Inflate::new();
             inflate.feed(bytes);
             (self.inflate, self.summary.compressed, self.summary.bytes) = (Some(inflate), true, 0);
+            self.preamble = Preamble::new();
             self.buffer.clear();
             return true;
         }
@@ -256,7 +266,7 @@ impl Reader {
             self.buffer.advance(pcap::HEADER);
         } else if pcapng::is_magic(bytes) {
             self.settle(Format::PcapNg, Stage::PcapNg(PcapNg::new(self.limits.packet)));
-        } else if let Some(format) = text::recognise(bytes, all) {
+        } else if let Some(format) = self.preamble.recognise(bytes, all) {
             self.settle(format, Stage::Text(Text::new(format, self.limits.message)));
         } else if bytes.len() > 2 * text::MAX_PREAMBLE {
             self.warn(0, Fault::UnknownFormat);
@@ -302,19 +312,23 @@ impl Reader {
                 self.warn(self.summary.packets, fault);
                 self.skip = length;
             }
-            text::Step::Entry { entry, protocol, begin, end } => {
+            text::Step::Entry(entry, message) => {
                 count(&mut self.summary, entry.at);
-                let bytes = Bytes::copy_from_slice(&self.buffer[begin..end]);
+                let bytes = &self.buffer[message.begin..message.end];
+                let bytes = match message.relined {
+                    Some(indent) => relined::restored(bytes, indent).into(),
+                    None => Bytes::copy_from_slice(bytes),
+                };
                 self.found.push_back(Found::Message(Recorded {
                     at: entry.at,
                     from: entry.from,
                     to: entry.to,
                     transport: entry.transport,
-                    protocol,
+                    protocol: message.protocol,
                     packet: self.summary.packets,
                     bytes,
                 }));
-                self.skip = end;
+                self.skip = message.end;
             }
         }
         true
@@ -376,6 +390,7 @@ const ENOUGH: usize = 512;
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::{End, Transport};
     use super::*;
 
     proptest! {
@@ -409,7 +424,175 @@ mod tests {
         }
     }
 
+    /// However few bytes come at a time, each is looked at a bounded number of times.
+    #[test]
+    fn twice_the_log_in_small_pieces_is_twice_the_work() {
+        let invite = "INVITE sip:a SIP/2.0\r\n";
+        for (what, before, again, behind) in [
+            ("a body", "MESSAGE sip:a SIP/2.0\r\nl: 9999999\r\n\r\n", "a line of text\n", ""),
+            ("a line", "MESSAGE sip:a SIP/2.0\r\nl: 9999999\r\n\r\n", "abcdefghij", "\n"),
+            ("fields", invite, "X: a header field\r\n", "\r\n"),
+            ("a field", &[invite, "X: "].concat(), "abcdefghij", "\r\n\r\n"),
+            ("a frame", "MSRP tx1 SEND\r\n\r\n", "-------t of many\r\n", "-------tx1$\r\n"),
+            ("blank lines", "", "\r\n\r\n\r\n\r\n", invite),
+            ("blank lines behind", "OPTIONS sip:a SIP/2.0\r\nl: 0\r\n\r\n", "\r\n\r\n\r\n", "x"),
+            ("no message", "", "neither a message\nnor a log\n", ""),
+            ("no message, in one line", "", "abcdefghij", "\n"),
+        ] {
+            for mark in [
+                "2023/11/14 22:13:20.000007 192.0.2.1:5060 -> 192.0.2.2:5061\n",
+                "proto:UDP 2023-11-14T22:13:20+00:00  192.0.2.1:5060 ---> 192.0.2.2:5060\r\n",
+                "====================\ntime: 1.5\n~~~~~~~~~~~~~~~~~~~~\n",
+                "------------------------ 2023-11-14\t22:13:20.0\nUDP message sent (5 bytes):\n",
+                "recv 9 bytes from udp/[192.0.2.1]:5060 at 22:13:20.000007:\n",
+                "22:13:20.007  pjsua_core.c  .TX 9 bytes Request msg X/cseq=1 (t) to UDP 192.0.2.1:5060:\n",
+                "OPTIONS sip:b SIP/2.0\r\nContent-Length: 0\r\n\r\n",
+            ] {
+                let log = |count| [mark, before, &again.repeat(count), behind].concat();
+                let (once, twice) = (work(&log(2000)), work(&log(4000)));
+                assert!(twice < 3 * once, "{what} behind {mark:?}: {once} and {twice}");
+            }
+        }
+    }
+
+    /// Counts the bytes looked at for a log that comes in small pieces under gzip.
+    fn work(log: &str) -> usize {
+        use std::io::Write as _;
+
+        use super::super::extent::tests::LOOKED;
+
+        let mut reader = Reader::new(Limits::default());
+        LOOKED.set(0);
+        for piece in log.as_bytes().chunks(100) {
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packed.write_all(piece).expect("memory");
+            reader.feed(&packed.finish().expect("memory"));
+            while reader.poll().is_some() {}
+        }
+        reader.end();
+        while reader.poll().is_some() {}
+        LOOKED.get()
+    }
+
+    /// What FreeSWITCH writes: its own words among the messages, and line breaks of its own.
+    #[test]
+    fn a_log_of_sofia_has_the_messages_of_the_wire_again() {
+        let dashes = "-".repeat(72);
+        let log = format!(
+            "2023-11-14 23:59:58.1 [NOTICE] mod_sofia.c:1 hello\n\
+             recv 4 bytes from udp/[192.0.2.1]:5060 at 23:59:59.000001:\n{dashes}\n\n\n\
+             recv 99 bytes from tcp/[2001:db8::1]:5062/7;comp=sigcomp at 23:59:59.000002:\n{dashes}\n\
+             MESSAGE sip:a SIP/2.0\nContent-Length: 9\n\nab\ncd\nz\
+             send 50 bytes to udp/[192.0.2.1] at 00:00:01.5:\n{dashes}\n\
+             SIP/2.0 200 OK\nl: 0\n\n2023-11-15 00:00:01.6 [INFO] more words\nof some lines\n\
+             \u{1b}[35msend 61 bytes to wss/192.0.2.1:5060 at 00:00:02.000000:\n   {dashes}\n\
+             \x20  MESSAGE sip:b SIP/2.0\n   Content-Length: 11\n\n   one\n   three\n   {dashes}\nwords\n"
+        );
+        let found = messages(&log);
+        let said: Vec<_> = found.iter().map(|it| String::from_utf8_lossy(&it.bytes)).collect();
+        assert_eq!(
+            said,
+            [
+                "MESSAGE sip:a SIP/2.0\r\nContent-Length: 9\r\n\r\nab\r\ncd\r\nz",
+                "SIP/2.0 200 OK\r\nl: 0\r\n\r\n",
+                "MESSAGE sip:b SIP/2.0\r\nContent-Length: 11\r\n\r\none\r\nthree\r\n",
+            ]
+        );
+        let at = |text: &str| End::At(text.parse().expect("an address"));
+        let told: Vec<_> = found.iter().map(|it| (it.from, it.to, it.transport)).collect();
+        assert_eq!(
+            told,
+            [
+                (at("[2001:db8::1]:5062"), End::Writer, Transport::Tcp),
+                (End::Writer, at("192.0.2.1:5060"), Transport::Udp),
+                (End::Writer, at("192.0.2.1:5060"), Transport::Tls),
+            ]
+        );
+        // It tells no day, but it is the next one behind midnight.
+        let times: Vec<_> = found.iter().map(|it| it.at.to_string()).collect();
+        assert_eq!(
+            times,
+            [
+                "1970-01-01T23:59:59.000002Z",
+                "1970-01-02T00:00:01.500000Z",
+                "1970-01-02T00:00:02.000000Z"
+            ]
+        );
+    }
+
+    /// The dump of SOFIA has the bytes of the wire, and a vertical tab behind them.
+    #[test]
+    fn a_dump_of_sofia_is_taken_as_it_is() {
+        let one = "MESSAGE sip:a SIP/2.0\r\nl: 7\r\n\r\na\nb\r\nc!";
+        let other = "SIP/2.0 200 OK\r\nl: 0\r\n\r\n";
+        let log = format!(
+            "dump started at Tue Nov 14 22:13:20 2023\n\n\n\
+             recv 9 bytes from udp/[192.0.2.1]:5060 at 22:13:20.000007:\n{one}\x0b\n\
+             sent 9 bytes to udp/[192.0.2.1]:5060 at 22:13:20.000008:\n{other}\x0b\n"
+        );
+        let found = messages(&log);
+        let said: Vec<_> = found.iter().map(|it| String::from_utf8_lossy(&it.bytes)).collect();
+        assert_eq!(said, [one, other]);
+    }
+
+    #[test]
+    fn a_log_of_pjsip_has_its_addresses_and_times() {
+        let raw = "MESSAGE sip:a SIP/2.0\r\nContent-Length: 18\r\n\r\nx\r\n--end msg--\r\ny!";
+        let log = format!(
+            "22:13:19.000  sip_endpoint.c  Creating endpoint instance...\n\
+             22:13:20.123   pjsua_core.c  .TX 99 bytes Request msg MESSAGE/cseq=1 (tdta0x1) to UDP 192.0.2.1:5060:\n\
+             {raw}\n--end msg--\n22:13:20.124 pjsua_acc.c  ....words\n\
+             >>> Nov 14 22:13:20 host app: 2023-11-14 22:13:21.5 pjsua_core.c !.RX 99 bytes Response msg \
+             200/MESSAGE/cseq=1 (rdata0x1) from TLS [2001:db8::1]:5061:\r\n\
+             SIP/2.0 200 OK\nContent-Length:     5\n\n12\n3\n--end msg--\n\
+             22:13:22.000 simpleua.c RX 9 bytes Request msg BYE/cseq=2 (r) from 192.0.2.1:5062:\n\
+             BYE sip:a SIP/2.0\n\n\n--end msg--\n"
+        );
+        let found = messages(&log);
+        let said: Vec<_> = found.iter().map(|it| String::from_utf8_lossy(&it.bytes)).collect();
+        assert_eq!(
+            said,
+            [
+                raw,
+                "SIP/2.0 200 OK\r\nContent-Length:     5\r\n\r\n12\r\n3",
+                "BYE sip:a SIP/2.0\r\n\r\n"
+            ]
+        );
+        let at = |text: &str| End::At(text.parse().expect("an address"));
+        let told: Vec<_> = found.iter().map(|it| (it.from, it.to, it.transport)).collect();
+        assert_eq!(
+            told,
+            [
+                (End::Writer, at("192.0.2.1:5060"), Transport::Udp),
+                (at("[2001:db8::1]:5061"), End::Writer, Transport::Tls),
+                (at("192.0.2.1:5062"), End::Writer, Transport::Udp),
+            ]
+        );
+        let times: Vec<_> = found.iter().map(|it| it.at.to_string()).collect();
+        assert_eq!(times[0], "1970-01-01T22:13:20.123000Z");
+        assert_eq!(times[1], "2023-11-14T22:13:21.500000Z");
+    }
+
+    /// Reads a log at once and byte by byte, which is the same.
+    fn messages(log: &str) -> Vec<Recorded> {
+        let (at_once, _) = read(log, log.len(), 4096);
+        for size in [1, 7, 64] {
+            assert_eq!(read(log, size, 4096).0, at_once, "in pieces of {size}");
+        }
+        let message = |found| match found {
+            Found::Message(message) => message,
+            Found::Warning(warning) => panic!("{warning}"),
+        };
+        at_once.into_iter().map(message).collect()
+    }
+
     const PARTS: &[&str] = &[
+        "recv 9 bytes from udp/[192.0.2.1]:5060 at 22:13:20.000007:\n",
+        "   ------------------------------------------------------------------------\n",
+        "   OPTIONS sip:a SIP/2.0\n   Content-Length: 4\n   \n   ab\n",
+        "\x0b\n",
+        "22:13:20.007  pjsua_core.c  .TX 9 bytes Request msg X/cseq=1 (t) to UDP 192.0.2.1:5060:\n",
+        "--end msg--\n",
         "2023/11/14 22:13:20.000007 192.0.2.1:5060 -> 192.0.2.2:5061\n",
         "proto:UDP 2023-11-14T22:13:20+00:00  192.0.2.1:5060 ---> 192.0.2.2:5060\r\n",
         "====================\ntag: rcv\ntime: 1.5\nproto: tcp\nsrcip: 192.0.2.1\n~~~~~~~~~~~~~~~~~~~~\n",

@@ -132,6 +132,10 @@ struct Stream {
     spoke: bool,
     fresh: bool,
     encrypted: bool,
+    /// The packet that it was joined at, where it is older than the recording and nothing is missing
+    /// since, and bytes before the first message.
+    joined: Option<u64>,
+    missed: usize,
     /// The packet of the last segment.
     seen: u64,
 }
@@ -156,6 +160,8 @@ impl Stream {
             spoke: false,
             fresh: true,
             encrypted: false,
+            joined: None,
+            missed: 0,
             seen: 0,
         }
     }
@@ -166,6 +172,8 @@ impl Stream {
         if segment.syn {
             sequence = sequence.wrapping_add(1);
             self.next = Some(sequence);
+        } else if self.next.is_none() {
+            self.joined = Some(segment.packet);
         }
         let next = *self.next.get_or_insert(sequence);
         let early = sequence.wrapping_sub(next);
@@ -270,13 +278,23 @@ impl Stream {
         loop {
             match self.framer.next(&self.pending) {
                 Cut::Need => break,
-                Cut::Noise(length) => self.pending.advance(length),
+                Cut::Noise(length) => {
+                    // Line breaks keep a flow alive, and are no part of a message.
+                    let is_blank = self.pending[..length].trim_ascii().is_empty();
+                    if self.missed > 0 || !is_blank {
+                        self.missed += length;
+                    }
+                    self.pending.advance(length);
+                }
                 Cut::TooLong(length) => {
                     let limit = self.framer.limit();
                     warn(found, by.packet, Fault::TooLong { limit });
                     self.pending.advance(length);
                 }
                 Cut::Message(protocol, length) => {
+                    if let Some(packet) = self.joined.take().filter(|_| self.missed > 0) {
+                        warn(found, packet, Fault::Begun { missed: self.missed });
+                    }
                     self.spoke = true;
                     found.push_back(Found::Message(Recorded {
                         at: by.at,
@@ -315,6 +333,7 @@ impl Stream {
 
     fn lose(&mut self) {
         self.pending = BytesMut::new();
+        self.joined = None;
         self.framer.lose();
     }
 

@@ -1,21 +1,77 @@
-//! Logs of other tools: sngrep, HOMER, Kamailio's sipdump, SIPp, and messages one behind the other.
+//! Logs of other tools: sngrep, HOMER, Kamailio's sipdump, SIPp, SOFIA and with it FreeSWITCH, pjsip,
+//! and messages one behind the other.
 //!
 //! Where a message ends, its `Content-Length` says, not the separator of the log, for bodies may
 //! look like one. Only where that leads nowhere (line breaks that were changed on the way, a wrong
-//! length) does the next separator hold.
+//! length) does the next separator hold. SOFIA and pjsip are known to change line breaks: there they
+//! are counted, and given, as they were (`relined`).
+//!
+//! What is known of an entry is kept until it is whole: the work is as the bytes, however few of
+//! them come at a time.
 
-use std::net::{IpAddr, SocketAddr};
-
-use memchr::memchr;
-
-use super::framing::{begins, in_log};
-use super::{End, Fault, Format, Moment, Protocol, Transport};
+use super::extent::{Extent, line_end, note};
+use super::framing::{Start, start};
+use super::relined::Relined;
+use super::separator::{BARS, END, Entry, Separator, TAB, separator, terminator};
+use super::{Fault, Format, Moment, Protocol};
 
 /// A log under way.
 #[derive(Debug)]
 pub(super) struct Text {
     format: Format,
     limit: usize,
+    known: Known,
+    /// Days that have passed in a log that tells none, and its last time of a day.
+    days: u64,
+    last: Moment,
+}
+
+/// What is known of the bytes that were not taken yet.
+#[derive(Debug, Default)]
+enum Known {
+    #[default]
+    Nothing,
+    /// No entry begins here; in so many bytes the line does not end.
+    Line(usize),
+    Entry(UnderWay),
+}
+
+/// An entry that is not whole yet.
+#[derive(Debug)]
+struct UnderWay {
+    entry: Entry,
+    /// Where its message begins.
+    begin: usize,
+    /// Whether that is known: line breaks before it are none of its own.
+    has_begun: bool,
+    search: Search,
+    /// Where something else begins, at the latest.
+    next: Option<usize>,
+    said: Said,
+    /// So far there are only line breaks behind its end.
+    behind: usize,
+    /// Whether its end, as it tells it itself, is one.
+    fits: Option<bool>,
+}
+
+/// What the message is.
+#[derive(Debug)]
+enum Said {
+    /// Its first line does not end in so many bytes.
+    Unknown(usize),
+    Nothing,
+    /// As it was on the wire.
+    Whole(Extent),
+    Relined(Relined),
+}
+
+/// The way through lines to one that is looked for.
+#[derive(Debug, Default)]
+struct Search {
+    /// Where a line begins that was not judged yet.
+    line: Option<usize>,
+    /// Bytes in which the line before that does not end.
+    searched: usize,
 }
 
 /// What stands at the beginning of a log's bytes.
@@ -27,17 +83,18 @@ pub(super) enum Step {
     Skip(usize),
     /// An entry without a message that can be read.
     Bad(Fault, usize),
-    /// An entry: where its message begins and ends, and where the next entry may begin.
-    Entry { entry: Entry, protocol: Protocol, begin: usize, end: usize },
+    /// An entry with its message, and where the next one may begin.
+    Entry(Entry, Message),
 }
 
-/// What a log says of a message.
+/// Where the message of an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) at: Moment,
-    pub(super) from: End,
-    pub(super) to: End,
-    pub(super) transport: Transport,
+pub(super) struct Message {
+    pub(super) protocol: Protocol,
+    pub(super) begin: usize,
+    pub(super) end: usize,
+    /// The spaces before each line, where lines are not as they were on the wire.
+    pub(super) relined: Option<usize>,
 }
 
 /// What there is behind the bytes that are looked at.
@@ -51,42 +108,45 @@ enum More {
     TooMuch,
 }
 
-/// A line, or some, that an entry begins with.
-enum Separator {
-    /// The entry, and the bytes that tell it.
-    Here(Entry, usize),
-    None,
-    /// It may be one, if more follows.
-    Unknown,
-}
+/// The beginning of what may be a log.
+#[derive(Debug)]
+pub(super) struct Preamble(Search);
 
-/// Tells which log it is by the first line that is one's separator; `None` where there is none, or
-/// none yet.
-pub(super) fn recognise(bytes: &[u8], ended: bool) -> Option<Format> {
-    let logs = [Format::Sngrep, Format::Homer, Format::Sipdump, Format::SippLog, Format::Plain];
-    let mut at = 0;
-    while at < bytes.len().min(MAX_PREAMBLE) {
-        for format in logs {
-            match separator(format, &bytes[at..], ended) {
-                Separator::Here(..) => return Some(format),
-                // It must not be mistaken for another one for being cut.
-                Separator::Unknown => return None,
-                Separator::None => {}
-            }
-        }
-        at += memchr(b'\n', &bytes[at..])? + 1;
+impl Preamble {
+    pub(super) fn new() -> Self {
+        Self(Search { line: Some(0), searched: 0 })
     }
-    None
+
+    /// Tells which log it is by the first line that is one's separator; `None` where there is none,
+    /// or none yet.
+    pub(super) fn recognise(&mut self, bytes: &[u8], ended: bool) -> Option<Format> {
+        let mut found = None;
+        self.0.next(bytes, ended, |rest| {
+            for format in LOGS.into_iter().filter(|_| bytes.len() - rest.len() < MAX_PREAMBLE) {
+                match separator(format, rest, ended) {
+                    Separator::Here(entry, length) => {
+                        found = Some(format);
+                        return Separator::Here(entry, length);
+                    }
+                    // It must not be mistaken for another one for being cut.
+                    Separator::Unknown => return Separator::Unknown,
+                    Separator::None => {}
+                }
+            }
+            Separator::None
+        });
+        found
+    }
 }
 
 impl Text {
     pub(super) fn new(format: Format, limit: usize) -> Self {
-        Self { format, limit }
+        Self { format, limit, known: Known::Nothing, days: 0, last: Moment::default() }
     }
 
-    /// Looks at the bytes that were not taken yet, and never further than the limit: what it says
-    /// does not depend on how much more is there.
-    pub(super) fn next(&self, bytes: &[u8], ended: bool) -> Step {
+    /// Looks at the bytes that were not taken yet, of which there are never less than the last time,
+    /// and never further than the limit: what it says does not depend on how much more is there.
+    pub(super) fn next(&mut self, bytes: &[u8], ended: bool) -> Step {
         let is_full = bytes.len() >= self.limit;
         let window = &bytes[..bytes.len().min(self.limit)];
         let more = match (is_full, ended) {
@@ -94,289 +154,230 @@ impl Text {
             (false, true) => More::None,
             (false, false) => More::ToCome,
         };
-        self.look(window, more)
+        match self.look(window, more) {
+            Step::Bad(Fault::TooLong { .. }, length) => {
+                Step::Bad(Fault::TooLong { limit: self.limit }, length)
+            }
+            Step::Entry(entry, message) => Step::Entry(self.dated(entry), message),
+            step @ (Step::Need | Step::Skip(_) | Step::Bad(..)) => step,
+        }
     }
 
-    fn look(&self, bytes: &[u8], more: More) -> Step {
-        let ended = more == More::None;
-        let (entry, head) = match separator(self.format, bytes, ended) {
-            Separator::Here(entry, length) => (entry, length),
-            Separator::Unknown if more == More::ToCome => return Step::Need,
-            Separator::Unknown | Separator::None => return skip_line(bytes, more),
+    fn look(&mut self, bytes: &[u8], more: More) -> Step {
+        let mut under_way = match std::mem::take(&mut self.known) {
+            Known::Nothing => match separator(self.format, bytes, more == More::None) {
+                Separator::Here(entry, length) => UnderWay::new(self.format, entry, length),
+                Separator::Unknown if more == More::ToCome => return Step::Need,
+                Separator::Unknown | Separator::None => return self.skip_line(bytes, more, 0),
+            },
+            Known::Line(searched) => return self.skip_line(bytes, more, searched),
+            Known::Entry(under_way) => under_way,
         };
-        let begin = head + blank_lines(&bytes[head..]);
-        let next = self.next_end(bytes, begin, ended);
+        let step = under_way.look(self.format, bytes, more);
+        if step == Step::Need {
+            self.known = Known::Entry(under_way);
+        }
+        step
+    }
+
+    fn skip_line(&mut self, bytes: &[u8], more: More, searched: usize) -> Step {
+        match line_end(bytes, searched) {
+            Some(end) => Step::Skip(end + 1),
+            None if more == More::ToCome => {
+                self.known = Known::Line(bytes.len());
+                Step::Need
+            }
+            None => Step::Skip(bytes.len().max(1)),
+        }
+    }
+
+    /// Gives each entry a day where the log tells none: behind midnight it is the next one. Small
+    /// steps back are those of threads.
+    fn dated(&mut self, mut entry: Entry) -> Entry {
+        if entry.is_undated {
+            if self.last.since(entry.at) > HALF_DAY {
+                self.days += 1;
+            }
+            self.last = entry.at;
+            entry.at = entry.at.days_later(self.days);
+        }
+        entry
+    }
+}
+
+impl UnderWay {
+    fn new(format: Format, entry: Entry, begin: usize) -> Self {
+        // Without separators the first line is the message's own.
+        let line = (format != Format::Plain).then_some(begin);
+        Self {
+            entry,
+            begin,
+            has_begun: format == Format::Plain,
+            search: Search { line, searched: begin },
+            next: None,
+            said: Said::Unknown(0),
+            behind: 0,
+            fits: None,
+        }
+    }
+
+    fn look(&mut self, format: Format, bytes: &[u8], more: More) -> Step {
+        let ended = more == More::None;
+        if !self.has_begun {
+            self.begin += blank_lines(&bytes[self.begin..]);
+            if self.begin == bytes.len() {
+                return if ended { Step::Skip(self.begin.max(1)) } else { unfinished(bytes, more) };
+            }
+            self.has_begun = true;
+            self.search = Search { line: Some(self.begin), searched: self.begin };
+        }
+        if self.next.is_none() {
+            self.next = self.search.next(bytes, ended, |rest| terminator(format, rest, ended));
+        }
         // A head does not reach into the next entry, nor is it looked for there; a body may look as
         // if it did.
-        let Some((protocol, told)) = in_log(&bytes[begin..next.unwrap_or(bytes.len())]) else {
-            return match next {
-                Some(next) => Step::Skip(next.max(1)),
-                None => self.unfinished(bytes, more),
-            };
+        let sure = self.next.or(self.search.line).unwrap_or(bytes.len()).max(self.begin);
+        let own = &bytes[self.begin..sure];
+        self.recognise(format, own);
+        let (protocol, told, relined) = match &mut self.said {
+            Said::Whole(extent) => (extent.protocol(), extent.length(own), None),
+            Said::Relined(relined) => (Protocol::Sip, relined.end(own), Some(relined.indent)),
+            Said::Unknown(_) | Said::Nothing => {
+                return match self.next {
+                    Some(next) => Step::Skip(next.max(1)),
+                    None => unfinished(bytes, more),
+                };
+            }
         };
-        if let Some(end) = told.and_then(|told| begin.checked_add(told.length)) {
-            let fits = if end <= bytes.len() { self.ends_at(bytes, end, ended) } else { None };
-            match fits {
-                Some(true) => return Step::Entry { entry, protocol, begin, end },
+        let message = |end| Message { protocol, begin: self.begin, end, relined };
+        let step = |end| Step::Entry(self.entry, message(end));
+        if let Some(end) = told.and_then(|told| self.begin.checked_add(told)) {
+            if end <= bytes.len() && self.fits.is_none() {
+                let place = (end, relined.is_some());
+                self.fits = ends_at(format, bytes, (place, &mut self.behind), ended);
+            }
+            match self.fits {
+                Some(true) => return step(end),
                 None if more == More::ToCome => return Step::Need,
                 Some(false) | None => {}
             }
         }
-        match next {
-            Some(next) => {
-                let end = begin + without_blank_end(&bytes[begin..next]);
-                Step::Entry { entry, protocol, begin, end }
+        match self.next {
+            Some(next) => step(self.begin + without_blank_end(&bytes[self.begin..next])),
+            None => unfinished(bytes, more),
+        }
+    }
+
+    /// Reads the first line, once it is whole.
+    fn recognise(&mut self, format: Format, own: &[u8]) {
+        let Said::Unknown(searched) = self.said else { return };
+        let may_be_relined = matches!(format, Format::Sofia | Format::Pjsip);
+        if may_be_relined && let Some(end) = line_end(own, searched) {
+            let line = &own[..=end];
+            if let Some(relined) = Relined::of(line) {
+                let is_sip = |extent: &Extent| extent.protocol() == Protocol::Sip;
+                self.said = match start(&line[relined.indent..], 0) {
+                    Start::Of(extent) if is_sip(&extent) => Said::Relined(relined),
+                    Start::Of(_) | Start::None | Start::Unknown => Said::Nothing,
+                };
+                return;
             }
-            None => self.unfinished(bytes, more),
+        } else if may_be_relined {
+            self.said = Said::Unknown(own.len());
+            return;
         }
+        self.said = match start(own, if may_be_relined { 0 } else { searched }) {
+            Start::Of(extent) => Said::Whole(extent),
+            Start::None => Said::Nothing,
+            Start::Unknown => Said::Unknown(own.len()),
+        };
     }
+}
 
-    fn unfinished(&self, bytes: &[u8], more: More) -> Step {
-        match more {
-            More::ToCome => Step::Need,
-            More::TooMuch => Step::Bad(Fault::TooLong { limit: self.limit }, bytes.len()),
-            More::None => Step::Bad(Fault::FileEnds, bytes.len().max(1)),
-        }
-    }
-
-    /// Tells whether a message may end here; `None` where what follows is not there yet.
-    fn ends_at(&self, bytes: &[u8], end: usize, ended: bool) -> Option<bool> {
-        if self.format == Format::Sipdump {
-            return match bytes[end..].get(..BARS.len()) {
-                Some(next) => Some(next == BARS),
-                None => ended.then_some(false),
-            };
-        }
-        let rest = &bytes[end + blank_lines(&bytes[end..])..];
-        if rest.is_empty() {
-            return ended.then_some(true);
-        }
-        match separator(self.format, rest, ended) {
-            Separator::Here(..) => Some(true),
-            Separator::None => Some(false),
-            Separator::Unknown => None,
-        }
-    }
-
-    /// Finds the next separator at the beginning of a line, or the end of the log.
-    fn next_end(&self, bytes: &[u8], begin: usize, ended: bool) -> Option<usize> {
-        let mut at = begin;
+impl Search {
+    /// Goes on to the beginning of a line that is looked for, or to the end of the log; `None` where
+    /// that takes more bytes.
+    fn next(
+        &mut self,
+        bytes: &[u8],
+        ended: bool,
+        mut is_it: impl FnMut(&[u8]) -> Separator,
+    ) -> Option<usize> {
         loop {
-            match memchr(b'\n', &bytes[at..]) {
-                Some(length) => at += length + 1,
-                None => return ended.then_some(bytes.len()),
+            if let Some(line) = self.line {
+                if line == bytes.len() && !ended {
+                    return None;
+                }
+                match is_it(&bytes[line..]) {
+                    Separator::Here(..) => return Some(line),
+                    Separator::Unknown => return None,
+                    Separator::None => (self.line, self.searched) = (None, line),
+                }
             }
-            let rest = &bytes[at..];
-            if self.format == Format::Sipdump && rest.starts_with(BARS) {
-                return Some(at);
-            }
-            match separator(self.format, rest, ended) {
-                Separator::Here(..) => return Some(at),
-                Separator::None => {}
-                Separator::Unknown => return None,
+            match line_end(bytes, self.searched) {
+                Some(end) => self.line = Some(end + 1),
+                None => {
+                    self.searched = bytes.len();
+                    return ended.then_some(bytes.len());
+                }
             }
         }
     }
 }
 
-fn skip_line(bytes: &[u8], more: More) -> Step {
-    match memchr(b'\n', bytes) {
-        Some(end) => Step::Skip(end + 1),
-        None if more == More::ToCome => Step::Need,
-        None => Step::Skip(bytes.len().max(1)),
+fn unfinished(bytes: &[u8], more: More) -> Step {
+    match more {
+        More::ToCome => Step::Need,
+        More::TooMuch => Step::Bad(Fault::TooLong { limit: bytes.len() }, bytes.len()),
+        More::None => Step::Bad(Fault::FileEnds, bytes.len().max(1)),
     }
 }
 
-fn separator(format: Format, bytes: &[u8], ended: bool) -> Separator {
-    let lines = Lines { bytes, at: 0, ended };
-    match format {
-        Format::Sngrep => one_line(lines, sngrep),
-        Format::Homer => one_line(lines, homer),
-        Format::Sipdump => sipdump(lines),
-        Format::SippLog => sipp(lines),
-        Format::Plain => match begins(bytes) {
-            Some(true) => Separator::Here(Entry::default(), 0),
-            None if !ended => Separator::Unknown,
-            Some(false) | None => Separator::None,
-        },
-        Format::Pcap | Format::PcapNg => Separator::None,
-    }
-}
-
-fn one_line(mut lines: Lines<'_>, read: impl FnOnce(&str) -> Option<Entry>) -> Separator {
-    // Of every log the separators begin with one of these; most lines do not.
-    if !lines.bytes.first().is_some_and(|byte| byte.is_ascii_digit() || b"UTp".contains(byte)) {
-        return Separator::None;
-    }
-    match lines.next() {
-        Ok(line) => match read(line) {
-            Some(entry) => Separator::Here(entry, lines.at),
-            None => Separator::None,
-        },
-        Err(unfinished) => unfinished,
-    }
-}
-
-/// `2023/11/14 22:13:20.000000 192.0.2.10:5060 -> 198.51.100.5:5060`, with a letter for the
-/// transport before it in the form of ngrep.
-fn sngrep(line: &str) -> Option<Entry> {
-    let mut words = line.split_ascii_whitespace().peekable();
-    let transport = match words.next_if(|word| matches!(*word, "U" | "T")) {
-        Some("T") => Transport::Tcp,
-        Some(_) | None => Transport::Udp,
-    };
-    let at = Moment::parse_day_and_time(words.next()?, words.next()?)?;
-    let (from, arrow, to) = (words.next()?, words.next()?, words.next()?);
-    let (from, to) = (End::At(address(from)?), End::At(address(to)?));
-    (arrow == "->" && words.next().is_none()).then_some(Entry { at, from, to, transport })
-}
-
-/// `proto:UDP 2023-11-14T22:13:20.020021+00:00  192.0.2.10:5060 ---> 198.51.100.5:5060`
-fn homer(line: &str) -> Option<Entry> {
-    let mut words = line.strip_prefix("proto:")?.split_ascii_whitespace();
-    let transport = transport(words.next()?);
-    let at = Moment::parse_rfc3339(words.next()?)?;
-    let (from, arrow, to) = (words.next()?, words.next()?, words.next()?);
-    let (from, to) = (End::At(address(from)?), End::At(address(to)?));
-    (arrow == "--->").then_some(Entry { at, from, to, transport })
-}
-
-/// Twenty `=`, lines of a name and a value, and twenty `~`.
-fn sipdump(mut lines: Lines<'_>) -> Separator {
-    match lines.next() {
-        Ok("====================") => {}
-        Ok(_) => return Separator::None,
-        // Only what may still become that line is waited for.
-        Err(unfinished) if lines.bytes.iter().all(|byte| *byte == b'=') => return unfinished,
-        Err(_) => return Separator::None,
-    }
-    let (mut entry, mut from, mut to) = (Entry::default(), (None, 0), (None, 0));
-    for _ in 0..MAX_FIELDS {
-        let line = match lines.next() {
-            Ok(line) => line,
-            Err(unfinished) => return unfinished,
-        };
-        if line == "~~~~~~~~~~~~~~~~~~~~" {
-            let end = |(address, port): (Option<IpAddr>, u16)| {
-                address.map(|address| End::At(SocketAddr::new(address, port)))
-            };
-            entry.from = end(from).unwrap_or(entry.from);
-            entry.to = end(to).unwrap_or(entry.to);
-            return Separator::Here(entry, lines.at);
-        }
-        let Some((name, value)) = line.split_once(':') else { return Separator::None };
-        let value = value.trim();
-        match name {
-            "time" => entry.at = Moment::parse_unix(value).unwrap_or_default(),
-            "proto" => entry.transport = transport(value),
-            "srcip" => from.0 = bare(value).parse().ok(),
-            "srcport" => from.1 = value.parse().unwrap_or_default(),
-            "dstip" => to.0 = bare(value).parse().ok(),
-            "dstport" => to.1 = value.parse().unwrap_or_default(),
-            _ => {}
-        }
-    }
-    Separator::None
-}
-
-/// Dashes with a time, and then `UDP message sent (1373 bytes):` or
-/// `UDP message received [254] bytes:`.
-fn sipp(mut lines: Lines<'_>) -> Separator {
-    if !lines.bytes.starts_with(b"-") {
-        return Separator::None;
-    }
-    let at = match lines.next() {
-        Ok(line) => match sipp_time(line) {
-            Some(at) => at,
-            None => return Separator::None,
-        },
-        Err(unfinished) => return unfinished,
-    };
-    let what = match lines.next() {
-        Ok(line) => line,
-        Err(unfinished) => return unfinished,
-    };
-    let words: Vec<&str> = what.split_ascii_whitespace().take(3).collect();
-    let (from, to) = match words.as_slice() {
-        [_, "message", "sent"] => (End::Writer, End::Peer),
-        [_, "message", "received"] => (End::Peer, End::Writer),
-        // An entry that holds no message is an entry all the same.
-        _ => return Separator::Here(Entry { at, ..Entry::default() }, lines.at),
-    };
-    let transport = transport(words[0]);
-    Separator::Here(Entry { at, from, to, transport }, lines.at)
-}
-
-fn sipp_time(line: &str) -> Option<Moment> {
-    let rest = line.trim_start_matches('-');
-    if line.len() - rest.len() < 20 {
-        return None;
-    }
-    let mut words = rest.split_ascii_whitespace();
-    let (day, time) = (words.next()?, words.next()?);
-    let unix = words.next().and_then(Moment::parse_unix);
-    unix.or_else(|| Moment::parse_day_and_time(day, time))
-}
-
-impl Default for Entry {
-    fn default() -> Self {
-        Self { at: Moment::default(), from: End::Writer, to: End::Peer, transport: Transport::Udp }
-    }
-}
-
-/// The lines of a separator, each of a bounded length.
-struct Lines<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// Tells whether a message may end here; `None` where what follows is not there yet. `behind` counts
+/// the line breaks that follow.
+fn ends_at(
+    format: Format,
+    bytes: &[u8],
+    ((end, is_relined), behind): ((usize, bool), &mut usize),
     ended: bool,
-}
-
-impl<'a> Lines<'a> {
-    fn next(&mut self) -> Result<&'a str, Separator> {
-        let rest = &self.bytes[self.at..];
-        let window = &rest[..rest.len().min(MAX_SEPARATOR)];
-        let (line, length) = match memchr(b'\n', window) {
-            Some(end) => (&window[..end], end + 1),
-            None if window.len() == MAX_SEPARATOR => return Err(Separator::None),
-            None if self.ended && !window.is_empty() => (window, window.len()),
-            None if self.ended => return Err(Separator::None),
-            None => return Err(Separator::Unknown),
+) -> Option<bool> {
+    if format == Format::Sipdump {
+        return match bytes[end..].get(..BARS.len()) {
+            Some(next) => Some(next == BARS),
+            None => ended.then_some(false),
         };
-        self.at += length;
-        std::str::from_utf8(line).map(str::trim_end).map_err(|_| Separator::None)
     }
-}
-
-fn transport(word: &str) -> Transport {
-    let word = word.to_ascii_lowercase();
-    if word.starts_with("tcp") {
-        Transport::Tcp
-    } else if word.starts_with("tls") || word.starts_with("ssl") {
-        Transport::Tls
-    } else {
-        Transport::Udp
+    // FreeSWITCH goes on with words of its own.
+    let is_line_over = bytes[..end].ends_with(b"\n") || bytes[end..].starts_with(b"\n");
+    if format == Format::Sofia && (is_relined && is_line_over || bytes[end..].starts_with(TAB)) {
+        return Some(true);
     }
-}
-
-/// Reads `192.0.2.1:5060`, `[2001:db8::1]:5060`, and the latter without its brackets.
-fn address(text: &str) -> Option<SocketAddr> {
-    text.parse().ok().or_else(|| {
-        let (address, port) = text.rsplit_once(':')?;
-        Some(SocketAddr::new(bare(address).parse().ok()?, port.parse().ok()?))
-    })
-}
-
-fn bare(address: &str) -> &str {
-    address.trim_start_matches('[').trim_end_matches(']')
+    *behind += blank_lines(&bytes[end + *behind..]);
+    let rest = &bytes[end + *behind..];
+    if rest.is_empty() {
+        return ended.then_some(true);
+    }
+    if format == Format::Pjsip && END.starts_with(&rest[..rest.len().min(END.len())]) {
+        let is_whole = rest.len() >= END.len();
+        return (is_whole || ended).then_some(is_whole);
+    }
+    match separator(format, rest, ended) {
+        Separator::Here(..) => Some(true),
+        Separator::None => Some(false),
+        Separator::Unknown => None,
+    }
 }
 
 fn blank_lines(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
+    let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    note(blank);
+    blank
 }
 
 /// Gives the length without the line breaks that the log put behind the message: a head keeps its
 /// empty line, a body one line break.
 fn without_blank_end(bytes: &[u8]) -> usize {
+    note(bytes.len());
     let text = bytes.trim_ascii_end().len();
     let Some((first, second)) = line_break(&bytes[text..]) else { return bytes.len() };
     let has_body = [&b"\r\n\r\n"[..], b"\n\n"]
@@ -387,16 +388,24 @@ fn without_blank_end(bytes: &[u8]) -> usize {
 
 /// Gives the lengths of the first line break and of a second one behind it.
 fn line_break(bytes: &[u8]) -> Option<(usize, usize)> {
-    let first = memchr(b'\n', bytes)? + 1;
-    let second = memchr(b'\n', &bytes[first..]).map_or(0, |end| end + 1);
+    let first = memchr::memchr(b'\n', bytes)? + 1;
+    let second = memchr::memchr(b'\n', &bytes[first..]).map_or(0, |end| end + 1);
     Some((first, second))
 }
 
-const BARS: &[u8] = b"||||||||||||||||||||";
+/// The logs that are known, the most particular ones first.
+const LOGS: [Format; 7] = [
+    Format::Sngrep,
+    Format::Homer,
+    Format::Sipdump,
+    Format::SippLog,
+    Format::Sofia,
+    Format::Pjsip,
+    Format::Plain,
+];
+const HALF_DAY: std::time::Duration = std::time::Duration::from_secs(12 * 3600);
 /// Bytes before the first entry of a log that may be something else.
 pub(super) const MAX_PREAMBLE: usize = 64 * 1024;
-const MAX_SEPARATOR: usize = 1024;
-const MAX_FIELDS: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -424,26 +433,18 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_in_all_their_forms() {
-        let entry = sngrep(SNGREP);
-        assert_eq!(entry.map(|entry| entry.to), address("2001:db8::1:5061").map(End::At));
-        assert_eq!(entry.map(|entry| entry.at), Some(Moment::new(1_700_000_000, 7000)));
-        assert_eq!(sngrep("2023/11/14 22:13:20 192.0.2.1:5060 -> nowhere"), None);
-    }
-
-    #[test]
     fn messages_without_separators_are_a_log_too() {
         assert_eq!(messages(&format!("{OPTIONS}\r\n{OPTIONS}")), [OPTIONS, OPTIONS]);
     }
 
     fn messages(log: &str) -> Vec<&str> {
-        let Some(format) = recognise(log.as_bytes(), true) else { panic!("a log") };
-        let (text, mut at, mut found) = (Text::new(format, 4096), 0, Vec::new());
+        let Some(format) = Preamble::new().recognise(log.as_bytes(), true) else { panic!("a log") };
+        let (mut text, mut at, mut found) = (Text::new(format, 4096), 0, Vec::new());
         while at < log.len() {
             match text.next(&log.as_bytes()[at..], true) {
                 Step::Need => panic!("it has ended"),
                 Step::Skip(length) | Step::Bad(_, length) => at += length,
-                Step::Entry { begin, end, .. } => {
+                Step::Entry(_, Message { begin, end, .. }) => {
                     found.push(&log[at + begin..at + end]);
                     at += end;
                 }

@@ -61,6 +61,12 @@ pub enum Fault {
         /// How many bytes are missing.
         missing: usize,
     },
+    /// A stream that was under way when the recording began: of a message only the end is there.
+    #[error("{missed} bytes of a TCP stream older than the recording are the end of a message")]
+    Begun {
+        /// How many bytes of it there are.
+        missed: usize,
+    },
     /// A message that the stream, the datagram or the entry ends within.
     #[error("{held} bytes of a message that does not end")]
     Unfinished {

@@ -141,6 +141,18 @@ fn a_name_that_was_recorded_is_not_even_looked_up() {
 }
 
 #[test]
+fn who_was_reached_under_tls_is_reached_without() {
+    for (name, contact) in [
+        ("sips", "Contact: <sips:198.51.100.5:5061>"),
+        ("tls", "Contact: <sip:198.51.100.5:5061;transport=tls>"),
+    ] {
+        let trace = changed(name, "03-ending", &[("Contact: <sip:198.51.100.5:5060>", contact)]);
+        let outcome = rehearse(&quick(&trace));
+        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+    }
+}
+
+#[test]
 fn what_is_allowed_on_purpose_is_called() {
     let home = Recorded::new();
     let contact = format!("Contact: <sip:{}>", home.address());

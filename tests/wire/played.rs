@@ -38,17 +38,19 @@ fn every_flow_of_the_specification_goes_as_expected_and_says_nothing_else() {
 }
 
 /// The recorded chats in all their forms, with the MSRP frames in each: of the logs none has any.
-const TRACES: [(&str, usize); 21] = [
+const TRACES: [(&str, usize); 23] = [
     ("cpm-1to1.homer.txt", 0),
     ("cpm-1to1.null.pcap", 16),
     ("cpm-1to1.pcap", 16),
     ("cpm-1to1.pcapng", 16),
+    ("cpm-1to1.pjsip.log", 0),
     ("cpm-1to1.rawip-nano-be.pcap", 16),
     ("cpm-1to1.sipdump.txt", 0),
     ("cpm-1to1.sipp_messages.log", 0),
     ("cpm-1to1.sll.pcap", 16),
     ("cpm-1to1.sll2.pcap", 16),
     ("cpm-1to1.sngrep.txt", 0),
+    ("cpm-1to1.sofia.log", 0),
     ("cpm-group.homer.txt", 0),
     ("cpm-group.pcap", 8),
     ("cpm-group.sipdump.txt", 0),

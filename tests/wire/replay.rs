@@ -143,6 +143,60 @@ fn programs_are_told_of_failures_as_well() {
 }
 
 #[test]
+fn what_is_encrypted_is_told_wherever_a_trace_is_read() {
+    let (plain, hidden) = (trace("cpm-1to1.pcap"), "1 encrypted connections passed over");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("encrypted.pcap");
+    fs::write(&file, with_tls(&fs::read(&plain).unwrap())).unwrap();
+    let told = format!("{}: {hidden}", file.display());
+    let run = |form| rehearse(&Run { form, ..order(&file) });
+    for form in [Form::Text, Form::Json] {
+        for outcome in [
+            replay::ladder(&file, Picture::Txt, form),
+            replay::ladder(&file, Picture::Html, form),
+            replay::diff(&plain, &file, Level::Flow, form),
+            replay::diff(&file, &plain, Level::Flow, form),
+        ] {
+            assert_eq!(outcome.warnings, [&*told]);
+            if form == Form::Json {
+                let outcome: Value = serde_json::from_str(&outcome.text).unwrap();
+                assert_eq!(outcome["hidden"][0], told);
+            }
+        }
+    }
+    assert!(replay::info(&file, Form::Text).text.contains(&format!("\n{hidden}\n")));
+    let text = run(Form::Text).text;
+    assert!(text.contains(&format!("  hidden     {hidden}\n")), "{text}");
+    let outcome: Value = serde_json::from_str(&run(Form::Json).text).unwrap();
+    assert_eq!(outcome["hidden"][0], told);
+    // Where there is nothing else, that is why.
+    let all = fs::read(&file).unwrap();
+    let alone = [&all[..24], &all[fs::metadata(&plain).unwrap().len() as usize..]].concat();
+    fs::write(&file, alone).unwrap();
+    for outcome in [replay::info(&file, Form::Text), run(Form::Text)] {
+        assert_eq!(outcome.exit, Exit::NoTrace);
+        assert_eq!(outcome.warnings[0], told);
+    }
+}
+
+/// Adds a packet to a capture on Ethernet: of another connection, with a record of TLS.
+fn with_tls(capture: &[u8]) -> Vec<u8> {
+    let mut at = 24;
+    loop {
+        let length = u32::from_le_bytes(capture[at + 8..at + 12].try_into().unwrap()) as usize;
+        let mut packet = capture[at..at + 16 + length].to_vec();
+        let is_tcp = packet[16 + 14 + 9] == 6;
+        let head = 16 + 14 + 20 + usize::from(packet[16 + 14 + 20 + 12] >> 4) * 4;
+        if is_tcp && packet.len() > head + 5 {
+            // Its source port, and its first bytes.
+            packet[16 + 14 + 20] ^= 0x55;
+            packet[head..head + 5].copy_from_slice(&[0x16, 3, 1, 0, 200]);
+            return [capture, &packet].concat();
+        }
+        at += 16 + length;
+    }
+}
+
+#[test]
 fn standard_input_is_one_trace_and_not_two() {
     let outcome = replay::diff(Path::new("-"), Path::new("-"), Level::Flow, Form::Text);
     assert_eq!(outcome.exit, Exit::Usage, "{outcome:?}");

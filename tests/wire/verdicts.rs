@@ -248,6 +248,41 @@ fn what_is_held_back_behind_the_last_message_is_told() {
     assert!(fs::read_to_string(report).unwrap().contains(held));
 }
 
+#[test]
+fn what_is_held_back_of_the_tidying_is_told() {
+    // It ends while the chat goes on: the bridge ends it towards whoever was recorded.
+    let contact = "Contact: <sip:203.0.113.9:5060>";
+    let trace = flow("tidied", "13-leaving", |text| {
+        let at = text.find("BYE sip").unwrap();
+        let at = text[..at].rfind("2026/").unwrap();
+        text[..at].replace("Contact: <sip:198.51.100.5:5060>", contact)
+    });
+    fs::remove_file(trace.join("expected.json")).unwrap();
+    let told = "behind the end: SIP BYE for 203.0.113.9:5060 was held back: --keep contact";
+    let kept =
+        |form| Run { kept: [Rewriting::Contact].into_iter().collect(), form, ..quick(&trace) };
+    let outcome = rehearse(&kept(Form::Text));
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+    assert!(outcome.text.contains(&format!("  note       {told}")), "{}", outcome.text);
+    assert!(outcome.text.contains("as expected: 6 of 6 messages, 5 SIP, "), "{}", outcome.text);
+    let outcome: Value = serde_json::from_str(&rehearse(&kept(Form::Json)).text).unwrap();
+    let notes = outcome["notes"].as_array().unwrap();
+    assert!(notes.iter().any(|note| note.as_str().unwrap().starts_with(told)), "{outcome}");
+    // Where it may be called nothing is to be told.
+    assert!(!rehearse(&quick(&trace)).text.contains("behind the end"));
+}
+
+#[test]
+fn a_long_call_id_is_found_by_its_whole_name() {
+    let (old, new) = ("call@198.51.100.5", format!("{}@198.51.100.5", "c".repeat(300)));
+    let trace = flow("long", "13-leaving", |text| text.replace(old, &new));
+    let file = trace.join("expected.json");
+    let expected = fs::read_to_string(&file).unwrap().replace(old, &new);
+    fs::write(&file, expected).unwrap();
+    let outcome = rehearse(&quick(&trace));
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+}
+
 /// Plays a flow that ends, with one more step at the end of what is expected of it.
 fn with_step(step: &Value, name: &str) -> Outcome {
     rehearse(&quick(&expecting(name, "03-ending", |all| {

@@ -43,10 +43,12 @@ pub fn ladder(trace: &Path, picture: Picture, form: Form) -> Outcome {
         let untold = trace.book.totals.steps_untold;
         trace.warnings.push(format!("{}: {untold} more messages are left out", trace.name));
     }
+    let hidden = trace.hidden();
+    trace.warnings.extend(hidden.iter().cloned());
     let text = match form {
         Form::Json => {
             let steps = json::steps(&trace.book);
-            format!("{:#}\n", json!({"trace": trace.name, "steps": steps}))
+            format!("{:#}\n", json!({"trace": trace.name, "hidden": hidden, "steps": steps}))
         }
         Form::Text => {
             let ladder = Ladder::of(&trace.book);

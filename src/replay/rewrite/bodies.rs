@@ -1,18 +1,24 @@
 //! What is rewritten below the head of a message: descriptions, reports, and what counts octets.
 
 use super::super::raw::{Edits, Raw, line_at};
+use super::parts::{Kind, parts};
 use super::{CONTENT_LENGTH, Names, Rewriting, hosts};
 
 /// Rewrites a body, and the lengths that depend on it; gives by how much it has grown.
 pub(super) fn body(edits: &mut Edits, raw: &Raw<'_>, names: &Names) -> i64 {
     let body = raw.body();
     let mut inner = Edits::new(names.kept);
-    // What is said over MSRP may look like a description, and is none.
-    if !raw.of(&(0..raw.line_end())).starts_with("MSRP ") {
-        described(&mut inner, body, names);
+    for part in parts(raw) {
+        let (mut own, content) = (Edits::new(names.kept), &body[part.range.clone()]);
+        if part.kind == Kind::Description {
+            described(&mut own, content, names);
+        }
+        if part.kind != Kind::Text {
+            reported(&mut own, content, names);
+            focused(&mut own, content, names);
+        }
+        inner.take(own, part.range.start);
     }
-    reported(&mut inner, body, names);
-    focused(&mut inner, body, names);
     replace(edits, raw, inner)
 }
 
@@ -34,24 +40,29 @@ pub(super) fn replace(edits: &mut Edits, raw: &Raw<'_>, mut inner: Edits) -> i64
     grown
 }
 
-/// Puts our addresses into a session description of ours.
+/// Puts our addresses into a session description of ours: into what is said of the session and of
+/// its MSRP, not of other media.
 fn described(edits: &mut Edits, body: &[u8], names: &Names) {
     let has_path = |line: &[u8]| path_in(&String::from_utf8_lossy(line)).is_some();
     let is_described = || body.split(|byte| *byte == b'\n').any(has_path);
     let Some(own) = names.msrp.filter(|_| is_described()) else { return };
-    let mut at = 0;
+    let (mut at, mut section) = (0, Section::Session);
     while at < body.len() {
         let (end, next) = line_at(body, at);
         let line = String::from_utf8_lossy(&body[at..end]).into_owned();
         let family = if own.is_ipv6() { "IP6" } else { "IP4" };
         let here = |words: &str| format!("{words} IN {family} {}", own.ip());
-        let new = match line.get(..2) {
+        if line.starts_with("m=") {
+            let is_msrp = line.to_ascii_uppercase().contains("MSRP");
+            section = if is_msrp { Section::Msrp } else { Section::Other };
+        }
+        let new = match line.get(..2).filter(|_| section != Section::Other) {
             Some("c=") => Some(format!("c=IN {family} {}", own.ip())),
-            Some("o=") => {
+            Some("o=") if section == Section::Session => {
                 let words: Vec<&str> = line.split(' ').take(3).collect();
                 (words.len() == 3).then(|| here(&words.join(" ")))
             }
-            Some("m=") if line.to_ascii_uppercase().contains("MSRP") => {
+            Some("m=") => {
                 let mut words: Vec<&str> = line.split(' ').collect();
                 let port = own.port().to_string();
                 if let [_, recorded, transport, ..] = words.as_mut_slice() {
@@ -74,6 +85,14 @@ fn described(edits: &mut Edits, body: &[u8], names: &Names) {
         }
         at = next;
     }
+}
+
+/// The part of a description that a line stands in (RFC 8866 section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Session,
+    Msrp,
+    Other,
 }
 
 /// Puts the addresses of groups that the bridge hosts into what names these.

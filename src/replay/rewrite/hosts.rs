@@ -39,8 +39,9 @@ fn in_address(list: &[u8], element: Range<usize>, own: SocketAddr, whole: &str) 
     in_uri(list, uri, (own, end)).unwrap_or_else(|| vec![odd])
 }
 
-/// Finds the host in a URI, and the `maddr` that overrides it (RFC 3261 section 19.1.1); in an
-/// address without brackets parameters stand behind the URI. `None` where it is not understood.
+/// Finds the host in a URI, the `maddr` that overrides it (RFC 3261 section 19.1.1), and what asks
+/// for a transport that we do not listen on; in an address without brackets parameters stand behind
+/// the URI. `None` where it is not understood.
 fn in_uri(list: &[u8], uri: Range<usize>, (own, end): (SocketAddr, usize)) -> Option<Vec<Place>> {
     let colon = memchr::memchr(b':', &list[uri.clone()])?;
     let scheme = &list[uri.start..uri.start + colon];
@@ -64,15 +65,25 @@ fn in_uri(list: &[u8], uri: Range<usize>, (own, end): (SocketAddr, usize)) -> Op
     }
     let mut at = host.end;
     let mut places = vec![(host, own.to_string())];
+    if scheme.len() > b"sip".len() {
+        // We have no TLS (RFC 3261 section 26.2.2).
+        let plain = String::from_utf8_lossy(&scheme[..b"sip".len()]).into_owned();
+        places.push((uri.start..uri.start + colon, plain));
+    }
     while at < end && list[at] == b';' {
         let parameter = before(list, at + 1..end, b";?>");
         let name = before(list, parameter.clone(), b"=");
+        let value = list[name.end..parameter.end].strip_prefix(b"=").unwrap_or_default();
         let name = list[name].trim_ascii();
         // An escape may hide any name.
         if name.contains(&b'%') {
             return None;
         }
-        if name.eq_ignore_ascii_case(b"maddr") {
+        // What we listen on stays; without any it is UDP (RFC 3263 section 4.1).
+        let is_ours =
+            |value: &[u8]| [&b"udp"[..], b"tcp"].iter().any(|it| value.eq_ignore_ascii_case(it));
+        let is_closed = name.eq_ignore_ascii_case(b"transport") && !is_ours(value.trim_ascii());
+        if is_closed || name.eq_ignore_ascii_case(b"maddr") {
             places.push((at..parameter.end, String::new()));
         }
         at = parameter.end;

@@ -315,6 +315,76 @@ fn of_several_parts_the_length_of_the_right_one_follows() {
 }
 
 #[test]
+fn of_several_parts_only_the_description_is_rewritten_and_only_where_it_has_lines() {
+    let sdp = |own: bool| {
+        let (ip, at, port) = match own {
+            true => ("127.0.0.1", "127.0.0.1:9001", "9001"),
+            false => ("1.2.3.4", "1.2.3.4:2855", "2855"),
+        };
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=o=- 1 1 IN IP4 1.2.3.4\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
+             m=audio 4000 RTP/AVP 0\r\nc=IN IP4 1.2.3.4\r\na=path:no\r\no=- 2 2 IN IP4 1.2.3.4\r\n\
+             m=message {port} TCP/MSRP *\r\nc=IN IP4 {ip}\r\na=path:msrp://{at}/s;tcp\r\n"
+        )
+    };
+    let looks = "c=IN IP4 9.9.9.9\r\no=- 1 1 IN IP4 9.9.9.9\r\nm=message 1 TCP/MSRP *\r\n\
+        a=path:msrp://9.9.9.9:1/x;tcp\r\n<message-id>i1</message-id> sip:room@192.0.2.10\r\n";
+    let body = |own: bool| {
+        format!(
+            "{looks}--b b\r\nContent-Type: text/plain\r\n\r\n{looks}\r\n--b b\r\n\
+             content-type : Multipart/Alternative; boundary=in\r\n\r\n--in\r\n\
+             Content-Type: Application/SDP;x=y\r\n\r\n{}--in--\r\n\
+             --b b\r\nContent-Type: application/x-odd\r\n\r\n{looks}--b b--\r\n{looks}",
+            sdp(own)
+        )
+    };
+    let invite = |own: bool| {
+        format!(
+            "INVITE sip:+1@ims.example SIP/2.0\r\nCall-ID: c\r\n\
+             c: multipart/mixed ;x=1; BOUNDARY=\"b b\"\r\n\r\n{}",
+            body(own)
+        )
+    };
+    let told = text(request(invite(false).as_bytes(), &mut learned()));
+    assert_eq!(told.split_once("\r\n\r\n").expect("a body").1, body(true));
+    for odd in ["text/plain", "multipart/mixed", "multipart/mixed;boundary=other"] {
+        let invite = invite(false).replace("multipart/mixed ;x=1; BOUNDARY=\"b b\"", odd);
+        let told = text(request(invite.as_bytes(), &mut learned()));
+        assert_eq!(told.split_once("\r\n\r\n").expect("a body").1, body(false), "{odd}");
+    }
+    // Alone it is one as well, and where nobody says what it is.
+    for kind in ["Content-Type: application/sdp\r\n", ""] {
+        let invite = format!("INVITE sip:+1@x SIP/2.0\r\nCall-ID: c\r\n{kind}\r\n{}", sdp(false));
+        let told = text(request(invite.as_bytes(), &mut names()));
+        assert_eq!(told.split_once("\r\n\r\n").expect("a body").1, sdp(true), "{kind}");
+    }
+}
+
+/// We have no TLS: whoever was told of it would find nobody.
+#[test]
+fn our_contact_is_reached_by_what_we_speak() {
+    for (recorded, wanted) in [
+        ("<sips:b@p.x:5061>", "<sip:b@127.0.0.1:5062>"),
+        ("\"B\" <SIPS:b@p.x>;q=1", "\"B\" <SIP:b@127.0.0.1:5062>;q=1"),
+        ("<sip:b@p.x;transport=tls;ob>", "<sip:b@127.0.0.1:5062;ob>"),
+        ("<sip:b@p.x;ob;Transport = TLS>;expires=9", "<sip:b@127.0.0.1:5062;ob>;expires=9"),
+        (
+            "<sip:b@p.x;transport=ws>, <sip:c@q.x;transport=wss>",
+            "<sip:b@127.0.0.1:5062>, <sip:c@127.0.0.1:5062>",
+        ),
+        ("<sip:b@p.x;transport=sctp;transport=tls>", "<sip:b@127.0.0.1:5062>"),
+        ("<sips:b@p.x;transport=tcp>", "<sip:b@127.0.0.1:5062;transport=tcp>"),
+        ("<sip:b@p.x;transport=TCP>", "<sip:b@127.0.0.1:5062;transport=TCP>"),
+        ("<sip:b@p.x;transport=udp>", "<sip:b@127.0.0.1:5062;transport=udp>"),
+        ("sips:b@p.x;q=1", "sip:b@127.0.0.1:5062;q=1"),
+    ] {
+        let invite = format!("INVITE sip:a@x SIP/2.0\r\nCall-ID: c\r\nContact: {recorded}\r\n\r\n");
+        let told = text(request(invite.as_bytes(), &mut names()));
+        assert!(told.contains(&format!("\r\nContact: {wanted}\r\n")), "{wanted}: {told}");
+    }
+}
+
+#[test]
 fn a_group_that_the_bridge_hosts_has_its_address_of_this_run_everywhere() {
     let mut names = names();
     let invite = |contact: &str| {
@@ -396,7 +466,7 @@ fn whoever_was_recorded_is_called_in_no_form_of_an_address() {
     };
     for (recorded, own) in [
         ("<SIP:bob@192.0.2.1:5070>;q=1", "<SIP:bob@127.0.0.1:5062>;q=1"),
-        ("Sips:bob@h.example;q=1", "Sips:bob@127.0.0.1:5062;q=1"),
+        ("Sips:bob@h.example;q=1", "Sip:bob@127.0.0.1:5062;q=1"),
         ("sip:h.example;maddr=192.0.2.1;q=1", "sip:127.0.0.1:5062;q=1"),
         ("<sip:h;lr;MADDR=192.0.2.1;ob>;x", "<sip:127.0.0.1:5062;lr;ob>;x"),
         ("\"sip:a@b\" <sip:c@192.0.2.1>", "\"sip:a@b\" <sip:c@127.0.0.1:5062>"),

@@ -369,8 +369,9 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Leaves nothing behind: sessions that still run, and, in a bridge that goes on, channels.
+    /// Leaves nothing behind, and notes what was held back of that: sessions that still run, and, in a bridge that goes on, channels.
     pub(super) async fn tidy(&mut self, goes_on: bool) {
+        self.is_over = true;
         let mut left: Vec<String> = self.sessions.values().cloned().collect();
         if goes_on {
             left.append(&mut self.channels);

@@ -1,17 +1,17 @@
-//! What the application must be told: read from `expected.json`, or derived from the trace by the
-//! table of what SIP means.
+//! What the application must be told: read from `expected.json`, or derived from the trace (`derive`).
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::super::book::{Book, Dialog};
-use super::super::rewrite::{Mappings, imdn_id, line_after};
+use super::super::book::Book;
+use super::super::brief::shortened;
+use super::super::rewrite::Mappings;
+use super::derive::{Beside, derive};
 use super::notice::Notice;
 use super::player::{Player, State};
-use super::script::{Cause, Cue, Said, Script};
+use super::script::{Cue, Script};
 use super::wish::{Rest, Spoken};
-use crate::bridge::sip_outcomes::{self, Outcome};
 use crate::trace::{Moment, Protocol};
 
 /// Where expectations come from.
@@ -37,6 +37,8 @@ pub(super) struct Expected {
     pub(super) absent: Vec<Absent>,
     /// What is expected and not looked for, and why.
     pub(super) left_out: Vec<String>,
+    /// What the bridge may say though the trace has it not.
+    pub(super) beside: Vec<Beside>,
 }
 
 /// A call that must be made.
@@ -128,7 +130,7 @@ fn read(
     for told in dialogs {
         let id = told["call_id"].as_str().ok_or("a dialog without its call_id")?;
         let of = |why: String| format!("dialog {id}: {why}");
-        let dialog = book.dialogs.iter().position(|dialog| dialog.call_id == id);
+        let dialog = book.dialogs.iter().position(|dialog| dialog.call_id == shortened(id));
         let mut place = dialog.map(|dialog| Place::of(book, script, dialog));
         if dialog.is_none() {
             let (packet, at) =
@@ -235,179 +237,4 @@ impl<'a> Place<'a> {
         });
         (packet, at, absent)
     }
-}
-
-/// Derives what must be told, by dialog: what becomes of invitations, messages and reports.
-fn derive(book: &Book, script: &Script) -> Expected {
-    let mut expected =
-        Expected { source: "derived from the trace".to_owned(), ..Expected::default() };
-    for cue in &script.cues {
-        let (Some(dialog), step) = (cue.dialog, &book.steps[cue.step]) else { continue };
-        if step.again {
-            // What comes again means nothing more.
-            continue;
-        }
-        if cue.cause.is_some() {
-            let (packet, at) = (step.packet, step.at);
-            expected.calls.push(Wish { dialog, rest: None, packet, at });
-        }
-        let told = match &cue.said {
-            Said::Sip(sip) if cue.ours => from_sip(book, script, cue, sip),
-            Said::Sip(sip) if cue.kind == "SIP 200 (BYE)" || sip.method() == "BYE" => None,
-            Said::Msrp(msrp) if cue.ours => from_msrp(script, msrp, &step.bytes),
-            Said::Sip(_) | Said::Msrp(_) => None,
-        };
-        let dialog = script.session_of(reported_in(book, script, cue).unwrap_or(dialog));
-        let is_group = dialog_is_group(book, &book.dialogs[dialog]);
-        for (name, fields) in told.into_iter().flatten() {
-            // In a group, reports of single participants are told only where that is configured.
-            if is_group && name == "messageDeliveryStatusNotification" {
-                continue;
-            }
-            let fields = fields.as_object().cloned().unwrap_or_default();
-            expected.notices.push(Notice {
-                dialog,
-                packet: step.packet,
-                at: step.at,
-                any_of: vec![(name.to_owned(), fields)],
-                ..Notice::default()
-            });
-        }
-    }
-    expected
-}
-
-/// Finds the dialog of the message that a report of ours outside of a session is about.
-fn reported_in(book: &Book, script: &Script, cue: &Cue) -> Option<usize> {
-    if cue.kind != "SIP MESSAGE" || !cue.ours {
-        return None;
-    }
-    let id = line_after(&book.steps[cue.step].bytes, b"<message-id>")?;
-    let id = id.split('<').next()?.trim();
-    let said = script.cues.iter().filter(|other| !other.ours);
-    let mut about = said
-        .filter(|other| imdn_id(&book.steps[other.step].bytes).is_some_and(|other| other == id));
-    about.next()?.dialog
-}
-
-type Notices = Vec<(&'static str, Value)>;
-
-fn from_sip(
-    book: &Book,
-    script: &Script,
-    cue: &Cue,
-    sip: &super::super::said::Sip,
-) -> Option<Notices> {
-    // A group that is joined again is the group that it was.
-    let dialog = &book.dialogs[script.session_of(cue.dialog?)];
-    let event = |name: &str| Some(vec![("chatEventNotification", json!({"eventType": name}))]);
-    let step = &book.steps[cue.step];
-    if step.about.is_none() {
-        let is_group = dialog_is_group(book, dialog);
-        return match sip.method() {
-            "INVITE" if sip.to.tag.is_empty() => Some(vec![(
-                if is_group {
-                    "groupSessionInvitationNotification"
-                } else {
-                    "sessionInvitationNotification"
-                },
-                json!({}),
-            )]),
-            "CANCEL" => event("SessionCancelled"),
-            // A participant leaves his host.
-            "BYE" if cue.dialog.is_some_and(|it| script.hosting.first_of(it).is_some()) => None,
-            "BYE" => event("SessionEnded"),
-            "MESSAGE" => reported(&step.bytes),
-            _ => None,
-        };
-    }
-    let code: u16 = step.label.split(' ').next()?.parse().ok()?;
-    match (sip.method(), code) {
-        // Who leaves a group is told of his own participation, which may be taken up again.
-        ("BYE", 200..) if dialog_is_group(book, dialog) => None,
-        ("BYE", 200..) => event("SessionEnded"),
-        ("INVITE", 200..) => {
-            let cancelled = script.cues.iter().any(|other| {
-                other.dialog == cue.dialog && other.at < cue.at && other.kind == "SIP CANCEL"
-            });
-            if dialog_is_group(book, dialog) {
-                return None;
-            }
-            match sip_outcomes::final_response(code, cancelled).outcome {
-                Outcome::Accepted => event("Accepted"),
-                Outcome::Declined => event("Declined"),
-                Outcome::Ended => event("SessionEnded"),
-                Outcome::Cancelled => event("SessionCancelled"),
-                Outcome::Progress
-                | Outcome::Redirect
-                | Outcome::Authenticate
-                | Outcome::RetryOnce(_) => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-fn dialog_is_group(book: &Book, dialog: &Dialog) -> bool {
-    let found = |bytes: &[u8]| {
-        memchr::memmem::find(bytes, b"isfocus").is_some()
-            || memchr::memmem::find(bytes, b"<resource-lists").is_some()
-    };
-    book.steps.iter().any(|step| {
-        let own = step.dialog.is_some_and(|index| std::ptr::eq(&book.dialogs[index], dialog));
-        own && found(&step.bytes)
-    })
-}
-
-fn from_msrp(script: &Script, msrp: &super::super::said::Msrp, bytes: &[u8]) -> Option<Notices> {
-    let code: Option<u16> = msrp.line.short().split(' ').next().and_then(|it| it.parse().ok());
-    if let Some(code) = code.filter(|code| *code != 200) {
-        let about = script.cues.iter().find(|other| match &other.said {
-            Said::Msrp(asked) => !other.ours && asked.transaction == msrp.transaction,
-            Said::Sip(_) => false,
-        });
-        let is_text = matches!(about?.cause, Some(Cause::Say { .. }));
-        let fields =
-            json!({"eventType": "MessageFailure", "eventDescription": format!("MSRP {code}")});
-        return is_text.then(|| vec![("chatEventNotification", fields)]);
-    }
-    if msrp.line.method() != Some("SEND") {
-        return None;
-    }
-    let range = super::super::head::Head::read(bytes).field("Byte-Range")?.into_owned();
-    if !range.starts_with("1-") {
-        return None;
-    }
-    heard(bytes, &msrp.content_type)
-}
-
-/// Derives what a body of ours tells.
-fn heard(bytes: &[u8], content_type: &str) -> Option<Notices> {
-    let body = super::super::raw::Raw::read(bytes).body();
-    let kind = content_type.to_ascii_lowercase();
-    let inner = if kind.starts_with("message/cpim") {
-        line_after(body, b"\nContent-Type:").or_else(|| line_after(body, b"\nContent-type:"))?
-    } else {
-        kind
-    };
-    let inner = inner.trim().to_ascii_lowercase();
-    if inner.starts_with("text/plain") {
-        return Some(vec![("messageNotification", json!({}))]);
-    }
-    if inner.starts_with("application/im-iscomposing+xml") {
-        let state = line_after(body, b"<state>")?;
-        let state = state.split('<').next().unwrap_or_default().to_owned();
-        return Some(vec![("messageNotification", json!({"isComposing": {"state": state}}))]);
-    }
-    if inner.starts_with("message/imdn+xml") { reported(bytes) } else { None }
-}
-
-fn reported(bytes: &[u8]) -> Option<Notices> {
-    let has = |words: &[u8]| memchr::memmem::find(bytes, words).is_some();
-    let status = match (has(b"<delivered"), has(b"<displayed")) {
-        (true, _) => "Delivered",
-        (_, true) => "Displayed",
-        (false, false) => return None,
-    };
-    Some(vec![("messageDeliveryStatusNotification", json!({"status": status}))])
 }

@@ -5,17 +5,18 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::timeout;
 
 use super::api::Url;
 use super::wires::Event;
 use super::{Exit, Stand, Target};
-use crate::net::Tether;
+use crate::net::{HeldBack, Tether};
 
 /// The hosts beside this one that may be played to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,6 +56,38 @@ impl Fence {
     }
 }
 
+/// What a bridge of our own was held back from, on its way into the events of a run.
+#[derive(Debug)]
+pub(super) struct Holds {
+    events: Sender<Event>,
+    /// The first one that found the queue full: without it a run would end for silence.
+    kept: Mutex<Option<HeldBack>>,
+}
+
+impl Holds {
+    pub(super) fn new(events: Sender<Event>) -> Self {
+        Self { events, kept: Mutex::default() }
+    }
+
+    /// Takes what was held back, and does not wait.
+    fn take(&self, held: HeldBack) {
+        // The first ones are enough, and where the run is over nobody wants to know.
+        let sent = self.events.try_send(Event::Held(held));
+        if let Err(TrySendError::Full(Event::Held(held))) = sent {
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(held);
+        }
+    }
+
+    /// Gives the next event of the run: before those that wait, what found no place among them.
+    pub(super) async fn next(&self, events: &mut Receiver<Event>) -> Option<Event> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match kept {
+            Some(held) => Some(Event::Held(held)),
+            None => events.recv().await,
+        }
+    }
+}
+
 /// Finds a bridge that runs, and holds back from hosts that were not meant.
 pub(super) async fn reach(
     target: &Target,
@@ -88,13 +121,10 @@ pub(super) async fn reach(
 pub(super) async fn enclose(
     allowed: &[String],
     limit: Duration,
-    events: &Sender<Event>,
+    holds: &Arc<Holds>,
 ) -> Result<(Fence, Arc<Tether>), (Exit, String)> {
-    let events = events.clone();
-    let tether = Arc::new(Tether::new(move |held| {
-        // The first ones are enough, and where the run is over nobody wants to know.
-        let _ = events.try_send(Event::Held(held));
-    }));
+    let holds = Arc::clone(holds);
+    let tether = Arc::new(Tether::new(move |held| holds.take(held)));
     let mut fence = Fence::default();
     for host in allowed {
         let found = addresses(host, limit).await?;
@@ -125,6 +155,7 @@ fn bare(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Held;
 
     #[test]
     fn this_host_is_permitted_under_all_its_addresses_and_others_where_they_are_named() {
@@ -136,6 +167,25 @@ mod tests {
         for denied in ["192.0.2.70", "192.0.2.8", "0.0.0.0", "2001:db8::1"] {
             assert!(!fence.permits(host(denied)), "{denied}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_held_back_is_told_however_many_events_wait() {
+        let (sender, mut events) = tokio::sync::mpsc::channel(1);
+        let holds = Holds::new(sender.clone());
+        let held = |host: &str| HeldBack { what: Held::Msrp, host: host.to_owned(), port: None };
+        let gone = || Event::Deaf { user: "a".to_owned(), why: "b".to_owned() };
+        sender.try_send(gone()).expect("a place");
+        for host in ["first.test", "second.test"] {
+            holds.take(held(host));
+        }
+        let next = holds.next(&mut events).await;
+        assert!(matches!(&next, Some(Event::Held(it)) if *it == held("first.test")), "{next:?}");
+        assert!(matches!(holds.next(&mut events).await, Some(Event::Deaf { .. })));
+        // Where there is a place it has its turn.
+        holds.take(held("third.test"));
+        let next = holds.next(&mut events).await;
+        assert!(matches!(&next, Some(Event::Held(it)) if *it == held("third.test")), "{next:?}");
     }
 
     #[tokio::test]

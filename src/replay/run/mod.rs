@@ -11,6 +11,7 @@
 mod actions;
 mod api;
 mod courtesy;
+mod derive;
 mod expected;
 mod fence;
 mod held;
@@ -18,6 +19,7 @@ mod hosting;
 mod matching;
 mod notice;
 mod order;
+mod pairing;
 mod player;
 mod report;
 mod script;
@@ -48,7 +50,7 @@ use crate::net::{Tether, WebClient};
 use api::{Api, Pass};
 pub use expected::Expect;
 use expected::Expected;
-use fence::{enclose, reach};
+use fence::{Holds, enclose, reach};
 use player::{Halt, Manner, Player};
 use script::Script;
 pub use sides::Side;
@@ -170,10 +172,15 @@ pub struct Stand {
 pub async fn run(run: &Run, start: impl AsyncFnOnce(Wanted) -> io::Result<Stand>) -> Outcome {
     let outcome = match trace_in(&run.trace) {
         Ok(file) => match open(&file, keep_of(run), run.form) {
-            Ok(trace) => match played(run, &file, trace, start).await {
-                Ok(outcome) => return outcome,
-                Err((exit, why)) => Outcome::failure(exit, vec![why], run.form),
-            },
+            Ok(trace) => {
+                let hidden = trace.hidden();
+                match played(run, &file, trace, start).await {
+                    Ok(outcome) => return outcome,
+                    Err((exit, why)) => {
+                        Outcome::failure(exit, [vec![why], hidden].concat(), run.form)
+                    }
+                }
+            }
             Err(failure) => failure,
         },
         Err(error) => {
@@ -236,6 +243,7 @@ async fn played(
     // One ear for all of it: what is not listened for would be lost in between.
     let mut interrupt = pin!(tokio::signal::ctrl_c());
     let (sender, events) = mpsc::channel(QUEUE);
+    let holds = Arc::new(Holds::new(sender.clone()));
     let listen = run.target.as_ref().map(|target| target.listen);
     let wires = Wires::bind(wires::loopback(listen), sender.clone())
         .await
@@ -247,7 +255,7 @@ async fn played(
             unless_interrupted(&mut interrupt, reached).await.unwrap_or(stopped)?
         }
         None => {
-            let (fence, tether) = enclose(&run.allowed, run.pace.timeout, &sender).await?;
+            let (fence, tether) = enclose(&run.allowed, run.pace.timeout, &holds).await?;
             [wires.sip, wires.msrp].into_iter().for_each(|own| tether.permit(own));
             let wanted = wanted((book, &script), run, (wires.sip, tether));
             (start(wanted).await.map_err(gone)?, fence)
@@ -267,7 +275,8 @@ async fn played(
         max_messages: run.max_messages,
         mapped,
     };
-    let mut player = Player::new((book, &script), names, (wires, api, manner), (sender, events));
+    let mut player =
+        Player::new((book, &script), names, (wires, api, manner), (sender, events, holds));
     let playing = async {
         player.listen().await?;
         player.play(&expected).await?;
@@ -287,9 +296,8 @@ async fn played(
         keep(path, report.as_bytes(), (&mut verdict.exit, &mut warnings));
     }
     let stage = verdict::Stage { trace: &trace, sides: &sides, stand: &stand, expected: &expected };
-    let outcome = Outcome { warnings, ..verdict.outcome(&player, &stage, run) };
     player.tidy(run.target.is_some()).await;
-    Ok(outcome)
+    Ok(Outcome { warnings, ..verdict.outcome(&player, &stage, run) })
 }
 
 /// Writes a file that is wanted; that it cannot be written counts where all else is good.

@@ -23,6 +23,8 @@ pub(super) struct Notice {
     pub(super) unordered: bool,
     /// How long behind its cause it may come.
     pub(super) within: Option<Duration>,
+    /// Whose application it must be told, where that is known.
+    pub(super) whose: Option<String>,
 }
 
 impl Notice {
@@ -64,14 +66,17 @@ impl Notice {
             return Err(format!("a notification with {name:?}, which means nothing"));
         }
         let times = if absent { 0 } else { usize::try_from(repeat).unwrap_or(1) };
-        Ok((Self { dialog, packet, at, any_of, optional, unordered, within }, times))
+        Ok((Self { dialog, packet, at, any_of, optional, unordered, within, whose: None }, times))
     }
 
     /// Tells whether a notification is the one that is expected.
     pub(super) fn is(&self, told: &Told) -> bool {
-        self.any_of
-            .iter()
-            .any(|(name, fields)| told.name == *name && first_difference(fields, told).is_none())
+        let is_whose = self.whose.as_ref().is_none_or(|whose| *whose == told.user);
+        let mut any_of = self.any_of.iter();
+        is_whose
+            && any_of.any(|(name, fields)| {
+                told.name == *name && first_difference(fields, told).is_none()
+            })
     }
 
     /// Tells whether a notification is of a kind that is expected.
@@ -190,6 +195,17 @@ fn holds(field: &str, wanted: &Value, told: &Value) -> (bool, String) {
             let length = message.as_str().map_or(0, |text| text.chars().count() as u64);
             (wanted.as_u64() == Some(length), length.to_string())
         }
+        "standing" => {
+            let entries = told["participant"].as_array().cloned().unwrap_or_default();
+            let wanted = wanted.as_array().cloned().unwrap_or_default();
+            let mut others = entries
+                .iter()
+                .filter(|entry| !wanted.iter().any(|wanted| may_stand(wanted, entry)));
+            let other = others.next();
+            let other = other
+                .map(|entry| format!("{} {}", text(&entry["address"]), text(&entry["status"])));
+            (other.is_none(), other.unwrap_or_default())
+        }
         "participant" => {
             let entries = told["participant"].as_array().cloned().unwrap_or_default();
             let holds = wanted
@@ -215,6 +231,12 @@ fn stands(wanted: &Value, entry: &Value) -> bool {
     who(&wanted[0]) == who(&entry["address"])
         && wanted[1] == entry["status"]
         && (wanted[2].is_null() || entry["yourown"] == json!(true))
+}
+
+/// Tells whether a participant may stand so: one is the user's own only if that is said.
+fn may_stand(wanted: &Value, entry: &Value) -> bool {
+    let address_and_status = Value::from(vec![wanted[0].clone(), wanted[1].clone()]);
+    stands(&address_and_status, entry) && (entry["yourown"] != json!(true) || !wanted[2].is_null())
 }
 
 /// Tells whether all of what is wanted is there; more may be.
@@ -258,6 +280,7 @@ const MEMBERS: &[&str] = &[
     "rel",
     "senderAdress",
     "senderName",
+    "standing",
     "status",
     "subject",
     "tParticipantAddress",

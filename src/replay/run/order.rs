@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::expected::Expected;
 use super::matching::is_final;
 use super::notice::Notice;
+use super::pairing::pair;
 use super::player::{Heard, Player};
 use super::script::Cue;
-use super::verdict::{Apart, pair};
+use super::verdict::Apart;
 use crate::trace::Protocol;
 
 /// Finds all that came in another order than it may.

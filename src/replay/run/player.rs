@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -14,9 +15,11 @@ use super::super::rewrite::{Change, Names};
 use super::actions::Call;
 use super::api::{Api, Exchange, Told};
 use super::expected::Expected;
+use super::fence::Holds;
 use super::script::{Cause, Cue, Said, Script, kind, understand};
 use super::wires::{Event, Way, Wires};
 use super::{Pace, courtesy, held, verdict};
+use crate::net::HeldBack;
 use crate::trace::{End, Moment, Protocol, Recorded, Transport};
 
 /// A message of the bridge.
@@ -97,6 +100,9 @@ pub(super) struct Player<'a> {
     pub(super) manner: Manner,
     pub(super) events: Receiver<Event>,
     pub(super) sender: Sender<Event>,
+    holds: Arc<Holds>,
+    /// Whether the verdict is spoken: nothing is entered any more, only peace is kept.
+    pub(super) is_over: bool,
     pub(super) heard: Vec<Heard>,
     pub(super) told: Vec<(Told, Moment)>,
     /// When each of these was told.
@@ -139,7 +145,7 @@ impl<'a> Player<'a> {
         (recorded, script): (&'a Book, &'a Script),
         names: Names,
         (wires, api, manner): (Wires, Api, Manner),
-        (sender, events): (Sender<Event>, Receiver<Event>),
+        (sender, events, holds): (Sender<Event>, Receiver<Event>, Arc<Holds>),
     ) -> Self {
         Self {
             recorded,
@@ -150,6 +156,8 @@ impl<'a> Player<'a> {
             manner,
             events,
             sender,
+            holds,
+            is_over: false,
             heard: Vec::new(),
             told: Vec::new(),
             told_at: Vec::new(),
@@ -307,6 +315,9 @@ impl<'a> Player<'a> {
         bytes: Bytes,
         (from, to): (SocketAddr, SocketAddr),
     ) -> Option<usize> {
+        if self.is_over {
+            return None;
+        }
         let packet = self.log.len() as u64 + 1;
         let (from, to) = (End::At(from), End::At(to));
         let recorded = Recorded { at, from, to, transport, protocol, packet, bytes };
@@ -322,7 +333,7 @@ impl<'a> Player<'a> {
         let next = self.resends.iter().map(|resend| resend.next).min();
         let wake = next.map_or(until, |next| next.min(until));
         tokio::select! {
-            event = self.events.recv() => match event {
+            event = self.holds.next(&mut self.events) => match event {
                 Some(event) => self.take(event).await,
                 None => Err(Halt::Gone("all sockets are closed".to_owned())),
             },
@@ -345,11 +356,13 @@ impl<'a> Player<'a> {
     }
 
     async fn take(&mut self, event: Event) -> Result<(), Halt> {
-        if self.log.len() >= self.manner.max_messages || self.logged >= MAX_LOGGED {
+        let is_full = self.log.len() >= self.manner.max_messages || self.logged >= MAX_LOGGED;
+        if is_full && !self.is_over {
             let why = format!("there are more than {} messages", self.log.len());
             return Err(Halt::Endless(why));
         }
         match event {
+            Event::Told { .. } | Event::Called { .. } | Event::Deaf { .. } if self.is_over => {}
             Event::Opened { stream, outbox, ends } => self.wires.enter(stream, outbox, ends),
             Event::Called { call, result } => {
                 if let Ok(exchange) = &result {
@@ -366,6 +379,7 @@ impl<'a> Player<'a> {
             Event::Deaf { user, why } => {
                 return Err(Halt::Gone(format!("{user} is told nothing any more: {why}")));
             }
+            Event::Held(held) if self.is_over => self.note_behind(&held),
             Event::Held(held) => return Err(held::halt(self, &held)),
             Event::Heard { protocol: Protocol::Http, .. } => {}
             Event::Heard { protocol, bytes, way, ends, came } => {
@@ -515,10 +529,20 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// Tells what was held back of the tidying: it is none of the recording, and ends nothing.
+    fn note_behind(&mut self, held: &HeldBack) {
+        if let Halt::Held { what, .. } = held::halt(self, held) {
+            let note = format!("behind the end: {what}");
+            if !self.notes.contains(&note) && self.notes.len() < MAX_NOTES {
+                self.notes.push(note);
+            }
+        }
+    }
+
     /// Takes what still comes, without waiting for the script.
     pub(super) async fn drain(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
-        while let Ok(Some(event)) = timeout_at(deadline, self.events.recv()).await {
+        while let Ok(Some(event)) = timeout_at(deadline, self.holds.next(&mut self.events)).await {
             if self.take(event).await.is_err() {
                 return;
             }

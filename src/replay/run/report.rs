@@ -45,6 +45,7 @@ impl Verdict {
             "expectations": stage.expected.source,
             "differences": differences,
             "alsoSaid": self.extra,
+            "hidden": stage.trace.hidden(),
             "notPlayed": self.unplayed,
             "leftOut": stage.expected.left_out,
             "notes": player.notes,

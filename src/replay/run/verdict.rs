@@ -1,6 +1,6 @@
 //! The verdict: what was expected against what was really said, and how it is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::super::book::Step;
 use super::super::columns;
 use super::super::compare::{Level, difference, signature};
 use super::super::ladder;
-use super::super::source::Trace;
+use super::super::source::{Trace, hidden};
 use super::super::{Exit, Form, Outcome, printable};
-use super::actions::link;
 use super::expected::{Absent, Expected, Wish};
 use super::notice::{Notice, line};
 use super::order;
+use super::pairing::{dialog_of, pair};
 use super::player::{Halt, Player, State};
 use super::sides::Sides;
 use super::{Run, Stand, exit_of};
@@ -252,70 +252,6 @@ fn calls(player: &Player<'_>, expected: &Expected, level: Level) -> Vec<Apart> {
     apart
 }
 
-/// Notifications, set against those that are expected.
-pub(super) struct Pairs<'a> {
-    missing: Vec<&'a Notice>,
-    /// Those that were told, each with which one it is.
-    pub(super) told: Vec<(&'a Notice, usize)>,
-    /// Which of those that were told are expected.
-    used: BTreeSet<usize>,
-}
-
-/// Pairs what was told with what is expected, dialog by dialog and in order.
-pub(super) fn pair<'a>(player: &Player<'_>, expected: &'a Expected) -> Pairs<'a> {
-    let dialogs: Vec<Option<usize>> =
-        (0..player.told.len()).map(|index| dialog_of(player, index)).collect();
-    let mut pairs = Pairs { missing: Vec::new(), told: Vec::new(), used: BTreeSet::new() };
-    let mut last: BTreeMap<usize, usize> = BTreeMap::new();
-    for notice in &expected.notices {
-        let from = last.get(&notice.dialog).filter(|_| !notice.unordered);
-        let from = from.copied().unwrap_or_default();
-        let found = (from..player.told.len()).find(|index| {
-            dialogs[*index] == Some(notice.dialog)
-                && !pairs.used.contains(index)
-                && notice.is(&player.told[*index].0)
-        });
-        match found {
-            Some(index) => {
-                pairs.used.insert(index);
-                pairs.told.push((notice, index));
-                if !notice.unordered {
-                    last.insert(notice.dialog, index + 1);
-                }
-            }
-            None if notice.optional => {}
-            None => pairs.missing.push(notice),
-        }
-    }
-    pairs
-}
-
-/// Finds the dialog whose session a notification links to.
-fn dialog_of(player: &Player<'_>, told: usize) -> Option<usize> {
-    let told = &player.told[told].0;
-    let links = told.value["link"].as_array()?;
-    let is_of = |url: &str| {
-        let below = format!("{url}/");
-        links.iter().any(|link| {
-            let href = link["href"].as_str().unwrap_or_default();
-            href == url || href.starts_with(&below)
-        })
-    };
-    let known = player.sessions.iter().filter(|(_, url)| is_of(url));
-    // A group that was joined again has two dialogs and one session: it is told in the first.
-    if let Some((dialog, _)) = known.min_by_key(|(dialog, _)| **dialog) {
-        return Some(*dialog);
-    }
-    let own = link(told, "ChatSessionInformation").or_else(|| {
-        let own = link(told, "ParticipantInformation")?;
-        Some(own.split("/participants/").next()?.to_owned())
-    })?;
-    let invited = player.script.cues.iter().filter(|cue| cue.ours && cue.kind == "SIP INVITE");
-    invited.filter_map(|cue| cue.dialog).find(|dialog| {
-        player.invitation_to(*dialog, "ChatSessionInformation").is_some_and(|url| url == own)
-    })
-}
-
 fn notices(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
     let pairs = pair(player, expected);
     let missing = pairs.missing.into_iter();
@@ -378,6 +314,12 @@ fn unwanted(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
 fn extras(player: &Player<'_>, expected: &Expected) -> Vec<String> {
     let said = player.heard.iter().filter(|heard| heard.state == State::Extra);
     let mut extra: Vec<String> = said.map(|heard| heard.kind.clone()).collect();
+    for beside in &expected.beside {
+        for _ in 0..beside.most {
+            let place = extra.iter().position(|kind| kind == beside.kind);
+            place.map(|place| extra.remove(place));
+        }
+    }
     let pairs = pair(player, expected);
     let told = player.told.iter().enumerate().filter(|(index, _)| !pairs.used.contains(index));
     extra.extend(told.map(|(_, (told, _))| line(told)));
@@ -414,11 +356,17 @@ impl Verdict {
             let count = player.script.upkeep;
             let _ = writeln!(text, "  left out   {count} messages that only keep a device known");
         }
+        for line in hidden(&trace.summary) {
+            let _ = writeln!(text, "  hidden     {line}");
+        }
         for line in &self.unplayed {
             let _ = writeln!(text, "  not played {line}");
         }
         for line in &expected.left_out {
             let _ = writeln!(text, "  left out   {line}");
+        }
+        for beside in &expected.beside {
+            let _ = writeln!(text, "  may be     {} more: {}", beside.kind, beside.why);
         }
         for note in &player.notes {
             let _ = writeln!(text, "  note       {note}");

@@ -42,7 +42,35 @@ fn sequence_numbers_begin_anew_behind_the_highest() {
 fn a_stream_older_than_the_recording_is_joined_at_the_next_message() {
     let mut world = World::new();
     world.segment(5000, &[&TWO[30..], TWO].concat(), 0);
-    assert_eq!(world.texts(), [TWO]);
+    world.segment(5000 + TWO.len() - 30 + TWO.len(), ONE, 0);
+    assert_eq!(world.texts(), [TWO, ONE]);
+    let fault = Fault::Begun { missed: TWO.len() - 30 };
+    assert_eq!(world.warnings(), [Warning { packet: 1, fault }]);
+}
+
+#[test]
+fn of_an_older_stream_only_a_message_that_is_cut_is_told() {
+    let keep_alive = b"\r\n\r\n";
+    for (has_begun, before, told) in [
+        (false, &keep_alive[..], 0),
+        (false, b"", 0),
+        (false, b"rest of something\r\n", 1),
+        // It is all there, and is nothing of ours.
+        (true, b"rest of something\r\n", 0),
+    ] {
+        let mut world = World::new();
+        if has_begun {
+            world.syn(99);
+        }
+        world.segment(100, before, 0);
+        world.segment(100 + before.len(), ONE, 0);
+        assert_eq!((world.texts(), world.warnings().len()), (vec![Bytes::from_static(ONE)], told));
+    }
+    // In a stream without any message nobody wants to hear of it.
+    let mut world = World::new();
+    world.segment(100, b"GET me\r\nout of here\r\n", 0);
+    world.streams.end(&mut world.found);
+    assert_eq!((world.texts().len(), world.warnings().len()), (0, 0));
 }
 
 #[test]
