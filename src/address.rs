@@ -10,6 +10,9 @@ use thiserror::Error;
 /// The longest address that is taken, in bytes.
 pub const MAX_ADDRESS: usize = 512;
 
+/// The URI of an originator who hides (RFC 3323 section 4.1.1.3).
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+
 /// Characters that stand as they are in a path segment (the unreserved ones of RFC 3986 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -102,8 +105,13 @@ impl Address {
     /// The anonymous originator of RFC 3323 section 4.1.1.3.
     #[must_use]
     pub fn anonymous() -> Self {
-        let uri = "sip:anonymous@anonymous.invalid";
-        Self::build(uri, uri.to_owned(), Scheme::Sip)
+        Self::build(ANONYMOUS, ANONYMOUS.to_owned(), Scheme::Sip)
+    }
+
+    /// Tells whether the originator hides, in whatever spelling.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        &*self.key == ANONYMOUS
     }
 
     /// Gives the address as it was written.

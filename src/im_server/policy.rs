@@ -127,7 +127,7 @@ fn names_focus_here(
     }
     let focus = focus_in(request).filter(|contact| !is_hosted(&contact.uri));
     focus.is_some_and(|contact| match domain.whose_at_any_port(&contact.uri) {
-        Whose::User(named) => named == Address::anonymous() || domain.is_name_of_user(&contact.uri),
+        Whose::User(named) => named.is_anonymous() || domain.is_name_of_user(&contact.uri),
         Whose::Server => domain.is_ours(&contact.uri),
         Whose::Foreign => false,
     })
