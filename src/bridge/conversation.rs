@@ -30,7 +30,7 @@ use super::dealings::{Arrival, ConversationKit, Input, Output};
 use super::legs::{Attempt, Legs};
 use super::line::Line;
 use super::media;
-use super::renewal::{Renewable, Successor};
+use super::renewal::{Renewable, Successor, caller_of};
 use super::settings::Settings;
 use super::sip_outcomes::{self, LegEnd};
 use super::succession::SessionIds;
@@ -182,6 +182,7 @@ impl Conversation {
         let read = invite::read((&kit.settings, &kit.access), (&invite, trusted), has_client);
         let is_offerless = invite.body.is_empty();
         let ids = SessionIds::of(&invite.headers);
+        let caller = caller_of(&invite);
         let leg_kit = kit.access.kit(&kit.settings, kit.random.fork());
         let leg = Leg::answering(now, invite, source, leg_kit);
         let sdp = read.as_ref().and_then(|incoming| incoming.sdp.as_deref());
@@ -203,7 +204,7 @@ impl Conversation {
         this.heard = false;
         this.first_message = incoming.first_message;
         this.ids = ids;
-        this.legs.is_called = true;
+        this.legs.caller = Some(caller);
         // The leg itself refuses what no user needs to hear of, such as an unknown Require.
         this.settle(now);
         if this.chat.state() == State::Ended {
@@ -384,7 +385,9 @@ impl Conversation {
             Command::Accept => self.chat.accept().map(|step| self.take(now, step)),
             Command::Decline => self.chat.decline().map(|step| self.take(now, step)),
             // For the application, a session is over from the first DELETE on.
-            Command::End | Command::Describe if self.timers.leave.is_some() => {
+            Command::End | Command::Describe
+                if self.timers.leave.is_some() && !self.waits_to_stop() =>
+            {
                 Err(Refusal::NoSession)
             }
             Command::End => self.chat.end().map(|step| self.take(now, step)),

@@ -390,19 +390,22 @@ impl Group {
     }
 
     fn command(&mut self, now: Instant, command: Command) -> Result<Answer, Refusal> {
-        let is_going = self.leaving.is_some();
+        let is_going = self.leaving.is_some() && !self.waits_to_stop();
         match command {
             // For the application, who has left is out from the first DELETE on.
             Command::End | Command::Part(_) if is_going => Err(Refusal::NoSession),
             Command::End => self.chat.end().map(|step| self.take(now, step)),
-            Command::Part(id) => self.chat.part(&id).map(|step| self.take(now, step)),
+            Command::Part(id) => {
+                let step = self.chat.part(&id)?;
+                if matches!(step, GroupStep::Remove(_)) {
+                    self.demand_staying("removing a participant")?;
+                }
+                Ok(self.take(now, step))
+            }
             Command::AcceptAs(id) => self.chat.accept(&id).map(|step| self.take(now, step)),
             Command::DeclineAs(id) => self.chat.decline(&id).map(|step| self.take(now, step)),
-            Command::Join(_) if is_going => {
-                let why = "the user is about to leave";
-                Err(Refusal::NotNow { act: "joining", why })
-            }
             Command::Join(newcomers) => {
+                self.demand_staying("joining")?;
                 for newcomer in &newcomers {
                     self.settings.realm.target(&newcomer.party.address)?;
                 }

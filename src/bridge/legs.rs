@@ -15,36 +15,48 @@ const MOST_RETIRED: usize = 8;
 pub(super) struct Legs {
     /// The leg that counts.
     pub(super) current: Leg,
-    /// Whether the other side has begun its dialog.
-    pub(super) is_called: bool,
+    /// Who has begun its dialog, as the directory knows it, where that was the other side.
+    pub(super) caller: Option<DialogKey>,
     /// Legs that were given up for another, kept until they need to absorb nothing.
     retired: Vec<Leg>,
 }
 
 impl Legs {
     pub(super) fn new(current: Leg) -> Self {
-        Self { current, is_called: false, retired: Vec::new() }
+        Self { current, caller: None, retired: Vec::new() }
     }
 
-    /// Puts another leg in the place of the one that counts.
+    /// Tells whether the other side has begun the dialog of the leg that counts.
+    pub(super) fn is_called(&self) -> bool {
+        self.caller.is_some()
+    }
+
+    /// Puts the leg of a call of ours in the place of the one that counts.
     pub(super) fn replace(&mut self, leg: Leg) {
-        self.is_called = false;
+        self.caller = None;
         self.retired.push(std::mem::replace(&mut self.current, leg));
     }
 
-    /// Puts the leg of a new dialog in the place of the one that counts, which says goodbye. The new
-    /// one has answered: whoever is left without any dialog may take the session for lost. Gives who
-    /// has begun the one before, where that was the other side: its call is over.
-    pub(super) fn renew(&mut self, now: Instant, leg: Leg) -> Option<DialogKey> {
+    /// Tells that the dialog of the leg that counts is over though the session is not: where the other
+    /// side has begun it, it may call once more.
+    pub(super) fn end_call(&mut self) -> Option<Output> {
+        self.caller.take().map(Output::EndCaller)
+    }
+
+    /// Puts the leg of the dialog that `caller` has begun in the place of the one that counts, which
+    /// says goodbye, and tells what follows from that. The new one has answered: whoever is left
+    /// without any dialog may take the session for lost.
+    pub(super) fn renew(
+        &mut self,
+        now: Instant,
+        (leg, caller): (Leg, DialogKey),
+    ) -> impl Iterator<Item = Output> {
         let mut old = std::mem::replace(&mut self.current, leg);
-        let was_called = std::mem::replace(&mut self.is_called, true);
         old.bye(now, Some(Reason::sip(200, "Call completed")));
-        let caller = old
-            .remote_tag()
-            .filter(|_| was_called)
-            .map(|tag| DialogKey { call_id: old.call_id().to_owned(), tag: tag.to_owned() });
         self.retired.push(old);
-        caller
+        let before = self.caller.take().filter(|before| *before != caller);
+        self.caller = Some(caller);
+        before.map(Output::EndCaller).into_iter().chain([self.route()])
     }
 
     /// Keeps a leg that has refused what it was made for, and tells where its messages are to go.

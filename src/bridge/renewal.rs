@@ -182,9 +182,7 @@ impl Renewal {
         (legs, line): (&mut Legs, &mut Line),
         outputs: &mut VecDeque<Output>,
     ) -> Told {
-        let before = legs.renew(now, self.leg).filter(|before| *before != self.caller);
-        outputs.extend(before.map(Output::EndCaller));
-        outputs.push_back(legs.route());
+        outputs.extend(legs.renew(now, (self.leg, self.caller)));
         line.renew(now, next);
         outputs.extend([Output::MsrpClose, Output::MsrpRoute(line.session_id().to_owned())]);
         self.told
@@ -450,7 +448,7 @@ impl Candidate {
 }
 
 /// Tells who has called, as the directory knows it.
-fn caller_of(invite: &Request) -> DialogKey {
+pub(super) fn caller_of(invite: &Request) -> DialogKey {
     let call_id = invite.call_id().unwrap_or_default().to_owned();
     DialogKey { call_id, tag: invite.from_tag().unwrap_or_default() }
 }

@@ -8,6 +8,7 @@ use super::delivery::SuccessOn;
 use super::group_settings::GroupSettings;
 use super::identity::{Realm, Standing};
 use super::profile::Profile;
+use crate::chat::Refusal;
 use crate::msrp::{Limits, Matching, Relays};
 use crate::sip::{Credentials, Hop, Local, REPLACES, Status, Timers};
 
@@ -131,6 +132,12 @@ impl Settings {
             Some(_) => bearer == self.offered_bearer(),
             None => self.msrp_bearers.port(bearer, self.msrp_port).is_some(),
         }
+    }
+
+    /// Refuses what a session does not begin any more that only waits for the last answers before the
+    /// server stops.
+    pub(super) fn stopping(&self) -> Refusal {
+        Refusal::Unavailable { why: "the server is stopping", retry_after: self.stop_wait }
     }
 
     /// Describes who we are on the wire.

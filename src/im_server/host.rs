@@ -40,6 +40,15 @@ pub struct HostNames {
     rooms: String,
 }
 
+/// How the names of all rooms begin that a user agent hosts.
+const HOSTED: &str = "hosted-";
+
+/// Tells whether a URI may be that of a room that the user agent at its address hosts.
+pub(super) fn may_be_hosted(uri: &Uri) -> bool {
+    let user = uri.user_unescaped().unwrap_or_default().to_ascii_lowercase();
+    user.strip_prefix(HOSTED).is_some_and(|rest| !rest.is_empty())
+}
+
 /// How far the sender of a request is believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
@@ -57,7 +66,7 @@ impl HostNames {
     pub fn draw(local: Hop, random: &mut Random) -> Self {
         let token = |random: &mut Random| random.token().to_ascii_lowercase();
         let factory = format!("host-{}", token(random));
-        Self { local, factory, rooms: format!("hosted-{}-", token(random)) }
+        Self { local, factory, rooms: format!("{HOSTED}{}-", token(random)) }
     }
 
     /// Gives the URI at which the user agent asks for a room; `None` where its address makes none.

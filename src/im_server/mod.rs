@@ -443,11 +443,24 @@ impl ImServer {
         Ok(Errand { sender, asker, destination })
     }
 
+    /// Tells whether a URI is that of a chat that the bridge hosts: at its address, and that of no user
+    /// who has a name.
+    fn is_hosted(&self, uri: &Uri) -> bool {
+        let is_user = match self.desk.domain.whose_at_any_port(uri) {
+            Whose::User(user) => self.registrar.is_named(&user),
+            Whose::Server | Whose::Foreign => false,
+        };
+        let is_at_home =
+            uri.hop().is_some_and(|hop| policy::leads_home(&hop, self.desk.home.as_ref()));
+        is_at_home && !is_user && host::may_be_hosted(uri)
+    }
+
     /// Decides what is to be done with a request.
     fn plan(&mut self, now: Instant, passage: &Passage, errand: &Errand) -> Result<Plan, Refusal> {
         let request = &passage.request;
         let is_room = |uri: &Uri| self.focus.as_ref().is_some_and(|focus| focus.serves(uri));
-        policy::check_name(&errand.sender, request, &self.desk.domain, is_room)?;
+        let is_hosted = |uri: &Uri| self.is_hosted(uri);
+        policy::check_name(&errand.sender, request, &self.desk.domain, (is_room, is_hosted))?;
         if errand.is_for_us() && request.method == Method::Register {
             return self.register(now, request).map(Plan::Answer);
         }

@@ -76,11 +76,11 @@ pub(super) fn check_name(
     sender: &Sender,
     request: &Request,
     domain: &Domain,
-    is_room: impl Fn(&Uri) -> bool,
+    (is_room, is_hosted): (impl Fn(&Uri) -> bool, impl Fn(&Uri) -> bool),
 ) -> Result<(), Refusal> {
     let user = match sender {
         Sender::User(user) => user,
-        Sender::Party if names_focus_here(request, domain, is_room) => {
+        Sender::Party if names_focus_here(request, domain, (is_room, is_hosted)) => {
             return Err(Status::FORBIDDEN.into());
         }
         Sender::Party | Sender::Home | Sender::Focus | Sender::Anybody => return Ok(()),
@@ -115,12 +115,18 @@ fn poses_as_focus(user: &Address, request: &Request, domain: &Domain) -> bool {
 
 /// Tells whether one of whom nothing is known but its dialog gives itself there the name of a room, of
 /// a user or of nobody as a focus, or that of a room as whatever else: nobody is reached there who is
-/// none. Those who have such a name do not come in by the door.
-fn names_focus_here(request: &Request, domain: &Domain, is_room: impl Fn(&Uri) -> bool) -> bool {
+/// none. Those who have such a name do not come in by the door; but the bridge does, where a chat that
+/// it hosts goes on over a stream.
+fn names_focus_here(
+    request: &Request,
+    domain: &Domain,
+    (is_room, is_hosted): (impl Fn(&Uri) -> bool, impl Fn(&Uri) -> bool),
+) -> bool {
     if target_in(request).is_some_and(|contact| is_room(&contact.uri)) {
         return true;
     }
-    focus_in(request).is_some_and(|contact| match domain.whose_at_any_port(&contact.uri) {
+    let focus = focus_in(request).filter(|contact| !is_hosted(&contact.uri));
+    focus.is_some_and(|contact| match domain.whose_at_any_port(&contact.uri) {
         Whose::User(named) => named.is_anonymous() || domain.is_name_of_user(&contact.uri),
         Whose::Server => domain.is_ours(&contact.uri),
         Whose::Foreign => false,

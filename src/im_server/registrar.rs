@@ -136,7 +136,12 @@ impl Registrar {
 
     /// Tells whether `user`, of the domain, is one of ours.
     pub(super) fn exists(&self, user: &Address) -> bool {
-        self.create_users || self.users.contains(user)
+        self.create_users || self.is_named(user)
+    }
+
+    /// Tells whether `user` is one of those whom the configuration names.
+    pub(super) fn is_named(&self, user: &Address) -> bool {
+        self.users.contains(user)
     }
 
     /// Gives the contacts of `user`: those that are preferred the same together, the latest first,

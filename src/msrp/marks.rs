@@ -89,9 +89,9 @@ impl Key {
     }
 
     fn absorb(self, lanes: &mut [u64; 2], pair: [u128; 2]) {
-        for (lane, half) in lanes.iter_mut().zip(pair) {
-            *lane = fold(half as u64 ^ *lane, (half >> 64) as u64 ^ self.factor);
-        }
+        let [one, two] = pair;
+        lanes[0] = fold(one as u64 ^ lanes[0], (one >> 64) as u64 ^ self.factor);
+        lanes[1] = fold(two as u64 ^ lanes[1], (two >> 64) as u64 ^ self.factor);
     }
 }
 
@@ -100,10 +100,12 @@ impl Key {
 #[inline]
 fn pair(octets: &[u8]) -> [u128; 2] {
     if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
-        return [first, last].map(|half| u128::from_le_bytes(*half));
+        return [u128::from_le_bytes(*first), u128::from_le_bytes(*last)];
     }
     match (octets.first_chunk(), octets.last_chunk()) {
-        (Some(first), Some(last)) => [first, last].map(|word| u64::from_le_bytes(*word).into()),
+        (Some(first), Some(last)) => {
+            [u64::from_le_bytes(*first).into(), u64::from_le_bytes(*last).into()]
+        }
         _ => [octets.iter().fold(0, |sum, octet| (sum << 8) | u128::from(*octet)), 0],
     }
 }
@@ -114,8 +116,8 @@ fn halves(mark: u64) -> (u32, u32) {
 
 /// Multiplies, and lays the upper half of the product over the lower one.
 fn fold(one: u64, two: u64) -> u64 {
-    let [low, high] = [0, 64].map(|shift| (u128::from(one) * u128::from(two)) >> shift);
-    (low as u64) ^ (high as u64)
+    let product = u128::from(one) * u128::from(two);
+    (product as u64) ^ ((product >> 64) as u64)
 }
 
 /// How many octets are taken at once: two words for each lane.

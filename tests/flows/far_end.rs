@@ -251,6 +251,17 @@ impl World {
         (method, cseq): (Method, u32),
         headers: &[(&str, &str)],
     ) {
+        self.far_end_goes_on_with(accepted, (method, cseq), headers, None);
+    }
+
+    /// As [`Self::far_end_goes_on`], with this description.
+    pub(crate) fn far_end_goes_on_with(
+        &mut self,
+        accepted: &Response,
+        (method, cseq): (Method, u32),
+        headers: &[(&str, &str)],
+        sdp: Option<&str>,
+    ) {
         let uri = accepted.contact().expect("a Contact").expect("one Contact").uri;
         let mut request = RequestBuilder::new(method, uri)
             .via(&Via::new(&far_hop(), &format!("z9hG4bKcarol{cseq}")))
@@ -260,6 +271,9 @@ impl World {
             .cseq(cseq);
         for (name, value) in headers {
             request = request.header(name, value);
+        }
+        if let Some(sdp) = sdp {
+            request = request.body("application/sdp", Bytes::copy_from_slice(sdp.as_bytes()));
         }
         self.far_end_sends(&request.build().into());
     }

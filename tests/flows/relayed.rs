@@ -291,6 +291,64 @@ fn a_goodbye_to_the_old_dialog_counts_only_where_there_is_no_new_one() {
     }
 }
 
+/// So does the stream that is taken away from the old dialog.
+#[test]
+fn a_stream_that_is_removed_counts_only_where_there_is_no_new_one() {
+    let none = answer_sdp().replace("m=message 2900", "m=message 0");
+    for of in KINDS {
+        for is_let_in in [true, false] {
+            let (mut world, session, answer, _) = begun_anew(of);
+            let contact = [("Contact", "<sip:far@127.0.0.1:5090>")];
+            world.far_end_goes_on_with(&answer, (Method::Invite, 2), &contact, Some(&none));
+            let removed = world.far_end_heard(&Method::Invite);
+            assert_eq!(removed.status.code(), 200);
+            assert!(String::from_utf8_lossy(&removed.body).contains("m=message 0 "));
+            world.far_end_goes_on(&answer, (Method::Ack, 2), &[]);
+            assert_eq!(world.told(), NOTHING, "{of:?}");
+            if is_let_in {
+                relay_lets_in(&mut world);
+                accepted(&mut world);
+                let bye = world.far_end_got(&Method::Bye);
+                assert_eq!(bye.call_id(), answer.call_id());
+                talks(&mut world, &session);
+                continue;
+            }
+            relay_says(&mut world, "403 Forbidden", "");
+            let bye = world.far_end_got(&Method::Bye);
+            assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=200;text=\"Call completed\""));
+            let told = world.told();
+            let told = told.last().map(String::as_str);
+            assert_eq!(
+                told,
+                Some("bob: SessionEnded (SIP 488 Not Acceptable Here; media removed)")
+            );
+        }
+    }
+}
+
+/// Its call is over: its caller may call once more with the same Call-ID.
+#[test]
+fn who_has_said_goodbye_to_the_old_dialog_may_call_once_more() {
+    for of in KINDS {
+        let mut world = world();
+        let first = again(&mut world, of);
+        let session = world.invited(BOB);
+        accept(&mut world, &session, of);
+        relay_lets_in(&mut world);
+        let answer = accepted(&mut world);
+        again(&mut world, of);
+        world.far_end_goes_on(&answer, (Method::Bye, 2), &[]);
+        relay_lets_in(&mut world);
+        accepted(&mut world);
+        world.told();
+        world.far_end_calls_anew(&first, (SDP, &answer_sdp()));
+        relay_lets_in(&mut world);
+        accepted(&mut world);
+        assert_eq!(world.told(), NOTHING, "{of:?}");
+        talks(&mut world, &session);
+    }
+}
+
 /// The INVITE explains why the connection is lost.
 #[test]
 fn a_connection_that_is_lost_meanwhile_is_replaced_by_the_new_one() {
@@ -481,6 +539,36 @@ fn a_connection_that_never_stood_is_replaced_by_the_new_one() {
                 let is_told = told.iter().any(|it| it == "bob: SessionEnded (MSRP connect failed)");
                 assert!(is_told, "{of:?}: {told:?}");
             }
+        }
+    }
+}
+
+/// Who was late has come all the same: the session is as it was, whatever becomes of the INVITE.
+#[test]
+fn a_connection_that_stands_late_is_no_end_any_more() {
+    for of in KINDS {
+        for is_given_up in [true, false] {
+            let mut world = never_connected(of, |_| {});
+            let session = world.sessions().pop().expect("a session");
+            let own = world.far_frames_from.clone().expect("an AUTH");
+            let invite = again(&mut world, of);
+            world.wait(2 * SECOND);
+            world.far_end.clear();
+            let bind = format!(
+                "MSRP bind SEND\r\nTo-Path: {own}\r\n\
+                 From-Path: msrp://r.example.com:9000/way;tcp {FAR_PATH}\r\nMessage-ID: bind\r\n\
+                 Byte-Range: 1-0/0\r\n-------bind$\r\n"
+            );
+            world.far_end_writes_bytes(bind.as_bytes());
+            if is_given_up {
+                world.far_end_cancels(&invite, None);
+                assert_eq!(world.far_end_heard(&Method::Cancel).status.code(), 200);
+                assert_eq!(world.far_end_heard(&Method::Invite).status.code(), 487);
+            } else {
+                relay_says(&mut world, "403 Forbidden", "");
+                assert_eq!(world.far_end_heard(&Method::Invite).status.code(), 500);
+            }
+            is_as_before(&mut world, &session);
         }
     }
 }

@@ -11,7 +11,7 @@ use chatbridge::sip::{Message, Method, Request, Response};
 
 use crate::NOTHING;
 use crate::far_end::{BOB_AT_BRIDGE, answer_sdp, far_hop, offer_sdp};
-use crate::focus::{CAROL, ROOM, world};
+use crate::focus::{CAROL, ROOM, newcomer, world};
 use crate::world::{ALICE, BOB, World, address};
 
 const ID: (&str, &str) = ("Contribution-ID", "abcdef00");
@@ -262,6 +262,37 @@ fn who_was_replaced_by_itself_may_call_once_more() {
     assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Session(_))));
 }
 
+/// So it is where the call is over and the group is not: whether the user has joined again meanwhile,
+/// or is invited.
+#[test]
+fn a_focus_whose_call_is_over_may_call_once_more() {
+    for is_back in [true, false] {
+        let mut world = world(|_| {});
+        let first = world.focus_invites(&[ID], None);
+        let session = world.invited(BOB);
+        join(&mut world, &session);
+        let answer = accepted(&mut world);
+        world.far_end_goes_on(&answer, (Method::Bye, 2), &[]);
+        world.far_end.clear();
+        if is_back {
+            world.order(&session, Command::Join(vec![newcomer(BOB)])).expect("taken");
+            let invite = world.far_end_got(&Method::Invite);
+            world.focus_accepts(&invite);
+        }
+        world.told();
+        world.far_end.clear();
+        world.far_end_calls_anew(&first, (SDP, &offer_sdp()));
+        let told = world.told();
+        if is_back {
+            accepted(&mut world);
+            assert_eq!(told, NOTHING);
+            assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Group(_))));
+        } else {
+            assert!(told.len() == 1 && told[0].starts_with("bob: invited to"), "{told:?}");
+        }
+    }
+}
+
 /// Whoever calls again and again is put off until the old dialogs have come to rest.
 #[test]
 fn calls_that_come_too_often_are_put_off() {
@@ -369,7 +400,8 @@ fn a_focus_that_has_moved_in_its_dialog_is_who_it_was() {
     assert!(matches!(world.ask(&session, Command::Describe), Ok(Answer::Group(_))));
 }
 
-/// What goes to it outside of its dialog goes in the user's name to where the user was asked to.
+/// What goes to it outside of its dialog goes in the user's name to where the user was asked to; where
+/// nobody says who the focus is, that is where it was called.
 #[test]
 fn a_focus_leads_nobody_to_another_one() {
     const OTHER: &str = "sip:room2@127.0.0.1:5090";
@@ -380,14 +412,50 @@ fn a_focus_leads_nobody_to_another_one() {
         (format!("<{MOVED}>"), false),
         (format!("<{MOVED}>;isfocus"), true),
     ] {
-        let (mut world, _, answer) = in_group_by(&[ID]);
+        for is_trusted in [true, false] {
+            let mut world = world(|_| {});
+            world.trusts_far_end = is_trusted;
+            world.focus_invites(&[ID], None);
+            let session = world.invited(BOB);
+            join(&mut world, &session);
+            let answer = accepted(&mut world);
+            world.far_end.clear();
+            world.far_end_goes_on(&answer, (Method::Update, 2), &[("Contact", &contact)]);
+            assert_eq!(world.far_end_heard(&Method::Update).status.code(), 200);
+            let asked: Vec<_> = world.far_end.iter().filter_map(subscribe).collect();
+            let said = format!("{contact}, {is_trusted}");
+            assert_eq!(asked.iter().any(|uri| uri == MOVED), is_followed, "{said}");
+            assert!(!asked.iter().any(|uri| uri == OTHER), "{said}");
+        }
+    }
+}
+
+/// Nor does the INVITE with which it begins the group anew lead the user anywhere else: nobody asks
+/// the user whether it wants to be there.
+#[test]
+fn a_focus_that_calls_again_leads_nobody_to_another_one() {
+    const OTHER: &str = "sip:room2@127.0.0.1:5090";
+    const MALLORY: &str = "sip:mallory@example.com";
+    const MOVED: &str = "sip:room1@127.0.0.1:5090;gr=b";
+    for (who, at, goes_to) in [(ROOM, OTHER, ROOM), (MALLORY, OTHER, ROOM), (MALLORY, MOVED, MOVED)]
+    {
+        let mut world = world(|_| {});
+        world.focus_invites_from((who, ROOM), &[ID], None);
+        let session = world.invited(BOB);
+        join(&mut world, &session);
+        accepted(&mut world);
+        world.told();
         world.far_end.clear();
-        world.far_end_goes_on(&answer, (Method::Update, 2), &[("Contact", &contact)]);
-        assert_eq!(world.far_end_heard(&Method::Update).status.code(), 200);
-        let asked = world.far_end.iter().filter_map(subscribe).any(|uri| uri == MOVED);
-        assert_eq!(asked, is_followed, "{contact}");
+        world.focus_invites_from((who, at), &[ID], None);
+        let answer = accepted(&mut world);
+        assert_eq!(world.told(), NOTHING, "{who} at {at}");
         let astray = world.far_end.iter().filter_map(subscribe).any(|uri| uri == OTHER);
-        assert!(!astray, "{contact}");
+        assert!(!astray, "{who} at {at}");
+        world.far_end_goes_on(&answer, (Method::Bye, 2), &[]);
+        world.far_end.clear();
+        let again = Command::Join(vec![newcomer(BOB)]);
+        assert!(matches!(world.order(&session, again), Ok(Answer::Later(_))));
+        assert_eq!(world.far_end_got(&Method::Invite).uri.to_string(), goes_to, "{who} at {at}");
     }
 }
 

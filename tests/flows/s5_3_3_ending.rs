@@ -119,7 +119,7 @@ fn a_bridge_that_stops_hears_the_last_answers() {
         let is_bye = |cseq: chatbridge::sip::CSeq| cseq.method == Method::Bye;
         assert!(!world.far_end.iter().any(|message| message.cseq().is_ok_and(is_bye)));
         let late = world.begin_sending(&session, "later", ReportRequest::default()).1;
-        assert!(matches!(late, Err(Refusal::WrongState { .. })), "{late:?}");
+        assert!(matches!(late, Err(Refusal::Unavailable { .. })), "{late:?}");
         match is_answered {
             true => {
                 let last = world.far_end_read();

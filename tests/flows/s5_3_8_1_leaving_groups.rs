@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use chatbridge::bridge::GroupSettings;
+use chatbridge::bridge::{GroupSettings, InviteMode};
 use chatbridge::chat::{Answer, Command, Refusal};
 use chatbridge::payload::{Part, ResourceList, multipart};
 use chatbridge::sip::{Method, Request};
 
 use crate::NOTHING;
 use crate::far_end::answer_sdp;
-use crate::focus::{CAROL, ROOM, Room, gone, newcomer, user};
+use crate::focus::{CAROL, DAVE, ROOM, Room, gone, newcomer, user};
 use crate::world::{ALICE, BOB, address};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -414,6 +414,45 @@ fn who_leaves_while_the_server_stops_leaves_all_the_same() {
     }
 }
 
+/// Until the last answers are there the group is there too, and takes nothing new; whoever leaves it
+/// has left, and is not kept on the list of the focus.
+#[test]
+fn while_the_server_stops_a_user_may_leave_and_do_nothing_else() {
+    for ends in [false, true] {
+        let mut room = Room::open();
+        room.world.far_msrp_code = None;
+        room.send("Bye then").expect("a running session");
+        room.told();
+        room.world.stop();
+        let own = room.id_of(ALICE);
+        let other = room.id_of(BOB);
+        let late = room.send("late").map(|_| ());
+        let join = room.ask(Command::Join(vec![newcomer(DAVE)])).map(|_| ());
+        let remove = room.ask(Command::Part(other)).map(|_| ());
+        for refused in [late, join, remove] {
+            assert!(matches!(refused, Err(Refusal::Unavailable { .. })), "{refused:?}");
+        }
+        let leave = || if ends { Command::End } else { Command::Part(own.clone()) };
+        assert_eq!(room.ask(leave()), Ok(Answer::Done));
+        assert_eq!(room.ask(leave()), Err(Refusal::NoSession));
+        assert_eq!(room.told(), NOTHING);
+        room.world.wait(2 * SECOND);
+        let told: &[_] = match ends {
+            true => &[
+                "alice: alice Disconnected (own)",
+                "alice: SessionEnded (ended by the originator)",
+            ],
+            false => &["alice: alice Disconnected (own)"],
+        };
+        assert_eq!(room.told(), told);
+        let bye = room.got(&Method::Bye);
+        assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=200;text=\"Call completed\""));
+        assert!(room.got_all(&Method::Refer).is_empty());
+        room.reply(&bye, 200, &[]);
+        assert_eq!(room.world.sessions(), []);
+    }
+}
+
 #[test]
 fn a_stopping_server_hears_the_last_answers_of_the_focus() {
     for is_answered in [true, false] {
@@ -436,6 +475,63 @@ fn a_stopping_server_hears_the_last_answers_of_the_focus() {
         assert!(bye.headers.get("Reason").is_some_and(|reason| reason.contains("cause=480")));
         room.reply(&bye, 200, &[]);
         assert_eq!(room.world.sessions(), []);
+    }
+}
+
+/// How the way to the focus is lost while a user is about to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// The focus does not know the dialog any more.
+    Dialog,
+    /// The stream is taken away.
+    Stream,
+    /// The core is lost.
+    Core,
+}
+
+/// Whoever has left is out: not brought back, and told of nothing but that.
+#[test]
+fn who_leaves_is_out_however_the_focus_is_lost() {
+    let quietly = ["alice: alice Disconnected (own)"];
+    let for_all = [quietly[0], "alice: SessionEnded (ended by the originator)"];
+    for loss in [Loss::Dialog, Loss::Stream, Loss::Core] {
+        for (ends, auto_rejoin) in [(false, false), (false, true), (true, false), (true, true)] {
+            let said = format!("{loss:?}, {ends}, {auto_rejoin}");
+            let mut room = Room::open_with(|group| {
+                group.ends_with_originator = ends;
+                group.auto_rejoin = auto_rejoin;
+            });
+            room.world.far_msrp_code = None;
+            let own = room.id_of(ALICE);
+            room.begin(Command::Join(vec![newcomer(DAVE)]));
+            let refer = room.got(&Method::Refer);
+            room.send("Bye then").expect("a running session");
+            assert_eq!(room.ask(Command::Part(own)), Ok(Answer::Done));
+            room.told();
+            match loss {
+                Loss::Dialog => room.reply(&refer, 481, &[]),
+                Loss::Stream => {
+                    let invite = room.invite.clone();
+                    let sdp = answer_sdp().replace("m=message 2900", "m=message 0");
+                    room.world.far_end_asks(&invite, (Method::Invite, 2), &[], Some(&sdp));
+                }
+                Loss::Core => room.world.lose_core(&address(ALICE)),
+            }
+            room.world.run();
+            let bye = room.got_all(&Method::Bye).pop();
+            let reason = bye.as_ref().and_then(|bye| bye.headers.get("Reason"));
+            let wanted = "SIP;cause=200;text=\"Call completed\"";
+            assert_eq!(reason, (loss != Loss::Dialog).then_some(wanted), "{said}");
+            let told: &[_] = if ends { &for_all } else { &quietly };
+            // How the last message fared comes before.
+            let heard = room.told();
+            assert_eq!(heard[heard.len().saturating_sub(told.len())..], *told, "{said}: {heard:?}");
+            assert!(room.got_all(&Method::Invite).is_empty(), "{said}: not brought back");
+            let left = if ends { Err(Refusal::NoSession) } else { Ok(Answer::Apart) };
+            assert_eq!(room.ask(Command::Describe), left, "{said}");
+            room.world.wait(10 * SECOND);
+            assert_eq!(room.told(), NOTHING, "{said}");
+        }
     }
 }
 
@@ -703,6 +799,86 @@ fn the_answer_to_who_joins_again_leads_to_no_other_group() {
     assert_eq!(room.got(&Method::Invite).uri.to_string(), ROOM);
 }
 
+/// Who lets the user in is who was asked to: by the name that is asserted of it, or by that under which
+/// it was called. In the group of anybody else the user has never asked to be.
+#[test]
+fn who_joins_again_is_let_in_by_who_was_asked_to() {
+    const ASSERTED: &str = "sip:group7@as.example.com";
+    const OTHER: &str = "sip:room2@as.example.com";
+    let both = format!("{OTHER}>, <{ASSERTED}");
+    for (first, then, is_in) in [
+        (Some(ASSERTED), Some(ASSERTED), true),
+        (Some(ASSERTED), Some(both.as_str()), true),
+        (Some(ASSERTED), Some(ROOM), true),
+        (Some(ASSERTED), None, true),
+        (None, Some(ROOM), true),
+        (None, Some(OTHER), false),
+        (Some(ASSERTED), Some(OTHER), false),
+    ] {
+        let mut world = crate::focus::world(|_| {});
+        world.unsubscribe(BOB);
+        let session = world.open_group(&[BOB]).expect("a good invitation");
+        let invite = world.far_end_got(&Method::Invite);
+        world.focus_accepts_by(&invite, first);
+        let mut room = Room::adopt(world, session, invite);
+        room.bye(None);
+        room.told();
+        room.world.far_end.clear();
+        let answer = rejoin(&mut room);
+        let invite = room.got(&Method::Invite);
+        assert_eq!(invite.uri.to_string(), ROOM);
+        room.world.focus_accepts_by(&invite, then);
+        let said = format!("{first:?}, then {then:?}");
+        let answered = room.world.late(answer);
+        if is_in {
+            assert!(matches!(answered, Some(Ok(Answer::Participants(_)))), "{said}");
+            assert_eq!(room.told(), ["alice: alice Connected (own)"], "{said}");
+            continue;
+        }
+        assert_eq!(answered, Some(Err(Refusal::NoSession)), "{said}");
+        assert_eq!(room.told(), NOTHING, "{said}");
+        let bye = room.got(&Method::Bye);
+        assert_eq!(bye.call_id(), invite.call_id());
+        assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=200;text=\"Call completed\""));
+        assert!(room.got_all(&Method::Subscribe).is_empty(), "{said}");
+        assert_eq!(room.ask(Command::Describe), Ok(Answer::Apart), "{said}");
+    }
+}
+
+/// A focus that takes no list by configuration is sent no empty one either.
+#[test]
+fn a_focus_that_is_told_of_the_others_one_by_one_is_asked_without_a_list() {
+    let mut world = crate::focus::world(|group| {
+        group.rejoin_probe = true;
+        group.invite_mode = InviteMode::Refer;
+    });
+    world.unsubscribe(BOB);
+    let session = world.open_group(&[BOB]).expect("a good invitation");
+    let invite = world.far_end_got(&Method::Invite);
+    world.focus_accepts(&invite);
+    let mut room = Room::adopt(world, session, invite);
+    room.take_subscription();
+    let refer = room.got(&Method::Refer);
+    room.reply(&refer, 202, &[("Refer-Sub", "false")]);
+    room.notify("full", 1, &user(BOB, "connected"));
+    room.bye(None);
+    room.notify_with("terminated;reason=noresource", None);
+    room.told();
+    room.world.far_end.clear();
+    let answer = rejoin(&mut room);
+    let subscribe = room.got(&Method::Subscribe);
+    room.reply(&subscribe, 200, &[("Expires", "3600"), ("Contact", &format!("<{ROOM}>"))]);
+    room.subscribe = Some(subscribe);
+    room.notify_with("terminated;reason=noresource", None);
+    let invite = room.got(&Method::Invite);
+    assert_eq!(invite.uri.to_string(), "sip:conference-factory@example.com");
+    assert_eq!((listed(&invite), invite.headers.get("Require")), (None, None));
+    room.world.focus_accepts(&invite);
+    assert!(matches!(room.world.late(answer), Some(Ok(Answer::Participants(_)))));
+    let refer = room.got(&Method::Refer);
+    assert!(refer.headers.get("Refer-To").is_some_and(|to| to.contains("+19585550101")));
+}
+
 /// Signalling 1.10: unknown whether the group is active.
 #[test]
 fn a_group_that_is_asked_for_first_is_begun_again_at_once() {
@@ -738,23 +914,47 @@ fn a_group_that_is_asked_for_first_is_begun_again_at_once() {
             assert_eq!(invite.headers.get(name), room.invite.headers.get(name));
         }
         assert_eq!(listed(&invite), Some(Vec::new()));
-        if code == 200 {
-            room.world.focus_accepts(&invite);
-        } else {
-            room.reply(&invite, code, headers);
+        match code {
+            0 => {
+                room.world.wait(40 * SECOND);
+                room.world.far_end.retain(|it| it.call_id() != invite.call_id());
+            }
+            200 => {
+                let asserted = headers.iter().map(|(_, asserted)| *asserted).next();
+                room.world.focus_accepts_by(&invite, asserted);
+            }
+            code => room.reply(&invite, code, headers),
         }
         (room, answer)
     };
     let (mut room, answer) = revived(200, &[]);
     assert!(matches!(room.world.late(answer), Some(Ok(Answer::Participants(_)))));
     assert!(room.got_all(&Method::Invite).is_empty());
-    // Others have forgotten it, and the factory makes another one of those who were there.
-    for code in [400, 404, 410, 415, 480, 488, 500, 501] {
+    // Others have forgotten it, or say nothing (0), and the factory makes another one of those who were
+    // there.
+    for code in [0, 400, 404, 410, 415, 480, 488, 500, 501] {
         let (mut room, _) = revived(code, &[]);
         let invite = room.got(&Method::Invite);
         assert_eq!(invite.uri.to_string(), FACTORY, "{code}");
         assert!(listed(&invite).is_some_and(|listed| !listed.is_empty()));
     }
+    // Or make a conference of another name, which is none that was asked for.
+    const OTHER: &str = "<sip:room2@127.0.0.1:5090>;isfocus";
+    for contact in [OTHER, "<sip:conference-factory@example.com>"] {
+        let (mut room, _) = revived(302, &[("Contact", contact)]);
+        let invite = room.got(&Method::Invite);
+        assert_eq!(invite.uri.to_string(), FACTORY, "{contact}");
+        assert!(listed(&invite).is_some_and(|listed| !listed.is_empty()));
+    }
+    let (mut room, _) = revived(302, &[("Contact", &format!("<{ROOM};gr=2>;isfocus"))]);
+    assert_eq!(room.got(&Method::Invite).uri.to_string(), format!("{ROOM};gr=2"));
+    let other = [("P-Asserted-Identity", "sip:room2@127.0.0.1:5090")];
+    let (mut room, answer) = revived(200, &other);
+    assert_eq!(room.got(&Method::Bye).uri.to_string(), ROOM);
+    let invite = room.got(&Method::Invite);
+    assert_eq!(invite.uri.to_string(), FACTORY);
+    room.world.focus_accepts(&invite);
+    assert!(matches!(room.world.late(answer), Some(Ok(Answer::Participants(_)))));
     // Or take no list.
     let (mut room, _) = revived(420, &[("Unsupported", "recipient-list-invite")]);
     let invite = room.got(&Method::Invite);

@@ -139,6 +139,35 @@ fn who_leaves_while_the_bridge_stops_leaves_all_the_same() {
     }
 }
 
+/// A server that stops waits for the last answers: until then the session is there, and takes nothing
+/// new; who leaves it has left.
+#[test]
+fn while_the_bridge_stops_a_user_may_leave_and_say_nothing_more() {
+    let mut world = World::facing_far_end();
+    world.change(|settings| settings.leave_wait = Duration::from_secs(20));
+    let (session, _) = world.talk_to_far_end();
+    world.far_msrp_code = None;
+    world.send(&session, "bye then", ReportRequest::default());
+    world.told();
+    world.stop();
+    assert!(matches!(world.order(&session, Command::Describe), Ok(Answer::Session(_))));
+    let (_, late) = world.begin_sending(&session, "late", ReportRequest::default());
+    assert!(matches!(late, Err(Refusal::Unavailable { .. })), "{late:?}");
+    let group = SessionId::new("group".to_owned());
+    let extend = world.order(&session, Command::Extend { to: group });
+    assert!(matches!(extend, Err(Refusal::Unavailable { .. })), "{extend:?}");
+    assert_eq!(world.order(&session, Command::End), Ok(Answer::Done));
+    for command in [Command::End, Command::Describe] {
+        assert_eq!(world.order(&session, command), Err(Refusal::NoSession));
+    }
+    assert_eq!(world.told(), NOTHING);
+    world.wait(Duration::from_secs(2));
+    let told = world.told();
+    assert_eq!(told.last().map(String::as_str), Some("alice: SessionEnded (SIP BYE)"));
+    let bye = world.far_end_got(&Method::Bye);
+    assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=200;text=\"Call completed\""));
+}
+
 /// The peer has said goodbye: there is nobody to say it to.
 #[test]
 fn who_was_left_loses_no_core_any_more() {

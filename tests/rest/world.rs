@@ -244,16 +244,34 @@ impl Pair {
         ends
     }
 
-    /// Shows that nothing else is on its way: what both are told next is that Carol invites them.
+    /// Shows that nothing else is on its way to either of them, as Carol finds out.
     pub(crate) async fn hear_nothing_else(&mut self, world: &World) {
         let carol = world.user(CAROL, Format::Json);
-        for (user, ears) in [(&self.alice, &mut self.alice_hears), (&self.bob, &mut self.bob_hears)]
-        {
-            carol.invite(&user.address, "nothing else").await;
-            let told = ears.next().await;
-            assert_eq!(told.name, "sessionInvitationNotification", "{told:?}");
-            assert_eq!(told.text("subject"), "nothing else");
-        }
+        let all = [(&self.alice, &mut self.alice_hears), (&self.bob, &mut self.bob_hears)];
+        hear_nothing_else(&carol, all).await;
+    }
+}
+
+/// Shows that nothing else is on its way to any of these: what each is told next is that `caller`
+/// invites it, and then that it does not any more. The sessions before go their own ways, and what one
+/// of them still has to tell may be overtaken by the invitation; so the caller calls all of them
+/// before it asks the first one again, and all that is told meanwhile is heard.
+pub(crate) async fn hear_nothing_else<const N: usize>(
+    caller: &User,
+    mut all: [(&User, &mut Ears); N],
+) {
+    let mut calls = Vec::new();
+    for (user, ears) in &mut all {
+        let call = caller.invite(&user.address, "nothing else").await;
+        let told = ears.next().await;
+        assert_eq!(told.name, "sessionInvitationNotification", "{told:?}");
+        assert_eq!(told.text("subject"), "nothing else");
+        calls.push((call, told.link("ChatSessionInformation").to_owned()));
+    }
+    for ((call, invitation), (_, ears)) in calls.iter().zip(&mut all) {
+        caller.delete(call).await.shows(204);
+        let told = ears.event("SessionCancelled").await;
+        assert_eq!(told.link("ChatSessionInformation"), invitation);
     }
 }
 

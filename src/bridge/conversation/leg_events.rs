@@ -312,6 +312,8 @@ impl Conversation {
     pub(super) fn give_up_media(&mut self, now: Instant, end: LegEnd) {
         let reason = if end == LegEnd::MsrpConnectFailed {
             Reason::sip(488, "Not Acceptable Here")
+        } else if end == LegEnd::MediaRemoved {
+            Reason::sip(200, "Call completed")
         } else {
             Reason::sip(480, "Bearer unavailable")
         };
@@ -340,8 +342,7 @@ impl Conversation {
             Err(Unusable::Removed(offer)) => {
                 let answer = self.line.farewell(&offer);
                 self.legs.current.answer_offer(now, Ok(answer));
-                self.hang_up(now, Reason::sip(200, "Call completed"));
-                self.end_by(now, LegEnd::MediaRemoved, &[]);
+                self.media_failed(now, LegEnd::MediaRemoved);
             }
             // The MSRP session cannot move, and what cannot be used changes nothing
             // (RFC 3261 section 14.2).
@@ -371,13 +372,16 @@ impl Conversation {
             Err(Unusable::Removed(_)) if self.line.peer.is_some() => LegEnd::MediaRemoved,
             Ok(_) | Err(_) => LegEnd::UnusableAnswer,
         };
+        if self.successor.keep(Held::Media(end)) {
+            return;
+        }
         self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
         self.end_by(now, end, &[]);
     }
 
     fn our_setup(&self) -> Setup {
         let peer = self.line.peer.as_ref();
-        match self.legs.is_called {
+        match self.legs.is_called() {
             false => peer.map_or(Setup::Passive, media::Peer::our_setup_as_offerer),
             true => peer.map_or(Setup::Active, media::Peer::our_setup_as_answerer),
         }

@@ -23,6 +23,11 @@ use crate::sip::{LegEvent, Reason, Status};
 impl Conversation {
     /// Leaves once the messages sent last are answered: a BYE would overtake them.
     pub(super) fn begin_leaving(&mut self, now: Instant) {
+        if self.waits_to_stop() {
+            // The last answers are awaited already.
+            self.user_left = true;
+            return;
+        }
         let unavailable = Status::TEMPORARILY_UNAVAILABLE;
         if self.chat.state() != State::Connected || self.timers.leave.is_some() {
             return self.release_successor(now, unavailable);
@@ -149,6 +154,13 @@ impl Conversation {
         self.timers.forget = None;
     }
 
+    /// Tells whether the session waits for the last answers because the server stops, and for nothing
+    /// else: neither side has left it.
+    pub(super) fn waits_to_stop(&self) -> bool {
+        let has_left = self.user_left || self.peer_left.is_some();
+        self.stopping && self.timers.leave.is_some() && !has_left
+    }
+
     /// Says BYE, where there is somebody to say it to, and remembers that its answer is awaited.
     pub(super) fn hang_up(&mut self, now: Instant, reason: Reason) {
         self.goodbye = !self.legs.current.is_over();
@@ -158,6 +170,7 @@ impl Conversation {
     /// A user who is leaving, or was left, says no more.
     pub(super) fn demand_staying(&self, act: &'static str) -> Result<(), Refusal> {
         match self.timers.leave {
+            Some(_) if self.waits_to_stop() => Err(self.settings.stopping()),
             Some(_) => Err(Refusal::WrongState { act, state: State::Ended }),
             None => Ok(()),
         }

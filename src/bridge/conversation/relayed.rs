@@ -56,7 +56,7 @@ impl Conversation {
     /// Ends a session that our relays do not let in.
     pub(super) fn way_missed(&mut self, now: Instant, code: u16) {
         self.timers.relay = None;
-        if self.legs.is_called {
+        if self.legs.is_called() {
             self.legs.current.reject(now, Status::SERVER_INTERNAL_ERROR, Vec::new());
         }
         self.end_without_relay(now, code);

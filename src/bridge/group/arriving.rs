@@ -8,6 +8,7 @@ use crate::address::Address;
 use crate::bridge::dealings::{Arrival, ConversationKit, Output};
 use crate::bridge::group_outcomes::{Asking, GroupEnd};
 use crate::bridge::line::Line;
+use crate::bridge::renewal::caller_of;
 use crate::bridge::sip_outcomes::LegEnd;
 use crate::bridge::{invite as pair, media};
 use crate::chat::{
@@ -34,6 +35,7 @@ pub(super) fn incoming(
         Some((incoming, invited))
     });
     let is_offerless = invite.body.is_empty();
+    let caller = caller_of(&invite);
     let leg_kit = access.kit(&settings, kit.random.fork());
     let leg = Leg::answering(now, invite, source, leg_kit);
     let sdp = read.as_ref().and_then(|(incoming, _)| incoming.sdp.as_deref());
@@ -56,7 +58,7 @@ pub(super) fn incoming(
     let mut this = Group::new(kit, (session, user), chat, (leg, line));
     let boundary = this.random.token();
     this.heard = false;
-    this.legs.is_called = true;
+    this.legs.caller = Some(caller);
     this.follows = extends;
     (this.focus, this.party) = (Some(focus), party);
     this.asking = Asking::Rejoining;
@@ -168,6 +170,7 @@ impl Group {
     /// A user who is leaving, or was left, says no more.
     pub(super) fn demand_staying(&self, act: &'static str) -> Result<(), Refusal> {
         match self.leaving {
+            Some(_) if self.waits_to_stop() => Err(self.settings.stopping()),
             Some(_) => Err(Refusal::NotNow { act, why: "the user is about to leave" }),
             None if self.chat.state() == GroupState::Ended => Err(Refusal::NoSession),
             None => Ok(()),

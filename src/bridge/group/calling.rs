@@ -124,6 +124,10 @@ impl Group {
                 let contacts = response.headers.list("Contact");
                 let contacts: Vec<_> = contacts.filter(|contact| self.may_lead(contact)).collect();
                 self.attempt.follow(contacts.into_iter());
+                if self.revives && self.attempt.targets.is_empty() {
+                    // It leads to no group that was asked for.
+                    return self.restart(now);
+                }
                 self.call_next_target(now)
             }
             Answered::RetryOnce(retry) => self.retry(now, retry),
@@ -147,7 +151,7 @@ impl Group {
     /// this group, and for no other one.
     fn may_lead(&self, contact: &str) -> bool {
         self.asking != Asking::Rejoining
-            || NameAddr::parse(contact).is_ok_and(|contact| self.is_party(&contact.uri))
+            || NameAddr::parse(contact).is_ok_and(|contact| self.is_of_group(&contact.uri))
     }
 
     /// The focus does not want us: there is no session, or no way back to it for now.
@@ -196,7 +200,7 @@ impl Group {
     }
 
     /// The focus knows the session no more: the factory makes another one of it (CPM B.2.3.4.2).
-    fn restart(&mut self, now: Instant) {
+    pub(super) fn restart(&mut self, now: Instant) {
         self.begin_anew();
         self.call(now, None);
     }
@@ -295,6 +299,9 @@ impl Group {
 
     /// Ends what our relays do not let in.
     pub(super) fn way_missed(&mut self, now: Instant, code: u16) {
+        if self.leaving.is_some() {
+            return self.part(now);
+        }
         let was_awaited = self.timers.relay.take().is_some();
         match self.chat.state() {
             GroupState::Connected if was_awaited => {
@@ -315,8 +322,8 @@ impl Group {
             }
             GroupState::Connected if self.successor.keep(Held::Relay(code)) => {}
             GroupState::Connected => {
-                self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
-                self.finish(now, GroupEnd::Leg(LegEnd::RelayFailed), &[]);
+                let end = GroupEnd::Leg(LegEnd::RelayFailed);
+                self.break_off(now, Reason::sip(480, "Bearer unavailable"), end);
             }
             GroupState::Invited
             | GroupState::Cancelling

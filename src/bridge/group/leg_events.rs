@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use super::Group;
 use super::invite::is_focus;
+use crate::address::Address;
 use crate::bridge::dealings::Output;
 use crate::bridge::description;
 use crate::bridge::group_outcomes::{self, Asking, GroupEnd};
 use crate::bridge::identity::{self, Naming};
 use crate::bridge::legs::Settled;
 use crate::bridge::media::{self, Unusable};
+use crate::bridge::renewal::Held;
 use crate::bridge::sip_outcomes::LegEnd;
 use crate::chat::{EventType, GroupState, Identity, Standing};
 use crate::msrp::Setup;
@@ -98,7 +100,7 @@ impl Group {
     /// The focus has let the user in.
     fn established(&mut self, now: Instant, response: &Response) {
         self.timers.invitation = None;
-        self.revives = false;
+        let revives = std::mem::take(&mut self.revives);
         if self.chat.state() == GroupState::Cancelling {
             self.legs.current.bye(now, None);
             return self.withdrawn(now);
@@ -106,15 +108,19 @@ impl Group {
         if !self.awaits_focus() {
             return self.legs.current.bye(now, None);
         }
+        let asserted = self.asserted(response);
+        if !self.has_called(&asserted) {
+            return self.leave_stranger(now, revives);
+        }
         let (sdp, _) = media::parts(response.content_type(), &response.body);
         let Ok(peer) = self.line.judge_answer(sdp.as_deref()) else {
-            self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
-            return self.finish(now, GroupEnd::Leg(LegEnd::UnusableAnswer), &[]);
+            let end = GroupEnd::Leg(LegEnd::UnusableAnswer);
+            return self.break_off(now, Reason::sip(488, "Not Acceptable Here"), end);
         };
         if !self.chat.focus_accepted() {
             return self.legs.current.bye(now, None);
         }
-        self.learn_party(response);
+        self.learn_party(response, asserted);
         self.learn_focus(now, response);
         let setup = peer.our_setup_as_offerer();
         self.line.peer = Some(peer);
@@ -126,14 +132,44 @@ impl Group {
         self.send_waiting(now);
     }
 
-    /// Keeps who has let the user in: as a core asserts that we believe (RFC 3325 section 4), else as
-    /// the factory that we have called names the group, else whom we have called. Where that was the URI of the group, nobody knows better than before.
-    fn learn_party(&mut self, response: &Response) {
-        let realm = &self.settings.realm;
-        let asserted = match self.settings.standing.naming {
+    /// Tells as whom our core asserts who has answered; a core that is outside of our trust domain
+    /// asserts nothing (RFC 3325 section 4).
+    fn asserted(&self, response: &Response) -> Vec<Address> {
+        match self.settings.standing.naming {
             Naming::FromOnly => Vec::new(),
-            Naming::Preferred | Naming::Asserted => identity::asserted(realm, &response.headers),
-        };
+            Naming::Preferred | Naming::Asserted => {
+                identity::asserted(&self.settings.realm, &response.headers)
+            }
+        }
+    }
+
+    /// Tells whether who has accepted is who was asked to, where it is known who that is: the focus by
+    /// the name that was asserted of it before, or by that under which the user has called it. Some
+    /// foci invite in the name of a user, and answer in their own.
+    fn has_called(&self, asserted: &[Address]) -> bool {
+        let is_new = self.asking != Asking::Rejoining || self.party.is_none();
+        let called = self.focus.as_ref().and_then(|focus| self.settings.realm.address(focus));
+        let mut known = self.party.iter().chain(&called);
+        is_new || asserted.is_empty() || known.any(|known| asserted.contains(known))
+    }
+
+    /// Leaves a group for which the user has never asked. Where it was to be begun again, the factory
+    /// does that.
+    fn leave_stranger(&mut self, now: Instant, revives: bool) {
+        let reason = Reason::sip(200, "Call completed");
+        if revives {
+            self.legs.current.bye(now, Some(reason));
+            return self.restart(now);
+        }
+        self.hang_up(now, reason);
+        self.stay_out(now);
+    }
+
+    /// Keeps who has let the user in: as a core asserts that we believe, else as the factory that we
+    /// have called names the group, else whom we have called. Where that was the URI of the group,
+    /// nobody knows better than before.
+    fn learn_party(&mut self, response: &Response, asserted: Vec<Address>) {
+        let realm = &self.settings.realm;
         let called = match self.asking {
             Asking::Opening | Asking::Restarting => {
                 self.settings.factory().and_then(|factory| realm.address(&factory))
@@ -171,7 +207,7 @@ impl Group {
             }
             // Who is called again is where it was, or goes by its name.
             let is_new = self.asking != Asking::Rejoining;
-            self.find_focus(now, told.filter(|told| is_new || self.is_party(told)));
+            self.find_focus(now, told.filter(|told| is_new || self.is_of_group(told)));
         }
         let Some(draft) = &mut self.attempt.draft else { return };
         for (name, value) in &mut draft.session_ids {
@@ -228,8 +264,7 @@ impl Group {
             Err(Unusable::Removed(offer)) => {
                 let answer = self.line.farewell(&offer);
                 self.legs.current.answer_offer(now, Ok(answer));
-                self.hang_up(now, Reason::sip(200, "Call completed"));
-                self.finish(now, GroupEnd::Leg(LegEnd::MediaRemoved), &[]);
+                self.media_failed(now, LegEnd::MediaRemoved);
             }
             // The MSRP session cannot move, and what cannot be used changes nothing
             // (RFC 3261 section 14.2).
@@ -259,8 +294,10 @@ impl Group {
             Err(Unusable::Removed(_)) if self.line.peer.is_some() => LegEnd::MediaRemoved,
             Ok(_) | Err(_) => LegEnd::UnusableAnswer,
         };
-        self.hang_up(now, Reason::sip(488, "Not Acceptable Here"));
-        self.finish(now, GroupEnd::Leg(end), &[]);
+        if self.successor.keep(Held::Media(end)) {
+            return;
+        }
+        self.break_off(now, Reason::sip(488, "Not Acceptable Here"), GroupEnd::Leg(end));
     }
 
     /// Opens the MSRP session towards the focus.

@@ -33,6 +33,13 @@ impl Group {
     /// Leaves once the messages sent last are answered: a BYE would overtake them.
     pub(super) fn begin_leaving(&mut self, now: Instant, end: GroupEnd) {
         let unavailable = Status::TEMPORARILY_UNAVAILABLE;
+        let description = group_outcomes::on(end).describe(&[]);
+        let farewell = Farewell { end, description, is_said: false };
+        if self.waits_to_stop() {
+            // The last answers are awaited already.
+            self.leaving = Some(farewell);
+            return;
+        }
         if self.leaving.is_some() || self.chat.state() != GroupState::Connected {
             return self.release_successor(now, unavailable);
         }
@@ -42,8 +49,7 @@ impl Group {
             // There is nothing left to be left, and no way back.
             return self.leg_event(now, held);
         }
-        let description = group_outcomes::on(end).describe(&[]);
-        self.leaving = Some(Farewell { end, description, is_said: false });
+        self.leaving = Some(farewell);
         match held {
             Some(Held::Leg(event @ LegEvent::Ended { .. })) => self.leg_event(now, event),
             // The user has left before it was told of that, and so never is.
@@ -97,6 +103,13 @@ impl Group {
         self.leaving.as_ref().is_some_and(|farewell| farewell.is_said)
     }
 
+    /// Tells whether the last answers are awaited because the server stops, and for nothing else:
+    /// neither has the user left, nor the focus.
+    pub(super) fn waits_to_stop(&self) -> bool {
+        let stops = |it: &Farewell| it.end == GroupEnd::Leg(LegEnd::ShuttingDown) && !it.is_said;
+        self.leaving.as_ref().is_some_and(stops)
+    }
+
     /// Tells whether the focus is still to say who has gone: the BYE of a conference that is over
     /// may overtake that, and the user hears of it first (TS Chat Figure 12).
     fn awaits_roster(&self, farewell: &Farewell) -> bool {
@@ -133,13 +146,25 @@ impl Group {
         self.legs.current.bye(now, Some(reason));
     }
 
+    /// Ends the participation as the table says of `end`, and tells the focus why.
+    pub(super) fn break_off(&mut self, now: Instant, reason: Reason, end: GroupEnd) {
+        if self.leaving.is_none() {
+            self.hang_up(now, reason);
+        }
+        self.finish(now, end, &[]);
+    }
+
     /// Ends the participation because its MSRP side is gone, and says so to the focus.
     pub(super) fn media_failed(&mut self, now: Instant, end: LegEnd) {
         if self.successor.keep(Held::Media(end)) {
             return;
         }
-        self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
-        self.finish(now, GroupEnd::Leg(end), &[]);
+        let reason = if end == LegEnd::MediaRemoved {
+            Reason::sip(200, "Call completed")
+        } else {
+            Reason::sip(480, "Bearer unavailable")
+        };
+        self.break_off(now, reason, GroupEnd::Leg(end));
     }
 
     /// The MSRP connection does not come about. Who is about to part needs none any more.
@@ -155,8 +180,7 @@ impl Group {
         if self.leaving.is_some() {
             return self.line.msrp.close(now);
         }
-        self.hang_up(now, Reason::sip(480, "Bearer unavailable"));
-        self.finish(now, end, &[]);
+        self.break_off(now, Reason::sip(480, "Bearer unavailable"), end);
     }
 
     /// Gives the BYE that explains an end its time, once.
@@ -179,13 +203,17 @@ impl Group {
         self.postpone_explanation();
     }
 
-    /// Ends the participation as the table says of `end`.
+    /// Ends the participation as the table says of `end`. Who is about to leave, or was left, waits for
+    /// nothing more, and is out as it was to be: `end` is no news of it.
     pub(super) fn finish(
         &mut self,
         now: Instant,
         end: GroupEnd,
         reasons: &[description::Reason<'_>],
     ) {
+        if self.leaving.is_some() {
+            return self.part(now);
+        }
         let description = group_outcomes::on(end).describe(reasons);
         self.finish_as(now, end, description);
     }
@@ -251,6 +279,7 @@ impl Group {
             return;
         }
         self.leave_off(now);
+        self.outputs.extend(self.legs.end_call());
         if let Some((event, description)) = told {
             self.tell_event(now, event, description);
         }

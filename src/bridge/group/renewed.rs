@@ -65,7 +65,8 @@ impl Renewable for Group {
                 id.clone_into(value);
             }
         }
-        self.find_focus(now, told.contact.map(|contact| contact.uri.without_headers()));
+        let contact = told.contact.map(|contact| contact.uri.without_headers());
+        self.find_focus(now, contact.filter(|contact| self.is_of_group(contact)));
         self.answer_invitation(now);
         self.refer_again(now);
     }
@@ -105,17 +106,21 @@ impl Group {
         }
         let known = self.focus.clone();
         let target = target.map(|target| target.without_headers());
-        self.find_focus(now, target.filter(|target| self.is_party(target)));
+        self.find_focus(now, target.filter(|target| self.is_of_group(target)));
         if self.focus != known && self.leaving.is_none() {
             self.subscribe_in_time(now);
         }
     }
 
-    /// Tells whether a URI is that of the focus by the name that our trust domain asserts. The way back,
-    /// and all that goes outside of the dialog, follows no other one than that with which the
-    /// participation has begun: it goes in the user's name to where the user has never been asked to.
-    pub(super) fn is_party(&self, uri: &Uri) -> bool {
-        self.party.is_some() && self.settings.realm.address(uri) == self.party
+    /// Tells whether a URI is that of the group: by the name that our trust domain asserts of its focus,
+    /// or by that under which it is known already, wherever that is now. The way back, and all that
+    /// goes outside of the dialog, follows no other one than that with which the participation has
+    /// begun: it goes in the user's name to where the user has never been asked to.
+    pub(super) fn is_of_group(&self, uri: &Uri) -> bool {
+        let address_of = |uri: &Uri| self.settings.realm.address(uri);
+        let address = address_of(uri);
+        let focus = self.focus.as_ref().and_then(address_of);
+        address.is_some() && (address == self.party || address == focus)
     }
 
     /// Lets the names of the session be known as long as the user is in.

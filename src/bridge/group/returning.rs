@@ -98,9 +98,9 @@ impl Group {
             GroupState::Connecting | GroupState::Rejoining if self.is_between_invites() => {}
             GroupState::Connecting | GroupState::Rejoining => self.legs.current.cancel(now, None),
             GroupState::Invited => self.refuse_for_now(now),
+            // Its end is known.
+            GroupState::Connected if self.leaving.is_some() => return self.part(now),
             GroupState::Connected if self.timers.relay.is_some() => self.refuse_for_now(now),
-            // Its end is known, and there is nobody to say it to.
-            GroupState::Connected if self.is_left() => return self.part(now),
             // For when the core comes back in time.
             GroupState::Connected => self.hang_up(now, Reason::sip(480, "Bearer unavailable")),
             GroupState::Cancelling | GroupState::Apart | GroupState::Ended => return,

@@ -207,6 +207,47 @@ fn within_a_dialog_no_user_becomes_a_focus_by_the_name_of_another() {
     }
 }
 
+/// Where the domain is a machine's address, the bridge may be on it at the usual port: its requests in a
+/// dialog come over a stream, which may be anybody's, and so do those of the chats that it hosts.
+#[test]
+fn within_a_dialog_a_chat_that_the_bridge_hosts_keeps_its_name() {
+    for (contact, code) in [
+        ("<sip:hosted-abc-1@192.0.2.1:5060;transport=tcp>;isfocus", 100),
+        ("<sip:HOSTED-abc-1@192.0.2.1>;isfocus", 100),
+        ("<sip:hosted-abc-1@192.0.2.1:5070>;isfocus", 403),
+        ("<sip:hosted-abc-1@192.0.2.1:5061>;isfocus", 403),
+        ("<sip:bob@192.0.2.1:5060>;isfocus", 403),
+        ("<sip:hosted-mallory@192.0.2.1:5060>;isfocus", 403),
+    ] {
+        let mut world = World::with(|settings| {
+            settings.domain = "192.0.2.1".to_owned();
+            settings.local.port = 5070;
+            settings.home = Some(hop("udp:192.0.2.1:5060"));
+            let account = |name: &str| Account {
+                address: Address::parse(&format!("sip:{name}@192.0.2.1")).unwrap(),
+                password: Password::Text(format!("{name}!")),
+            };
+            settings.accounts = ["alice", "hosted-mallory"].map(account).into();
+        });
+        let from = ("From", "<sip:alice@192.0.2.1>;tag=a");
+        world.give(request("INVITE", "sip:bob@192.0.2.1", &[from]), ALICE);
+        let route = sealed(&world.request());
+        let headers = [
+            from,
+            ("Via", "SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bKlater"),
+            ("To", "<sip:bob@192.0.2.1>;tag=b"),
+            ("Route", &*route),
+            ("Contact", contact),
+        ];
+        world.knock(request("UPDATE", "sip:bob@127.0.0.1:5090", &headers), "tcp:192.0.2.1:40000");
+        if code == 100 {
+            assert_eq!(world.request().headers.get("Contact"), Some(contact));
+        } else {
+            assert_eq!(world.response().status.code(), code, "{contact}");
+        }
+    }
+}
+
 /// RFC 3892: who is called takes the one in Referred-By for the one who invites.
 #[test]
 fn nobody_is_said_to_have_referred_but_the_sender() {
