@@ -10,6 +10,9 @@ use thiserror::Error;
 /// The longest address that is taken, in bytes.
 pub const MAX_ADDRESS: usize = 512;
 
+/// The URI of an originator who hides (RFC 3323 section 4.1.1.3).
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+
 /// Characters that stand as they are in a path segment (the unreserved ones of RFC 3986 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -77,7 +80,7 @@ impl Address {
         if text.len() > MAX_ADDRESS {
             return Err(AddressError::TooLong);
         }
-        if text.chars().any(is_forbidden) {
+        if !text.bytes().all(is_plain) && text.chars().any(is_forbidden) {
             return Err(AddressError::BadCharacter);
         }
         if text.starts_with('+') {
@@ -85,20 +88,30 @@ impl Address {
             return Self::parse(&format!("tel:{text}"));
         }
         let (scheme, rest) = text.split_once(':').ok_or(AddressError::UnknownScheme)?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "tel" => Self::tel_of(text, rest),
-            "sip" | "sips" => Self::sip_of(text, rest),
-            "acr" if rest.is_empty() => Err(AddressError::EmptyReference),
-            "acr" => Ok(Self::build(text, format!("acr:{rest}"), Scheme::Acr)),
-            _ => Err(AddressError::UnknownScheme),
+        let is = |name: &str| scheme.eq_ignore_ascii_case(name);
+        if is("tel") {
+            Self::tel_of(text, rest)
+        } else if is("sip") || is("sips") {
+            Self::sip_of(text, rest)
+        } else if !is("acr") {
+            Err(AddressError::UnknownScheme)
+        } else if rest.is_empty() {
+            Err(AddressError::EmptyReference)
+        } else {
+            Ok(Self::build(text, format!("acr:{rest}"), Scheme::Acr))
         }
     }
 
     /// The anonymous originator of RFC 3323 section 4.1.1.3.
     #[must_use]
     pub fn anonymous() -> Self {
-        let uri = "sip:anonymous@anonymous.invalid";
-        Self::build(uri, uri.to_owned(), Scheme::Sip)
+        Self::build(ANONYMOUS, ANONYMOUS.to_owned(), Scheme::Sip)
+    }
+
+    /// Tells whether the originator hides, in whatever spelling.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        &*self.key == ANONYMOUS
     }
 
     /// Gives the address as it was written.
@@ -128,13 +141,16 @@ impl Address {
     /// Gives the spelling as one path segment of a URL, reserved characters escaped.
     #[must_use]
     pub fn path_segment(&self) -> String {
-        utf8_percent_encode(&self.spelling, SEGMENT).to_string()
+        // At most a few are escaped, each with two characters more.
+        let mut segment = String::with_capacity(self.spelling.len() + 16);
+        segment.extend(utf8_percent_encode(&self.spelling, SEGMENT));
+        segment
     }
 
     fn tel_of(spelling: &str, rest: &str) -> Result<Self, AddressError> {
         let number = rest.split(';').next().unwrap_or_default();
-        let number = global_number(number).ok_or(AddressError::NotGlobal)?;
-        Ok(Self::build(spelling, format!("tel:{number}"), Scheme::Tel))
+        let key = key_of_number(number).ok_or(AddressError::NotGlobal)?;
+        Ok(Self::build(spelling, key, Scheme::Tel))
     }
 
     fn sip_of(spelling: &str, rest: &str) -> Result<Self, AddressError> {
@@ -151,8 +167,8 @@ impl Address {
         if decoded.chars().any(char::is_control) {
             return Err(AddressError::BadCharacter);
         }
-        if let Some(number) = global_number(&decoded) {
-            return Ok(Self::build(spelling, format!("tel:{number}"), Scheme::Tel));
+        if let Some(key) = key_of_number(&decoded) {
+            return Ok(Self::build(spelling, key, Scheme::Tel));
         }
         let key = format!("sip:{decoded}@{}", host.to_ascii_lowercase());
         Ok(Self::build(spelling, key, Scheme::Sip))
@@ -204,13 +220,26 @@ fn is_forbidden(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Gives `+` and digits where `text` is a global number, visual separators removed
+/// Tells the bytes of which nearly all addresses are made: none of them is forbidden.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b':' | b'.' | b'-' | b'@' | b';' | b'=')
+}
+
+/// Gives `tel:+` and digits where `text` is a global number, visual separators removed
 /// (RFC 3966 section 5.1.1).
-fn global_number(text: &str) -> Option<String> {
-    let digits: String =
-        text.strip_prefix('+')?.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect();
-    let plausible = (1..=32).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    plausible.then(|| format!("+{digits}"))
+fn key_of_number(text: &str) -> Option<String> {
+    const PREFIX: &str = "tel:+";
+    let digits = text.strip_prefix('+')?;
+    let mut key = String::with_capacity(PREFIX.len() + digits.len());
+    key.push_str(PREFIX);
+    for byte in digits.bytes() {
+        match byte {
+            b'0'..=b'9' => key.push(char::from(byte)),
+            b'-' | b'.' | b'(' | b')' => {}
+            _ => return None,
+        }
+    }
+    (1..=32).contains(&(key.len() - PREFIX.len())).then_some(key)
 }
 
 /// Cuts port and parameters off the part behind the `@` of a SIP URI.

@@ -115,7 +115,7 @@ impl Participants {
     /// of the running participation where there is one. `None` where there is no room.
     pub fn enter(&mut self, newcomer: Newcomer) -> Option<ParticipantId> {
         let Newcomer { party, client_correlator, id } = newcomer;
-        let identity = if party.address == Address::anonymous() {
+        let identity = if party.address.is_anonymous() {
             // Each is somebody else.
             self.nameless += 1;
             Identity::Hidden(self.nameless.to_string())

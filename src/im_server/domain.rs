@@ -51,7 +51,7 @@ impl Domain {
         let address = Address::parse(uri.without_headers().as_str()).ok();
         let is_here = uri.host().is_some_and(|host| self.is_host(host));
         match (address, uri.user()) {
-            (Some(address), _) if address.number().is_some() || address == Address::anonymous() => {
+            (Some(address), _) if address.number().is_some() || address.is_anonymous() => {
                 Whose::User(address)
             }
             (_, Some(user)) if is_here => self.user(user).map_or(Whose::Foreign, Whose::User),

@@ -121,7 +121,7 @@ fn names_focus_here(request: &Request, domain: &Domain, is_room: impl Fn(&Uri) -
         return true;
     }
     focus_in(request).is_some_and(|contact| match domain.whose_at_any_port(&contact.uri) {
-        Whose::User(named) => named == Address::anonymous() || domain.is_name_of_user(&contact.uri),
+        Whose::User(named) => named.is_anonymous() || domain.is_name_of_user(&contact.uri),
         Whose::Server => domain.is_ours(&contact.uri),
         Whose::Foreign => false,
     })

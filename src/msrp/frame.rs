@@ -110,7 +110,7 @@ impl TransactionId {
     pub fn draw(random: &mut Random, body: &[u8]) -> Self {
         loop {
             let token = random.token();
-            if memchr::memmem::find(body, token.as_bytes()).is_none() {
+            if !occurs(token.as_bytes(), body) {
                 return Self(Text::new(&token));
             }
         }
@@ -136,6 +136,19 @@ impl TransactionId {
         (1..=MAX_TID).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
     }
 }
+
+/// Tells whether a token stands in a body. To get ready for a search costs more than to look at
+/// each place in a short body where it could begin.
+fn occurs(token: &[u8], body: &[u8]) -> bool {
+    match token.first() {
+        Some(first) if body.len() <= SHORT => memchr::memchr_iter(*first, body)
+            .any(|at| body.get(at..).is_some_and(|rest| rest.starts_with(token))),
+        Some(_) | None => memchr::memmem::find(body, token).is_some(),
+    }
+}
+
+/// Up to which length a body is short, in bytes.
+const SHORT: usize = 1024;
 
 impl fmt::Display for TransactionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -33,12 +33,14 @@ pub(super) fn read(text: &str) -> Result<Element, ReadError> {
 
 /// Writes a document; a tree without a root becomes a plain object.
 pub(super) fn write(element: &Element) -> Vec<u8> {
+    let mut out = Vec::with_capacity(element.weight());
     let written = if element.name.is_empty() {
-        serde_json::to_vec(&Body(element))
+        serde_json::to_writer(&mut out, &Body(element))
     } else {
-        serde_json::to_vec(&Document(element))
+        serde_json::to_writer(&mut out, &Document(element))
     };
-    written.expect("texts, numbers and truth values under text keys are always JSON")
+    written.expect("texts, numbers and truth values under text keys are always JSON");
+    out
 }
 
 /// A value on its way in.
@@ -147,18 +149,42 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
-        let (mut members, mut names) = (Vec::new(), BTreeSet::new());
+        let (mut members, mut names) = (Vec::new(), Names::default());
         while let Some(name) = map.next_key::<String>()? {
             let value = map.next_value_seed(Seed { part: &name, ..inner })?;
             value.into_elements(&name, &mut members);
-            if names.contains(&name) {
+            if let Err(name) = names.note(name) {
                 return self.limits.refuse(ReadError::Repeated { part: shortened(&name) });
             }
-            names.insert(name);
         }
         Ok(Value::Members(members))
     }
 }
+
+/// The names of the members that were read: a few are compared one by one, more are sorted.
+#[derive(Default)]
+struct Names {
+    few: Vec<String>,
+    more: BTreeSet<String>,
+}
+
+impl Names {
+    /// Keeps a name, or gives it back where it was there before.
+    fn note(&mut self, name: String) -> Result<(), String> {
+        if self.few.contains(&name) || self.more.contains(&name) {
+            return Err(name);
+        }
+        if self.few.len() < FEW {
+            self.few.push(name);
+        } else {
+            self.more.insert(name);
+        }
+        Ok(())
+    }
+}
+
+/// Up to how many names are compared faster than sorted.
+const FEW: usize = 8;
 
 impl Seed<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
@@ -289,6 +315,10 @@ mod tests {
         let repeated = |part: &str| Err(ReadError::Repeated { part: part.into() });
         assert_eq!(read(r#"{"a":1,"a":2}"#), repeated("a"));
         assert_eq!(read(r#"{"a":{"b":null,"b":null}}"#), repeated("b"));
+        for last in 0..12 {
+            let many: Vec<_> = (0..12).chain([last]).map(|n| format!("\"m{n}\":1")).collect();
+            assert_eq!(read(&format!("{{{}}}", many.join(","))), repeated(&format!("m{last}")));
+        }
         assert_eq!(
             read(r#"{"subject":"x\u0000"}"#),
             Err(ReadError::ControlCharacter { part: "subject".into() })

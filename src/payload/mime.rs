@@ -240,7 +240,8 @@ pub(super) fn is_token(name: &str) -> bool {
 
 /// Tells the characters of a token; the narrower set that CPIM, MIME and SIP share.
 pub(super) fn is_token_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+    let is_sign = |byte| b"!#$%&'*+-.^_`|~".contains(&byte);
+    c.is_ascii_alphanumeric() || u8::try_from(c).is_ok_and(is_sign)
 }
 
 /// Cuts the line at `at`: without its line break, and with the place where the next one begins.

@@ -1,5 +1,7 @@
 //! Bodies: which format comes in, which goes out, and the way of a document through both.
 
+use std::borrow::Cow;
+
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
@@ -120,9 +122,17 @@ fn request_kind(request: &HttpRequest, body: &[u8]) -> Result<Option<BodyKind>, 
 }
 
 /// Gives the media type in lower case, without parameters.
-fn media_type(request: &HttpRequest) -> Option<String> {
+fn media_type(request: &HttpRequest) -> Option<Cow<'_, str>> {
     let value = text_of(request, &header::CONTENT_TYPE)?;
-    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+    Some(in_lower_case(value.split(';').next().unwrap_or_default().trim()))
+}
+
+fn in_lower_case(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 fn named_kind(media_type: &str) -> Option<BodyKind> {
@@ -201,9 +211,9 @@ fn own_format(kind: Option<BodyKind>) -> Format {
 }
 
 /// Gives `Accept`, several lines of it as one list; none where it says nothing.
-fn accept(request: &HttpRequest) -> Option<Accept> {
+fn accept(request: &HttpRequest) -> Option<Accept<'_>> {
     let lines = request.headers().get_all(header::ACCEPT);
-    let ranges: Vec<Range> = lines
+    let ranges: Vec<Range<'_>> = lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','))
         .filter(|range| !range.trim().is_empty())
@@ -218,11 +228,11 @@ fn text_of<'a>(request: &'a HttpRequest, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// The field `Accept` (RFC 9110 section 12.5.1).
-struct Accept(Vec<Range>);
+struct Accept<'a>(Vec<Range<'a>>);
 
 /// One media range with its quality in thousandths.
-struct Range {
-    media_type: String,
+struct Range<'a> {
+    media_type: Cow<'a, str>,
     quality: u16,
 }
 
@@ -233,10 +243,10 @@ struct Weight {
     precision: u8,
 }
 
-impl Range {
-    fn parse(text: &str) -> Self {
+impl<'a> Range<'a> {
+    fn parse(text: &'a str) -> Self {
         let mut parts = text.split(';');
-        let media_type = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+        let media_type = in_lower_case(parts.next().unwrap_or_default().trim());
         let quality = parts.find_map(|parameter| {
             let (name, value) = parameter.split_once('=')?;
             name.trim().eq_ignore_ascii_case("q").then(|| thousandths(value.trim()))
@@ -246,7 +256,7 @@ impl Range {
 
     fn precision_for(&self, media_type: &str) -> Option<u8> {
         let group = media_type.split_once('/').map_or("", |(group, _)| group);
-        match self.media_type.as_str() {
+        match &*self.media_type {
             range if range == media_type => Some(2),
             "*/*" | "*" => Some(0),
             range => (range.strip_suffix("/*")? == group).then_some(1),
@@ -254,7 +264,7 @@ impl Range {
     }
 }
 
-impl Accept {
+impl Accept<'_> {
     /// Gives the weight by the most exact range that covers the type.
     fn weight(&self, media_type: &str) -> Weight {
         let weights = self.0.iter().filter_map(|range| {

@@ -4,11 +4,9 @@ use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpResponse, ResponseError};
 use thiserror::Error;
 
@@ -339,19 +337,17 @@ impl Default for Voice {
     }
 }
 
-/// A middleware (`wrap(from_fn(speak))`) that tells every fault in the format that the client
-/// understands, those of the HTTP library included.
+/// Tells every fault in the format that the client understands, those of the HTTP library included.
 ///
 /// # Errors
-/// Those of the services within, in that format.
-pub async fn speak(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    match next.call(request).await {
+/// Those of the service that was asked, in that format.
+pub fn speak(
+    outcome: Result<ServiceResponse, actix_web::Error>,
+) -> Result<ServiceResponse, actix_web::Error> {
+    match outcome {
         Ok(response) => {
             let Some(fault) = response.response().error().map(Fault::of) else {
-                return Ok(response.map_into_boxed_body());
+                return Ok(response);
             };
             let voice = body::voice(response.request());
             let negotiated = response.request().extensions().get::<Negotiated>().copied();
@@ -457,9 +453,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use actix_web::body::to_bytes;
-    use actix_web::middleware::from_fn;
+    use actix_web::dev::Service as _;
     use actix_web::test::{TestRequest, call_service, init_service};
     use actix_web::{App, web};
+    use futures_util::FutureExt as _;
 
     use super::*;
     use crate::chat::State;
@@ -579,7 +576,7 @@ mod tests {
 
     async fn told(path: &str, headers: &[(&'static str, &'static str)]) -> (u16, String, String) {
         let app = App::new()
-            .wrap(from_fn(speak))
+            .wrap_fn(|request, service| service.call(request).map(speak))
             .route("/fault", web::get().to(async || Err::<HttpResponse, _>(Fault::NotFound)))
             .route(
                 "/payload",

@@ -7,9 +7,10 @@
 //! why ([`Refused::substitute`]), which goes the way of all requests; nothing behind it is read.
 
 use std::cmp::min;
+use std::mem::MaybeUninit;
 
 use actix_web::http::Uri;
-use httparse::{EMPTY_HEADER, Header, Request, Status};
+use httparse::{Header, Request, Status};
 
 /// The path under which the fault of a refused request is found, with the status behind it.
 pub(super) const REFUSED: &str = "/-/refused/";
@@ -187,9 +188,9 @@ impl Intake {
 
     /// Judges a whole head; gives what follows it.
     fn judge(&self, head: &[u8]) -> Result<Part, Refused> {
-        let mut fields = [EMPTY_HEADER; MOST_FIELDS];
-        let mut request = Request::new(&mut fields);
-        match request.parse(head) {
+        let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+        let mut request = Request::new(&mut []);
+        match request.parse_with_uninit_headers(head, &mut fields) {
             Ok(Status::Complete(length)) if length == head.len() => {}
             Err(httparse::Error::TooManyHeaders) => return Err(Refused::LargeHead),
             Ok(Status::Complete(_) | Status::Partial) | Err(_) => return Err(Refused::Malformed),
@@ -202,7 +203,7 @@ impl Intake {
             return Err(Refused::LargeHead);
         }
         // A tunnel has no end, and nobody here is one.
-        if request.method == Some("CONNECT") || Uri::try_from(target).is_err() {
+        if request.method == Some("CONNECT") || !is_target(target) {
             return Err(Refused::Malformed);
         }
         framing(request.headers, request.version == Some(1))
@@ -267,6 +268,17 @@ impl Chunk {
     }
 }
 
+/// Tells whether the library will read a request-target. Nearly all are paths of which that is
+/// seen without taking them apart.
+fn is_target(target: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%+:@?&=".contains(&byte);
+    let is_path = target.starts_with('/') && target.len() <= LONGEST_PLAIN;
+    is_path && target.bytes().all(is_plain) || Uri::try_from(target).is_ok()
+}
+
+/// The longest path that is taken as it looks: far less than what the library takes, in bytes.
+const LONGEST_PLAIN: usize = 1024;
+
 /// Finds how long the body is (RFC 9112 section 6.3). What two readers might understand in two ways
 /// is refused.
 fn framing(fields: &[Header<'_>], is_1_1: bool) -> Result<Part, Refused> {
@@ -302,9 +314,10 @@ fn framing(fields: &[Header<'_>], is_1_1: bool) -> Result<Part, Refused> {
 /// a plain GET of a channel, without a body and without wishes for the connection.
 #[must_use]
 pub fn poll_length(bytes: &[u8]) -> Option<usize> {
-    let mut fields = [EMPTY_HEADER; MOST_FIELDS];
-    let mut request = Request::new(&mut fields);
-    let Ok(Status::Complete(length)) = request.parse(bytes) else { return None };
+    let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut request = Request::new(&mut []);
+    let parsed = request.parse_with_uninit_headers(bytes, &mut fields);
+    let Ok(Status::Complete(length)) = parsed else { return None };
     let path = request.path?.split('?').next()?;
     let is_channel = path.contains("/notificationchannel/") && path.contains("/polls/");
     if request.method != Some("GET") || request.version != Some(1) || !is_channel {

@@ -38,7 +38,7 @@ async fn send(
     if message.text.len() > limit {
         return Err(Fault::TooLarge);
     }
-    let collection = format!("{}/{}/messages", path.collection(), path.id);
+    let collection = [path.collection(), "/", path.id.as_str(), "/messages"].concat();
     let same = Sameness::of(request, (&path.of.user, &collection), None, || message.write())?;
 
     let made = once(&face, same, |_| true, |face| Ok(hand_over(face, path, message))).await?;
@@ -49,7 +49,7 @@ async fn send(
 /// Plans to give the message to its session, and shows it as the resource that it then is.
 fn hand_over(face: &Face, path: SessionPath, message: ChatMessage) -> Plan {
     let id = MessageId::new(face.draw());
-    let location = format!("{}/messages/{id}", path.url());
+    let location = [&path.url(), "/messages/", id.as_str()].concat();
     let outgoing =
         OutgoingMessage { id, text: message.text.clone(), reports: message.report_request };
     let document = ChatMessage { resource_url: Some(location.clone()), ..message }.write();

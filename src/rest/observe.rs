@@ -1,38 +1,41 @@
 //! What happens to every request: its correlator is echoed, its outcome is traced.
 
-use actix_web::Error;
-use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::middleware::Next;
 use tokio::time::Instant;
 
 use super::router::template;
 
-/// Echoes `X-Correlator` and writes one line per request, which never shows a body, an address or
-/// an identifier: the path stands as its template.
-pub(super) async fn observe(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let began = Instant::now();
-    let method = request.method().clone();
-    let correlator = request.headers().get(&X_CORRELATOR).filter(|c| is_fit(c)).cloned();
+/// What is kept of a request until its answer is there.
+pub(super) struct Observed {
+    began: Instant,
+    method: Method,
+    correlator: Option<HeaderValue>,
+}
 
-    let mut response = next.call(request).await?;
-
-    tracing::debug!(
-        %method,
-        path = template(response.request()).unwrap_or("unknown"),
-        status = response.status().as_u16(),
-        ms = began.elapsed().as_millis() as u64,
-        correlator = correlator.as_ref().and_then(|value| value.to_str().ok()),
-        "request"
-    );
-    if let Some(correlator) = correlator {
-        response.headers_mut().insert(X_CORRELATOR, correlator);
+impl Observed {
+    pub(super) fn of(request: &ServiceRequest) -> Self {
+        let correlator = request.headers().get(&X_CORRELATOR).filter(|c| is_fit(c)).cloned();
+        Self { began: Instant::now(), method: request.method().clone(), correlator }
     }
-    Ok(response)
+
+    /// Echoes `X-Correlator` and writes one line per request, which never shows a body, an address
+    /// or an identifier: the path stands as its template.
+    pub(super) fn end(self, response: &mut ServiceResponse) {
+        let Self { began, method, correlator } = self;
+        tracing::debug!(
+            %method,
+            path = template(response.request()).unwrap_or("unknown"),
+            status = response.status().as_u16(),
+            ms = began.elapsed().as_millis() as u64,
+            correlator = correlator.as_ref().and_then(|value| value.to_str().ok()),
+            "request"
+        );
+        if let Some(correlator) = correlator {
+            response.headers_mut().insert(X_CORRELATOR, correlator);
+        }
+    }
 }
 
 /// Tells whether a correlator may be echoed and logged: short and printable.

@@ -30,7 +30,7 @@ pub(super) struct UserPath {
 impl UserPath {
     /// Gives `{serverRoot}/{apiVersion}/chat/{userId}`, the base of all URLs that are emitted.
     pub(super) fn base(&self) -> String {
-        format!("{}/{API_VERSION}/chat/{}", self.server_root, self.user.path_segment())
+        [&self.server_root, "/", API_VERSION, "/chat/", &self.user.path_segment()].concat()
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) struct SessionPath {
 impl SessionPath {
     /// Gives the URL of the session.
     pub(super) fn url(&self) -> String {
-        format!("{}/{}/{}", self.of.base(), self.collection(), self.id)
+        [&self.of.base(), "/", self.collection(), "/", self.id.as_str()].concat()
     }
 
     /// Names the collection that the session stands in.
@@ -156,7 +156,7 @@ fn variable(request: &HttpRequest, name: &str) -> Result<String, Fault> {
 fn parse_user(segment: &str) -> Result<Address, Fault> {
     let bad = |right: String| Fault::Invalid { part: "userId", right };
     let once = decode(segment).ok_or_else(|| bad("it must be UTF-8".into()))?;
-    let text = if is_still_escaped(&once) {
+    let text = if once.contains('%') && is_still_escaped(&once) {
         decode(&once).ok_or_else(|| bad("it must be UTF-8".into()))?
     } else {
         Cow::Borrowed(once.as_ref())
@@ -169,6 +169,9 @@ fn parse_user(segment: &str) -> Result<Address, Fault> {
 /// The router has undone all but `%25`, `%2B` and `%2F` and put U+FFFD for what is not UTF-8; what
 /// stands there now is undone to the same text as if all escapes were undone at once.
 fn decode(segment: &str) -> Option<Cow<'_, str>> {
+    if segment.bytes().all(|byte| byte.is_ascii() && byte != b'%') {
+        return Some(Cow::Borrowed(segment));
+    }
     percent_decode_str(segment)
         .decode_utf8()
         .ok()
@@ -188,8 +191,8 @@ pub(super) fn server_root(request: &HttpRequest) -> Result<String, Fault> {
     if let Some(root) = &settings.server_root {
         return Ok(root.trim_end_matches('/').to_owned());
     }
-    let scheme = if settings.secure { "https" } else { "http" };
-    Ok(format!("{scheme}://{}{}", host(request, &settings.host)?, settings.base()))
+    let scheme = if settings.secure { "https://" } else { "http://" };
+    Ok([scheme, host(request, &settings.host)?, &settings.base()].concat())
 }
 
 /// Reads the host and port that the request is meant for (RFC 9112 section 3.2); `own` is meant by
@@ -202,9 +205,9 @@ fn host<'a>(request: &'a HttpRequest, own: &'a str) -> Result<&'a str, Fault> {
         (None, None) => own,
     };
     let is_host =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+        |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b':' | b'[' | b']');
     let plausible = !authority.is_empty() && authority.len() <= MAX_HOST;
-    if plausible && authority.chars().all(is_host) { Ok(authority) } else { Err(bad()) }
+    if plausible && authority.bytes().all(is_host) { Ok(authority) } else { Err(bad()) }
 }
 
 /// The longest identifier that is looked up, in bytes.

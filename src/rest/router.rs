@@ -1,9 +1,11 @@
 //! From the URL to its resource, and to what a method means there: one walk over the table of
-//! [`routes`](super::routes), segment by segment.
+//! [`routes`](super::routes), segment by segment. What happens to every request happens here, too:
+//! its outcome is traced, a fault is told as its client understands it.
 //!
 //! The library's own router asks one regular expression after the other whether it likes the path,
 //! scope by scope; with so many resources that took more time than all that a message needs here.
 
+use std::cell::LazyCell;
 use std::rc::Rc;
 
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
@@ -13,7 +15,8 @@ use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, Route};
 use futures_util::future::LocalBoxFuture;
 
 use super::door;
-use super::fault::Fault;
+use super::fault::{Fault, speak};
+use super::observe::Observed;
 use super::resource::{Resource, Verb};
 
 /// The most variables in a path.
@@ -44,6 +47,7 @@ struct Entry<S> {
     path: Path,
     /// Its segments; nothing for a variable.
     pattern: Vec<Option<&'static str>>,
+    names: [&'static str; MOST_VARIABLES],
     guarded: bool,
     apart: bool,
     allow: String,
@@ -58,6 +62,8 @@ struct Path(&'static str);
 #[derive(Debug, Clone, Copy)]
 struct Place {
     path: &'static str,
+    /// The names of the variables; empty behind the last one.
+    names: [&'static str; MOST_VARIABLES],
     /// From where to where each variable stands in the path of the request, in bytes.
     variables: [(usize, usize); MOST_VARIABLES],
 }
@@ -70,8 +76,8 @@ pub(super) fn template(request: &HttpRequest) -> Option<&'static str> {
 /// Gives what stands in the place of a variable.
 pub(super) fn variable<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     let place = *request.extensions().get::<Place>()?;
-    let at = Path(place.path).variables().position(|known| known == name)?;
-    let (from, to) = *place.variables.get(at)?;
+    let known = place.names.iter().zip(place.variables);
+    let (_, (from, to)) = known.into_iter().find(|(known, _)| **known == name)?;
     request.match_info().as_str().get(from..to)
 }
 
@@ -82,7 +88,8 @@ impl Router {
             let Resource { path, operations, guarded, apart, .. } = resource;
             let operations = operations.into_iter().map(|it| (it.verb, it.route)).collect();
             let path = Path(path);
-            Entry { path, pattern: path.pattern(), guarded, apart, allow, operations }
+            let (pattern, names) = (path.pattern(), path.names());
+            Entry { path, pattern, names, guarded, apart, allow, operations }
         });
         Self { base, resources: resources.collect() }
     }
@@ -99,9 +106,9 @@ impl ServiceFactory<ServiceRequest> for Router {
     fn new_service(&self, (): ()) -> Self::Future {
         let base = self.base.clone();
         let made: Vec<_> = (self.resources.iter())
-            .map(|Entry { path, pattern, guarded, apart, allow, operations }| {
-                let (path, guarded, apart, allow) = (*path, *guarded, *apart, allow.clone());
-                let pattern = pattern.clone();
+            .map(|Entry { path, pattern, names, guarded, apart, allow, operations }| {
+                let (path, names, guarded, apart) = (*path, *names, *guarded, *apart);
+                let (pattern, allow) = (pattern.clone(), allow.clone());
                 let coming: Vec<_> =
                     operations.iter().map(|(verb, route)| (*verb, route.new_service(()))).collect();
                 async move {
@@ -109,7 +116,7 @@ impl ServiceFactory<ServiceRequest> for Router {
                     for (verb, route) in coming {
                         operations.push((verb, route.await?));
                     }
-                    Ok(Entry { path, pattern, guarded, apart, allow, operations })
+                    Ok(Entry { path, pattern, names, guarded, apart, allow, operations })
                 }
             })
             .collect();
@@ -131,33 +138,34 @@ impl Service<ServiceRequest> for Routed {
     actix_web::dev::always_ready!();
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let Some((number, place)) = self.0.find(request.match_info().as_str()) else {
-            return Box::pin(async { Ok(request.error_response(Fault::NotFound)) });
-        };
-        request.extensions_mut().insert(place);
-        Box::pin(Rc::clone(&self.0).serve(number, request))
+        let table = Rc::clone(&self.0);
+        Box::pin(async move {
+            let observed = Observed::of(&request);
+            let mut response = speak(table.serve(request).await)?;
+            observed.end(&mut response);
+            Ok(response)
+        })
     }
 }
 
 impl Table {
     /// Finds the resource that a path leads to, with or without a slash behind it.
-    fn find(&self, path: &str) -> Option<(usize, Place)> {
-        let whole = Cut::new(path, 0);
+    fn find(&self, path: &str) -> Option<(&Entry<RouteService>, Place)> {
+        let whole = LazyCell::new(|| Cut::new(path, 0));
         let is_below = path.starts_with(&self.base);
         let below = is_below.then(|| Cut::new(path, self.base.len())).flatten();
-        self.resources.iter().enumerate().find_map(|(number, entry)| {
-            let cut = if entry.apart { &whole } else { &below }.as_ref()?;
+        self.resources.iter().find_map(|entry| {
+            let cut = if entry.apart { &*whole } else { &below }.as_ref()?;
             let variables = cut.variables(&entry.pattern)?;
-            Some((number, Place { path: entry.path.0, variables }))
+            Some((entry, Place { path: entry.path.0, names: entry.names, variables }))
         })
     }
 
-    async fn serve(
-        self: Rc<Self>,
-        number: usize,
-        request: ServiceRequest,
-    ) -> Result<ServiceResponse, Error> {
-        let entry = &self.resources[number];
+    async fn serve(&self, request: ServiceRequest) -> Result<ServiceResponse, Error> {
+        let Some((entry, place)) = self.find(request.match_info().as_str()) else {
+            return Ok(request.error_response(Fault::NotFound));
+        };
+        request.extensions_mut().insert(place);
         // Who may not come in is told nothing else, not even what is allowed.
         let _place = match entry.guarded {
             true => match door::enter(&request).await {
@@ -194,6 +202,14 @@ impl Path {
         self.0.split('/').filter_map(variable_of)
     }
 
+    fn names(self) -> [&'static str; MOST_VARIABLES] {
+        let mut names = [""; MOST_VARIABLES];
+        for (place, name) in names.iter_mut().zip(self.variables()) {
+            *place = name;
+        }
+        names
+    }
+
     fn pattern(self) -> Vec<Option<&'static str>> {
         let segments = self.0.split('/').skip(1);
         segments.map(|segment| variable_of(segment).is_none().then_some(segment)).collect()
@@ -219,8 +235,8 @@ impl<'a> Cut<'a> {
         let rest = path.get(skipped..)?.strip_prefix('/')?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let begin = skipped + 1;
-        let slashes = rest.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
-        let ends = slashes.map(|(at, _)| begin + at).chain([begin + rest.len()]);
+        let slashes = memchr::memchr_iter(b'/', rest.as_bytes());
+        let ends = slashes.map(|at| begin + at).chain([begin + rest.len()]);
         let (mut segments, mut count, mut from) = ([(0, 0); MOST_SEGMENTS], 0, begin);
         for to in ends {
             *segments.get_mut(count)? = (from, to);

@@ -1,10 +1,7 @@
 //! The whole URL tree, method by method: the router and the description of the API are made of it.
 
-use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
-use super::fault::speak;
-use super::observe::observe;
 use super::openapi::Description;
 use super::resource::Body::{Document, Events, Nothing, Notifications, Other};
 use super::resource::Verb::{Delete, Get, Post, PostOrPut, Put};
@@ -30,10 +27,7 @@ pub fn configure(face: web::Data<Face>) -> impl FnOnce(&mut ServiceConfig) + Clo
         let mut resources = tree();
         resources.push(refusals());
         let router = Router::new(face.settings.base(), resources);
-        let all = web::scope("").default_service(router);
-        app.app_data(face.clone())
-            .app_data(description)
-            .service(all.wrap(from_fn(speak)).wrap(from_fn(observe)));
+        app.app_data(face.clone()).app_data(description).default_service(router);
     }
 }
 

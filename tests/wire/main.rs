@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "not every binary has use for all of it")]
 mod certificates;
 mod corpus;
+mod derived;
 mod fenced;
 mod msrp;
 mod mutations;

@@ -38,7 +38,7 @@ fn every_flow_of_the_specification_goes_as_expected_and_says_nothing_else() {
 }
 
 /// The recorded chats in all their forms, with the MSRP frames in each: of the logs none has any.
-const TRACES: [(&str, usize); 23] = [
+pub(super) const TRACES: [(&str, usize); 23] = [
     ("cpm-1to1.homer.txt", 0),
     ("cpm-1to1.null.pcap", 16),
     ("cpm-1to1.pcap", 16),
@@ -95,19 +95,6 @@ fn what_is_said_closely_is_compared_closely() {
     // Of the first pair all is shown.
     let shown: Vec<&str> = outcome.text.lines().filter(|line| line.contains(" ! ")).collect();
     assert!(shown.iter().any(|line| line.contains("    Call-ID: ")), "{}", outcome.text);
-}
-
-#[test]
-fn without_expectations_they_are_derived_from_the_trace() {
-    let pager = Path::new("sip-fixtures/traces/cpm-pager-imdn.pcap");
-    let outcome = rehearse(&Run { expect: Expect::Derive, ..order(pager) });
-    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
-    for flow in ["02-starting-declined", "03-ending", "06-cancelling", "13-leaving", "14-sending"] {
-        let run = order(&Path::new(FLOWS).join(flow));
-        let outcome = rehearse(&Run { expect: Expect::Derive, ..run });
-        assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
-        assert!(outcome.text.contains("derived from the trace"), "{}", outcome.text);
-    }
 }
 
 #[test]

@@ -9,7 +9,6 @@
 use std::time::Instant;
 
 use super::{Conversation, Output, Timers};
-use crate::address::Address;
 use crate::bridge::dealings::ConversationKit;
 use crate::bridge::line::Line;
 use crate::bridge::renewal::{Held, Places, Renewable, Renewal, Successor};
@@ -35,7 +34,7 @@ impl Renewable for Conversation {
     fn is_live(&self) -> bool {
         let is_quiet = self.timers.leave.is_none() && self.timers.relay.is_none();
         let is_running = self.chat.state() == State::Connected && is_quiet && !self.stopping;
-        is_running && self.heard && self.chat.other().address != Address::anonymous()
+        is_running && self.heard && !self.chat.other().address.is_anonymous()
     }
 
     fn postpone_explanation(&mut self) {

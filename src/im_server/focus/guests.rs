@@ -79,7 +79,7 @@ fn of_entries(names: &Names, list: &Bytes, most: usize) -> Result<Vec<Guest>, De
 /// Finds who is meant. The focus itself is not to be invited to anything, nor is nobody.
 fn guest(names: &Names, reference: Reference, entry: Option<Entry>) -> Result<Guest, Status> {
     let user = names.user(&reference.uri).ok_or(Status::FORBIDDEN)?;
-    if user == Address::anonymous() {
+    if user.is_anonymous() {
         return Err(Status::FORBIDDEN);
     }
     // Other methods no reference has.

@@ -119,7 +119,7 @@ impl Names {
         let known = |one: &NameAddr| Some((self.user(&one.uri)?, one.display.clone()));
         let (user, name) = asserted.iter().chain(&from).find_map(known)?;
         let name = name.or_else(|| asserted.iter().chain(&from).find_map(|it| it.display.clone()));
-        (user != Address::anonymous()).then_some((user, name))
+        (!user.is_anonymous()).then_some((user, name))
     }
 }
 

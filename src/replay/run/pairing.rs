@@ -28,7 +28,7 @@ pub(super) fn pair<'a>(player: &Player<'_>, expected: &'a Expected) -> Pairs<'a>
 
 /// Pairs so many notifications. Those that must come take theirs first: one that may come must not
 /// take it from them.
-fn pair_all<'a>(
+pub(super) fn pair_all<'a>(
     notices: &'a [Notice],
     count: usize,
     is_it: impl Fn(&Notice, usize) -> bool,
@@ -89,4 +89,28 @@ pub(super) fn dialog_of(player: &Player<'_>, told: usize) -> Option<usize> {
     invited.filter_map(|cue| cue.dialog).find(|dialog| {
         player.invitation_to(*dialog, "ChatSessionInformation").is_some_and(|url| url == own)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_come_takes_nothing_from_what_must() {
+        let notice = |optional, unordered| Notice { optional, unordered, ..Notice::default() };
+        let pairs = |notices: &[Notice], count| {
+            let pairs = pair_all(notices, count, |_, _| true);
+            (pairs.missing.len(), pairs.told.len(), pairs.used.len())
+        };
+        let (must, may, any) = (notice(false, false), notice(true, false), notice(true, true));
+        assert_eq!(pairs(&[may.clone(), must.clone()], 1), (0, 1, 1));
+        assert_eq!(pairs(&[must.clone(), may.clone()], 2), (0, 2, 2));
+        // Only where it may come before the other one, it does.
+        assert_eq!(pairs(&[any, must.clone()], 2), (0, 2, 2));
+        assert_eq!(pairs(&[must.clone(), must.clone()], 1), (1, 1, 1));
+        assert_eq!(pairs(&[may], 0), (0, 0, 0));
+        let is_second = |_: &Notice, index: usize| index == 1;
+        let two = [must.clone(), must];
+        assert_eq!(pair_all(&two, 2, is_second).missing.len(), 1);
+    }
 }

@@ -37,6 +37,9 @@ impl Verdict {
             .iter()
             .map(|(told, at)| json!({"at": at.to_string(), "user": told.user, told.name.as_str(): told.value}))
             .collect();
+        let beside = stage.expected.beside.iter();
+        let beside: Vec<Value> =
+            beside.map(|it| json!({"message": it.kind, "why": it.why})).collect();
         json!({
             "trace": stage.trace.name,
             "exit": self.exit.code(),
@@ -45,6 +48,7 @@ impl Verdict {
             "expectations": stage.expected.source,
             "differences": differences,
             "alsoSaid": self.extra,
+            "mayBe": beside,
             "hidden": stage.trace.hidden(),
             "notPlayed": self.unplayed,
             "leftOut": stage.expected.left_out,

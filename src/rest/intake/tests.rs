@@ -223,6 +223,13 @@ proptest! {
         prop_assert_eq!(passed, passed_in);
     }
 
+    /// What is not taken apart would have been read.
+    #[test]
+    fn a_path_that_looks_plain_is_a_target(path in "/[-A-Za-z0-9/._~%+:@?&=]{0,60}") {
+        prop_assert!(Uri::try_from(&*path).is_ok());
+        prop_assert!(is_target(&path));
+    }
+
     /// Whatever passes as heads, the HTTP library reads as the same heads.
     #[test]
     fn no_head_passes_that_is_not_well_formed(
@@ -231,7 +238,7 @@ proptest! {
     ) {
         let head = format!("{start}\r\nHost: a\r\n{}\r\n", fields.concat());
         if let (passed @ 1.., Step::More) = run(head.as_bytes()) {
-            let mut fields = [EMPTY_HEADER; 20];
+            let mut fields = [httparse::EMPTY_HEADER; 20];
             let mut request = Request::new(&mut fields);
             prop_assert!(request.parse(&head.as_bytes()[..passed]).is_ok_and(|s| s.is_complete()));
             prop_assert!(!head[..passed].replace("\r\n", "").contains(['\r', '\n']));

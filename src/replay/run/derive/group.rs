@@ -174,11 +174,15 @@ impl Group {
 
     /// The focus answers an INVITE.
     fn judged(&mut self, word: &Word<'_>, code: u16, asking: Asking) -> Vec<News> {
-        if self.is_cancelled {
-            let row = sip_outcomes::final_response(code, true);
+        if self.is_cancelled && asking == Asking::Opening {
+            // Whatever crosses the CANCEL, the user has withdrawn first.
+            let words = sip_outcomes::on(LegEnd::CancelledByPeer).describe_end(&[]);
             self.stage = Stage::Over;
-            let description = word.with_response(|response| row.describe_response(response));
-            return vec![News::event(EventType::SessionCancelled, &description)];
+            return vec![News::event(EventType::SessionCancelled, &words)];
+        }
+        if self.is_cancelled {
+            self.stage = Stage::Apart;
+            return vec![News::event(EventType::SessionEnded, "").perhaps()];
         }
         let then = group_outcomes::answer_to(asking, code).then;
         let is_tried_again = match then {

@@ -20,7 +20,7 @@ mod participants;
 mod talk;
 mod word;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::book::{Book, Step};
 use super::super::head::Head;
@@ -41,7 +41,13 @@ use word::Word;
 
 /// Derives what must be told, by session.
 pub(super) fn derive(book: &Book, script: &Script) -> Expected {
-    let mut reader = Reader { book, script, tales: BTreeMap::new(), expected: Expected::default() };
+    let mut reader = Reader {
+        book,
+        script,
+        tales: BTreeMap::new(),
+        heirs: BTreeSet::new(),
+        expected: Expected::default(),
+    };
     reader.expected.source = "derived from the trace".to_owned();
     let mut last = (0, Moment::default());
     for (place, cue) in script.cues.iter().enumerate() {
@@ -69,6 +75,8 @@ struct Reader<'a> {
     script: &'a Script,
     /// By the dialog in which the session began.
     tales: BTreeMap<usize, Tale>,
+    /// Sessions whose INVITE may take the place of a running one, of which nothing is told then.
+    heirs: BTreeSet<usize>,
     expected: Expected,
 }
 
@@ -149,6 +157,9 @@ impl Reader<'_> {
         let begins = word.is_first() && matches!(sip.method(), "INVITE" | "MESSAGE");
         if !is_begun && begins {
             let tale = self.begin(session, &word);
+            if matches!(tale, Tale::Pair(_)) && self.takes_over(&word) {
+                self.heirs.insert(session);
+            }
             self.tales.insert(session, tale);
         }
         let Some(tale) = self.tales.get_mut(&session) else { return };
@@ -190,6 +201,18 @@ impl Reader<'_> {
         } else {
             Tale::Pair(Pair::new(word))
         }
+    }
+
+    /// Tells whether an INVITE may be one for a session that runs already (RFC 3891), lost to the
+    /// network meanwhile.
+    fn takes_over(&self, word: &Word<'_>) -> bool {
+        let leg = word.sip.leg.as_ref();
+        let is_known =
+            |session: &usize| leg.is_some() && self.book.dialogs[*session].leg.as_ref() == leg;
+        let mut running = self.tales.iter().filter(|(_, tale)| !tale.is_over());
+        word.ours
+            && (word.head.field("Replaces").is_some()
+                || running.any(|(session, _)| is_known(session)))
     }
 
     /// Takes a report that comes outside of any session: it is told in that of its message.
@@ -250,6 +273,7 @@ impl Reader<'_> {
 
     fn push(&mut self, session: usize, told: Vec<News>, at: (u64, Moment)) {
         let own = self.tales.get(&session).map(|tale| tale.own().to_owned());
+        let is_heir = self.heirs.contains(&session);
         self.expected.notices.extend(told.into_iter().map(|news| {
             let (packet, at) = news.since.unwrap_or(at);
             Notice {
@@ -257,7 +281,7 @@ impl Reader<'_> {
                 packet,
                 at,
                 any_of: news.any_of,
-                optional: news.optional,
+                optional: news.optional || is_heir,
                 unordered: news.unordered,
                 within: None,
                 whose: own.clone(),
@@ -282,6 +306,12 @@ impl Reader<'_> {
             };
             self.push(session, told, last);
         }
+        if !self.heirs.is_empty() {
+            let count = self.heirs.len();
+            let line =
+                format!("{count} INVITE that may be for a running session: what follows is open");
+            self.expected.left_out.push(line);
+        }
         if unjudged > 0 {
             let line =
                 format!("{unjudged} NOTIFY: a document before is missing, so they are not judged");
@@ -300,3 +330,6 @@ fn is_group(book: &Book, session: usize) -> bool {
     };
     book.steps.iter().filter(|step| step.dialog == Some(session)).any(|step| says_so(&step))
 }
+
+#[cfg(test)]
+mod tests;

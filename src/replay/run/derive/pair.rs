@@ -114,9 +114,15 @@ impl Pair {
             {
                 Vec::new()
             }
-            outcome => {
-                self.beside.extend(beside::after(outcome));
-                match outcome.event_when_spent() {
+            Outcome::Progress
+            | Outcome::Declined
+            | Outcome::Ended
+            | Outcome::Cancelled
+            | Outcome::Redirect
+            | Outcome::Authenticate
+            | Outcome::RetryOnce(_) => {
+                self.beside.extend(beside::after(row.outcome));
+                match row.outcome.event_when_spent() {
                     Some(event) => self.over(event, &description),
                     None => Vec::new(),
                 }

@@ -110,22 +110,22 @@ impl Participants {
 
     /// Gives what must be told of those who stand otherwise than was told, and counts them as told.
     pub(super) fn news(&mut self) -> Option<News> {
-        let is_unsure = self.is_unsure;
         let (mut must, mut may) = (Vec::new(), false);
         for entry in self.entries.values_mut() {
-            match (entry.now.only(), entry.told) {
-                (Some(now), told) if !told.has(now) => must.push(entry.shown(now)),
-                (now, told) => may |= now.is_none() || now != told.only(),
+            // How the user stands, no document has to say.
+            let is_sure = !self.is_unsure || entry.is_own;
+            match entry.now.only() {
+                Some(now) if is_sure && !entry.told.has(now) => must.push(entry.shown(now)),
+                now => may |= now.is_none() || now != entry.told.only(),
             }
-            entry.told = if is_unsure { entry.told.and(entry.now) } else { entry.now };
+            entry.told = if is_sure { entry.now } else { entry.told.and(entry.now) };
         }
-        if must.is_empty() && !may {
+        let is_open = must.is_empty();
+        if is_open && !may {
             return None;
         }
         let standing = self.entries.values().flat_map(Entry::all_shown).collect();
-        let is_open = is_unsure || must.is_empty();
-        let told = if is_open { Vec::new() } else { must };
-        let news = News::participants(told, standing);
+        let news = News::participants(must, standing);
         Some(if is_open { news.perhaps() } else { news })
     }
 

@@ -8,7 +8,7 @@ use super::super::script::{Cause, Cue, Said, Script, user};
 use crate::bridge::description;
 use crate::payload::{MediaType, multipart};
 use crate::sdp::{self, Sdp, Unusable};
-use crate::sip::Reason;
+use crate::sip::{NameAddr, Reason};
 use crate::trace::Moment;
 
 /// A SIP message of a script.
@@ -113,10 +113,10 @@ impl Word<'_> {
         })
     }
 
-    /// The users that a field names.
+    /// The users that a field names, in one line or several.
     pub(super) fn named(&self, field: &str) -> Vec<String> {
         let fields = self.head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(field));
-        fields.map(|(_, value)| user(address(&value))).collect()
+        fields.flat_map(|(_, value)| listed(&value)).collect()
     }
 
     /// Whoever may have sent a request: as the network asserts it, or as it says itself.
@@ -164,4 +164,22 @@ impl Word<'_> {
             |part: &multipart::Part| part.media_type().is_some_and(|it| it.essence() == wanted);
         leaves.into_iter().find(of).map(|part| part.body)
     }
+}
+
+/// Reads the users of a list: a comma within a name or an address parts nothing.
+fn listed(value: &str) -> Vec<String> {
+    let (mut is_quoted, mut is_address) = (false, false);
+    let parts = value.split(|c: char| {
+        match c {
+            '"' => is_quoted = !is_quoted,
+            '<' | '>' if !is_quoted => is_address = c == '<',
+            _ => {}
+        }
+        c == ',' && !is_quoted && !is_address
+    });
+    let named = |one: &str| match NameAddr::parse(one.trim()) {
+        Ok(named) => user(&named.uri.to_string()),
+        Err(_) => user(address(one.trim())),
+    };
+    parts.map(named).collect()
 }
