@@ -21,7 +21,7 @@ pub(super) struct Extent {
 enum Known {
     /// How a frame ends, but for the flag: its last line (RFC 4975 section 7.1), with the line break
     /// before it.
-    EndLine(memmem::Finder<'static>),
+    EndLine(Box<memmem::Finder<'static>>),
     /// There is a head, and it is not whole.
     Head,
     /// A chunk begins at this place (RFC 9112 section 7.1).
@@ -39,7 +39,7 @@ impl Extent {
         let tid = &rest[..memchr2(b' ', b'\r', rest)?];
         let fits = (1..=MAX_TRANSACTION_ID).contains(&tid.len());
         let end_line = memmem::Finder::new(&[b"\n-------", tid].concat()).into_owned();
-        let known = Known::EndLine(end_line);
+        let known = Known::EndLine(Box::new(end_line));
         fits.then_some(Self { protocol: Protocol::Msrp, known, searched: 0 })
     }
 
@@ -255,10 +255,9 @@ pub(super) mod tests {
     }
 
     fn cut(bytes: &str) -> usize {
-        match Framer::new(1_000_000).next(bytes.as_bytes()) {
-            Cut::Message(_, length) => length,
-            other => panic!("{other:?}"),
-        }
+        let cut = Framer::new(1_000_000).next(bytes.as_bytes());
+        let Cut::Message(_, length) = cut else { panic!("{cut:?}") };
+        length
     }
 
     #[test]
