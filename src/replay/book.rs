@@ -186,12 +186,16 @@ impl Book {
         shorten_sip(&mut sip);
         let Some(index) = self.dialog_of(&sip, message) else {
             self.totals.dialogs_untold += u64::from(sip.line.as_ref().is_some_and(is_opening));
+            self.leave_untold();
             return;
         };
         for path in &sip.paths {
             if self.offer_by_session_id.len() < MAX_ACCOUNTS && self.told.has_room() {
                 self.told.take([path]);
                 self.offer_by_session_id.insert(path.clone(), (index, message.from));
+            } else if !self.offer_by_session_id.contains_key(path) {
+                // What is said there belongs to no dialog any more.
+                self.totals.sessions_untold += 1;
             }
         }
         let dialog = &mut self.dialogs[index];
@@ -266,6 +270,7 @@ impl Book {
         shorten_msrp(&mut msrp);
         let Some(index) = self.session_of(&msrp, message) else {
             self.totals.sessions_untold += 1;
+            self.leave_untold();
             return;
         };
         let session = &mut self.sessions[index];
@@ -370,13 +375,18 @@ impl Book {
         });
     }
 
+    /// Counts a message that gives no step, where steps are kept.
+    fn leave_untold(&mut self) {
+        self.totals.steps_untold += u64::from(self.keep > Keep::Accounts);
+    }
+
     /// Writes a step down, where steps are kept; gives its place.
     fn step(&mut self, message: &Recorded, line: impl FnOnce() -> Entry) -> Option<usize> {
         if self.keep == Keep::Accounts {
             return None;
         }
         if self.steps.len() >= MAX_STEPS || !self.told.has_room() {
-            self.totals.steps_untold += 1;
+            self.leave_untold();
             return None;
         }
         let keeps =

@@ -2,8 +2,9 @@
 //! a CPIM message or a MIME part are a set, of a document only its elements count.
 
 use super::aliases::Aliases;
+use super::date::is_date;
 use super::head::{Head, parameter};
-use super::mask::{description, field, is_date, masked};
+use super::mask::{description, field, word_of_document};
 
 /// Gives the lines of a body of some type, with what each run draws anew put aside.
 pub(super) fn lines(content_type: &str, body: &[u8], aliases: &Aliases) -> Vec<String> {
@@ -33,12 +34,7 @@ fn write(lines: &mut Lines<'_>, (content_type, body): (&str, &[u8]), depth: usiz
             None => plain(lines, body),
         },
         media if media.starts_with("multipart/") => match parameter(content_type, "boundary") {
-            Some(boundary) => {
-                for content in parts(body, boundary.trim_matches('"')) {
-                    lines.push("--*".to_owned());
-                    part(lines, content, depth);
-                }
-            }
+            Some(boundary) => multipart(lines, (body, boundary.trim_matches('"')), depth),
             None => plain(lines, body),
         },
         media if media.ends_with("+xml") || media.ends_with("/xml") => document(lines, body),
@@ -86,23 +82,33 @@ fn fields<'a>(lines: &mut Lines<'_>, part: &'a [u8]) -> Option<(String, &'a [u8]
     Some((content_type, content))
 }
 
-/// Cuts a multipart body at the lines of its boundary (RFC 2046 section 5.1.1).
-fn parts<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
+/// Writes the parts of a body between the lines of its boundary (RFC 2046 section 5.1.1), and what
+/// stands before and behind them as it is: of the later pieces of a message that is all.
+fn multipart(lines: &mut Lines<'_>, (body, boundary): (&[u8], &str), depth: usize) {
     let line = [b"--", boundary.as_bytes()].concat();
     let starts_line = |at: &usize| *at == 0 || body[at - 1] == b'\n';
     let places: Vec<usize> =
         memchr::memmem::find_iter(body, &line).filter(starts_line).take(MAX_PARTS).collect();
+    around(lines, &body[..places.first().copied().unwrap_or(body.len())]);
     let ends = places.iter().skip(1).copied().chain([body.len()]);
-    let mut parts = Vec::new();
     for (begin, end) in places.iter().zip(ends) {
-        let part = &body[begin + line.len()..end];
-        if part.starts_with(b"--") {
-            break;
+        let content = &body[begin + line.len()..end];
+        let (rest, content) =
+            content.split_at(memchr::memchr(b'\n', content).map_or(content.len(), |at| at + 1));
+        lines.push(format!("--*{}", rest.trim_ascii_end().escape_ascii()));
+        if rest.starts_with(b"--") {
+            return around(lines, &body[end - content.len()..]);
         }
-        let behind = memchr::memchr(b'\n', part).map_or(part.len(), |at| at + 1);
-        parts.push(&part[behind..]);
+        part(lines, content, depth);
     }
-    parts
+}
+
+/// Writes what stands around the parts; empty lines mean nothing there.
+fn around(lines: &mut Lines<'_>, text: &[u8]) {
+    let text = text.trim_ascii();
+    if !text.is_empty() {
+        plain(lines, text);
+    }
 }
 
 /// Writes a text as it is, and what is none by its bytes.
@@ -122,24 +128,81 @@ fn described(lines: &mut Lines<'_>, body: &[u8]) {
 }
 
 /// Writes a document: a line for each tag, with its attributes in the order of their names, and for
-/// each text between them. Comments, declarations and white space around texts mean nothing.
+/// each text between them. Comments, instructions and white space around texts mean nothing.
 fn document(lines: &mut Lines<'_>, body: &[u8]) {
     let text = String::from_utf8_lossy(body);
     let mut rest: &str = &text;
-    let mut inside = String::new();
+    let (mut inside, mut between) = (String::new(), String::new());
     while let Some(begin) = rest.find('<') {
-        words(lines, &rest[..begin], &inside);
+        between.push_str(&rest[..begin]);
         rest = &rest[begin..];
-        let aside = [("<!--", "-->"), ("<?", "?>"), ("<!", ">")];
-        if let Some((_, stop)) = aside.into_iter().find(|(start, _)| rest.starts_with(start)) {
-            rest = rest.find(stop).map_or("", |at| &rest[at + stop.len()..]);
-            continue;
+        let (what, end) = markup(rest);
+        match what {
+            Markup::Nothing => {}
+            // What stands for itself is written as in other texts (XML 1.0 section 2.7).
+            Markup::Text(text) => {
+                between.push_str(&text.replace('&', "&amp;").replace('<', "&lt;"));
+            }
+            Markup::Odd => {
+                words(lines, &std::mem::take(&mut between), &inside);
+                lines.push(rest[..end].to_owned());
+            }
+            Markup::Tag(of_tag) => {
+                words(lines, &std::mem::take(&mut between), &inside);
+                inside = tag(lines, of_tag);
+            }
         }
-        let end = tag_end(rest);
-        inside = tag(lines, rest[1..end].trim_end_matches('>'));
         rest = &rest[end..];
     }
-    words(lines, rest, &inside);
+    between.push_str(rest);
+    words(lines, &between, &inside);
+}
+
+/// What begins with a bracket.
+enum Markup<'a> {
+    /// A comment or an instruction.
+    Nothing,
+    /// A text in which no character means anything else.
+    Text(&'a str),
+    /// What counts as it stands: a declaration, and whatever does not end.
+    Odd,
+    Tag(&'a str),
+}
+
+/// Reads markup; gives where it ends as well.
+fn markup(rest: &str) -> (Markup<'_>, usize) {
+    for (start, stop) in [("<!--", "-->"), ("<?", "?>"), ("<![CDATA[", "]]>")] {
+        let Some(behind) = rest.strip_prefix(start) else { continue };
+        return match behind.find(stop) {
+            Some(at) => {
+                let is_text = start == "<![CDATA[";
+                let what = if is_text { Markup::Text(&behind[..at]) } else { Markup::Nothing };
+                (what, start.len() + at + stop.len())
+            }
+            None => (Markup::Odd, rest.len()),
+        };
+    }
+    let end = tag_end(rest);
+    match rest.starts_with("<!") {
+        true => (Markup::Odd, declaration_end(rest)),
+        false => (Markup::Tag(rest[1..end].trim_end_matches('>')), end),
+    }
+}
+
+/// Gives where a declaration ends: outside of quotes and of its own declarations.
+fn declaration_end(rest: &str) -> usize {
+    let (mut quote, mut depth) = (None, 0_usize);
+    for (at, c) in rest.char_indices() {
+        match (c, quote) {
+            ('"' | '\'', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            ('[', None) => depth += 1,
+            (']', None) => depth = depth.saturating_sub(1),
+            ('>', None) if depth == 0 => return at + 1,
+            _ => {}
+        }
+    }
+    rest.len()
 }
 
 /// Gives where a tag ends: at the first bracket outside of its quotes.
@@ -179,7 +242,7 @@ fn attributes(mut rest: &str, aliases: &Aliases) -> Vec<String> {
         let value = behind.trim_start();
         let Some(quote) = value.chars().next().filter(|c| matches!(c, '"' | '\'')) else { break };
         let Some((value, more)) = value[1..].split_once(quote) else { break };
-        all.push(format!(" {}=\"{}\"", name.trim(), masked(value, aliases)));
+        all.push(format!(" {}=\"{}\"", name.trim(), word_of_document(value, aliases)));
         rest = more;
     }
     // What is no attribute counts as it stands.
@@ -198,7 +261,7 @@ fn words(lines: &mut Lines<'_>, text: &str, inside: &str) {
             "message-id" => lines.aliases.id(&text).to_owned(),
             // RFC 5438 section 7, RFC 3994 section 5.
             "datetime" | "lastactive" if is_date(&text) => "*".to_owned(),
-            _ => masked(&text, lines.aliases),
+            _ => word_of_document(&text, lines.aliases),
         });
     }
 }
@@ -206,3 +269,63 @@ fn words(lines: &mut Lines<'_>, text: &str, inside: &str) {
 /// How deep parts lie in each other, and how many in one.
 const MAX_DEPTH: usize = 8;
 const MAX_PARTS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIXED: &str = "multipart/mixed;boundary=b";
+
+    fn of(content_type: &str, body: &str) -> Vec<String> {
+        lines(content_type, body.as_bytes(), &Aliases::default())
+    }
+
+    #[test]
+    fn nothing_around_the_parts_is_lost() {
+        let part = "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n";
+        let whole = format!("{part}--b--\r\n");
+        for same in [format!("\r\n{whole}"), format!("{whole}\r\n"), whole.trim_end().to_owned()] {
+            assert_eq!(of(MIXED, &whole), of(MIXED, &same), "{same:?}");
+        }
+        for other in [
+            format!("before\r\n{whole}"),
+            format!("{whole}behind"),
+            format!("{whole}{part}"),
+            part.to_owned(),
+            whole.replacen("--b\r", "--bx\r", 1),
+        ] {
+            assert_ne!(of(MIXED, &whole), of(MIXED, &other), "{other:?}");
+        }
+        // The later pieces of a message have no more than an end.
+        for piece in ["hello one", "hello one\r\n--b--\r\n", "--", ""] {
+            let other = format!("quite another{piece}");
+            assert_ne!(of(MIXED, piece), of(MIXED, &other), "{piece:?}");
+        }
+    }
+
+    #[test]
+    fn all_that_a_document_says_counts() {
+        let xml = "application/x+xml";
+        assert_eq!(of(xml, "<x><t><![CDATA[a b]]></t></x>"), of(xml, "<x><t>a b</t></x>"));
+        assert_eq!(of(xml, "<x>a<!-- c -->b</x>"), of(xml, "<x>ab</x>"));
+        for (left, right) in [
+            ("<x><![CDATA[hello]]></x>", "<x><![CDATA[bye]]></x>"),
+            ("<x><![CDATA[&lt;]]></x>", "<x>&lt;</x>"),
+            ("<x><![CDATA[<y>]]></x>", "<x><y></x>"),
+            ("<x><![CDATA[a", "<x><![CDATA[b"),
+            (
+                "<!DOCTYPE x [<!ENTITY e \"a\">]><x>&e;</x>",
+                "<!DOCTYPE x [<!ENTITY e \"b\">]><x>&e;</x>",
+            ),
+            ("<!DOCTYPE x SYSTEM 'a>b'><x/>", "<!DOCTYPE x SYSTEM 'a>c'><x/>"),
+            ("<!-- a", "<!-- b"),
+            ("<? a", "<? b"),
+            ("<x>a;tag=hello</x>", "<x>a;tag=bye</x>"),
+            ("<x>10.0.0.1:80</x>", "<x>10.0.0.1:81</x>"),
+            ("<x y='at 10.0.0.1:80'/>", "<x y='at 10.0.0.1:81'/>"),
+        ] {
+            assert_ne!(of(xml, left), of(xml, right), "{left}");
+        }
+        assert_eq!(of(xml, "<x y='sip:a@10.0.0.1:80'/>"), of(xml, "<x y='sip:a@10.0.0.1:81'/>"));
+    }
+}

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::aliases::Aliases;
 use super::canonical;
+use super::date::is_date;
 use super::head::{Head, parameter};
 
 /// Gives the first line: what a request is asked of, the phrase of an answer. A request within a
@@ -19,16 +20,33 @@ pub(super) fn first_line(bytes: &[u8], aliases: &Aliases) -> Option<String> {
             let user = uri.split_once('@').map_or("", |(user, _)| user);
             Some(format!("{method} {user}@*"))
         }
-        Some((method, uri)) => Some(format!("{method} {}", masked(uri, aliases))),
-        None => line.starts_with("SIP/2.0 ").then(|| line.to_owned()),
+        Some((method, uri)) => Some(format!("{method} {}", masked(URI, uri, aliases))),
+        None => called(line).or_else(|| Some(line.to_owned()).filter(|line| is_answer(line))),
     }
+}
+
+fn is_answer(line: &str) -> bool {
+    line.starts_with("SIP/2.0 ") || line.starts_with("HTTP/")
+}
+
+/// Gives what is called for by HTTP, without the ids that a bridge has drawn.
+fn called(line: &str) -> Option<String> {
+    let (call, version) = line.rsplit_once(" HTTP/")?;
+    let (path, query) = call.split_at(call.find('?').unwrap_or(call.len()));
+    let mut before = "";
+    let segments = path.split('/').map(|segment| {
+        let is_id = COLLECTIONS.contains(&before) && !segment.is_empty();
+        before = segment;
+        if is_id { "*" } else { segment }
+    });
+    Some(format!("{}{query} HTTP/{version}", segments.collect::<Vec<_>>().join("/")))
 }
 
 /// Gives what a request that begins something is asked of.
 pub(super) fn asked_of(bytes: &[u8], aliases: &Aliases) -> Option<String> {
     let head = Head::read(bytes);
     let (method, uri) = requested(&head).filter(|_| !is_within(&head))?;
-    Some(format!("{method} {}", masked(uri, aliases)))
+    Some(format!("{method} {}", masked(URI, uri, aliases)))
 }
 
 /// Gives method and URI of a SIP request.
@@ -47,7 +65,10 @@ pub(super) fn named_fields(bytes: &[u8], aliases: &Aliases) -> Vec<(String, Stri
     let head = Head::read(bytes);
     let named = head.fields().filter_map(|(name, value)| {
         let name = long_name(name);
-        NAMED.contains(&name.as_str()).then(|| (name, masked(&value, aliases)))
+        NAMED.contains(&name.as_str()).then(|| {
+            let value = masked(&name, &value, aliases);
+            (name, value)
+        })
     });
     named.collect()
 }
@@ -66,8 +87,9 @@ pub(super) fn all_fields(bytes: &[u8], aliases: &Aliases) -> Vec<(String, String
                 challenge(&value)
             }
             "date" if is_date(&value) => "*".to_owned(),
+            "message-id" => aliases.message(&value).to_owned(),
             drawn if DRAWN.contains(&drawn) => "*".to_owned(),
-            _ => masked(&value, aliases),
+            field => masked(field, &value, aliases),
         };
         (name, value)
     });
@@ -75,7 +97,8 @@ pub(super) fn all_fields(bytes: &[u8], aliases: &Aliases) -> Vec<(String, String
 }
 
 /// Gives the lines of a body in the form in which those that mean the same are the same, with what
-/// each run draws anew put aside; of an MSRP request, whether it goes on as well.
+/// each run draws anew put aside; of an MSRP request, of which message it is and whether it goes on as
+/// well.
 pub(super) fn body_lines(bytes: &[u8], aliases: &Aliases) -> Vec<String> {
     let head = Head::read(bytes);
     let content_type = head.field("Content-Type").or_else(|| head.field("c"));
@@ -83,6 +106,8 @@ pub(super) fn body_lines(bytes: &[u8], aliases: &Aliases) -> Vec<String> {
     if bytes.starts_with(b"MSRP ")
         && let Some(flag) = bytes.trim_ascii_end().last()
     {
+        let message = head.field("Message-ID");
+        lines.extend(message.map(|id| format!("message: {}", aliases.message(&id))));
         lines.push(format!("flag: {}", char::from(*flag)));
     }
     lines
@@ -99,7 +124,21 @@ pub(super) fn description(line: &str, aliases: &Aliases) -> String {
         let port = if port.parse() == Ok(0_u32) { "0" } else { "*" };
         return format!("m={media} {port} {behind}");
     }
-    masked(line, aliases)
+    // The name of the session, and about it (RFC 8866 sections 5.3 and 5.4).
+    match line.starts_with("s=") || line.starts_with("i=") {
+        true => line.to_owned(),
+        false => masked("", line, aliases),
+    }
+}
+
+/// Puts aside, in a value or text of a document, the ports of a URI; nothing else is drawn there.
+pub(super) fn word_of_document(text: &str, aliases: &Aliases) -> String {
+    let scheme = text.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let is_uri = text.contains(':') && SCHEMES.contains(&scheme.as_str());
+    match is_uri && !text.contains(char::is_whitespace) {
+        true => masked(URI, text, aliases),
+        false => text.to_owned(),
+    }
 }
 
 /// Puts aside, in a field of CPIM or MIME, what each run draws anew.
@@ -107,24 +146,8 @@ pub(super) fn field(name: &str, value: &str, aliases: &Aliases) -> String {
     match name {
         "content-id" | "content-length" | "imdn.message-id" => "*".to_owned(),
         "datetime" if is_date(value) => "*".to_owned(),
-        _ => masked(value, aliases),
+        _ => masked(name, value, aliases),
     }
-}
-
-/// Tells whether something is a date, in the form of RFC 3339 or in that of SIP (RFC 3261 section
-/// 20.17).
-pub(super) fn is_date(text: &str) -> bool {
-    let has_form = |form: &str| {
-        let mut found = text.bytes();
-        form.bytes().all(|wanted| {
-            found.next().is_some_and(|found| match wanted {
-                b'0' => found.is_ascii_digit(),
-                b'a' => found.is_ascii_alphabetic(),
-                wanted => found == wanted,
-            })
-        })
-    };
-    has_form("0000-00-00T00:00:00") || has_form("aaa, 00 aaa 0000 00:00:00 GMT")
 }
 
 /// Gives what is asked for by a challenge or a response to it (RFC 3261 section 22.4), without what
@@ -138,33 +161,106 @@ fn challenge(value: &str) -> String {
     format!("{scheme} {}", said.collect::<Vec<_>>().join(", "))
 }
 
-/// Puts aside, within a value: the values of parameters that are drawn, the session ids of MSRP
-/// URIs, addresses and ports.
-pub(super) fn masked(value: &str, aliases: &Aliases) -> String {
+/// Puts aside, within the value of a field, the values of parameters that are drawn there, the ports
+/// of addresses and the session ids of MSRP URIs. What is only a text is all of it a text.
+pub(super) fn masked(name: &str, value: &str, aliases: &Aliases) -> String {
+    if TEXTS.contains(&name) {
+        return value.to_owned();
+    }
+    let drawn = DRAWN_PARAMETERS.iter().find(|(fields, _)| fields.contains(&name));
+    let drawn = drawn.map_or(&[][..], |(_, drawn)| *drawn);
     let mut masked = String::with_capacity(value.len());
-    for (index, part) in value.split(';').enumerate() {
-        if index > 0 {
-            masked.push(';');
-        }
-        let name = part.split('=').next().unwrap_or_default().trim();
-        if part.contains('=') && DRAWN_PARAMETERS.contains(&name.to_ascii_lowercase().as_str()) {
-            masked.push_str(name);
+    for part in parts(value) {
+        let (part, separator) = match part.strip_suffix([';', ',']) {
+            Some(bare) => (bare, &part[bare.len()..]),
+            None => (part, ""),
+        };
+        let (word, is) = part.split_once('=').unwrap_or((part, ""));
+        if part.contains('=') && drawn.contains(&word.trim().to_ascii_lowercase().as_str()) {
+            let behind = is.trim_start().find(char::is_whitespace);
+            masked.push_str(word.trim_start());
             masked.push_str("=*");
+            masked.push_str(behind.map_or("", |at| &is.trim_start()[at..]));
+        } else if HOSTED.contains(&name) {
+            masked.push_str(&without_addresses(&without_names(part, aliases), aliases));
         } else {
             masked.push_str(&without_addresses(part, aliases));
         }
+        masked.push_str(separator);
     }
     masked
 }
 
-/// Replaces IP addresses with what stands for them, without their ports, and the ids behind the authority of MSRP URIs.
+/// Cuts a value behind each semicolon and comma outside of quotes and angle brackets.
+fn parts(value: &str) -> Vec<&str> {
+    let (mut parts, mut begin) = (Vec::new(), 0);
+    let (mut is_quoted, mut is_escaped, mut is_uri) = (false, false, false);
+    for (at, c) in value.char_indices() {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            '<' | '>' if !is_quoted => is_uri = c == '<',
+            ';' | ',' if !is_quoted && !is_uri => {
+                parts.push(&value[begin..=at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&value[begin..]);
+    parts
+}
+
+/// Replaces the names of hosts in a Via or a Contact where whatever host it is has another one in
+/// its place, with their ports.
+fn without_names(part: &str, aliases: &Aliases) -> String {
+    let begin = match (part.trim_start().starts_with("SIP/2.0/"), part.find("sip")) {
+        (true, _) => part.rfind(' ').map(|at| at + 1),
+        (false, scheme) => scheme.and_then(|at| {
+            let uri = at + part[at..].find(':')? + 1;
+            let end = part[uri..].find([';', '>', '?']).map_or(part.len(), |end| uri + end);
+            Some(part[uri..end].rfind('@').map_or(uri, |user| uri + user + 1))
+        }),
+    };
+    let Some(begin) = begin else { return part.to_owned() };
+    let host = &part[begin..];
+    let host = &host[..host.find([':', ';', '>', '?', ' ', '[']).unwrap_or(host.len())];
+    if host.is_empty() || host.parse::<IpAddr>().is_ok() {
+        return part.to_owned();
+    }
+    let Some(alias) = aliases.name() else { return part.to_owned() };
+    let rest = &part[begin + host.len()..];
+    let port =
+        rest.strip_prefix(':').map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    format!("{}{alias}{}", &part[..begin], port.unwrap_or(rest))
+}
+
+/// Gives an MSRP URI without its port and its session id (RFC 4975 section 6).
+fn without_session(uri: &str, aliases: &Aliases) -> Option<String> {
+    let (scheme, rest) = uri.split_once("://")?;
+    if !scheme.ends_with("msrp") && !scheme.ends_with("msrps") {
+        return None;
+    }
+    let (authority, session) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (user, host) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+    let host = match address(host) {
+        Some(host) => aliases.host(host),
+        None => {
+            let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+            aliases.name().unwrap_or(name).to_owned()
+        }
+    };
+    let session = if session.is_empty() { "" } else { "/*" };
+    Some(format!("{scheme}://{user}{host}{session}"))
+}
+
+/// Replaces IP addresses with what stands for them, without their ports, and the ids of MSRP URIs.
 fn without_addresses(text: &str, aliases: &Aliases) -> String {
     let mut words = Vec::new();
     for word in text.split(' ') {
-        if let Some((scheme, _)) =
-            word.split_once("://").filter(|(it, _)| it.ends_with("msrp") || it.ends_with("msrps"))
-        {
-            words.push(format!("{scheme}://*"));
+        if let Some(uri) = without_session(word, aliases) {
+            words.push(uri);
             continue;
         }
         let is_part = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']');
@@ -250,7 +346,6 @@ const DRAWN: &[&str] = &[
     "content-length",
     "contribution-id",
     "conversation-id",
-    "message-id",
     "p-charging-vector",
     "rseq",
     "session-id",
@@ -258,11 +353,38 @@ const DRAWN: &[&str] = &[
     "server",
 ];
 
-const DRAWN_PARAMETERS: &[&str] =
-    &["boundary", "branch", "cnonce", "nonce", "received", "response", "rport", "tag"];
+/// Parameters whose values each run draws anew, by the fields that have them.
+const DRAWN_PARAMETERS: &[(&[&str], &[&str])] = &[
+    (&["via"], &["branch", "received", "rport"]),
+    (&["from", "to"], &["tag"]),
+    (&["content-type"], &["boundary"]),
+    (&["authentication-info"], &["cnonce", "nextnonce", "rspauth"]),
+];
+
+/// Fields that only people read.
+const TEXTS: &[&str] = &["content-description", "organization", "subject"];
+/// Fields in which an end names the host that it is on.
+const HOSTED: &[&str] = &["contact", "via"];
+/// No field: a URI.
+const URI: &str = "";
+/// Schemes of URIs in documents.
+const SCHEMES: &[&str] =
+    &["http", "https", "im", "msrp", "msrps", "pres", "sip", "sips", "tel", "ws", "wss"];
+
+/// Segments of paths behind which an id stands that a bridge has drawn.
+const COLLECTIONS: &[&str] = &[
+    "channels",
+    "groupSessions",
+    "messages",
+    "participants",
+    "polls",
+    "sessions",
+    "subscriptions",
+];
 
 #[cfg(test)]
 mod tests {
+    use super::super::aliases::Pair;
     use super::*;
 
     fn same(left: &str, right: &str) {
@@ -384,16 +506,16 @@ mod tests {
 
     #[test]
     fn what_is_drawn_anew_is_put_aside_and_the_rest_stays() {
-        let masked = |value: &str| masked(value, &Aliases::default());
+        let masked = |value: &str| masked("via", value, &Aliases::default());
         assert_eq!(
-            masked("<sip:a@192.0.2.1:5060;lr>;tag=x1;+g.oma.sip-im"),
-            "<sip:a@192.0.2.1;lr>;tag=*;+g.oma.sip-im"
+            masked("<sip:a@192.0.2.1:5060;lr>;branch=x1;+g.oma.sip-im"),
+            "<sip:a@192.0.2.1;lr>;branch=*;+g.oma.sip-im"
         );
         assert_eq!(
             masked("SIP/2.0/UDP [2001:db8::1]:5060;branch=z9;rport"),
             "SIP/2.0/UDP 2001:db8::1;branch=*;rport"
         );
-        assert_eq!(masked("a=path:msrp://192.0.2.1:2855/s1;tcp"), "a=path:msrp://*;tcp");
+        assert_eq!(masked("a=path:msrp://192.0.2.1:2855/s1;tcp"), "a=path:msrp://192.0.2.1/*;tcp");
         assert_eq!(masked("abc face 100rel"), "abc face 100rel");
         assert_eq!(
             challenge("Digest realm=\"a\", nonce=\"n\", qop=\"auth\", opaque=\"o\""),
@@ -413,5 +535,71 @@ mod tests {
             body_lines(invite, &none),
             ["o=*", "t=0 0", "m=message * TCP/MSRP *", "m=message 0 TCP/MSRP *"]
         );
+    }
+
+    #[test]
+    fn what_is_drawn_is_put_aside_where_it_is_drawn_only() {
+        let none = Aliases::default();
+        for (name, value, wanted) in [
+            ("from", "\"a;tag=b\" <sip:a;tag=c>;tag=d", "\"a;tag=b\" <sip:a;tag=c>;tag=*"),
+            ("from", "<sip:a>;tag=d e", "<sip:a>;tag=* e"),
+            ("contact", "<sip:a@h:1>;tag=d", "<sip:a@h:1>;tag=d"),
+            ("subject", "x;tag=hello at 10.0.0.1:80", "x;tag=hello at 10.0.0.1:80"),
+            (
+                "via",
+                "SIP/2.0/UDP a;branch=1;rport=7, SIP/2.0/TCP b;branch=2",
+                "SIP/2.0/UDP a;branch=*;rport=*, SIP/2.0/TCP b;branch=*",
+            ),
+            (
+                "content-type",
+                "multipart/mixed; boundary=\"a;b\"; c=d",
+                "multipart/mixed;boundary=*; c=d",
+            ),
+            (
+                "to-path",
+                "msrp://r.x:9/y;tcp msrp://[::1]:1/z;tcp",
+                "msrp://r.x/*;tcp msrp://::1/*;tcp",
+            ),
+            ("use-path", "msrps://a@10.0.0.1:2855;tcp", "msrps://a@10.0.0.1;tcp"),
+        ] {
+            assert_eq!(masked(name, value, &none), wanted);
+        }
+        for (line, wanted) in [
+            (
+                "POST /a/1/chat/tel%3A%2B1/sessions/s7/messages/m%2F1/status?x=sessions/y HTTP/1.1",
+                "POST /a/1/chat/tel%3A%2B1/sessions/*/messages/*/status?x=sessions/y HTTP/1.1",
+            ),
+            ("GET /sessions/ HTTP/1.1", "GET /sessions/ HTTP/1.1"),
+            ("HTTP/1.1 201 Created", "HTTP/1.1 201 Created"),
+        ] {
+            let whole = format!("{line}\r\n\r\n");
+            assert_eq!(first_line(whole.as_bytes(), &none).as_deref(), Some(wanted));
+        }
+        for (text, wanted) in [
+            ("sip:a@10.0.0.1:5060;x=y", "sip:a@10.0.0.1;x=y"),
+            ("10.0.0.1:5060", "10.0.0.1:5060"),
+            ("sip: 10.0.0.1:5060", "sip: 10.0.0.1:5060"),
+            ("a;tag=hello", "a;tag=hello"),
+        ] {
+            assert_eq!(word_of_document(text, &none), wanted);
+        }
+    }
+
+    #[test]
+    fn whatever_host_was_recorded_has_another_one_in_its_place_in_a_run() {
+        let recorded = Pair::of_run(std::iter::empty(), std::iter::empty()).left;
+        for (name, value, wanted) in [
+            ("via", "SIP/2.0/UDP alice.pc.example:5060;branch=1", "SIP/2.0/UDP *;branch=*"),
+            ("via", "SIP/2.0/UDP 10.0.0.1:5060;branch=1", "SIP/2.0/UDP *;branch=*"),
+            ("contact", "<sip:a@pc.example:5060;lr>;expires=1", "<sip:a@*;lr>;expires=1"),
+            ("contact", "\"x\" <sips:pc.example>", "\"x\" <sips:*>"),
+            ("contact", "sip:a@[::1]:5060", "sip:a@*"),
+            ("contact", "<tel:+1>", "<tel:+1>"),
+            ("contact", "*", "*"),
+            ("from", "<sip:a@pc.example>", "<sip:a@pc.example>"),
+            ("to-path", "msrp://r.x:9/y;tcp", "msrp://*/*;tcp"),
+        ] {
+            assert_eq!(masked(name, value, &recorded), wanted);
+        }
     }
 }

@@ -17,6 +17,7 @@ mod capture;
 mod columns;
 mod compare;
 mod content;
+mod date;
 mod diff;
 mod head;
 mod info;

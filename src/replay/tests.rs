@@ -110,6 +110,41 @@ fn accounts_are_bounded() {
 }
 
 #[test]
+fn whatever_gives_no_step_is_counted_where_steps_are() {
+    let text = |n: usize| log(&[(1, request("OPTIONS", &format!("c{n}"), "f", "", "b"))]);
+    let many: String = (0..20_000).map(text).collect();
+    let offer = "Content-Type: application/sdp\r\n\r\na=path:msrp://a:1/s20000;tcp\r\n";
+    for (stray, keep, untold) in [
+        (request("BYE", "stray", "f", "t", "b"), Keep::Lines, 1),
+        (answer("200 OK", "INVITE", "stray", "f", "t", "b"), Keep::Lines, 1),
+        (request("BYE", "c7", "f", "t", "b9"), Keep::Lines, 0),
+        (request("BYE", "stray", "f", "t", "b"), Keep::Accounts, 0),
+    ] {
+        let book = read(&(many.clone() + &log(&[(1, stray.clone())])), keep);
+        assert_eq!((book.totals.steps_untold, book.totals.dialogs_untold), (untold, 0), "{stray}");
+    }
+    // Offers have a bound as well.
+    let paths = |n: usize| {
+        let path = |m| format!("a=path:msrp://a:1/s{n}x{m};tcp\r\n");
+        let body: String = (0..8).map(path).collect();
+        let head = request("OPTIONS", &format!("o{n}"), "f", "", "b");
+        log(&[(
+            1,
+            head.replace(
+                "\r\n\r\n",
+                &format!("\r\n{}", offer.replace("a=path:msrp://a:1/s20000;tcp\r\n", &body)),
+            ),
+        )])
+    };
+    let most: String = (0..2_500).map(paths).collect();
+    let last =
+        request("OPTIONS", "last", "f", "", "b").replace("\r\n\r\n", &format!("\r\n{offer}"));
+    let all = read(&most, Keep::Lines).totals;
+    let more = read(&(most + &log(&[(1, last)])), Keep::Lines).totals;
+    assert_eq!((all.sessions_untold, more.sessions_untold), (0, 1));
+}
+
+#[test]
 fn a_call_id_that_is_used_without_end_costs_no_more_than_others() {
     let text = |n: usize| log(&[(1, request("OPTIONS", "c", &format!("f{n}"), "", "b"))]);
     let long: String = (0..20_100).map(text).collect();

@@ -19,8 +19,9 @@ pub(super) struct Extent {
 /// What is known of it.
 #[derive(Debug)]
 enum Known {
-    /// How a frame ends, but for the flag.
-    EndLine(Vec<u8>),
+    /// How a frame ends, but for the flag: its last line (RFC 4975 section 7.1), with the line break
+    /// before it.
+    EndLine(Box<memmem::Finder<'static>>),
     /// There is a head, and it is not whole.
     Head,
     /// A chunk begins at this place (RFC 9112 section 7.1).
@@ -37,9 +38,9 @@ impl Extent {
         let rest = line.strip_prefix(b"MSRP ")?;
         let tid = &rest[..memchr2(b' ', b'\r', rest)?];
         let fits = (1..=MAX_TRANSACTION_ID).contains(&tid.len());
-        let known = Known::EndLine([b"-------", tid].concat());
-        // The first line may look like the last one.
-        fits.then_some(Self { protocol: Protocol::Msrp, known, searched: line.len() })
+        let end_line = memmem::Finder::new(&[b"\n-------", tid].concat()).into_owned();
+        let known = Known::EndLine(Box::new(end_line));
+        fits.then_some(Self { protocol: Protocol::Msrp, known, searched: 0 })
     }
 
     /// Makes that of a message that tells in its head how long its body is.
@@ -115,12 +116,16 @@ impl Extent {
 }
 
 /// Finds the end of a frame: its end-line, a flag and a line break.
-fn end_of_frame(bytes: &[u8], end_line: &[u8], searched: &mut usize) -> Option<usize> {
-    let mut at = *searched;
-    while let Some(found) = memmem::find(bytes.get(at..)?, end_line) {
+fn end_of_frame(
+    bytes: &[u8],
+    end_line: &memmem::Finder<'_>,
+    searched: &mut usize,
+) -> Option<usize> {
+    let (mut at, length) = (*searched, end_line.needle().len());
+    while let Some(found) = end_line.find(bytes.get(at..)?) {
         let begin = at + found;
-        note(found + end_line.len());
-        let end = begin + end_line.len();
+        note(found + length);
+        let end = begin + length;
         match (bytes.get(end), bytes.get(end + 1), bytes.get(end + 2)) {
             (Some(b'$' | b'+' | b'#'), Some(b'\r'), Some(b'\n')) => return Some(end + 3),
             (Some(b'$' | b'+' | b'#'), Some(b'\n'), _) => return Some(end + 2),
@@ -132,7 +137,7 @@ fn end_of_frame(bytes: &[u8], end_line: &[u8], searched: &mut usize) -> Option<u
         }
     }
     note(bytes.len() - at);
-    *searched = bytes.len().saturating_sub(end_line.len()).max(at);
+    *searched = bytes.len().saturating_sub(length).max(at);
     None
 }
 
@@ -229,6 +234,30 @@ pub(super) mod tests {
             let (once, twice) = (work(&message(600)), work(&message(1200)));
             assert!(twice < 3 * once, "{what}: {once} and {twice}");
         }
+    }
+
+    #[test]
+    fn a_frame_ends_behind_a_line_break_only() {
+        let tid = "-".repeat(128);
+        let end = format!("-------{tid}$\r\n");
+        let dashes = format!("MSRP {tid} SEND\r\n\r\n{}\r\n{end}", "-".repeat(6000));
+        LOOKED.set(0);
+        assert_eq!(cut(&dashes), dashes.len());
+        assert!(LOOKED.get() < 3 * dashes.len(), "{}", LOOKED.get());
+        for (frame, behind) in [
+            ("MSRP t SEND\r\n-------t$\r\n", ""),
+            ("MSRP t SEND\n-------t+\n", "more"),
+            ("MSRP t SEND\r\n\r\nno -------t$\r\n\r\n-------t#\r\n", ""),
+            ("MSRP -------t SEND\r\n\r\n-------t$\r\n\r\n--------------t$\r\n", "-------t$\r\n"),
+        ] {
+            assert_eq!(cut(&[frame, behind].concat()), frame.len(), "{frame}");
+        }
+    }
+
+    fn cut(bytes: &str) -> usize {
+        let cut = Framer::new(1_000_000).next(bytes.as_bytes());
+        let Cut::Message(_, length) = cut else { panic!("{cut:?}") };
+        length
     }
 
     #[test]

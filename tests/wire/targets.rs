@@ -31,8 +31,8 @@ async fn a_bridge_lets_in_who_has_the_password() {
     let flow = Path::new(FLOWS).join("02-starting");
     for (login, code, told) in [
         (&["--login", "alice:s3cret"][..], 0, "as expected: "),
-        (&["--login", "alice:wrong"], 4, "gives 401"),
-        (&[], 4, "gives 401"),
+        (&["--login", "alice:wrong"], 1, "gives 401"),
+        (&[], 1, "gives 401"),
     ] {
         let output = play(&flow, &target(&running, core), login).await;
         shows(&output, code, told);
@@ -60,7 +60,7 @@ async fn a_bridge_behind_tls_lets_in_who_has_the_token() {
     let other = another.file().display().to_string();
     for (host, ca, token, code, told) in [
         ("localhost", ca.as_str(), TOKEN, 0, "as expected: "),
-        ("localhost", &ca, "another-token-of-twenty", 4, "gives 401"),
+        ("localhost", &ca, "another-token-of-twenty", 1, "gives 401"),
         ("localhost", &other, TOKEN, 4, "invalid peer certificate"),
         // It shows no certificate for this name.
         ("127.0.0.1", &ca, TOKEN, 4, "invalid peer certificate"),
@@ -166,6 +166,7 @@ async fn a_bridge_cannot_send_a_run_to_another_host() {
         4,
         "is told nothing any more: GET http://192.0.2.1:9/polls/**********: 192.0.2.1 is another host",
     );
+    shows(&output, 4, "the bridge was lost: ");
     for (target, code) in [("http://192.0.2.1", 2), ("ftp://127.0.0.1", 2), ("http://", 2)] {
         let target = ["--target".to_owned(), target.to_owned()];
         shows(&play(&flow, &target, &["--listen", "127.0.0.1:0"]).await, code, "");

@@ -132,6 +132,58 @@ fn one_thing_that_is_written_otherwise_is_found_at_its_level() {
 }
 
 #[test]
+fn what_a_report_or_a_piece_is_of_and_what_is_called_for_counts() {
+    let offer = "INVITE sip:b@h SIP/2.0\nVia: SIP/2.0/UDP h;branch=z\nFrom: <sip:a@h>;tag=1\n\
+                 To: <sip:b@h>\nCall-ID: c\nCSeq: 1 INVITE\nContent-Type: application/sdp\n\n\
+                 v=0\nm=message 9 TCP/MSRP *\na=path:msrp://192.0.2.1:9/a;tcp\n";
+    let frame = |tid: &str, method: &str, fields: &str, flag: char| {
+        format!(
+            "MSRP {tid} {method}\nTo-Path: msrp://192.0.2.2:9/b;tcp\n\
+             From-Path: msrp://192.0.2.1:9/a;tcp\n{fields}\n-------{tid}{flag}\n"
+        )
+    };
+    let send = "Message-ID: m1\nByte-Range: 1-2/4\nContent-Type: text/plain\n\nhi";
+    let [first, second, report] = [
+        frame("t1aa", "SEND", send, '+'),
+        frame("t2aa", "SEND", &send.replace("1-2", "3-4"), '$'),
+        frame("t3aa", "REPORT", "Message-ID: m1\nByte-Range: 1-4/4\nStatus: 000 200 OK", '$'),
+    ];
+    let call = "POST /e/1/chat/tel%3A%2B1/sessions/s1/messages HTTP/1.1\nContent-Length: 0\n\n";
+    let all = [offer, &first, &second, &report, call].map(|text| {
+        format!(
+            "2026/01/15 10:00:00.000000 192.0.2.1:9 -> 192.0.2.2:9\n{}\n\n",
+            text.replace('\n', "\r\n")
+        )
+    });
+    let folder = scratch("about");
+    let (left, right) = (folder.join("left.txt"), folder.join("right.txt"));
+    fs::write(&left, all.concat()).unwrap();
+    for (level, message, old, new) in [
+        (None, 4, "/s1/", "/s2/"),
+        (Some(Level::Body), 0, "msrp://192.0.2.1", "msrp://192.0.2.9"),
+        (Some(Level::Body), 2, "Message-ID: m1", "Message-ID: m2"),
+        (Some(Level::Body), 3, "Message-ID: m1", "Message-ID: m2"),
+        (Some(Level::Strict), 4, "/sessions/", "/groupSessions/"),
+        (Some(Level::Strict), 4, "%2B1/", "%2B2/"),
+    ] {
+        let mut other = all.clone();
+        other[message] = other[message].replace(old, new);
+        assert_ne!(other[message], all[message], "{old}");
+        fs::write(&right, other.concat()).unwrap();
+        for at in LEVELS {
+            let outcome = replay::diff(&left, &right, at, Form::Text);
+            let is_found = level.is_some_and(|level| at >= level);
+            let wanted = if is_found { Exit::Differs } else { Exit::Good };
+            assert_eq!(outcome.exit, wanted, "{new} at {at:?}: {}", shown(&outcome));
+        }
+    }
+    // Throughout, one id stands for another.
+    fs::write(&right, all.concat().replace("m1", "m2").replace("/a;tcp", "/xyz;tcp")).unwrap();
+    let outcome = replay::diff(&left, &right, Level::Strict, Form::Text);
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+}
+
+#[test]
 fn what_stands_for_each_other_throughout_is_the_same() {
     let left = Path::new(FLOWS).join("15-receiving").join("trace.txt");
     let text = fs::read_to_string(&left).unwrap();
@@ -166,10 +218,16 @@ fn what_is_too_long_to_be_compared_is_not_called_the_same() {
              Call-ID: {number}\r\nCSeq: 1 OPTIONS\r\n\r\n\n"
         ));
     }
-    fs::write(&file, text).unwrap();
+    fs::write(&file, &text).unwrap();
     let outcome = replay::diff(&file, &file, Level::Flow, Form::Text);
     assert_eq!(outcome.exit, Exit::NoTrace, "{}", shown(&outcome));
     assert!(outcome.warnings[0].ends_with(": it is too long to be compared"), "{outcome:?}");
+    // Nor is it where only the last message is of no dialog that is told.
+    let last = text.rfind("2026/").unwrap();
+    let (most, stray) = text.split_at(last);
+    fs::write(&file, most.to_owned() + &stray.replace("OPTIONS", "BYE")).unwrap();
+    let outcome = replay::diff(&file, &file, Level::Flow, Form::Text);
+    assert_eq!(outcome.exit, Exit::NoTrace, "{}", shown(&outcome));
 }
 
 #[test]
@@ -183,7 +241,7 @@ fn an_expectation_that_cannot_be_looked_at_is_refused() {
             json!({"sip_in": "200", "expect": [
                 {"notification": "chatEventNotification", "eventTyp": "Accepted", "absent": true}
             ]}),
-            "a notification with \"eventTyp\"",
+            "a chatEventNotification with \"eventTyp\", which means nothing",
         ),
     ] {
         let outcome = with_step(&step, "cannot");
@@ -213,6 +271,83 @@ fn an_expectation_of_another_message_or_call_is_not_met() {
         let words: Vec<&str> =
             outcome.text.split_whitespace().filter(|word| *word != "|").collect();
         assert!(words.join(" ").contains(told), "{step}: {}", outcome.text);
+    }
+}
+
+#[test]
+fn an_expectation_of_one_call_is_not_met_by_another() {
+    let twice = flow("twice", "03-ending", |text| {
+        let mut other = text.replace("10:00:00", "10:00:05");
+        for (old, new) in [
+            ("one@", "two@"),
+            ("kone", "ktwo"),
+            ("u-one", "u-two"),
+            ("n-one", "n-two"),
+            ("/a1", "/a2"),
+            ("/b1", "/b2"),
+            ("9585550101", "9585550102"),
+        ] {
+            other = other.replace(old, new);
+        }
+        format!("{text}{other}")
+    });
+    assert_eq!(rehearse(&quick(&twice)).exit, Exit::Good);
+    let file = twice.join("expected.json");
+    let expected: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    for (step, told) in [
+        (json!({"sip_out": "BYE"}), "sip_out BYE"),
+        (json!({"sip_in": "200 INVITE"}), "sip_in 200 INVITE"),
+        (json!({"msrp_out": "SEND"}), "msrp_out SEND"),
+    ] {
+        let mut expected = expected.clone();
+        let steps = expected["trace.txt"]["dialogs"][0]["steps"].as_array_mut().unwrap();
+        steps.push(step);
+        fs::write(&file, expected.to_string()).unwrap();
+        let outcome = rehearse(&quick(&twice));
+        assert_eq!(outcome.exit, Exit::Differs, "{told}: {}", shown(&outcome));
+        assert!(outcome.text.contains(told), "{told}: {}", outcome.text);
+    }
+}
+
+#[test]
+fn an_answer_is_expected_with_its_phrase() {
+    let outcome = with_step(&json!({"sip_in": "200 OK"}), "phrase");
+    assert_eq!(outcome.exit, Exit::Good, "{}", shown(&outcome));
+}
+
+#[test]
+fn a_message_in_more_pieces_than_there_are_is_not_there() {
+    for (pieces, exit) in [(1, Exit::Good), (2, Exit::Differs)] {
+        let folder = expecting(&format!("pieces-{pieces}"), "15-receiving", |all| {
+            let steps = all["trace.txt"]["dialogs"][0]["steps"].as_array_mut().unwrap();
+            let heard = steps.iter_mut().find(|step| step["msrp_in"] == "SEND msg-2").unwrap();
+            heard["msrp_in"] = json!(format!("{pieces} chunks msg-2"));
+        });
+        let outcome = rehearse(&quick(&folder));
+        assert_eq!(outcome.exit, exit, "{pieces}: {}", shown(&outcome));
+    }
+}
+
+#[test]
+fn what_could_not_be_said_is_not_played() {
+    // No description offers its session.
+    let stray = "2026/01/15 10:00:00.360000 198.51.100.5:2855 -> 192.0.2.10:49152\r\n\
+                 MSRP zz1 SEND\r\nTo-Path: msrp://192.0.2.10:2855/nobody;tcp\r\n\
+                 From-Path: msrp://198.51.100.5:2855/nothere;tcp\r\nMessage-ID: q\r\n\
+                 Byte-Range: 1-2/2\r\nContent-Type: text/plain\r\n\r\nhi\r\n-------zz1$\r\n\r\n";
+    let trace = flow("stray", "03-ending", |text| {
+        let at = text.find("BYE sip").unwrap();
+        let at = text[..at].rfind("2026/").unwrap();
+        let (head, tail) = text.split_at(at);
+        format!("{head}{stray}{tail}")
+    });
+    let told = "MSRP SEND is left out, for its session did not come to be";
+    for (strict, exit) in [(false, Exit::Good), (true, Exit::Unexpected)] {
+        let outcome = rehearse(&Run { strict, ..quick(&trace) });
+        assert_eq!(outcome.exit, exit, "{}", shown(&outcome));
+        assert!(outcome.text.contains("  not played packet 8: "), "{}", outcome.text);
+        assert!(outcome.text.contains(told), "{}", outcome.text);
+        assert!(outcome.text.contains(": 9 of 10 messages"), "{}", outcome.text);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::api::{Exchange, Request, Told};
+use super::api::{Deaf, Exchange, Request, Told};
 use super::courtesy;
 use super::player::{Halt, Heard, Player, State};
 use super::script::{Cause, Cue, Said, user};
@@ -18,6 +18,8 @@ pub(super) struct Call {
     pub(super) cue: usize,
     pub(super) dialog: Option<usize>,
     pub(super) what: String,
+    /// When it was made.
+    pub(super) made: Instant,
     /// Its answer, or why there is none; nothing while it is under way.
     pub(super) result: Option<Result<(u16, Value), String>>,
     /// The dialog whose session the answer names.
@@ -188,7 +190,7 @@ impl Player<'_> {
         (user, whom): (&str, &str),
         (text, reports): (&str, &[&str]),
     ) -> Result<(), Halt> {
-        self.note(cue, "is said in a session: the API has no message outside of one");
+        self.leave_out(cue, "is said in a session: the API has no message outside of one");
         self.accepts = true;
         self.invite(cue.dialog, (user, whom), "Chat");
         let deadline = Instant::now() + self.manner.pace.timeout;
@@ -243,7 +245,8 @@ impl Player<'_> {
         let call = self.calls.len();
         let what = format!("{} {}", request.method, path(&request.url));
         self.explain(&format!("the application calls {what}"));
-        self.calls.push(Call { cue: self.cue, dialog, what, result: None, opens });
+        let made = Instant::now();
+        self.calls.push(Call { cue: self.cue, dialog, what, made, result: None, opens });
         let (events, limit) = (self.sender.clone(), self.manner.pace.timeout);
         let pass = self.api.pass.clone();
         tokio::spawn(async move {
@@ -364,7 +367,10 @@ impl Player<'_> {
     pub(super) async fn listen(&mut self) -> Result<(), Halt> {
         for user in &self.script.users {
             let subscribed = self.api.listen(user, self.sender.clone(), &mut self.channels).await;
-            subscribed.map_err(|error| Halt::Gone(error.to_string()))?;
+            subscribed.map_err(|deaf| match deaf {
+                Deaf::Refused(what) => Halt::Refused { cue: self.cue, what },
+                Deaf::Unreached(why) => Halt::Gone(why),
+            })?;
         }
         Ok(())
     }

@@ -24,6 +24,8 @@ pub(super) struct Exchange {
     pub(super) status: u16,
     pub(super) location: Option<String>,
     pub(super) body: Value,
+    /// Whether the body is JSON, or none.
+    is_understood: bool,
     /// When it was asked for.
     pub(super) at: Moment,
     /// What was on the wire, and between whom.
@@ -111,10 +113,12 @@ impl Request {
         let chunked = head.field("Transfer-Encoding");
         let chunked = chunked.is_some_and(|it| it.to_ascii_lowercase().contains("chunked"));
         let body = if chunked { without_chunks(head.body) } else { head.body.to_vec() };
+        let parsed = serde_json::from_slice(&body);
         Ok(Exchange {
             status,
             location: head.field("Location").map(std::borrow::Cow::into_owned),
-            body: serde_json::from_slice(&body).unwrap_or_default(),
+            is_understood: parsed.is_ok() || body.trim_ascii().is_empty(),
+            body: parsed.unwrap_or_default(),
             at,
             request: request.into(),
             answer: Bytes::copy_from_slice(&answer),
@@ -134,6 +138,14 @@ async fn ask(
     let mut stream = stream.take(MAX_ANSWER);
     loop {
         match stream.read_buf(&mut answer).await {
+            Ok(0) if stream.limit() == 0 => {
+                let why = format!("the answer has more than {MAX_ANSWER} octets");
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+            }
+            Ok(0) if is_counted(&answer) => {
+                let why = "the answer ends before its end";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+            }
             Ok(0) => return Ok(answer),
             Ok(_) if is_whole(&answer) => return Ok(answer),
             Ok(_) => {}
@@ -144,10 +156,19 @@ async fn ask(
 
 /// Tells whether an answer has all the octets that it counts.
 fn is_whole(answer: &[u8]) -> bool {
-    let Some(end) = memchr::memmem::find(answer, b"\r\n\r\n") else { return false };
-    let length = Head::read(&answer[..end + 4]).field("Content-Length").map(|it| it.parse());
-    let length: Option<usize> = length.and_then(Result::ok);
-    length.is_some_and(|length| answer.len() - end - 4 >= length)
+    length(answer).is_some_and(|length| answer.len() >= length)
+}
+
+/// Tells whether an answer counts its octets.
+fn is_counted(answer: &[u8]) -> bool {
+    length(answer).is_some()
+}
+
+/// Gives the length of an answer that counts its octets, with its head.
+fn length(answer: &[u8]) -> Option<usize> {
+    let head = memchr::memmem::find(answer, b"\r\n\r\n")? + 4;
+    let body: usize = Head::read(&answer[..head]).field("Content-Length")?.parse().ok()?;
+    head.checked_add(body)
 }
 
 /// Puts the chunks of a body together (RFC 9112 section 7.1).
@@ -238,6 +259,15 @@ fn door_of(url: &Url<'_>) -> (bool, String, u16) {
     (url.is_secure, url.host().to_ascii_lowercase(), url.port)
 }
 
+/// Why an application is told nothing.
+#[derive(Debug)]
+pub(super) enum Deaf {
+    /// The bridge does not let it.
+    Refused(String),
+    /// The bridge says nothing, or that it cannot.
+    Unreached(String),
+}
+
 /// The REST face of a bridge.
 #[derive(Clone)]
 pub(super) struct Api {
@@ -264,7 +294,7 @@ impl Api {
         user: &str,
         events: Sender<Event>,
         leavings: &mut Vec<String>,
-    ) -> io::Result<()> {
+    ) -> Result<(), Deaf> {
         let url = format!("{}/1/notificationchannel/{}/channels", self.root, escaped(user));
         let channel = serde_json::json!({"notificationChannel": {"channelType": "LongPolling"}});
         let made = self.create(Request::post(url, &channel)).await?;
@@ -284,13 +314,15 @@ impl Api {
         Ok(())
     }
 
-    async fn create(&self, request: Request) -> io::Result<Exchange> {
-        let exchange = request.send(self.limit, &self.pass).await?;
-        if exchange.status == 201 {
-            return Ok(exchange);
+    async fn create(&self, request: Request) -> Result<Exchange, Deaf> {
+        let sent = request.send(self.limit, &self.pass).await;
+        let exchange = sent.map_err(|error| Deaf::Unreached(error.to_string()))?;
+        let why = || format!("POST {} gives {}", request.url, exchange.status);
+        match exchange.status {
+            201 => Ok(exchange),
+            500.. => Err(Deaf::Unreached(why())),
+            _ => Err(Deaf::Refused(why())),
         }
-        let why = format!("POST {} gives {}", request.url, exchange.status);
-        Err(io::Error::other(why))
     }
 }
 
@@ -299,9 +331,14 @@ async fn poll_for(user: String, url: String, pass: Pass, events: Sender<Event>) 
     let request = Request::get(url);
     loop {
         let exchange = match request.send(POLL, &pass).await {
-            Ok(exchange) if exchange.status == 200 => exchange.masked(&request.url),
+            Ok(exchange) if exchange.status == 200 && exchange.is_understood => {
+                exchange.masked(&request.url)
+            }
             other => {
                 let why = match other {
+                    Ok(exchange) if exchange.status == 200 => {
+                        format!("GET {} gives no JSON", request.url)
+                    }
                     Ok(exchange) => format!("GET {} gives {}", request.url, exchange.status),
                     Err(error) => format!("GET {}: {error}", request.url),
                 };
@@ -368,7 +405,9 @@ fn escaped(user: &str) -> String {
 const POLL: Duration = Duration::from_secs(90);
 /// Between two polls where the first had nothing.
 const PAUSE: Duration = Duration::from_millis(20);
-const MAX_ANSWER: u64 = 4 * 1024 * 1024;
+/// Octets of an answer: a poll gives all that waits in a channel, which may be what a whole recording
+/// says.
+const MAX_ANSWER: u64 = 256 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -423,6 +462,7 @@ mod tests {
             status: 200,
             location: None,
             body: Value::Null,
+            is_understood: true,
             at: Moment::default(),
             request: "GET /polls/s3 HTTP/1.1\r\nHost: s3\r\n\r\n".into(),
             answer: "HTTP/1.1 200 OK\r\n\r\nhttp://h/polls/s3 s3".into(),
@@ -431,6 +471,24 @@ mod tests {
         let exchange = exchange.masked("http://h/polls/s3");
         assert_eq!(exchange.request, "GET /polls/** HTTP/1.1\r\nHost: s3\r\n\r\n");
         assert_eq!(exchange.answer, "HTTP/1.1 200 OK\r\n\r\nhttp://h/polls/** s3");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_cut_is_none() {
+        let long = "x".repeat(5 * 1024 * 1024);
+        let of =
+            |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{long}");
+        for (answer, is_whole) in [
+            (of(long.len()), true),
+            (of(long.len() + 1), false),
+            (format!("HTTP/1.1 200 OK\r\n\r\n{long}"), true),
+        ] {
+            let (here, mut there) = tokio::io::duplex(64 * 1024);
+            let bytes = answer.clone();
+            tokio::spawn(async move { there.write_all(bytes.as_bytes()).await });
+            let found = ask(here, b"").await;
+            assert_eq!(found.is_ok_and(|found| found == answer.as_bytes()), is_whole);
+        }
     }
 
     #[test]

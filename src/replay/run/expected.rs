@@ -1,5 +1,6 @@
 //! What the application must be told: read from `expected.json`, or derived from the trace (`derive`).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -10,7 +11,7 @@ use super::super::rewrite::Mappings;
 use super::derive::{Beside, derive};
 use super::notice::Notice;
 use super::player::{Player, State};
-use super::script::{Cue, Script};
+use super::script::{Cue, Said, Script};
 use super::wish::{Rest, Spoken};
 use crate::trace::{Moment, Protocol};
 
@@ -60,6 +61,8 @@ pub(super) struct Absent {
     pub(super) what: String,
     /// The message, where one is spoken of: the bridge may say it beside the trace.
     spoken: Option<Spoken>,
+    /// The dialogs in which it would be something else.
+    others: BTreeSet<usize>,
 }
 
 impl Absent {
@@ -68,11 +71,18 @@ impl Absent {
         self.spoken.as_ref().is_some_and(|spoken| !spoken.ours)
     }
 
-    /// Tells whether the bridge has said it, though the trace has nothing of it.
+    /// Tells whether the bridge has said it, though the trace has nothing of it: in its dialog, or in
+    /// one that nobody speaks of.
     pub(super) fn is_said(&self, player: &Player<'_>) -> bool {
         let Some(spoken) = self.spoken.as_ref().filter(|spoken| !spoken.ours) else { return false };
-        let mut extra = player.heard.iter().filter(|heard| heard.state == State::Extra);
-        extra.any(|heard| spoken.is_kind(&heard.kind, &heard.said, &heard.bytes))
+        let is_elsewhere = |heard: usize| {
+            player.dialog_of_heard(heard).is_some_and(|dialog| self.others.contains(&dialog))
+        };
+        let mut extra =
+            player.heard.iter().enumerate().filter(|(_, heard)| heard.state == State::Extra);
+        extra.any(|(index, heard)| {
+            spoken.is_kind(&heard.kind, &heard.said, &heard.bytes) && !is_elsewhere(index)
+        })
     }
 }
 
@@ -127,16 +137,26 @@ fn read(
     let mut without_msrp = 0;
     let dialogs = list(entry, "dialogs")?;
     known(entry, "something", &["dialogs", "note"])?;
+    let named = dialogs.iter().filter_map(|told| told["call_id"].as_str());
+    let named = Named { dialogs: named.filter_map(|id| dialog_of(book, id)).collect() };
     for told in dialogs {
         let id = told["call_id"].as_str().ok_or("a dialog without its call_id")?;
         let of = |why: String| format!("dialog {id}: {why}");
-        let dialog = book.dialogs.iter().position(|dialog| dialog.call_id == shortened(id));
-        let mut place = dialog.map(|dialog| Place::of(book, script, dialog));
+        let dialog = dialog_of(book, id);
+        let others = dialog.map(|dialog| named.others(book, script, dialog)).unwrap_or_default();
+        let mut place = dialog.map(|dialog| Place::of(book, script, (dialog, &others)));
         if dialog.is_none() {
             let (packet, at) =
                 book.steps.first().map(|step| (step.packet, step.at)).unwrap_or_default();
             let what = format!("dialog {id}");
-            expected.absent.push(Absent { dialog, packet, at, what, spoken: None });
+            expected.absent.push(Absent {
+                dialog,
+                packet,
+                at,
+                what,
+                spoken: None,
+                others: BTreeSet::new(),
+            });
         }
         let steps = list(told, "steps").map_err(of)?;
         known(told, "a dialog", &["call_id", "steps", "note"])?;
@@ -162,6 +182,7 @@ fn read(
                 at,
                 what: spoken.text.clone(),
                 spoken: Some(spoken),
+                others: others.clone(),
             }));
             if rest.is_some() {
                 expected.calls.push(Wish { dialog, rest, packet, at });
@@ -182,6 +203,32 @@ fn read(
         expected.left_out.push(line);
     }
     Ok(())
+}
+
+fn dialog_of(book: &Book, call_id: &str) -> Option<usize> {
+    book.dialogs.iter().position(|dialog| dialog.call_id == shortened(call_id))
+}
+
+/// The dialogs that expectations name.
+struct Named {
+    dialogs: BTreeSet<usize>,
+}
+
+impl Named {
+    /// Gives the dialogs whose messages are none of another's: those that an expectation of their
+    /// own names, and calls. A subscription or a report has a dialog of its own, and a session may go
+    /// on in another one.
+    fn others(&self, book: &Book, script: &Script, dialog: usize) -> BTreeSet<usize> {
+        let session = script.session_of(dialog);
+        let is_other = |other: &usize| {
+            let goes_on = script.session_of(*other) == session;
+            let is_call = book.dialogs[*other].method == "INVITE" && !goes_on;
+            // Whoever names a Call-ID that was used again names all its dialogs.
+            book.dialogs[*other].call_id != book.dialogs[dialog].call_id
+                && (is_call || self.dialogs.contains(other))
+        };
+        (0..book.dialogs.len()).filter(is_other).collect()
+    }
 }
 
 /// Gives the list in a field, which has to be one.
@@ -210,11 +257,12 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn of(book: &'a Book, script: &'a Script, dialog: usize) -> Self {
-        // A subscription or a report has a dialog of its own.
+    fn of(book: &'a Book, script: &'a Script, (dialog, others): (usize, &BTreeSet<usize>)) -> Self {
         let begins = book.dialogs[dialog].opened;
-        let cues = script.cues.iter().filter(|cue| cue.at >= begins).collect();
-        Self { book, cues, at: 0 }
+        let is_of = |cue: &&Cue| {
+            cue.at >= begins && cue.dialog.is_none_or(|dialog| !others.contains(&dialog))
+        };
+        Self { book, cues: script.cues.iter().filter(is_of).collect(), at: 0 }
     }
 
     /// Gives packet and time of the first that a step speaks of; where none is found, of the last
@@ -222,9 +270,8 @@ impl<'a> Place<'a> {
     fn next(&mut self, spoken: &[Spoken]) -> (u64, Moment, Vec<Spoken>) {
         let (mut absent, mut next) = (Vec::new(), None);
         for spoken in spoken {
-            let steps = &self.book.steps;
             let mut rest = self.cues[self.at..].iter();
-            match rest.position(|cue| spoken.is(cue, &steps[cue.step])) {
+            match rest.position(|cue| self.is(spoken, cue)) {
                 Some(found) => next = next.or(Some(self.at + found + 1)),
                 None => absent.push(spoken.clone()),
             }
@@ -236,5 +283,24 @@ impl<'a> Place<'a> {
             (step.packet, step.at)
         });
         (packet, at, absent)
+    }
+
+    /// Tells whether a message is the one that a step speaks of, in as many pieces as it says.
+    fn is(&self, spoken: &Spoken, cue: &Cue) -> bool {
+        let is_it = |cue: &Cue| spoken.is(cue, &self.book.steps[cue.step]);
+        let id = |cue: &Cue| match &cue.said {
+            Said::Msrp(msrp) => Some(msrp.message_id.clone()),
+            Said::Sip(_) => None,
+        };
+        let is_piece = |other: &&&Cue| {
+            other.ours == cue.ours
+                && other.dialog == cue.dialog
+                && other.kind == cue.kind
+                && id(other) == id(cue)
+        };
+        is_it(cue)
+            && spoken
+                .pieces
+                .is_none_or(|pieces| self.cues.iter().filter(is_piece).count() == pieces)
     }
 }

@@ -17,6 +17,7 @@ mod fence;
 mod held;
 mod hosting;
 mod matching;
+mod members;
 mod notice;
 mod order;
 mod pairing;
@@ -385,7 +386,7 @@ fn exit_of(halt: &Halt) -> Exit {
         Halt::Held { is_asked_for: true, .. } => Exit::Usage,
         Halt::Held { is_asked_for: false, .. } => Exit::Differs,
         Halt::Silent { .. } => Exit::Silent,
-        Halt::Gone(_) => Exit::Unreachable,
+        Halt::Gone(_) | Halt::Lost(_) => Exit::Unreachable,
         Halt::Interrupted => Exit::Interrupted,
     }
 }

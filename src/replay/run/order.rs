@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::expected::Expected;
 use super::matching::is_final;
 use super::notice::Notice;
@@ -17,7 +19,7 @@ use crate::trace::Protocol;
 pub(super) fn faults(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
     let mut faults = out_of_order(player);
     faults.extend(too_early(player));
-    faults.extend(told_too_early(player, expected));
+    faults.extend(told_at_wrong_times(player, expected));
     faults
 }
 
@@ -90,19 +92,13 @@ fn follows(kind: &str, ours: &str) -> bool {
     }
 }
 
-/// Finds notifications that were told before the message of ours that causes them.
-fn told_too_early(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
-    let steps = &player.recorded.steps;
+/// Finds notifications that were told before the message of ours that causes them, or later behind
+/// what causes them than they may.
+fn told_at_wrong_times(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
     let mut apart = Vec::new();
     for (notice, told) in pair(player, expected).told {
-        let mut causes = player.script.cues.iter().filter(|cue| cue.ours);
-        let Some(cause) = causes.find(|cue| steps[cue.step].packet == notice.packet) else {
-            continue;
-        };
-        if let (Some(sent), Some(came)) = (player.sent.get(&cause.step), player.told_at.get(told))
-            && let Some((expected, found)) =
-                wrong_time(notice, cause, came.checked_duration_since(*sent))
-        {
+        let Some(came) = player.told_at.get(told) else { continue };
+        if let Some((expected, found)) = wrong_time(player, notice, *came) {
             apart.push(Apart {
                 dialog: Some(notice.dialog),
                 packet: notice.packet,
@@ -117,22 +113,43 @@ fn told_too_early(player: &Player<'_>, expected: &Expected) -> Vec<Apart> {
     apart
 }
 
-/// Says what is wrong with the time between a message of ours and what was told of it; there is none
-/// where it was told before.
-fn wrong_time(notice: &Notice, cause: &Cue, after: Option<Duration>) -> Option<(String, String)> {
-    let (line, kind) = (notice.line(), &cause.kind);
-    let is_group = notice.name() == "participantStatusNotification";
-    match (after, notice.within) {
-        // How a group stands may be known from more than one message.
-        (None, _) if is_group || !is_sole_cause(kind) => None,
-        (None, _) => {
-            Some((format!("{line} after {kind}"), format!("was told before {kind} was sent")))
-        }
-        (Some(after), Some(within)) if after > within => {
-            Some((format!("{line} within {within:?} after {kind}"), format!("after {after:?}")))
-        }
-        (Some(_), _) => None,
+/// Says what is wrong with the time at which something was told.
+fn wrong_time(player: &Player<'_>, notice: &Notice, came: Instant) -> Option<(String, String)> {
+    let steps = &player.recorded.steps;
+    let is_there = |cue: &&Cue| steps[cue.step].packet == notice.packet;
+    let cues = &player.script.cues;
+    if let Some(cause) = cues.iter().filter(|cue| cue.ours).find(is_there) {
+        let sent = player.sent.get(&cause.step)?;
+        return match came.checked_duration_since(*sent) {
+            None => too_soon(notice, &cause.kind),
+            Some(after) => too_late(notice, &cause.kind, after),
+        };
     }
+    // The application has called for it, or the bridge has said something.
+    let (place, cause) = cues.iter().enumerate().find(|(_, cue)| is_there(cue))?;
+    let call = player.calls.iter().find(|call| call.cue == place);
+    let heard = || player.claims.get(&cause.step).map(|heard| &player.heard[*heard]);
+    let (what, since) = match call {
+        Some(call) => (&call.what, call.made),
+        None => heard().map(|heard| (&heard.kind, heard.came))?,
+    };
+    too_late(notice, what, came.saturating_duration_since(since))
+}
+
+/// Says that something was told before the message of ours that causes it, where it was.
+fn too_soon(notice: &Notice, cause: &str) -> Option<(String, String)> {
+    // How a group stands may be known from more than one message.
+    let is_group = notice.name() == "participantStatusNotification";
+    let is_wrong = !is_group && is_sole_cause(cause);
+    let line = notice.line();
+    is_wrong.then(|| (format!("{line} after {cause}"), format!("was told before {cause} was sent")))
+}
+
+/// Says that something was told later behind its cause than it may, where it was.
+fn too_late(notice: &Notice, cause: &str, after: Duration) -> Option<(String, String)> {
+    let within = notice.within.filter(|within| after > *within)?;
+    let line = notice.line();
+    Some((format!("{line} within {within:?} after {cause}"), format!("after {after:?}")))
 }
 
 /// Tells whether nothing but that message of ours may be what is told of: an application that ends a
@@ -146,43 +163,31 @@ fn is_sole_cause(kind: &str) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::super::script::understand;
     use super::*;
     use crate::trace::Moment;
 
     #[test]
-    fn what_is_told_too_late_is_found_where_there_is_a_limit() {
-        let of = |kind: &str| Cue {
-            step: 0,
-            said: understand(Protocol::Sip, b""),
-            ours: true,
-            optional: false,
-            cause: None,
-            at: Moment::default(),
-            dialog: None,
-            kind: kind.to_owned(),
-        };
-        let cause = of("SIP 200 (INVITE)");
+    fn what_is_told_at_a_wrong_time_is_found() {
         let notice = |value| Notice::read(&value, (0, 1, Moment::default())).expect("a notice").0;
-        let second = Some(Duration::from_secs(1));
+        let second = Duration::from_secs(1);
         let event = notice(json!({"notification": "chatEventNotification", "within": 900}));
-        let told = wrong_time(&event, &cause, second).expect("too late");
+        let told = too_late(&event, "SIP 200 (INVITE)", second).expect("too late");
         assert_eq!(told.0, "chatEventNotification within 900ms after SIP 200 (INVITE)");
         assert_eq!(told.1, "after 1s");
         let event = notice(json!({"notification": "chatEventNotification", "within": 1000}));
-        assert_eq!(wrong_time(&event, &cause, second), None);
-        assert!(wrong_time(&event, &cause, None).is_some());
+        assert_eq!(too_late(&event, "SIP 200 (INVITE)", second), None);
         for (kind, is_wrong) in [
+            ("SIP 200 (INVITE)", true),
             ("SIP BYE", true),
             ("MSRP SEND", true),
             ("SIP 603 (INVITE)", true),
             ("SIP 487 (INVITE)", false),
             ("SIP 200 (BYE)", false),
         ] {
-            assert_eq!(wrong_time(&event, &of(kind), None).is_some(), is_wrong, "{kind}");
+            assert_eq!(too_soon(&event, kind).is_some(), is_wrong, "{kind}");
         }
         let group = notice(json!({"notification": "participantStatusNotification"}));
-        assert_eq!(wrong_time(&group, &cause, None), None);
+        assert_eq!(too_soon(&group, "SIP 200 (INVITE)"), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::super::book::{Book, Keep};
+use super::super::brief::shortened;
 use super::super::raw::Raw;
 use super::super::rewrite::{Change, Names};
 use super::actions::Call;
@@ -62,8 +63,10 @@ pub(super) enum Halt {
     Held { what: String, is_asked_for: bool },
     /// There is no end to what is said.
     Endless(String),
-    /// The bridge cannot be reached, or not any longer.
+    /// The bridge cannot be reached.
     Gone(String),
+    /// The bridge cannot be reached any longer.
+    Lost(String),
     /// Somebody interrupted the run.
     Interrupted,
 }
@@ -133,6 +136,8 @@ pub(super) struct Player<'a> {
     seen: BTreeSet<String>,
     pub(super) connections: BTreeMap<String, usize>,
     pub(super) notes: Vec<String>,
+    /// What the recording has and this run has not, and why, by packet.
+    pub(super) left_out: Vec<String>,
     /// What was done, step by step, where that is wanted.
     pub(super) explained: Vec<String>,
     /// Whether an invitation that the trace does not have is to be accepted.
@@ -178,6 +183,7 @@ impl<'a> Player<'a> {
             seen: BTreeSet::new(),
             connections: BTreeMap::new(),
             notes: Vec::new(),
+            left_out: Vec::new(),
             explained: Vec::new(),
             accepts: false,
             last: None,
@@ -281,7 +287,7 @@ impl<'a> Player<'a> {
         // Whoever does not read holds up a stream.
         let sent = timeout(self.manner.pace.timeout, self.wires.send(way, bytes.clone())).await;
         let sent =
-            sent.map_err(|_| Halt::Gone("the bridge does not read what is sent".to_owned()))?;
+            sent.map_err(|_| Halt::Lost("the bridge does not read what is sent".to_owned()))?;
         let (ends, transport) = sent.map_err(|error| Halt::Gone(error.to_string()))?;
         let step = self.enter(protocol, transport, bytes, ends);
         if let (Some(step), Some(recorded)) = (step, stands_for) {
@@ -377,7 +383,7 @@ impl<'a> Player<'a> {
                 self.told.extend(told.into_iter().map(|told| (told, at)));
             }
             Event::Deaf { user, why } => {
-                return Err(Halt::Gone(format!("{user} is told nothing any more: {why}")));
+                return Err(Halt::Lost(format!("{user} is told nothing any more: {why}")));
             }
             Event::Held(held) if self.is_over => self.note_behind(&held),
             Event::Held(held) => return Err(held::halt(self, &held)),
@@ -482,10 +488,11 @@ impl<'a> Player<'a> {
         self.resends.retain(|resend| resend.key != key);
     }
 
-    pub(super) fn note(&mut self, cue: &Cue, what: &str) {
-        let note = format!("packet {}: {} {what}", self.packet(cue), cue.kind);
-        self.explain(&note);
-        self.notes.push(note);
+    /// Leaves a message of the recording out.
+    pub(super) fn leave_out(&mut self, cue: &Cue, why: &str) {
+        let left_out = format!("packet {}: {} {why}", self.packet(cue), cue.kind);
+        self.explain(&left_out);
+        self.left_out.push(left_out);
     }
 
     fn packet(&self, cue: &Cue) -> u64 {
@@ -547,6 +554,20 @@ impl<'a> Player<'a> {
                 return;
             }
         }
+    }
+
+    /// Finds the recorded dialog that a message of the bridge is of, where it has one.
+    pub(super) fn dialog_of_heard(&self, heard: usize) -> Option<usize> {
+        let step = &self.live.steps[*self.steps.get(&heard)?];
+        let call = &self.live.dialogs[step.dialog?].call_id;
+        let is_of = |cue: &&Cue| match &cue.said {
+            Said::Sip(sip) => {
+                let known = self.names.known_call(&sip.call_id);
+                known.is_some_and(|known| shortened(known) == *call)
+            }
+            Said::Msrp(_) => false,
+        };
+        self.script.cues.iter().find(is_of)?.dialog
     }
 
     pub(super) fn has_claimed(&self, step: usize) -> bool {

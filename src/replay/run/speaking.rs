@@ -26,7 +26,7 @@ impl Player<'_> {
 
     async fn answer(&mut self, cue: &Cue) -> Result<(), Halt> {
         let Some(index) = self.asked(cue) else {
-            self.note(cue, "is left out, for what it answers did not come");
+            self.leave_out(cue, "is left out, for what it answers did not come");
             return Ok(());
         };
         let asked = &self.heard[index];
@@ -110,7 +110,7 @@ impl Player<'_> {
         let mut asked = None;
         if msrp.line.method().is_none() {
             let Some(index) = self.asked(cue) else {
-                self.note(cue, "is left out, for what it answers did not come");
+                self.leave_out(cue, "is left out, for what it answers did not come");
                 return Ok(());
             };
             if let Said::Msrp(frame) = &self.heard[index].said {
@@ -118,7 +118,7 @@ impl Player<'_> {
             }
         }
         let Some(session) = self.names.session(&msrp.to).map(str::to_owned) else {
-            self.note(cue, "is left out, for its session did not come to be");
+            self.leave_out(cue, "is left out, for its session did not come to be");
             return Ok(());
         };
         let way = self.connection(cue, &session, msrp).await?;

@@ -35,6 +35,8 @@ pub(super) struct Verdict {
     pub(super) unplayed: Vec<String>,
     /// Whether the bridge was held back, by the wish of the command line.
     is_held: bool,
+    /// Whether the bridge was there once.
+    is_lost: bool,
 }
 
 /// Where a run and its recording come apart.
@@ -125,12 +127,13 @@ pub(super) fn of(
         exit = Exit::Differs;
     }
     let extra = extras(player, expected);
-    let unplayed = player.script.unplayed();
+    let unplayed = [player.script.unplayed(), player.left_out.clone()].concat();
     if exit == Exit::Good && run.strict && !(extra.is_empty() && unplayed.is_empty()) {
         exit = Exit::Unexpected;
     }
     let is_held = matches!(halt, Some(Halt::Held { is_asked_for: true, .. }));
-    Verdict { exit, differences, extra, unplayed, is_held }
+    let is_lost = matches!(halt, Some(Halt::Lost(_)));
+    Verdict { exit, differences, extra, unplayed, is_held, is_lost }
 }
 
 fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
@@ -147,7 +150,7 @@ fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
             (*cue, format!("nothing within {seconds} s"), None)
         }
         Halt::Refused { cue, what } => (*cue, what.clone(), None),
-        Halt::Gone(why) | Halt::Endless(why) | Halt::Held { what: why, .. } => {
+        Halt::Gone(why) | Halt::Lost(why) | Halt::Endless(why) | Halt::Held { what: why, .. } => {
             (player.cue, why.clone(), None)
         }
         Halt::Interrupted => (player.cue, "interrupted".to_owned(), None),
@@ -173,22 +176,26 @@ fn halted(player: &Player<'_>, halt: &Halt) -> Option<Apart> {
 /// Sets each message of the bridge against the recorded one that it stands for; ours differ by what
 /// was rewritten.
 fn messages(player: &Player<'_>, run: &Run) -> Vec<Apart> {
-    let of_bridge: BTreeSet<usize> =
-        player.script.cues.iter().filter(|cue| !cue.ours).map(|cue| cue.step).collect();
-    let pair = Pair::of_run(player.live.steps.iter());
-    let pairs = player.stands_for.iter().filter(|(_, recorded)| of_bridge.contains(recorded));
-    let mut apart: Vec<Apart> = pairs
-        .filter_map(|(live, recorded)| {
-            let (live, recorded) = (&player.live.steps[*live], &player.recorded.steps[*recorded]);
+    let claimed = player.claims.iter().map(|(recorded, heard)| {
+        (&*player.recorded.steps[*recorded].bytes, &*player.heard[*heard].bytes)
+    });
+    let pair = Pair::of_run(player.live.steps.iter(), claimed);
+    let mut apart: Vec<Apart> = player
+        .claims
+        .iter()
+        .filter_map(|(recorded, heard)| {
+            let (recorded, heard) = (&player.recorded.steps[*recorded], &player.heard[*heard]);
+            // One is of the other's kind and goes its way; the accounts of a run may be full.
+            let live = Step { at: heard.at, bytes: heard.bytes.clone(), ..recorded.clone() };
             let bytes = player.names.renamed(&recorded.bytes);
             let recorded = Step { bytes, ..recorded.clone() };
-            let found = difference((&recorded, live), run.level, &pair)?;
+            let found = difference((&recorded, &live), run.level, &pair)?;
             Some(Apart {
                 dialog: recorded.dialog,
                 packet: recorded.packet,
                 at: recorded.at,
                 expected: format!("{}: {}", signature(&recorded), found.left),
-                found: format!("{}: {}", signature(live), found.right),
+                found: format!("{}: {}", signature(&live), found.right),
                 found_at: Some(live.at),
                 sides: Some((recorded.bytes.clone(), live.bytes.clone())),
             })
@@ -407,7 +414,7 @@ impl Verdict {
         let totals = &player.live.totals;
         let counts = format!(
             "{} of {} messages, {} SIP, {} MSRP, {} REST calls, {} notifications",
-            player.cue,
+            player.cue - player.left_out.len(),
             player.script.cues.len(),
             totals.sip,
             totals.msrp,
@@ -419,6 +426,7 @@ impl Verdict {
             Exit::Differs => "not as expected",
             Exit::Usage if self.is_held => "the bridge was held back",
             Exit::Usage => "as expected, and not written",
+            Exit::Unreachable if self.is_lost => "the bridge was lost",
             Exit::NoTrace | Exit::Unreachable => "the bridge cannot be reached",
             Exit::Silent => "the bridge is silent",
             Exit::Unexpected if self.extra.is_empty() => "not all of it was played",

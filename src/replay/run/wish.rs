@@ -22,6 +22,8 @@ pub(super) struct Spoken {
     about: Option<String>,
     /// Of an MSRP request, what stands in it, in lower case.
     holds: Vec<String>,
+    /// Of an MSRP message, in how many pieces it comes.
+    pub(super) pieces: Option<usize>,
 }
 
 impl Spoken {
@@ -30,15 +32,21 @@ impl Spoken {
         let mut spoken = Vec::new();
         for (field, ours, protocol) in FIELDS {
             let Some(text) = text(step, field)? else { continue };
-            let words: Vec<&str> = text.split([' ', ',']).filter(|it| !it.is_empty()).collect();
-            let read = match protocol {
-                Protocol::Msrp => msrp(&words),
-                Protocol::Sip | Protocol::Http => sip(&words),
+            let all = match protocol {
+                Protocol::Msrp => vec![text],
+                Protocol::Sip | Protocol::Http => messages(text),
             };
-            let (first, about, holds) =
-                read.ok_or_else(|| format!("{field} {text:?}, which is no message"))?;
-            let text = format!("{field} {text}");
-            spoken.push(Self { text, ours, protocol, first, about, holds });
+            for one in all {
+                let words: Vec<&str> = one.split([' ', ',']).filter(|it| !it.is_empty()).collect();
+                let read = match protocol {
+                    Protocol::Msrp => msrp(&words),
+                    Protocol::Sip | Protocol::Http => sip(&words),
+                };
+                let Words { first, about, holds, pieces } =
+                    read.ok_or_else(|| format!("{field} {text:?}, which is no message"))?;
+                let text = format!("{field} {}", one.trim());
+                spoken.push(Self { text, ours, protocol, first, about, holds, pieces });
+            }
         }
         Ok(spoken)
     }
@@ -60,37 +68,67 @@ impl Spoken {
     }
 }
 
-type Words = (String, Option<String>, Vec<String>);
+/// What the words of a message say.
+#[derive(Default)]
+struct Words {
+    first: String,
+    about: Option<String>,
+    holds: Vec<String>,
+    pieces: Option<usize>,
+}
 
-/// Reads a method, or a code with the method that it answers; all else is a remark.
-fn sip(words: &[&str]) -> Option<Words> {
-    let first = (*words.first()?).to_owned();
-    if is_method(&first) {
-        return Some((first, None, Vec::new()));
+/// Cuts a text where it goes on to another message: at a comma with a code or a method behind it.
+fn messages(text: &str) -> Vec<&str> {
+    let (mut all, mut begin) = (Vec::new(), 0);
+    for (comma, _) in text.match_indices(',') {
+        let next = text[comma + 1..].split([' ', ',']).find(|word| !word.is_empty());
+        if next.is_some_and(|word| is_code(word) || METHODS.contains(&word)) {
+            all.push(&text[begin..comma]);
+            begin = comma + 1;
+        }
     }
-    let about = words.get(1).map(|word| word.trim_matches(['(', ')']).to_owned());
-    is_code(&first).then(|| (first, about.filter(|about| is_method(about)), Vec::new()))
+    all.push(&text[begin..]);
+    all
+}
+
+/// Reads a method, or a code with the method that it answers: one in brackets, or one that everybody
+/// knows right behind it. All else is a remark, such as the phrase of an answer.
+fn sip(words: &[&str]) -> Option<Words> {
+    let (first, rest) = words.split_first()?;
+    if is_method(first) {
+        return Some(Words { first: (*first).to_owned(), ..Words::default() });
+    }
+    let known = rest.first().filter(|word| METHODS.contains(word)).copied();
+    let named = || {
+        rest.iter().find_map(|word| {
+            word.strip_prefix('(')?.strip_suffix(')').filter(|word| is_method(word))
+        })
+    };
+    let about = known.or_else(named).map(str::to_owned);
+    is_code(first).then(|| Words { first: (*first).to_owned(), about, ..Words::default() })
 }
 
 /// Reads a method or a code, or what is sent; words behind it stand in the message.
 fn msrp(words: &[&str]) -> Option<Words> {
     let (first, rest) = words.split_first()?;
     let lower = |words: &[&str]| words.iter().map(|word| word.to_ascii_lowercase()).collect();
-    let send = "SEND".to_owned();
+    let send = |holds| Words { first: "SEND".to_owned(), holds, ..Words::default() };
     match (*first, rest) {
         ("imdn", ["delivered" | "displayed", rest @ ..]) => {
             let mut all: Vec<String> = lower(&words[..2]);
             // From whom it is, is a remark as far as it is in words.
             all.extend(rest.iter().filter(|it| it.starts_with('+')).map(|it| (*it).to_owned()));
-            Some((send, None, all))
+            Some(send(all))
         }
-        ("isComposing", ["active" | "idle"]) => Some((send, None, lower(words))),
-        (number, ["chunks", rest @ ..]) if number.parse::<u32>().is_ok() => {
-            Some((send, None, lower(rest)))
+        ("isComposing", ["active" | "idle"]) => Some(send(lower(words))),
+        (number, ["chunks", rest @ ..]) => {
+            let pieces = number.parse().ok().filter(|number| *number > 0)?;
+            Some(Words { pieces: Some(pieces), ..send(lower(rest)) })
         }
-        (code, []) if is_code(code) => Some((code.to_owned(), None, Vec::new())),
+        (code, []) if is_code(code) => Some(Words { first: code.to_owned(), ..Words::default() }),
         ("SEND" | "REPORT" | "NICKNAME" | "AUTH", _) => {
-            Some(((*first).to_owned(), None, lower(rest)))
+            let (first, holds) = ((*first).to_owned(), lower(rest));
+            Some(Words { first, holds, ..Words::default() })
         }
         _ => None,
     }
@@ -181,6 +219,24 @@ fn is_method(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
+/// The methods of SIP (RFC 3261 and those that extend it).
+const METHODS: [&str; 14] = [
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "INFO",
+    "INVITE",
+    "MESSAGE",
+    "NOTIFY",
+    "OPTIONS",
+    "PRACK",
+    "PUBLISH",
+    "REFER",
+    "REGISTER",
+    "SUBSCRIBE",
+    "UPDATE",
+];
+
 const FIELDS: [(&str, bool, Protocol); 4] = [
     ("sip_in", true, Protocol::Sip),
     ("sip_out", false, Protocol::Sip),
@@ -201,6 +257,8 @@ mod tests {
             (json!({"sip_in": "nonsense"}), "sip_in \"nonsense\", which is no message"),
             (json!({"msrp_out": "imdn processing"}), "msrp_out \"imdn processing\""),
             (json!({"msrp_in": ""}), "msrp_in \"\", which is no message"),
+            (json!({"msrp_in": "0 chunks x"}), "msrp_in \"0 chunks x\", which is no message"),
+            (json!({"sip_in": ""}), "sip_in \"\", which is no message"),
         ] {
             let found = Spoken::read(&step).expect_err("no message");
             assert!(found.contains(why), "{step}: {found}");
@@ -217,6 +275,31 @@ mod tests {
             assert!(found.contains(why), "{step}: {found}");
         }
         assert_eq!((Spoken::read(&json!({})), Rest::read(&json!({}))), (Ok(Vec::new()), Ok(None)));
+    }
+
+    #[test]
+    fn an_answer_is_spoken_of_with_its_phrase_or_with_its_method() {
+        for (text, wanted) in [
+            ("200", &[("200", None)][..]),
+            ("200 OK", &[("200", None)]),
+            ("200 SDP answer", &[("200", None)]),
+            ("200 (INVITE)", &[("200", Some("INVITE"))]),
+            ("200 INVITE", &[("200", Some("INVITE"))]),
+            ("486 Busy Here (INVITE)", &[("486", Some("INVITE"))]),
+            ("200 (FOO)", &[("200", Some("FOO"))]),
+            ("BYE Reason 480", &[("BYE", None)]),
+            ("200 CANCEL, 487 INVITE", &[("200", Some("CANCEL")), ("487", Some("INVITE"))]),
+            ("200 INVITE, and BYE, 500", &[("200", Some("INVITE")), ("500", None)]),
+            ("200,BYE", &[("200", None), ("BYE", None)]),
+            ("NOTIFY terminated;reason=noresource, empty", &[("NOTIFY", None)]),
+        ] {
+            let spoken = Spoken::read(&json!({"sip_in": text})).expect("messages");
+            let found: Vec<_> =
+                spoken.iter().map(|it| (it.first.as_str(), it.about.as_deref())).collect();
+            assert_eq!(found, wanted, "{text}");
+        }
+        let spoken = Spoken::read(&json!({"msrp_in": "2 chunks Mbig01"})).expect("a message");
+        assert_eq!((spoken[0].pieces, &*spoken[0].holds), (Some(2), &["mbig01".to_owned()][..]));
     }
 
     #[test]
