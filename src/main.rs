@@ -15,11 +15,6 @@ use chatbridge::replay::{
     self, Expect, Form, Level, Mapping, Outcome, Pace, Picture, Rewriting, Run, Side, Target,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum as _};
-use mimalloc::MiMalloc;
-
-/// A message is many small pieces, made and given back by the same thread.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// `EX_USAGE` of sysexits.h: the configuration is bad, and nothing was started.
 const BAD_CONFIGURATION: u8 = 64;

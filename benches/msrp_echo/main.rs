@@ -4,7 +4,8 @@
 //! Ours is the receiving engine as the product has it: listener, link and session machine in one
 //! thread. The echo finds end-lines with `memmem`, reads nothing else, and writes a 200 of like
 //! size. One client serves both in turns, and the best round of each counts: what else runs on the
-//! machine disturbs all alike. The allocator is the program's own; what is allocated is counted by
+//! machine disturbs all alike. The ratio of the middle rounds stands beside it, for the best of the
+//! one may have been on two cores and the best of the other on one. What is allocated is counted by
 //! another bench, `msrp_memory`, because to count takes time, too. The time on a processor is that of
 //! the thread that serves, by the count of the kernel.
 #![allow(clippy::print_stdout, missing_docs)]
@@ -19,11 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use memchr::memmem::Finder;
-use mimalloc::MiMalloc;
 use rig::{Served, idle, ours, send};
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> io::Result<()> {
     // In a process that has not done anything else yet.
@@ -32,29 +29,36 @@ fn main() -> io::Result<()> {
     let grown = resident()?.saturating_sub(before) / idle.len();
     println!("an idle session: {grown} bytes resident\n");
     drop(idle);
-    println!("| window | body | ours | raw echo | ours / echo | CPU of ours | of the echo |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| window | body | ours | raw echo | ours / echo | by the middle rounds | CPU of ours \
+         | of the echo |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     for (window, body) in [(64, 200), (64, 2048), (1, 200)] {
-        let (mut ours, mut echo) =
-            (Peer::connect(&ours(1)?, body)?, Peer::connect(&echo()?, body)?);
-        let mut best = [Round::WORST; 2];
+        let mut peers = [Peer::connect(&ours(1)?, body)?, Peer::connect(&echo()?, body)?];
+        let mut rounds = [Vec::new(), Vec::new()];
         for _ in 0..ROUNDS {
-            for (peer, best) in [&mut ours, &mut echo].into_iter().zip(&mut best) {
-                *best = best.or(peer.round(window)?);
+            for (peer, rounds) in peers.iter_mut().zip(&mut rounds) {
+                rounds.push(peer.round(window)?);
             }
         }
-        let [ours, echo] = best;
-        let busy = [ours.busy, echo.busy].map(|it| it * 1e6);
-        let (figures, ratio) = if window == 1 {
-            let [ours, echo] = [ours, echo].map(|round| round.p50 * 1e6);
-            (format!("p50 {ours:.1} µs | {echo:.1} µs"), ours / echo)
-        } else {
-            let [ours, echo] = [ours, echo].map(|round| 1e-3 / round.seconds);
-            (format!("{ours:.0} k/s | {echo:.0} k/s"), ours / echo)
-        };
+        let is_alone = window == 1;
+        let time = |round: &Round| if is_alone { round.p50 } else { round.seconds };
+        let [best, middle] =
+            [0, ROUNDS / 2].map(|at| rounds.each_ref().map(|rounds| nth(rounds, at, time)));
+        let ratio = |[ours, echo]: [f64; 2]| if is_alone { ours / echo } else { echo / ours };
+        let figures = best.map(|time| match is_alone {
+            true => format!("p50 {:.1} µs", time * 1e6),
+            false => format!("{:.0} k/s", 1e-3 / time),
+        });
+        let busy = rounds.each_ref().map(|rounds| nth(rounds, 0, |round| round.busy) * 1e6);
         println!(
-            "| {window} | {body} | {figures} | {ratio:.2} | {:.2} µs | {:.2} µs |",
-            busy[0], busy[1]
+            "| {window} | {body} | {} | {:.2} | {:.2} | {:.2} µs | {:.2} µs |",
+            figures.join(" | "),
+            ratio(best),
+            ratio(middle),
+            busy[0],
+            busy[1]
         );
     }
     Ok(())
@@ -75,7 +79,6 @@ const ROUND: Duration = Duration::from_millis(80);
 const MESSAGES: usize = 8192;
 
 /// What is measured in one round.
-#[derive(Clone, Copy)]
 struct Round {
     /// How long a message took.
     seconds: f64,
@@ -85,16 +88,11 @@ struct Round {
     busy: f64,
 }
 
-impl Round {
-    const WORST: Self = Self { seconds: f64::INFINITY, p50: f64::INFINITY, busy: f64::INFINITY };
-
-    fn or(self, other: Self) -> Self {
-        Self {
-            seconds: self.seconds.min(other.seconds),
-            p50: self.p50.min(other.p50),
-            busy: self.busy.min(other.busy),
-        }
-    }
+/// Gives the value that so many of the rounds are below.
+fn nth(rounds: &[Round], at: usize, value: impl Fn(&Round) -> f64) -> f64 {
+    let mut values: Vec<f64> = rounds.iter().map(value).collect();
+    values.sort_by(f64::total_cmp);
+    values[at]
 }
 
 /// Tells how long a thread has been on a processor, in seconds.

@@ -29,12 +29,7 @@ use std::{env, fmt};
 
 use chat::Chat;
 use far_end::FarEnd;
-use mimalloc::MiMalloc;
 use process::{Kind, Server};
-
-/// The program's own, for all servers and the client.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How much of the yardstick's rate there has to be.
 const RATIO: f64 = 0.35;
