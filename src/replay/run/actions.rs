@@ -190,7 +190,6 @@ impl Player<'_> {
         (user, whom): (&str, &str),
         (text, reports): (&str, &[&str]),
     ) -> Result<(), Halt> {
-        self.leave_out(cue, "is said in a session: the API has no message outside of one");
         self.accepts = true;
         self.invite(cue.dialog, (user, whom), "Chat");
         let deadline = Instant::now() + self.manner.pace.timeout;
@@ -219,6 +218,7 @@ impl Player<'_> {
         self.heard[sent].state = State::Aside;
         let live = self.heard[sent].bytes.clone();
         self.names.learn_imdn(&self.recorded.steps[cue.step].bytes, &live);
+        self.leave_out(cue, "is said in a session: the API has no message outside of one");
         Ok(())
     }
 

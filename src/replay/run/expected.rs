@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::super::Exit;
 use super::super::book::Book;
 use super::super::brief::shortened;
 use super::super::rewrite::Mappings;
@@ -88,18 +89,26 @@ impl Absent {
 
 impl Expected {
     /// Finds what is expected of a trace.
+    ///
+    /// # Errors
+    /// With how the run ends: what is expected cannot be understood, or it is too much to be held.
     pub(super) fn find(
         trace: &Path,
         from: Expect,
         (book, script): (&Book, &Script),
         map: &Mappings,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, (Exit, String)> {
+        let derived = || {
+            let told = |why| (Exit::NoTrace, format!("{}: {why}", trace.display()));
+            derive(book, script).map_err(told)
+        };
         let file = trace.with_file_name("expected.json");
         // Nothing lies beside standard input.
         if from == Expect::Derive || trace == Path::new("-") || !file.is_file() {
-            return Ok(derive(book, script));
+            return derived();
         }
-        let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+        let told =
+            |error: &dyn std::fmt::Display| (Exit::Usage, format!("{}: {error}", file.display()));
         let text = std::fs::read_to_string(&file).map_err(|error| told(&error))?;
         let all: Value = serde_json::from_str(&text).map_err(|error| told(&error))?;
         let name = trace.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -118,7 +127,7 @@ impl Expected {
                 Ok(expected)
             }
             None => {
-                let mut expected = derive(book, script);
+                let mut expected = derived()?;
                 expected.source.push_str(&format!(": {} says nothing of it", file.display()));
                 Ok(expected)
             }

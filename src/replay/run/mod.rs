@@ -238,8 +238,7 @@ async fn played(
         return Err((Exit::NoTrace, told("nothing in it can be played".to_owned())));
     }
     let from = if is_usual { run.expect } else { Expect::Derive };
-    let expected =
-        Expected::find(file, from, (book, &script), &map).map_err(|why| (Exit::Usage, why))?;
+    let expected = Expected::find(file, from, (book, &script), &map)?;
     let gone = |error: io::Error| (Exit::Unreachable, error.to_string());
     // One ear for all of it: what is not listened for would be lost in between.
     let mut interrupt = pin!(tokio::signal::ctrl_c());

@@ -414,7 +414,7 @@ impl Verdict {
         let totals = &player.live.totals;
         let counts = format!(
             "{} of {} messages, {} SIP, {} MSRP, {} REST calls, {} notifications",
-            player.cue - player.left_out.len(),
+            player.cue.saturating_sub(player.left_out.len()),
             player.script.cues.len(),
             totals.sip,
             totals.msrp,

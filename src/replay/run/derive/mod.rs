@@ -40,13 +40,17 @@ use talk::{Frame, Talk};
 use word::Word;
 
 /// Derives what must be told, by session.
-pub(super) fn derive(book: &Book, script: &Script) -> Expected {
+///
+/// # Errors
+/// It is more than is held: a trace may name thousands in each of its documents.
+pub(super) fn derive(book: &Book, script: &Script) -> Result<Expected, TooMuch> {
     let mut reader = Reader {
         book,
         script,
         tales: BTreeMap::new(),
         heirs: BTreeSet::new(),
         expected: Expected::default(),
+        room: MOST_HELD,
     };
     reader.expected.source = "derived from the trace".to_owned();
     let mut last = (0, Moment::default());
@@ -65,9 +69,20 @@ pub(super) fn derive(book: &Book, script: &Script) -> Expected {
             Said::Sip(sip) => reader.sip((place, cue, dialog), sip),
             Said::Msrp(msrp) => reader.msrp((cue, dialog), msrp),
         }
+        if reader.room == 0 {
+            return Err(TooMuch);
+        }
     }
-    reader.finish(last)
+    Ok(reader.finish(last))
 }
+
+/// More follows from a trace than is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is too long to be played: more follows from it than is held")]
+pub(super) struct TooMuch;
+
+/// How much is held of what follows from a trace, in bytes as [`News::weight`] estimates them.
+const MOST_HELD: usize = 64 << 20;
 
 /// Reads a script.
 struct Reader<'a> {
@@ -78,6 +93,8 @@ struct Reader<'a> {
     /// Sessions whose INVITE may take the place of a running one, of which nothing is told then.
     heirs: BTreeSet<usize>,
     expected: Expected,
+    /// How much more may follow, in bytes.
+    room: usize,
 }
 
 /// A session.
@@ -274,6 +291,9 @@ impl Reader<'_> {
     fn push(&mut self, session: usize, told: Vec<News>, at: (u64, Moment)) {
         let own = self.tales.get(&session).map(|tale| tale.own().to_owned());
         let is_heir = self.heirs.contains(&session);
+        for news in &told {
+            self.room = self.room.saturating_sub(news.weight());
+        }
         self.expected.notices.extend(told.into_iter().map(|news| {
             let (packet, at) = news.since.unwrap_or(at);
             Notice {

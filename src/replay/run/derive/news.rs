@@ -65,6 +65,21 @@ impl News {
         Self { any_of: self.any_of.iter().flat_map(each).collect(), ..self }
     }
 
+    /// Estimates what it takes in memory, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        fn of(value: &Value) -> usize {
+            const EACH: usize = 48;
+            EACH + match value {
+                Value::String(text) => text.len(),
+                Value::Array(all) => all.iter().map(of).sum(),
+                Value::Object(all) => all.iter().map(|(name, value)| name.len() + of(value)).sum(),
+                Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            }
+        }
+        let fields = self.any_of.iter().flat_map(|(_, fields)| fields.iter());
+        fields.map(|(name, value)| name.len() + of(value)).sum()
+    }
+
     /// The same, or another one instead.
     pub(super) fn or(mut self, other: Self) -> Self {
         self.any_of.extend(other.any_of);

@@ -46,10 +46,14 @@ struct Sent {
     status: Option<MessageStatus>,
 }
 
+/// A message of which not all has come.
 #[derive(Debug, Default)]
 struct Begun {
     content_type: String,
-    body: Vec<u8>,
+    /// Its octets, by how many stand before them.
+    pieces: BTreeMap<u64, Vec<u8>>,
+    /// How many there are, once the last of them have come.
+    length: Option<u64>,
     is_refused: bool,
 }
 
@@ -121,14 +125,18 @@ impl Talk {
         if begun.content_type.is_empty() {
             begun.content_type.clone_from(&frame.msrp.content_type);
         }
-        begun.body.extend_from_slice(Raw::read(frame.bytes).body());
-        begun.is_refused |= frame.is_refused;
         let flag = frame.bytes.trim_ascii_end().last().copied().unwrap_or_default();
-        if flag == b'+' {
+        begun.put(&frame.msrp.byte_range, Raw::read(frame.bytes).body(), flag == b'$');
+        begun.is_refused |= frame.is_refused;
+        let whole = begun.whole();
+        if whole.is_none() && flag != b'#' {
             return Vec::new();
         }
-        let whole = self.begun.remove(&key).filter(|whole| flag == b'$' && !whole.is_refused);
-        whole.map_or(Vec::new(), |whole| self.said(&whole.content_type, whole.body.into()))
+        let begun = self.begun.remove(&key).filter(|begun| !begun.is_refused);
+        match whole.zip(begun) {
+            Some((body, begun)) => self.said(&begun.content_type, body.into()),
+            None => Vec::new(),
+        }
     }
 
     /// Takes what somebody says.
@@ -241,6 +249,38 @@ impl Talk {
             sent.status = Some(*status);
         }
         told
+    }
+}
+
+impl Begun {
+    /// Puts the octets of a chunk where its Byte-Range says, else behind all others.
+    fn put(&mut self, range: &str, octets: &[u8], is_last: bool) {
+        let first = range.split('-').next().and_then(|first| first.trim().parse::<u64>().ok());
+        let end = |(before, piece): (&u64, &Vec<u8>)| before.saturating_add(piece.len() as u64);
+        let before = match first {
+            Some(first) => first.saturating_sub(1),
+            None => self.pieces.iter().map(end).max().unwrap_or_default(),
+        };
+        if is_last {
+            self.length = Some(before.saturating_add(octets.len() as u64));
+        }
+        let piece = self.pieces.entry(before).or_default();
+        if piece.len() < octets.len() {
+            *piece = octets.to_vec();
+        }
+    }
+
+    /// Gives the message, once no octet is missing.
+    fn whole(&self) -> Option<Vec<u8>> {
+        let length = usize::try_from(self.length?).ok()?;
+        let mut whole = Vec::new();
+        for (before, piece) in &self.pieces {
+            // What overlaps was there before.
+            let known = whole.len().checked_sub(usize::try_from(*before).ok()?)?;
+            whole.extend_from_slice(piece.get(known..).unwrap_or_default());
+        }
+        whole.truncate(length);
+        (whole.len() == length).then_some(whole)
     }
 }
 

@@ -11,7 +11,7 @@ use super::super::notice::Notice;
 use super::super::pairing::pair_all;
 use super::super::script::Script;
 use super::super::sides::{Side, Sides};
-use super::derive;
+use super::{MOST_HELD, TooMuch, derive};
 use crate::replay::book::Keep;
 use crate::replay::rewrite::Mappings;
 use crate::replay::source::{Trace, read, read_from};
@@ -31,13 +31,33 @@ fn script(trace: &Trace) -> Script {
 
 fn derived(path: &Path) -> Expected {
     let trace = read(path, Keep::Messages).expect("as it is made");
-    derive(&trace.book, &script(&trace))
+    derive(&trace.book, &script(&trace)).expect("no more than is held")
 }
 
 fn derived_from(text: &str) -> Expected {
     let trace =
         read_from("trace".to_owned(), &mut text.as_bytes(), Keep::Messages).expect("as it is made");
-    derive(&trace.book, &script(&trace))
+    derive(&trace.book, &script(&trace)).expect("no more than is held")
+}
+
+#[test]
+fn no_more_is_held_than_there_is_room_for() {
+    // Many who assert themselves, and texts that each of them may have said.
+    let many = "P-Asserted-Identity: <tel:+19585550109>\n".repeat(100);
+    let invite = wire::IN.opens("INVITE", &format!("{many}{}", wire::sdp("f")));
+    let stands = [&[invite][..], &wire::IN.stands()[1..]].concat();
+    let says = |number: usize, text: &str| {
+        let head =
+            format!("Message-ID: n{number}\r\nByte-Range: 1-*/*\r\nContent-Type: text/plain\r\n");
+        let (ours, frame) = wire::frame(true, &format!("b{number} SEND"), &head, text, '$');
+        // It goes to who was called.
+        (ours, frame.replace("/f;", "/x;").replace("/t;", "/f;").replace("/x;", "/t;"))
+    };
+    let one = wire::of(&[&stands[..], &[says(1, "Hello")]].concat());
+    assert!(lines(&one).iter().any(|line| line.contains("Hello")), "{:?}", lines(&one));
+    let long = "x".repeat(MOST_HELD / 400);
+    let texts: Vec<_> = (1..=500).map(|n| says(n, &long)).collect();
+    assert_eq!(wire::tried(&[&stands[..], &texts].concat()).err(), Some(TooMuch));
 }
 
 /// Writes what is expected, a line for each: where, whether it must come, in which order, and what.
@@ -205,7 +225,7 @@ fn all_that_expectations_of_fixtures_list_is_derived() {
         let listed = Expected::find(&path, Expect::File, (&trace.book, &script), &map)
             .expect("as it is made");
         assert!(listed.source.ends_with("expected.json"), "{}", listed.source);
-        let derived = derive(&trace.book, &script);
+        let derived = derive(&trace.book, &script).expect("no more than is held");
         for notice in &listed.notices {
             let same = |known: &&Notice| {
                 let mut examples = known.any_of.iter().map(|any| example(known, any));

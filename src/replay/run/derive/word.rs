@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::super::super::head::{Head, address};
 use super::super::super::said::{Line, Sip};
 use super::super::script::{Cause, Cue, Said, Script, user};
+use crate::address::MAX_ADDRESS;
 use crate::bridge::description;
 use crate::payload::{MediaType, multipart};
 use crate::sdp::{self, Sdp, Unusable};
@@ -116,7 +117,8 @@ impl Word<'_> {
     /// The users that a field names, in one line or several.
     pub(super) fn named(&self, field: &str) -> Vec<String> {
         let fields = self.head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(field));
-        fields.flat_map(|(_, value)| listed(&value)).collect()
+        let all = fields.flat_map(|(_, value)| listed(&value));
+        all.filter(|user| user.len() <= MAX_ADDRESS).take(MOST_NAMED).collect()
     }
 
     /// Whoever may have sent a request: as the network asserts it, or as it says itself.
@@ -165,6 +167,10 @@ impl Word<'_> {
         leaves.into_iter().find(of).map(|part| part.body)
     }
 }
+
+/// The most users of a field that are looked at: one network asserts two names of a user, few list
+/// more who have referred somebody.
+const MOST_NAMED: usize = 8;
 
 /// Reads the users of a list: a comma within a name or an address parts nothing.
 fn listed(value: &str) -> Vec<String> {

@@ -165,7 +165,17 @@ fn what_is_heard_is_told() {
     let told = two(&[first.clone(), chunk(2, "4-6/6", "lo!", '$')]);
     assert_eq!(told, [text("Hello!")]);
     assert!(two(std::slice::from_ref(&first)).is_empty());
-    assert!(two(&[first, chunk(2, "4-6/6", "lo!", '#')]).is_empty());
+    assert!(two(&[first.clone(), chunk(2, "4-6/6", "lo!", '#')]).is_empty());
+    // In any order, once more, and overlapping (RFC 4975 section 7.3.1).
+    let last = chunk(3, "4-6/6", "lo!", '$');
+    for before in [&[chunk(2, "1-3/6", "Hel", '+')][..], &[chunk(2, "1-4/6", "Hell", '+')]] {
+        let turned = [std::slice::from_ref(&last), before].concat();
+        assert_eq!(two(&turned), [text("Hello!")]);
+        let twice = [std::slice::from_ref(&first), before, std::slice::from_ref(&last)].concat();
+        assert_eq!(two(&twice), [text("Hello!")]);
+    }
+    let gap = [first.clone(), chunk(2, "5-6/6", "o!", '$')];
+    assert!(two(&gap).is_empty(), "an octet is missing");
     // What the recorded device refuses was read by nobody.
     let refused = [hears_all(1, "text/plain", "Plain"), frame(false, "b1 415 No", "", "", '$')];
     assert!(two(&refused).is_empty());

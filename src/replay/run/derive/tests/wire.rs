@@ -1,7 +1,7 @@
 //! Small traces, message by message.
 
 use super::super::super::sides::{Side, Sides};
-use super::super::derive;
+use super::super::{TooMuch, derive};
 use super::{Expected, Script};
 use crate::replay::book::Keep;
 use crate::replay::source::read_from;
@@ -130,6 +130,11 @@ pub(super) fn frame(ours: bool, first: &str, head: &str, text: &str, flag: char)
 
 /// Derives from what is said in this order.
 pub(super) fn of(messages: &[Message]) -> Expected {
+    tried(messages).expect("no more than is held")
+}
+
+/// The same, where it may be too much.
+pub(super) fn tried(messages: &[Message]) -> Result<Expected, TooMuch> {
     let mut text = String::new();
     for (at, (ours, message)) in messages.iter().enumerate() {
         let (network, bridge) = match message.starts_with("MSRP ") {
