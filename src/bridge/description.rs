@@ -11,6 +11,8 @@
 
 use std::fmt::Write;
 
+use crate::sip;
+
 /// How many characters of a text that a peer chose are handed on.
 pub const MAX_TEXT: usize = 200;
 
@@ -39,6 +41,17 @@ pub struct Reason<'a> {
     pub cause: Option<u16>,
     /// The text, without its quotes.
     pub text: Option<&'a str>,
+}
+
+/// Hands the reasons of a request over to the tables.
+#[must_use]
+pub fn described(reasons: &[sip::Reason]) -> Vec<Reason<'_>> {
+    let described = reasons.iter().map(|reason| Reason {
+        protocol: &reason.protocol,
+        cause: reason.cause,
+        text: reason.text.as_deref(),
+    });
+    described.collect()
 }
 
 /// Describes a response: `SIP 486 Busy Here`.

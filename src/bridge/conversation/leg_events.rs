@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Conversation, Output};
-use crate::bridge::description;
+use crate::bridge::description::{self, described};
 use crate::bridge::legs::Settled;
 use crate::bridge::media::{self, Unusable};
 use crate::bridge::renewal::Held;
@@ -395,13 +395,4 @@ fn describe(row: &Row, response: &Response) -> String {
         warning: response.headers.get("Warning"),
         retry_after: response.headers.get("Retry-After"),
     })
-}
-
-fn described(reasons: &[Reason]) -> Vec<description::Reason<'_>> {
-    let described = reasons.iter().map(|reason| description::Reason {
-        protocol: &reason.protocol,
-        cause: reason.cause,
-        text: reason.text.as_deref(),
-    });
-    described.collect()
 }

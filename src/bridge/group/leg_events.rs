@@ -6,7 +6,7 @@ use super::Group;
 use super::invite::is_focus;
 use crate::address::Address;
 use crate::bridge::dealings::Output;
-use crate::bridge::description;
+use crate::bridge::description::described;
 use crate::bridge::group_outcomes::{self, Asking, GroupEnd};
 use crate::bridge::identity::{self, Naming};
 use crate::bridge::legs::Settled;
@@ -318,12 +318,3 @@ const UNMARKED_FOCUS: &str = "the focus has accepted without isfocus: its Contac
 
 /// What an operator is told of a factory that names no focus.
 const NO_FOCUS: &str = "the factory has accepted itself, and names no focus";
-
-pub(super) fn described(reasons: &[Reason]) -> Vec<description::Reason<'_>> {
-    let described = reasons.iter().map(|reason| description::Reason {
-        protocol: &reason.protocol,
-        cause: reason.cause,
-        text: reason.text.as_deref(),
-    });
-    described.collect()
-}

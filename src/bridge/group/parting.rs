@@ -8,10 +8,9 @@
 
 use std::time::Instant;
 
-use super::leg_events::described;
 use super::{Group, Timers};
 use crate::bridge::dealings::Output;
-use crate::bridge::description;
+use crate::bridge::description::{self, described};
 use crate::bridge::group_outcomes::{self, Asking, GroupEnd, Left};
 use crate::bridge::renewal::{Held, Renewable};
 use crate::bridge::sip_outcomes::{self, LegEnd};

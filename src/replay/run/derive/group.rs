@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use super::super::script::{Cause, user};
 use super::beside::{self, Beside};
-use super::news::{News, described, stands};
+use super::news::{News, stands};
 use super::pair::is_for_nobody;
 use super::participants::{Judged, Participants};
 use super::talk::{Frame, Talk};
 use super::word::{Stream, Word};
+use crate::bridge::description::described;
 use crate::bridge::group_outcomes::{self, Answered, Asking, GroupEnd, Left};
 use crate::bridge::roster_outcomes::{self, Then, WatchEnd};
 use crate::bridge::sip_outcomes::{self, LegEnd};

@@ -2,9 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::bridge::description;
 use crate::chat::{EventType, ParticipantStatus};
-use crate::sip::Reason;
 use crate::trace::Moment;
 
 /// A notification, by what a table fixes of it.
@@ -103,14 +101,4 @@ pub(super) fn stands(address: &str, status: ParticipantStatus, is_own: bool) -> 
         true => json!([address, status.as_str(), "yourown"]),
         false => json!([address, status.as_str()]),
     }
-}
-
-/// Hands reasons over to the tables.
-pub(super) fn described(reasons: &[Reason]) -> Vec<description::Reason<'_>> {
-    let described = reasons.iter().map(|reason| description::Reason {
-        protocol: &reason.protocol,
-        cause: reason.cause,
-        text: reason.text.as_deref(),
-    });
-    described.collect()
 }

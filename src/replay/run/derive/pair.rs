@@ -4,9 +4,10 @@
 use super::super::script::{Cause, user};
 use super::beside::{self, Beside};
 use super::content::CPIM;
-use super::news::{News, described};
+use super::news::News;
 use super::talk::Talk;
 use super::word::{Stream, Word};
+use crate::bridge::description::described;
 use crate::bridge::sip_outcomes::{self, LegEnd, Outcome};
 use crate::chat::EventType;
 
