@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::store::MsrpWire;
@@ -17,6 +17,10 @@ pub(super) struct ByteWire<S> {
     stream: S,
     /// How much is read next, in bytes.
     room: usize,
+    /// How many bytes were read last.
+    read: usize,
+    /// How many frames were queued since then: nearly all of them are answers.
+    answers: usize,
     outgoing: Outgoing,
     /// TLS may still hold what it has taken.
     is_held: bool,
@@ -24,23 +28,28 @@ pub(super) struct ByteWire<S> {
 
 impl<S> ByteWire<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, room: LEAST_READ, outgoing: Outgoing::default(), is_held: false }
+        let (outgoing, room) = (Outgoing::default(), LEAST_READ);
+        Self { stream, room, read: 0, answers: 0, outgoing, is_held: false }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> MsrpWire for ByteWire<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
-        into.reserve(self.room);
-        let read = ready!(pin!(self.stream.read_buf(into)).poll(cx))?;
-        self.room = next_room(self.room, read);
+        let room = self.room.min(most_read(self.read, self.answers));
+        into.reserve(room);
+        // What is read into is as long as it happens to be, and no more of it is taken than wanted.
+        let read = ready!(pin!(self.stream.read_buf(&mut into.limit(room))).poll(cx))?;
+        (self.room, self.read, self.answers) = (next_room(room, read), read, 0);
         Poll::Ready(Ok(read))
     }
 
     fn push(&mut self, frame: Bytes) {
+        self.answers += 1;
         self.outgoing.push(frame);
     }
 
     fn push_parts(&mut self, parts: [Bytes; 3]) {
+        self.answers += 1;
         parts.into_iter().for_each(|part| self.outgoing.push(part));
     }
 
@@ -83,6 +92,18 @@ fn next_room(room: usize, read: usize) -> usize {
         room
     }
 }
+
+/// Tells how much to read at most after so many bytes that were answered by so many frames: a peer
+/// that has much to send is answered a part of it while it is still sending the rest, and both work
+/// at the same time. What is not answered, as the beginning of a long frame, is read as it comes.
+fn most_read(read: usize, answers: usize) -> usize {
+    read.checked_div(answers).map_or(MOST_READ, |each| (each * AT_ONCE).clamp(FEW_READ, MOST_READ))
+}
+
+/// How many requests are answered at once, by about.
+const AT_ONCE: usize = 20;
+/// How much is read at once, in bytes, however short what has come was.
+const FEW_READ: usize = 8 * 1024;
 
 /// How much is read at once at least, in bytes: most texts, and no more than allocators keep at
 /// hand.
@@ -184,6 +205,11 @@ const MOST_ROOM: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
+    use futures_util::FutureExt;
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[test]
@@ -198,6 +224,29 @@ mod tests {
             room = next_room(room, 100);
         }
         assert_eq!(room, LEAST_READ);
+    }
+
+    #[test]
+    fn answers_to_many_leave_before_all_are_read() {
+        assert_eq!(most_read(60_000, 0), MOST_READ, "nothing is answered");
+        assert_eq!(most_read(50_000, 100), 500 * AT_ONCE);
+        assert_eq!(most_read(60_000, 10), MOST_READ, "they are long");
+        assert_eq!(most_read(10, 100), FEW_READ, "most of it is not answers");
+        // However much has come and been made room for, not more is read than that.
+        let (ours, mut theirs) = tokio::io::duplex(100_000);
+        let mut wire = ByteWire::new(ours);
+        let (mut cx, mut into) = (Context::from_waker(Waker::noop()), BytesMut::new());
+        let mut reads = Vec::new();
+        for _ in 0..6 {
+            assert!(theirs.write_all(&[b'x'; 16_000]).now_or_never().is_some_and(|it| it.is_ok()));
+            into.clear();
+            into.reserve(100_000);
+            let Poll::Ready(Ok(read)) = wire.poll_read(&mut cx, &mut into) else { panic!() };
+            assert_eq!(read, into.len());
+            reads.push(read);
+            (0..read / 512).for_each(|_| wire.push(Bytes::from_static(b"200")));
+        }
+        assert_eq!(reads[..4], [LEAST_READ, 4 * LEAST_READ, 512 * AT_ONCE, 512 * AT_ONCE]);
     }
 
     #[test]
