@@ -12,7 +12,7 @@ use chatbridge::payload::Cpim;
 
 use crate::NOTHING;
 use crate::focus::{CAROL, ROOM, Room, user};
-use crate::world::BOB;
+use crate::world::{ALICE, BOB};
 
 const TEXT: &str = "text/plain";
 const COMPOSING: &str = "application/im-iscomposing+xml";
@@ -132,6 +132,29 @@ fn reports_are_told_by_policy_and_for_each_participant() {
                 assert_eq!(about[0], Some(bob));
             }
         }
+    }
+}
+
+/// Only those who take part have got the message: not its sender, and nobody whom the focus does not
+/// know. Where nobody says who takes part, whoever has a name may.
+#[test]
+fn s21_a_report_of_whom_the_message_was_not_for_is_passed_over() {
+    let wants = ReportRequest { delivered: true, displayed: false, failed: false };
+    let strangers = ["sip:mallory@example.com", ALICE, "sip:anonymous@anonymous.invalid"];
+    let mut room = Room::open_with(|group| group.reports = GroupReports::PerUser);
+    room.notify("full", 1, &[user(BOB, "connected"), user(CAROL, "connected")].concat());
+    room.notify("partial", 2, &crate::focus::gone(CAROL, "departed", ""));
+    let message = OutgoingMessage { id: MessageId::new("g1"), text: "Hi".into(), reports: wants };
+    assert_eq!(room.ask(Command::Send(message)), Ok(Answer::Done));
+    room.told();
+    for from in strangers {
+        room.says(&format!("<{from}>"), "r", (IMDN, &delivered("g1")));
+    }
+    assert_eq!(room.told(), [""; 0]);
+    // Who has gone may have got it before.
+    for from in [CAROL, BOB] {
+        room.says(&format!("<{from}>"), "r", (IMDN, &delivered("g1")));
+        assert_eq!(room.told().len(), 1, "{from}");
     }
 }
 

@@ -374,11 +374,26 @@ impl Group {
         if !self.book.knows(&id) || self.settings.group.reports == GroupReports::Off {
             return;
         }
+        if !self.may_report(from) {
+            return;
+        }
         let Some(report) = delivery::report(&News::Imdn(news), self.settings.success_on) else {
             return;
         };
         for status in self.receipts.report(&id, from, &report) {
             self.tell_status(now, &id, (status, &report), Some(from));
+        }
+    }
+
+    /// Tells whether somebody can have got a message of the user's: of those who take part or did,
+    /// all but the user. Who nobody is told of has at least to have a name.
+    fn may_report(&self, from: &Address) -> bool {
+        let participants = self.chat.participants();
+        let is_hidden = |entry: &Identity| matches!(entry, Identity::Hidden(_));
+        match from.is_anonymous() {
+            true => participants.identities().any(is_hidden),
+            false if self.is_own(from) => false,
+            false => self.is_untold() || participants.of(&Identity::from(from)).is_some(),
         }
     }
 

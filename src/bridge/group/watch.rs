@@ -391,6 +391,11 @@ impl Group {
         self.chat.state() == GroupState::Connected && !self.watch.stands()
     }
 
+    /// Tells whether nobody has said who takes part, or nobody says so any more.
+    pub(super) fn is_untold(&self) -> bool {
+        !self.watch.is_told || self.is_degraded()
+    }
+
     /// Shows the session.
     pub(super) fn describe(&self) -> Result<Answer, Refusal> {
         let is_degraded = self.is_degraded();
