@@ -492,6 +492,8 @@ fn msrp_limits(config: &Config) -> msrp::Limits {
         max_message: config.msrp.max_message,
         max_chunk_in: config.msrp.max_message,
         chunk_bytes: config.msrp.chunk,
+        window: config.msrp.window,
+        window_bytes: config.msrp.window_bytes,
         queue: config.msrp.queue,
         response_wait: config.msrp.response_wait,
         connect_wait: config.session.msrp_connect_timeout,

@@ -288,6 +288,10 @@ pub struct Msrp {
     pub max_message: usize,
     /// The largest chunk sent, in bytes.
     pub chunk: usize,
+    /// How many chunks of a session may be without an answer.
+    pub window: usize,
+    /// How many bytes those may be together.
+    pub window_bytes: usize,
     /// How many messages wait in a session for their turn.
     pub queue: usize,
     /// How long a chunk waits for its response (RFC 4975 section 7.1.1).
@@ -323,6 +327,8 @@ impl Msrp {
             connect: keys.choice("connect"),
             max_message: keys.count("max_message", 4_194_304, 1024..=268_435_456),
             chunk: keys.count("chunk", 2048, 128..=1_048_576),
+            window: keys.count("window", 8, 1..=256),
+            window_bytes: keys.count("window_bytes", 16_000, 1024..=16_777_216),
             queue: keys.count("queue", 32, 1..=65_536),
             response_wait: keys.seconds("response_wait_s", 30, 1..=300),
             connect_timeout: keys.seconds("connect_timeout_s", 10, 1..=300),

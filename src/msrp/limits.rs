@@ -21,9 +21,10 @@ pub struct Limits {
     pub chunk_bytes: usize,
     /// Outgoing messages that wait for their turn or their answer.
     pub queue: usize,
-    /// Outgoing chunks without an answer. With eight chunks of 2048 octets no peer known has more
-    /// in its hands than it can hold; some need one.
+    /// Outgoing chunks without an answer; some peers can take one at a time only.
     pub window: usize,
+    /// How many octets those may be, by about: peers are known that hold no more than 16 352.
+    pub window_bytes: usize,
     /// How long a chunk waits for its response (RFC 4975 section 7.1.1).
     pub response_wait: Duration,
     /// How long the connection may take to come about, on either side.
@@ -47,6 +48,7 @@ impl Default for Limits {
             chunk_bytes: 2048,
             queue: 256,
             window: 8,
+            window_bytes: 16_000,
             response_wait: Duration::from_secs(30),
             connect_wait: Duration::from_secs(30),
             bind_wait: Duration::from_secs(5),

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use memchr::{memchr, memmem};
 
 use super::event::Outgoing;
 use super::frame::{ByteRange, Continuation, FailureReport, Frame, Method, TransactionId};
+use super::framing::END_LINE;
 use super::limits::Limits;
 use super::text::Text;
 use super::uri::Path;
@@ -28,6 +30,8 @@ pub(super) struct Outbox {
     /// The ends of the response times, the earliest first; the first one is of an open transaction.
     expiries: VecDeque<(Instant, TransactionId)>,
     in_flight: usize,
+    /// How many octets those are, by about.
+    octets_in_flight: usize,
     /// When the peer last gave a sign that it takes what we send.
     heard: Option<Instant>,
     /// A long message has let a short one pass and is to go on now.
@@ -86,6 +90,7 @@ impl Outbox {
             transactions: BTreeMap::new(),
             expiries: VecDeque::new(),
             in_flight: 0,
+            octets_in_flight: 0,
             heard: None,
             long_next: false,
         }
@@ -125,8 +130,14 @@ impl Outbox {
         if self.in_flight >= self.limits.window.max(1) {
             return None;
         }
-        let number = self.turn()?;
+        let (number, is_short) = self.turn()?;
         let job = self.jobs.get_mut(&number)?;
+        let octets = job.next_octets(self.limits.chunk_bytes);
+        // One is always let out, however long it is.
+        if self.in_flight > 0 && self.octets_in_flight + octets > self.limits.window_bytes {
+            return None;
+        }
+        self.long_next = is_short;
         let begins = (job.next == 0).then(|| job.message.message_id.clone());
         let size = job.message.body.len();
         let frame = job.next_chunk(route, random, self.limits.chunk_bytes.max(1));
@@ -134,8 +145,12 @@ impl Outbox {
         if wish != FailureReport::No {
             job.unanswered += 1;
             let counted = wish == FailureReport::Yes;
-            self.in_flight += usize::from(counted);
-            self.transactions.insert(frame.tid.clone(), Transaction { job: number, counted });
+            if counted {
+                self.in_flight += 1;
+                self.octets_in_flight += octets;
+            }
+            let transaction = Transaction { job: number, counted: counted.then_some(octets) };
+            self.transactions.insert(frame.tid.clone(), transaction);
             // One that stays open must not keep all that were answered behind it.
             if self.expiries.len() >= 2 * self.transactions.len() + SPARE {
                 self.expiries.retain(|(_, tid)| self.transactions.contains_key(tid));
@@ -183,8 +198,9 @@ impl Outbox {
             let Some((_, tid)) = self.expiries.pop_front() else { break };
             if let Some(transaction) = self.transactions.remove(&tid) {
                 // Silence is failure only where an answer was due (RFC 4975 section 7.1.1).
-                let outcome = if transaction.counted { timeout() } else { Outcome::Sent };
-                silent |= transaction.counted;
+                let counted = transaction.counted.is_some();
+                let outcome = if counted { timeout() } else { Outcome::Sent };
+                silent |= counted;
                 settled.extend(self.close(transaction, outcome));
             }
         }
@@ -198,7 +214,7 @@ impl Outbox {
     pub(super) fn interrupt(&mut self) -> Vec<Settled> {
         self.transactions.clear();
         self.expiries.clear();
-        self.in_flight = 0;
+        (self.in_flight, self.octets_in_flight) = (0, 0);
         let mut hopeless = Vec::new();
         for (number, job) in &mut self.jobs {
             let is_begun = job.next > 0 || job.all_sent;
@@ -225,7 +241,7 @@ impl Outbox {
     pub(super) fn drain(&mut self, outcome: &Outcome) -> Vec<Settled> {
         self.transactions.clear();
         self.expiries.clear();
-        self.in_flight = 0;
+        (self.in_flight, self.octets_in_flight) = (0, 0);
         self.unsent = Unsent::default();
         let jobs = std::mem::take(&mut self.jobs);
         let settled = |job: Job| Settled {
@@ -241,7 +257,8 @@ impl Outbox {
     }
 
     /// Picks who sends next: the first short message, or in turns with it the first long one.
-    fn turn(&mut self) -> Option<u64> {
+    /// Tells whether it is that short one.
+    fn turn(&mut self) -> Option<(u64, bool)> {
         let (short, long) = self.unsent.first(&self.jobs);
         let begun = long.and_then(|long| self.jobs.get(&long)).is_some_and(|job| job.next > 0);
         let number = match (short, long) {
@@ -256,8 +273,7 @@ impl Outbox {
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => return None,
         };
-        self.long_next = Some(number) == short;
-        Some(number)
+        Some((number, Some(number) == short))
     }
 
     fn is_long(&self, job: &Job) -> bool {
@@ -265,7 +281,10 @@ impl Outbox {
     }
 
     fn close(&mut self, transaction: Transaction, outcome: Outcome) -> Option<Settled> {
-        self.in_flight -= usize::from(transaction.counted).min(self.in_flight);
+        if let Some(octets) = transaction.counted {
+            self.in_flight = self.in_flight.saturating_sub(1);
+            self.octets_in_flight = self.octets_in_flight.saturating_sub(octets);
+        }
         let job = self.jobs.get_mut(&transaction.job)?;
         match outcome {
             Outcome::Sent => {
@@ -373,8 +392,8 @@ fn is_unsent(jobs: &BTreeMap<u64, Job>, number: u64) -> bool {
 #[derive(Debug)]
 struct Transaction {
     job: u64,
-    /// Whether it holds a place in the window until it is answered.
-    counted: bool,
+    /// How many octets of the window it takes until it is answered, if it has a place there.
+    counted: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -390,6 +409,11 @@ struct Job {
 }
 
 impl Job {
+    /// Tells how long the next chunk will be on the wire, by about.
+    fn next_octets(&self, size: usize) -> usize {
+        HEAD + self.message.body.len().saturating_sub(self.next).min(size)
+    }
+
     fn next_chunk(&mut self, route: Route<'_>, random: &mut Random, size: usize) -> Frame {
         let whole = &self.message.body;
         let end = chunk_end(whole, self.next, size);
@@ -425,15 +449,28 @@ impl Outgoing {
     }
 }
 
-/// Ends a chunk before a character of UTF-8 rather than within: some peers read chunk by chunk.
+/// Ends a chunk before what some peers take for an end-line, whatever stands behind the hyphens, and
+/// before a character of UTF-8 rather than within: some peers read chunk by chunk.
 fn chunk_end(whole: &[u8], start: usize, size: usize) -> usize {
-    let end = start.saturating_add(size);
-    if end >= whole.len() {
-        return whole.len();
+    let end = start.saturating_add(size).min(whole.len());
+    if let Some(length) = whole.get(start..end).and_then(before_end_line) {
+        return start + length;
+    }
+    if end == whole.len() {
+        return end;
     }
     let within = |place: usize| whole.get(place).is_some_and(|octet| octet & 0xc0 == 0x80);
     let back = (0..LONGEST_CHARACTER.min(size)).find(|back| !within(end - back)).unwrap_or(0);
     end - back
+}
+
+/// Tells how much of a chunk can stand alone, if what looks like an end-line begins in it.
+fn before_end_line(chunk: &[u8]) -> Option<usize> {
+    // Nearly every text is one line: to get ready for a search would cost more than this.
+    let first = memchr(b'\r', chunk)?;
+    let at = memmem::find(chunk.get(first..)?, END_LINE)?;
+    // The line break itself is cut, for the next chunk must not begin with the hyphens.
+    Some(first + at + 1)
 }
 
 fn timeout() -> Outcome {
@@ -443,6 +480,8 @@ fn timeout() -> Outcome {
 /// The largest body that need not be interruptible (RFC 4975 section 7.1.1).
 const UNINTERRUPTED: usize = 2048;
 const LONGEST_CHARACTER: usize = 4;
+/// How many octets of a chunk are not its body, by about.
+const HEAD: usize = 512;
 /// How many ends of response times may be left over from transactions that are none any more, and
 /// how many places in the row of messages.
 const SPARE: usize = 64;
@@ -490,5 +529,25 @@ mod tests {
         assert_eq!(chunk_end(text, 5, 99), 7);
         assert_eq!(chunk_end(&[0x80; 10], 0, 6), 6, "this is no text");
         assert_eq!(chunk_end(&[0x80; 10], 0, 1), 1, "nor has it a place before the first");
+    }
+
+    #[test]
+    fn quirk_06_no_chunk_has_what_looks_like_an_end_line() {
+        for (body, chunks) in [
+            ("a\r\n------b", vec!["a\r\n------b"]),
+            ("a\r\n-------b", vec!["a\r", "\n-------b"]),
+            ("a\n-------b", vec!["a\n-------b"]),
+            ("--------\r\nb", vec!["--------\r\nb"]),
+            ("\r\n-------\r\n-------", vec!["\r", "\n-------\r", "\n-------"]),
+            ("ab\r\n\r\n-------tid$\r\n", vec!["ab\r\n\r", "\n-------tid$\r\n"]),
+        ] {
+            let (mut start, mut seen) = (0, Vec::new());
+            while start < body.len() {
+                let end = chunk_end(body.as_bytes(), start, 100);
+                seen.push(&body[start..end]);
+                start = end;
+            }
+            assert_eq!(seen, chunks);
+        }
     }
 }

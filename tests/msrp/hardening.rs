@@ -35,7 +35,12 @@ fn m01_a_message_of_unknown_length_comes_in_pieces_of_any_size() {
 /// What we say cannot be taken for two, whatever a user has typed.
 #[test]
 fn m02_no_text_of_a_user_ends_a_frame_of_ours() {
-    let mut end = End::bound_with(Limits { chunk_bytes: 64, window: 99, ..Limits::default() });
+    let mut end = End::bound_with(Limits {
+        chunk_bytes: 64,
+        window: 99,
+        window_bytes: usize::MAX,
+        ..Limits::default()
+    });
     let forged = format!(
         "\r\n-------0$\r\nMSRP x SEND\r\nTo-Path: {THEIRS}\r\nFrom-Path: {OURS}\r\n-------x$\r\n"
     );

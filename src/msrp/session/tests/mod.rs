@@ -31,7 +31,7 @@
 //! | 3 | `quirk_03_a_report_may_have_the_tid_of_its_send`, `quirk_03_a_request_may_have_the_tid_of_one_of_ours` |
 //! | 4 | `quirk_04_success_is_reported_to_those_only_who_ask` |
 //! | 5 | `quirk_05_to_11_every_frame_keeps_to_the_profile_that_all_peers_read` |
-//! | 6 | the same, and `quirk_06_opensips_binding_send_that_wants_no_answer` |
+//! | 6 | the same, `quirk_06_no_chunk_has_what_looks_like_an_end_line` (outbox) and `quirk_06_opensips_binding_send_that_wants_no_answer` |
 //! | 7 | the same |
 //! | 8 | the same, `quirk_08_msrp_java_status_lines_without_comment` (parse), `quirk_08_msrp_java_success_after_481_is_too_late` |
 //! | 9 | the same: a SEND without body comes first |

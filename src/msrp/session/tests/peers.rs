@@ -8,7 +8,7 @@ use super::*;
 /// Whatever we say in a long talk is said in the form that all known receivers take.
 #[test]
 fn quirk_05_to_11_every_frame_keeps_to_the_profile_that_all_peers_read() {
-    let mut talk = Talk::with(Limits { window: 4, ..Limits::default() });
+    let mut talk = Talk::with(Limits { window: 4, window_bytes: usize::MAX, ..Limits::default() });
     talk.bind();
     talk.session.nickname(talk.now, Some("Alice")).unwrap();
     for (number, body) in
@@ -26,7 +26,7 @@ fn quirk_05_to_11_every_frame_keeps_to_the_profile_that_all_peers_read() {
     let mut answered = 1;
     talk.drain();
     while answered < talk.written.len() {
-        let code = if answered % 7 == 0 { 403 } else { 200 };
+        let code = if answered % 6 == 0 { 403 } else { 200 };
         talk.answer(answered, code);
         answered += 1;
     }
@@ -51,7 +51,7 @@ proptest! {
         bodies in prop::collection::vec(body(), 1..6),
         chunk_bytes in 1_usize..40,
     ) {
-        let mut talk = Talk::with(Limits { chunk_bytes, window: 99, ..Limits::default() });
+        let mut talk = Talk::with(Limits { chunk_bytes, window: 99, window_bytes: usize::MAX, ..Limits::default() });
         talk.bind();
         for (number, body) in bodies.iter().enumerate() {
             let message = Outgoing { body: body.clone(), ..outgoing(&format!("id{number}"), "") };
@@ -73,7 +73,7 @@ proptest! {
         chunk_bytes in 1_usize..40,
         sizes in prop::collection::vec(1_usize..50, 1..20),
     ) {
-        let mut sender = Talk::with(Limits { chunk_bytes, window: 999, ..Limits::default() });
+        let mut sender = Talk::with(Limits { chunk_bytes, window: 999, window_bytes: usize::MAX, ..Limits::default() });
         sender.bind();
         let mut expected = Vec::new();
         for (number, body) in bodies.iter().enumerate() {
@@ -249,6 +249,7 @@ fn keeps_to_the_profile(raw: &[u8], frame: &Frame) {
     assert!(head < 3000);
     let body_at = frame.body.as_ref().map(|_| find(raw, b"\r\n\r\n") + 4);
     let head = &raw[..body_at.map_or(find(raw, b"-------"), |at| at - 2)];
+    assert_eq!(raw.windows(9).filter(|part| *part == b"\r\n-------").count(), 1);
     let text = std::str::from_utf8(head).unwrap();
     assert!(text.is_ascii() && !text.contains('%'), "{text}");
     let lines: Vec<&str> = text.split_terminator("\r\n").collect();

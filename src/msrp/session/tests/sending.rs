@@ -25,6 +25,26 @@ fn only_so_many_chunks_are_unanswered() {
 }
 
 #[test]
+fn no_more_octets_are_in_flight_than_a_peer_has_room_for() {
+    let mut talk = Talk::with(Limits { window: 9, window_bytes: 16_000, ..Limits::default() });
+    talk.bind();
+    let sent = |lines: Vec<String>| lines.iter().filter(|line| line.starts_with("SEND")).count();
+    assert_eq!(sent(talk.send("m", &"x".repeat(60_000))), 6);
+    let on_the_wire: usize = talk.raw[1..].iter().map(|frame| frame.len()).sum();
+    assert!((12_000..16_000).contains(&on_the_wire), "{on_the_wire}");
+    assert_eq!(sent(talk.send("short", "y")), 1, "there is room for a short one");
+    assert_eq!(sent(talk.send("other", &"z".repeat(200))), 0, "but not for one that is longer");
+    assert!(sent(talk.answer(1, 200)) > 0);
+    // What is longer than the window goes alone.
+    let limits = Limits { chunk_bytes: 32_000, ..Limits::default() };
+    let mut talk = Talk::with(limits);
+    talk.bind();
+    assert_eq!(sent(talk.send("m", &"x".repeat(60_000))), 1);
+    assert_eq!(sent(talk.answer(1, 200)), 1);
+    assert_eq!(talk.answer(2, 200), ["sent m"]);
+}
+
+#[test]
 fn a_long_message_goes_in_chunks_and_is_sent_when_all_are_answered() {
     let mut talk = Talk::with(Limits { chunk_bytes: 4, ..Limits::default() });
     talk.bind();
