@@ -236,7 +236,7 @@ impl Running {
         let outlets = Outlets::new(
             Arc::clone(&subscriptions),
             Arc::clone(&channels),
-            notify_settings,
+            (notify_settings, settings::names_of_applications()),
             random.fork(),
         )
         .keeping(keeper.clone(), remembered);

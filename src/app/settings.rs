@@ -17,7 +17,9 @@ use crate::digest::Fingerprint;
 use crate::ids::Random;
 use crate::im_server;
 use crate::msrp;
-use crate::net::{Core, CoreSettings, DnsSettings, MsrpSettings, MsrpTls, Neighbours, SipSettings};
+use crate::net::{
+    Core, CoreSettings, DnsSettings, MsrpSettings, MsrpTls, Names, Neighbours, SipSettings,
+};
 use crate::notify::{self, Retry, TargetPolicy};
 use crate::rest::{
     self, CallbackDenied, CallbackPolicy, CreatedBody, DoorSettings, HeadLimits, NotifyUrl,
@@ -308,6 +310,7 @@ pub(super) fn msrp(config: &Config, tls: Option<Arc<MsrpTls>>) -> MsrpSettings {
         tls,
         origins: config.msrp.ws_origins.clone(),
         ping: config.msrp.ws_ping,
+        names: Names::default(),
         tether: None,
     }
 }
@@ -362,7 +365,7 @@ pub(super) fn notify(config: &Config) -> notify::Settings {
             first: config.notify.retry_first,
             last: config.notify.retry_max,
             window: config.notify.retry_window,
-            ..Retry::default()
+            refusals: config.notify.refusals,
         },
         keys: [&config.notify.secret, &config.notify.previous_secret]
             .into_iter()
@@ -374,6 +377,15 @@ pub(super) fn notify(config: &Config) -> notify::Settings {
         farewell: config.notify.farewell,
         ..notify::Settings::default()
     }
+}
+
+/// Who knows where applications are: the servers of the system, whoever knows the core.
+pub(super) fn names_of_applications() -> notify::Names {
+    let names = Names::default();
+    notify::Names::new(move |name| {
+        let names = names.clone();
+        Box::pin(async move { names.addresses(&name).await })
+    })
 }
 
 /// The face.

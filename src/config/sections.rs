@@ -404,6 +404,8 @@ pub struct Notify {
     pub retry_max: Duration,
     /// How long a notification is retried at all.
     pub retry_window: Duration,
+    /// How many times one is offered to an application that refuses the document itself.
+    pub refusals: u32,
     /// What callbacks are signed with (Standard Webhooks), if they are.
     pub secret: Option<SigningKey>,
     /// Another secret, with which they are signed, too, while applications change to the new one.
@@ -439,6 +441,7 @@ impl Notify {
             retry_first: keys.seconds("retry_first_s", 1, 1..=3600),
             retry_max: keys.seconds("retry_max_s", 300, 1..=86_400),
             retry_window: keys.seconds("retry_window_s", 86_400, 0..=604_800),
+            refusals: keys.number("refusals", 3, 1..=1000),
             secret: keys.parsed("secret", None, signing_key),
             previous_secret: keys.parsed("previous_secret", None, signing_key),
             ca: keys.file("ca"),

@@ -217,7 +217,7 @@ fn resolver(settings: &DnsSettings) -> Result<TokioResolver, NetError> {
     let mut builder = if settings.servers.is_empty() {
         TokioResolver::builder_tokio()?
     } else {
-        let servers = settings.servers.iter().map(name_server).collect();
+        let servers = settings.servers.iter().map(server).collect();
         let config = ResolverConfig::from_name_servers(servers);
         TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
     };
@@ -229,7 +229,7 @@ fn resolver(settings: &DnsSettings) -> Result<TokioResolver, NetError> {
     builder.build()
 }
 
-fn name_server(address: &SocketAddr) -> NameServerConfig {
+pub(super) fn server(address: &SocketAddr) -> NameServerConfig {
     let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
     connections.iter_mut().for_each(|connection| connection.port = address.port());
     NameServerConfig::new(address.ip(), true, connections)

@@ -191,13 +191,14 @@ impl Courier {
         self.callback.write_behind(state);
     }
 
-    /// Lets a notification go that the application refuses: to tell it of the loss would be to
-    /// insist.
+    /// Lets a notification go that the application refuses, and has it told that there was one.
     fn give_in(&self, queued: &Queued, why: &str) {
         let subscription = &self.callback.subscription.id;
         tracing::warn!(%subscription, notification = %queued.id, why, "a notification was refused");
         self.counters.add(Count::Refused, 1);
-        self.settle(queued);
+        let mut state = self.callback.state();
+        state.backlog.give_up_first(tokio::time::Instant::now().into_std());
+        self.callback.write_behind(state);
     }
 
     /// Gives up what has waited longer than the window.
@@ -334,21 +335,55 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn h05_redirects_are_not_followed_and_what_is_refused_is_let_go() {
+    async fn h05_redirects_are_not_followed_and_wait_for_who_mends_them() {
         let world = World::open(plain());
         let mut elsewhere = Application::start(["200 OK"]).await;
+        let redirect = "302 Found\r\nLocation: http://169.254.169.254/";
+        let mut answers = [redirect; 12];
+        (answers[8], answers[9], answers[10]) = ("401 Unauthorized", "403 Forbidden", "200 OK");
+        answers[11] = "200 OK";
+        let mut app = Application::start(answers).await;
+        world.subscribe("a", &app.url);
+        world.tell(["1", "2"]).await;
+        let texts = app.texts(12).await;
+        assert_eq!(texts[..11], ["1"; 11]);
+        assert_eq!(texts[11], "2");
+        assert_eq!(elsewhere.unread(), 0);
+        assert_eq!(world.counters.read(Count::Refused), 0);
+        world.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_is_let_go_and_told_to_be_lost() {
+        let world = World::open(plain());
         let mut app = Application::start([
-            "302 Found\r\nLocation: http://169.254.169.254/",
             "400 Bad Request",
-            "403 Forbidden",
+            "415 Unsupported Media Type",
+            "422 Unprocessable Content",
+            "200 OK",
             "200 OK",
         ])
         .await;
         world.subscribe("a", &app.url);
         world.tell(["1", "2"]).await;
-        assert_eq!(app.texts(4).await, ["1", "1", "1", "2"]);
-        assert_eq!(elsewhere.unread(), 0);
+        let texts = app.texts(5).await;
+        assert_eq!(texts[..3], ["1"; 3]);
+        assert!(texts[3].starts_with("1 notification was lost"), "{}", texts[3]);
+        assert_eq!(texts[4], "2");
         assert_eq!(world.counters.read(Count::Refused), 1);
+        world.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_news_of_a_loss_is_let_go_for_good() {
+        let world = World::open(plain());
+        let mut app = Application::start(["400 Bad Request"; 6]).await;
+        world.subscribe("a", &app.url);
+        world.tell(["1"]).await;
+        app.texts(6).await;
+        sleep(Duration::from_secs(3600)).await;
+        assert_eq!(app.unread(), 0);
+        assert_eq!(world.counters.read(Count::Refused), 2);
         world.close().await;
     }
 

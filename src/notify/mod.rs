@@ -43,7 +43,7 @@ use ledger::{Ledger, Line, Page};
 use post::Poster;
 
 pub use long_poll::{Batch, poll};
-pub use post::read_authorities;
+pub use post::{Addresses, Names, read_authorities};
 pub use retry::Retry;
 pub use signature::{SigningKey, SigningKeyError};
 pub use stream::Stream;
@@ -108,6 +108,8 @@ pub struct Outlets {
     pub channels: Arc<Channels>,
     /// How.
     pub settings: Settings,
+    /// Who knows where applications are.
+    pub names: Names,
     /// The source of notification ids and of jitter.
     pub random: Random,
     /// What is counted on the way.
@@ -124,12 +126,12 @@ impl Outlets {
     pub fn new(
         subscriptions: Arc<Subscriptions>,
         channels: Arc<Channels>,
-        settings: Settings,
+        (settings, names): (Settings, Names),
         random: Random,
     ) -> Self {
         let (counters, remembered) = (Arc::default(), Remembered::default());
         let keeper = Keeper::in_memory(now());
-        Self { subscriptions, channels, settings, random, counters, keeper, remembered }
+        Self { subscriptions, channels, settings, names, random, counters, keeper, remembered }
     }
 
     /// Has the notifications kept by `keeper`, and those that it has kept delivered.
@@ -235,7 +237,7 @@ struct Desk {
 
 impl Desk {
     fn open(outlets: Outlets) -> Result<Self, String> {
-        let poster = Poster::new(&outlets.settings)?;
+        let poster = Poster::new(&outlets.settings, &outlets.names)?;
         let (tasks, ended) = (TaskTracker::new(), CancellationToken::new());
         let ledger = Ledger::new(outlets.keeper.clone());
         let next_sequence = outlets.remembered.next_sequence;

@@ -1,8 +1,10 @@
 //! One attempt to hand a notification to an application.
 
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,9 +32,10 @@ pub(super) enum Verdict {
     Delivered,
     /// 404 or 410: it is no longer there.
     Gone(StatusCode),
-    /// 3xx or another 4xx: it does not want this one.
+    /// 400 and others that speak of the document: it does not want this one.
     Refused(String),
-    /// 408, 429, 5xx, no answer: later, perhaps.
+    /// Anything else, or no answer: nothing is wrong with this one, and later, perhaps, somebody has
+    /// mended the application, or its address.
     Failed {
         /// What happened.
         why: String,
@@ -55,13 +58,14 @@ impl Poster {
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub(super) fn new(settings: &Settings) -> Result<Self, String> {
+    pub(super) fn new(settings: &Settings, names: &Names) -> Result<Self, String> {
         let policy = settings.target_policy();
         // Whoever starts the process chooses the TLS provider; this is for where nobody did.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let resolver = CheckedResolver { policy, names: names.clone() };
         let builder = || {
             Client::builder()
-                .dns_resolver(CheckedResolver { policy })
+                .dns_resolver(resolver.clone())
                 .redirect(redirect::Policy::none())
                 .no_proxy()
                 .connect_timeout(settings.deadline)
@@ -147,10 +151,8 @@ fn judge(status: StatusCode, headers: &HeaderMap) -> Verdict {
     match status.as_u16() {
         200..=299 => Verdict::Delivered,
         404 | 410 => Verdict::Gone(status),
-        408 | 429 | 500.. => {
-            Verdict::Failed { why: status.to_string(), retry_after: retry_after(headers) }
-        }
-        _ => Verdict::Refused(status.to_string()),
+        400 | 406 | 409 | 411..=418 | 422 | 431 => Verdict::Refused(status.to_string()),
+        _ => Verdict::Failed { why: status.to_string(), retry_after: retry_after(headers) },
     }
 }
 
@@ -183,27 +185,50 @@ fn describe(error: &reqwest::Error) -> String {
     text
 }
 
+/// Who turns the names of applications into addresses.
+#[derive(Clone)]
+pub struct Names(Arc<dyn Fn(String) -> Addresses + Send + Sync>);
+
+/// The addresses of a name, once they are known.
+pub type Addresses = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+
+impl Names {
+    /// Takes over who is asked. An answer that does not come is forgotten at the deadline of its
+    /// callback; it must not keep others from theirs.
+    pub fn new(ask: impl Fn(String) -> Addresses + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").finish_non_exhaustive()
+    }
+}
+
 /// Resolves names, and only to addresses that may be called: one that may not spoils the name.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct CheckedResolver {
     policy: TargetPolicy,
+    names: Names,
 }
 
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let policy = self.policy;
+        let (policy, asking) = (self.policy, (self.names.0)(name.as_str().to_owned()));
         Box::pin(async move {
-            let addresses: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let addresses = asking.await?;
             check(policy, &addresses).map_err(io::Error::other)?;
-            let addresses: Addrs = Box::new(addresses.into_iter());
+            // The port is that of the URL.
+            let addresses: Addrs =
+                Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
             Ok(addresses)
         })
     }
 }
 
-fn check(policy: TargetPolicy, addresses: &[SocketAddr]) -> Result<(), TargetError> {
-    addresses.iter().try_for_each(|address| policy.judge(address.ip()))
+fn check(policy: TargetPolicy, addresses: &[IpAddr]) -> Result<(), TargetError> {
+    addresses.iter().try_for_each(|address| policy.judge(*address))
 }
 
 #[cfg(test)]
@@ -221,10 +246,13 @@ mod tests {
         for code in [404, 410] {
             assert!(matches!(judge(code), Verdict::Gone(_)), "{code}");
         }
-        for code in [300, 301, 302, 307, 400, 401, 403, 405, 409, 415, 499] {
+        for code in [400, 406, 409, 411, 413, 415, 417, 422, 431] {
             assert!(matches!(judge(code), Verdict::Refused(_)), "{code}");
         }
-        for code in [408, 429, 500, 502, 503, 504, 599] {
+        for code in [
+            300, 301, 302, 307, 401, 402, 403, 405, 407, 408, 421, 425, 429, 499, 500, 502, 503,
+            504, 599,
+        ] {
             assert!(matches!(judge(code), Verdict::Failed { retry_after: None, .. }), "{code}");
         }
     }
@@ -242,14 +270,28 @@ mod tests {
 
     #[tokio::test]
     async fn h05_a_name_is_as_good_as_the_worst_address_it_resolves_to() {
-        let resolver = |allow_private| CheckedResolver { policy: TargetPolicy { allow_private } };
-        let name = || "localhost".parse::<Name>().expect("a name");
-        assert!(resolver(true).resolve(name()).await.is_ok());
-        assert!(resolver(false).resolve(name()).await.is_err());
-        let addresses = ["192.0.3.1:0", "169.254.169.254:0"].map(|a| a.parse().expect("a socket"));
-        let policy = TargetPolicy { allow_private: true };
-        assert!(check(policy, &addresses[..1]).is_ok());
-        assert!(check(policy, &addresses).is_err());
+        let names = Names::new(|name| {
+            let addresses: &[[u8; 4]] = match name.as_str() {
+                "app.test" => &[[192, 0, 3, 1], [192, 0, 3, 2]],
+                "near.test" => &[[192, 0, 3, 1], [127, 0, 0, 1]],
+                "bound.test" => &[[192, 0, 3, 1], [169, 254, 169, 254]],
+                _ => return Box::pin(async { Err(io::ErrorKind::NotFound.into()) }),
+            };
+            Box::pin(async { Ok(addresses.iter().map(|it| IpAddr::from(*it)).collect()) })
+        });
+        for (name, open, closed) in [
+            ("app.test", true, true),
+            ("near.test", true, false),
+            ("bound.test", false, false),
+            ("nobody.test", false, false),
+        ] {
+            for (allow_private, is_called) in [(true, open), (false, closed)] {
+                let policy = TargetPolicy { allow_private };
+                let resolver = CheckedResolver { policy, names: names.clone() };
+                let found = resolver.resolve(name.parse().expect("a name")).await;
+                assert_eq!(found.is_ok(), is_called, "{name} {allow_private}");
+            }
+        }
     }
 
     fn read(value: &str) -> Option<Duration> {

@@ -13,8 +13,8 @@ pub struct Retry {
     pub last: Duration,
     /// How long a notification is worth trying, from the moment of its event.
     pub window: Duration,
-    /// How many times a notification is offered to an application that refuses it (3xx, or 4xx
-    /// other than 404, 408, 410 and 429) before it is given up.
+    /// How many times a notification is offered to an application that refuses the document itself
+    /// (400, 406, 409, 411 to 418, 422, 431) before it is given up, and told to be lost.
     pub refusals: u32,
 }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Counters, Outlets, Settings, SigningKey, now, run};
+use super::{Counters, Names, Outlets, Settings, SigningKey, now, run};
 use crate::address::Address;
 use crate::chat::{EventType, Notice, NoticeKind, NotificationFormat, Party, ReportRequest};
 use crate::ids::{MessageId, Random, SessionId, SubscriptionId};
@@ -45,8 +45,10 @@ impl World {
         let (notices, inbox) = mpsc::channel(100);
         let keys = settings.keys.clone();
         let (stop, random) = (CancellationToken::new(), Random::seeded(2));
-        let outlets =
-            Outlets::new(Arc::clone(&subscriptions), Arc::clone(&channels), settings, random);
+        // Applications are at addresses here.
+        let names = Names::new(|_| Box::pin(async { Err(std::io::ErrorKind::NotFound.into()) }));
+        let known = (Arc::clone(&subscriptions), Arc::clone(&channels));
+        let outlets = Outlets::new(known.0, known.1, (settings, names), random);
         let counters = Arc::clone(&outlets.counters);
         let desk = tokio::spawn(run(inbox, outlets, stop.clone()));
         Self { subscriptions, channels, counters, stop, keys, notices, desk }

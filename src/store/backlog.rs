@@ -228,6 +228,13 @@ impl Backlog {
         lost
     }
 
+    /// Gives up the first of what was handed out, for it is wanted no more; a notice is told to be
+    /// lost with the next that is handed out, a loss itself is not.
+    pub fn give_up_first(&mut self, now: Instant) -> bool {
+        self.release();
+        self.give_up(0, now)
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.history.clear();

@@ -1,11 +1,11 @@
 //! Opening a connection to where a peer's description says.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::MsrpSettings;
@@ -41,7 +41,8 @@ async fn connect(goal: &Goal, settings: &MsrpSettings) -> io::Result<TcpStream> 
     if !tether.is_none_or(may_ask) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "nobody to be dialled"));
     }
-    for address in lookup_host((host, goal.port)).await? {
+    for address in settings.names.addresses(host).await? {
+        let address = SocketAddr::from((address, goal.port));
         let why = match reach(address.ip()) {
             Reach::Private(why) if !settings.allow_private_dial => Some(why),
             // A lab may well sit on link-local addresses.

@@ -21,6 +21,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::names::Names;
 use super::tether::Tether;
 use crate::msrp::{Framing, Limits};
 
@@ -50,6 +51,8 @@ pub struct MsrpSettings {
     pub origins: Vec<String>,
     /// How often a WebSocket is asked for a sign of life.
     pub ping: Duration,
+    /// Who turns the hosts of peers into addresses.
+    pub names: Names,
     /// Who may be dialled, if not everybody.
     pub tether: Option<Arc<Tether>>,
 }
@@ -66,6 +69,7 @@ impl Default for MsrpSettings {
             tls: None,
             origins: Vec::new(),
             ping: Duration::from_secs(30),
+            names: Names::default(),
             tether: None,
         }
     }
