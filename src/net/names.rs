@@ -9,15 +9,24 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::LookupIpStrategy;
+use hickory_resolver::lookup_ip::LookupIp;
 use hickory_resolver::net::NetError;
+use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::{Hosts, TokioResolver};
 use tracing::warn;
 
 /// Asks the servers of the system and its file of hosts, as `/etc/resolv.conf` and `/etc/hosts` were
 /// when the first name was asked for. A copy asks with it.
 #[derive(Clone, Default)]
-pub struct Names(Arc<OnceLock<Option<TokioResolver>>>);
+pub struct Names(Arc<OnceLock<Option<Known>>>);
+
+/// Who is asked, in this order.
+struct Known {
+    hosts: Hosts,
+    servers: TokioResolver,
+}
 
 impl Names {
     /// Gives all addresses of a name, or the one that it is. Whoever asks has a deadline.
@@ -28,11 +37,26 @@ impl Names {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
-        let Some(resolver) = self.0.get_or_init(of_system) else {
+        let Some(known) = self.0.get_or_init(of_system) else {
             return Err(io::Error::other("the system names no server that knows names"));
         };
-        let found = resolver.lookup_ip(host).await.map_err(io::Error::other)?;
+        let noted = known.noted(host);
+        if !noted.is_empty() {
+            return Ok(noted);
+        }
+        let found = known.servers.lookup_ip(host).await.map_err(io::Error::other)?;
         Ok(found.iter().collect())
+    }
+}
+
+impl Known {
+    /// Gives what the file of hosts says. The resolver would still ask the servers for the family of
+    /// which it says nothing.
+    fn noted(&self, host: &str) -> Vec<IpAddr> {
+        let Ok(name) = Name::from_str_relaxed(host) else { return Vec::new() };
+        let of = |kind| self.hosts.lookup_static_host(&Query::query(name.clone(), kind));
+        let found = [RecordType::A, RecordType::AAAA].into_iter().filter_map(of);
+        found.flat_map(|found| LookupIp::from(found).iter().collect::<Vec<_>>()).collect()
     }
 }
 
@@ -42,14 +66,19 @@ impl fmt::Debug for Names {
     }
 }
 
-fn of_system() -> Option<TokioResolver> {
-    let resolver = || -> Result<TokioResolver, NetError> {
+fn of_system() -> Option<Known> {
+    let servers = || -> Result<TokioResolver, NetError> {
         let mut builder = TokioResolver::builder_tokio()?;
         // Whether a name may be called is judged by all that it stands for.
         builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         builder.build()
     };
-    resolver().inspect_err(|error| warn!(%error, "no names can be turned into addresses")).ok()
+    let servers =
+        servers().inspect_err(|error| warn!(%error, "no names can be turned into addresses"));
+    let hosts = Hosts::from_system()
+        .inspect_err(|error| warn!(%error, "the file of hosts cannot be read"))
+        .unwrap_or_default();
+    Some(Known { hosts, servers: servers.ok()? })
 }
 
 #[cfg(test)]
@@ -65,9 +94,14 @@ mod tests {
     use super::*;
 
     fn asking(address: std::net::SocketAddr) -> Names {
+        asking_with(address, Hosts::default())
+    }
+
+    fn asking_with(address: std::net::SocketAddr, hosts: Hosts) -> Names {
         let config = ResolverConfig::from_name_servers(vec![server(&address)]);
         let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        Names(Arc::new(OnceLock::from(builder.build().ok())))
+        let servers = builder.build().ok();
+        Names(Arc::new(OnceLock::from(servers.map(|servers| Known { hosts, servers }))))
     }
 
     #[tokio::test]
@@ -101,6 +135,11 @@ mod tests {
                 })
                 .collect();
             tokio::task::yield_now().await;
+            let mut hosts = Hosts::default();
+            hosts.read_hosts_conf(&b"192.0.2.9 noted.test\n"[..]).expect("a file of hosts");
+            let noted = asking_with(silent.local_addr().expect("an address"), hosts);
+            let found = timeout(Duration::from_secs(60), noted.addresses("noted.test")).await;
+            assert_eq!(found.expect("in time").expect("it is noted").len(), 1);
             let known = asking(server.address);
             let found = timeout(Duration::from_secs(60), known.addresses("app.test.")).await;
             assert_eq!(found.expect("in time").expect("it is known").len(), 2);
