@@ -86,7 +86,13 @@ impl Assembly {
         Self { limits, open: BTreeMap::new(), refused: VecDeque::new(), complete }
     }
 
-    /// Takes a SEND that has a body. `message_id` stands in where the frame has none.
+    /// Tells whether chunks of a message have come, and its end has not.
+    pub(super) fn is_begun(&self, message_id: &str) -> bool {
+        self.open.contains_key(message_id) || self.refused.iter().any(|id| id == message_id)
+    }
+
+    /// Takes a SEND that has a body, or ends a message. `message_id` stands in where the frame has
+    /// none.
     pub(super) fn take(
         &mut self,
         now: Instant,

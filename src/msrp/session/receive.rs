@@ -113,12 +113,13 @@ impl Session {
     fn handle_send(&mut self, now: Instant, frame: &mut Frame) {
         let message_id =
             frame.message_id.clone().unwrap_or_else(|| Text::new(&self.random.token()));
-        if is_bodiless(frame) && frame.flag != Continuation::Abort {
+        let is_bodiless = is_bodiless(frame);
+        if is_bodiless && frame.flag != Continuation::Abort && !self.ends(frame, &message_id) {
             self.answer(frame, 200);
             return;
         }
-        let unwanted = frame.content_type.as_ref().is_some_and(|given| !self.accepts(given));
-        if unwanted {
+        let unwanted = |given: &Text| !is_bodiless && !self.accepts(given);
+        if frame.content_type.as_ref().is_some_and(unwanted) {
             self.assembly.refuse(message_id.as_str(), frame.flag != Continuation::More);
             self.answer(frame, 415);
             return;
@@ -127,6 +128,15 @@ impl Session {
             Ok(taken) => self.receive(taken, frame, message_id),
             Err(Refused(code)) => self.answer(frame, code),
         }
+    }
+
+    /// Tells whether a SEND without body is the last chunk of a message, and tells its length by
+    /// that (RFC 4975 section 7.3.1).
+    fn ends(&self, frame: &Frame, message_id: &Text) -> bool {
+        let is_behind = frame.byte_range.is_some_and(|range| range.start > 1);
+        is_behind
+            && frame.flag == Continuation::Complete
+            && self.assembly.is_begun(message_id.as_str())
     }
 
     #[inline]

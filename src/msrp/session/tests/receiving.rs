@@ -94,6 +94,39 @@ fn m04_a_changed_total_is_refused_and_the_session_lives() {
     assert_eq!(talk.receive(&text("n", "3-4/4", "cd")), ["200 tid1", "message n text/plain abcd"]);
 }
 
+/// Only its last chunk tells how long a message is, and may tell nothing else (RFC 4975
+/// section 7.3.1).
+#[test]
+fn a_last_chunk_without_body_ends_its_message() {
+    let bodiless = |range: &str| request("SEND", &format!("Message-ID: m\r\n{range}"));
+    for last in [
+        bodiless("Byte-Range: 6-*/*\r\n"),
+        bodiless("Byte-Range: 6-5/5\r\n"),
+        bodiless("Byte-Range: 6-5/*\r\n"),
+        text("m", "6-*/*", ""),
+        text("m", "6-5/5", ""),
+        text("m", "6-5/5", "").replace("text/plain", "empty/empty"),
+    ] {
+        let mut talk = Talk::bound();
+        talk.session.set_accept_types(vec!["text/plain".to_owned()]);
+        let first = text("m", "1-*/*", "hello").replace("tid1$", "tid1+");
+        assert_eq!(talk.receive(&first), ["200 tid1"]);
+        // Whoever shows that it is there ends nothing by it.
+        assert_eq!(talk.receive(&bodiless("")), ["200 tid1"]);
+        assert_eq!(talk.receive(&bodiless("Byte-Range: 1-0/0\r\n")), ["200 tid1"]);
+        let told = talk.receive(&last);
+        assert_eq!(told, ["200 tid1", "message m text/plain hello"], "{last}");
+        assert_eq!(talk.sleep(60), [""; 0]);
+    }
+    let mut talk = Talk::bound();
+    assert_eq!(talk.receive(&bodiless("Byte-Range: 6-5/5\r\n")), ["200 tid1"], "of no message");
+    assert_eq!(talk.sleep(60), [""; 0]);
+    // What was refused is refused to its end, and forgotten with it.
+    talk.receive(&text("m", "1-*/9999999", "hello").replace("tid1$", "tid1+"));
+    assert_eq!(talk.receive(&bodiless("Byte-Range: 6-*/*\r\n")), ["413 tid1"]);
+    assert_eq!(talk.receive(&text("m", "1-*/*", "a").replace("tid1$", "tid1+")), ["200 tid1"]);
+}
+
 #[test]
 fn m05_a_stalled_message_is_dropped_counted_and_reported() {
     for (wish, answer, report) in [
