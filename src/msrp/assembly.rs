@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::event::Incoming;
+use super::finished::Finished;
 use super::frame::{Continuation, FailureReport, Frame, Header};
 use super::limits::Limits;
 use super::marks::Marks;
@@ -26,6 +27,8 @@ pub(super) struct Assembly {
     refused: VecDeque<String>,
     /// Messages that are complete.
     complete: Marks,
+    /// Those of them that have come in chunks.
+    finished: Finished,
 }
 
 /// What a chunk has led to.
@@ -37,6 +40,8 @@ pub(super) enum Taken {
     Whole(Box<Incoming>),
     /// Its message goes on, or was given up by its sender.
     Part,
+    /// It has come again: its message of so many octets was complete before.
+    Repeated(u64),
 }
 
 impl Taken {
@@ -59,7 +64,7 @@ impl Taken {
                 })
             }
             Self::Whole(whole) => Some(*whole),
-            Self::Part => None,
+            Self::Part | Self::Repeated(_) => None,
         }
     }
 }
@@ -83,12 +88,15 @@ pub(super) struct Refused(pub(super) u16);
 impl Assembly {
     pub(super) fn new(limits: Arc<Limits>, random: &mut Random) -> Self {
         let complete = Marks::new(random);
-        Self { limits, open: BTreeMap::new(), refused: VecDeque::new(), complete }
+        let finished = Finished::default();
+        Self { limits, open: BTreeMap::new(), refused: VecDeque::new(), complete, finished }
     }
 
-    /// Tells whether chunks of a message have come, and its end has not.
+    /// Tells whether chunks of a message have come.
     pub(super) fn is_begun(&self, message_id: &str) -> bool {
-        self.open.contains_key(message_id) || self.refused.iter().any(|id| id == message_id)
+        self.open.contains_key(message_id)
+            || self.refused.iter().any(|id| id == message_id)
+            || self.finished.knows(message_id)
     }
 
     /// Takes a SEND that has a body, or ends a message. `message_id` stands in where the frame has
@@ -140,11 +148,14 @@ impl Assembly {
     }
 
     /// Forgets the message that was complete last: should it come again, it is one anew.
-    pub(super) fn forget_last(&mut self) {
+    pub(super) fn forget_last(&mut self, message_id: Option<&Text>) {
         self.complete.forget_last();
+        if let Some(message_id) = message_id {
+            self.finished.forget(message_id.as_str());
+        }
     }
 
-    /// Refuses what has stood still for too long.
+    /// Refuses what has stood still for too long, but what has come again and was complete before.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Stalled> {
         let stall = self.limits.stall;
         let stale = |half: &Half| now.saturating_duration_since(half.touched) >= stall;
@@ -155,7 +166,10 @@ impl Assembly {
             .map(|(id, half)| half.stalled(id))
             .collect();
         for Stalled { message_id, .. } in &stalled {
-            self.refuse(message_id, false);
+            match self.open.get(message_id) {
+                Some(half) if half.repeats.is_some() => drop(self.open.remove(message_id)),
+                Some(_) | None => self.refuse(message_id, false),
+            }
         }
         stalled
     }
@@ -189,6 +203,11 @@ impl Assembly {
         if frame.message_id.is_none() {
             return Err(Refused(400));
         }
+        if !is_open
+            && let Some(size) = self.finished.part(message_id.as_str(), start..end, total, complete)
+        {
+            return Ok(Taken::Repeated(size));
+        }
         if !is_open && self.open.len() >= self.limits.max_open_messages {
             return Err(Refused(413));
         }
@@ -197,15 +216,17 @@ impl Assembly {
             return Err(Refused(413));
         }
         let place = Place { start, total, end: complete.then_some(end) };
-        let half = self.open.entry(message_id.to_string()).or_insert_with(|| Half::new(now, frame));
+        let half = self.open.entry(message_id.to_string()).or_insert_with(|| {
+            let begins = start == 0;
+            let repeats = begins.then(|| self.finished.begun(message_id.as_str(), body)).flatten();
+            Half { repeats, ..Half::new(now, frame) }
+        });
         half.add(now, frame, place, body)?;
-        match half.whole() {
-            Some(body) => match self.open.remove(message_id.as_str()) {
-                Some(half) => half.label.finish(message_id, body),
-                None => Ok(Taken::Part),
-            },
-            None => Ok(Taken::Part),
-        }
+        let Some(body) = half.whole() else { return Ok(Taken::Part) };
+        let Some(half) = self.open.remove(message_id.as_str()) else { return Ok(Taken::Part) };
+        let whole = half.label.finish(message_id, body)?;
+        self.finished.enter(message_id.as_str(), &whole.body);
+        Ok(Taken::Whole(Box::new(whole)))
     }
 }
 
@@ -230,6 +251,8 @@ struct Half {
     total: Option<u64>,
     /// The length as the last chunk has shown it.
     end: Option<u64>,
+    /// The size of the finished message that this one may be once more.
+    repeats: Option<u64>,
     touched: Instant,
 }
 
@@ -269,20 +292,20 @@ impl Label {
         }
     }
 
-    fn finish(self, message_id: &Text, body: Bytes) -> Result<Taken, Refused> {
+    fn finish(self, message_id: &Text, body: Bytes) -> Result<Incoming, Refused> {
         let content_type = match self.content_type {
             Some(content_type) => content_type,
             None if body.is_empty() => Text::default(),
             None => return Err(Refused(400)),
         };
-        Ok(Taken::Whole(Box::new(Incoming {
+        Ok(Incoming {
             message_id: message_id.clone(),
             content_type,
             headers: self.headers,
             body,
             success_report: self.success_report,
             failure_report: self.failure_report,
-        })))
+        })
     }
 }
 
@@ -294,6 +317,7 @@ impl Half {
             islands: BTreeMap::new(),
             total: None,
             end: None,
+            repeats: None,
             touched: now,
         }
     }
@@ -326,6 +350,8 @@ impl Half {
         if self.islands.len() > MOST_PIECES && self.join() > MAX_ISLANDS {
             return Err(Refused(413));
         }
+        let (reach, total) = (self.reach(), self.total);
+        self.repeats.take_if(|size| reach > *size || total.is_some_and(|total| total != *size));
         self.touched = now;
         Ok(())
     }
@@ -411,7 +437,10 @@ impl Half {
         Stalled {
             message_id: message_id.to_owned(),
             from_path: self.from_path.clone(),
-            failure_report: self.label.failure_report,
+            failure_report: match self.repeats {
+                Some(_) => FailureReport::No,
+                None => self.label.failure_report,
+            },
             received: self.received(),
             total: self.total,
         }

@@ -125,6 +125,7 @@ impl Session {
             return;
         }
         match self.assembly.take(now, frame, &message_id) {
+            Ok(Taken::Repeated(size)) => self.receive_again(frame, size),
             Ok(taken) => self.receive(taken, frame, message_id),
             Err(Refused(code)) => self.answer(frame, code),
         }
@@ -169,6 +170,22 @@ impl Session {
         } else {
             self.outputs.push_back(Output::Event(Event::Message(message)));
         }
+    }
+
+    /// Answers a chunk of a message that has come before, as it was answered then.
+    fn receive_again(&mut self, chunk: &mut Frame, size: u64) {
+        self.answer(chunk, 200);
+        self.report_arrival(None);
+        self.sender.clone_from(&chunk.from_path);
+        self.arrival = Some(Arrival {
+            message_id: chunk.message_id.take(),
+            size,
+            success_report: chunk.success_report.unwrap_or(false)
+                && chunk.flag == Continuation::Complete,
+            failure_report: FailureReport::No,
+            unanswered: None,
+        });
+        self.report_arrival(None);
     }
 
     /// Takes a REPORT. It is found by Message-ID, for some peers give it the transaction
@@ -248,7 +265,7 @@ impl Session {
         let (wanted, code) = match refusal {
             None => (success_report, 200),
             Some(code) => {
-                self.assembly.forget_last();
+                self.assembly.forget_last(message_id.as_ref());
                 (unanswered.is_none() && failure_report != FailureReport::No, code)
             }
         };

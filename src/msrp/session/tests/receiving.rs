@@ -127,6 +127,76 @@ fn a_last_chunk_without_body_ends_its_message() {
     assert_eq!(talk.receive(&text("m", "1-*/*", "a").replace("tid1$", "tid1+")), ["200 tid1"]);
 }
 
+/// A message of eight octets in two chunks that want a report.
+fn halves(id: &str) -> [String; 2] {
+    let asking = |text: String| text.replace("Message-ID", "Success-Report: yes\r\nMessage-ID");
+    let first = text(id, "1-4/8", "abcd").replace("tid1$", "tid1+");
+    [asking(first), asking(text(id, "5-8/8", "efgh"))]
+}
+
+/// What has come on a connection that is lost may come again, and as little of it as was not
+/// answered.
+#[test]
+fn m04_a_chunk_of_a_message_that_is_whole_opens_nothing() {
+    for is_lost in [false, true] {
+        let mut talk = Talk::with(Limits { grace: Duration::from_secs(3), ..Limits::default() });
+        talk.bind();
+        let [first, last] = halves("m");
+        let report = "REPORT m 1-8/8 000 200 $";
+        assert_eq!(talk.receive(&first), ["200 tid1"]);
+        assert_eq!(talk.receive(&last), ["200 tid1", "message m text/plain abcdefgh", report]);
+        if is_lost {
+            talk.give(Input::Closed);
+            talk.give(Input::Connected);
+            let place = talk.written.len() - 1;
+            talk.answer(place, 200);
+        }
+        assert_eq!(talk.receive(&last), ["200 tid1", report]);
+        let ended = request("SEND", "Message-ID: m\r\nByte-Range: 9-8/8\r\n");
+        assert_eq!(talk.receive(&ended), ["200 tid1"]);
+        let within = text("m", "3-4/8", "cd").replace("tid1$", "tid1+");
+        assert_eq!(talk.receive(&within), ["200 tid1"]);
+        assert_eq!(talk.session.next_timeout(), None, "nothing is waited for");
+        // This may be the first chunk of another message, and is waited for in silence.
+        assert_eq!(talk.receive(&first), ["200 tid1"]);
+        assert_eq!(talk.sleep(60), [""; 0]);
+        assert_eq!(talk.receive(&last), ["200 tid1", report]);
+        assert_eq!(talk.receive(&first), ["200 tid1"], "and is not refused");
+        assert_eq!(talk.receive(&text("n", "1-2/2", "ok")).len(), 2);
+    }
+}
+
+/// There are peers that use one Message-ID for all they send.
+#[test]
+fn m04_a_message_in_chunks_may_have_the_name_of_one_before() {
+    let mut talk = Talk::bound();
+    for (body, total) in [("abcdefgh", 8), ("ijklmnop", 8), ("qrstuv", 6)] {
+        let (one, two) = body.split_at(4);
+        let first = text("messId", &format!("1-4/{total}"), one).replace("tid1$", "tid1+");
+        assert_eq!(talk.receive(&first), ["200 tid1"]);
+        let told = talk.receive(&text("messId", &format!("5-{total}/{total}"), two));
+        assert_eq!(told, ["200 tid1".to_owned(), format!("message messId text/plain {body}")]);
+    }
+    // Another one that stands still is told from one that has come again.
+    let first = text("messId", "1-4/6", "rest").replace("tid1$", "tid1+");
+    assert_eq!(talk.receive(&first), ["200 tid1"]);
+    assert_eq!(talk.sleep(30), ["REPORT messId 1-4/6 000 413 $"]);
+}
+
+/// Its sender may say it again.
+#[test]
+fn chunks_of_a_message_that_its_owner_has_refused_are_taken_again() {
+    let mut talk = Talk::bound();
+    for _ in 0..2 {
+        let [first, last] = halves("m");
+        assert_eq!(talk.receive(&last), ["200 tid1"]);
+        talk.session.handle(talk.now, Input::Frame(parsed(first.as_bytes())));
+        while !shown(&talk.session.poll().unwrap()).starts_with("message") {}
+        talk.session.refuse(talk.now, 415);
+        assert_eq!(talk.drain(), ["REPORT m 1-8/8 000 415 $"]);
+    }
+}
+
 #[test]
 fn m05_a_stalled_message_is_dropped_counted_and_reported() {
     for (wish, answer, report) in [
