@@ -117,7 +117,7 @@ impl Assembly {
             self.open.remove(message_id.as_str());
             return Ok(Taken::Part);
         }
-        if refused.is_some() {
+        if refused.is_some() && !is_whole(frame) {
             return Err(Refused(413));
         }
         let outcome = self.add(now, frame, message_id);
@@ -195,9 +195,20 @@ impl Assembly {
         let complete = frame.flag == Continuation::Complete;
         // Nearly every message is one chunk, and none is under way beside it.
         let is_open = !self.open.is_empty() && self.open.contains_key(message_id.as_str());
-        if complete && start == 0 && !is_open {
+        if complete && start == 0 {
             let is_typed = frame.content_type.is_some() || body.is_empty();
-            return if is_typed { Ok(Taken::Alone) } else { Err(Refused(400)) };
+            if is_typed && is_open {
+                // Of what has come under its name no more is waited for ([`is_whole`]).
+                self.open.remove(message_id.as_str());
+                self.finished.enter(message_id.as_str(), body);
+            }
+            if is_typed {
+                return Ok(Taken::Alone);
+            }
+            // But for its type, which may stand in what has come.
+            if !is_open {
+                return Err(Refused(400));
+            }
         }
         // Without a name of its own a chunk cannot find its message.
         if frame.message_id.is_none() {
@@ -455,6 +466,13 @@ impl Half {
     }
 }
 
+/// Tells whether a chunk is all of its message, whatever else has come of its name
+/// (RFC 4975 section 7.3.1).
+fn is_whole(frame: &Frame) -> bool {
+    let is_first = frame.byte_range.is_none_or(|range| range.start == 1);
+    is_first && frame.flag == Continuation::Complete
+}
+
 /// Narrows a place in what is held, which fits into the memory.
 fn offset(place: u64) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX)
@@ -539,7 +557,7 @@ mod tests {
         assert_eq!(text(give(&mut assembly, "m", "5-8/*", "efgh", '$')), Ok(None));
         assert_eq!(give(&mut assembly, "m", "9-10/*", "ij", '$'), Err(Refused(400)));
         assert_eq!(text(give(&mut assembly, "n", "5-8/*", "efgh", '+')), Ok(None));
-        assert_eq!(give(&mut assembly, "n", "1-3/*", "abc", '$'), Err(Refused(400)));
+        assert_eq!(give(&mut assembly, "n", "2-3/*", "bc", '$'), Err(Refused(400)));
     }
 
     #[test]

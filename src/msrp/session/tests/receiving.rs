@@ -183,6 +183,35 @@ fn m04_a_message_in_chunks_may_have_the_name_of_one_before() {
     assert_eq!(talk.sleep(30), ["REPORT messId 1-4/6 000 413 $"]);
 }
 
+/// What begins with the first octet and ends the message is all of it (RFC 4975 section 7.3.1).
+#[test]
+fn m04_a_whole_message_is_taken_whatever_half_has_its_name() {
+    let first = |range: &str| text("messId", range, "abcd").replace("tid1$", "tid1+");
+    let told = ["200 tid1", "message messId text/plain ok"];
+    for half in ["1-10/*", "1-4/10", "5-8/10", "1-*/*"] {
+        for whole in [text("messId", "1-2/2", "ok"), text("messId", "1-*/*", "ok")] {
+            let mut talk = Talk::bound();
+            assert_eq!(talk.receive(&first(half)), ["200 tid1"]);
+            assert_eq!(talk.receive(&whole), told, "{half}");
+            assert_eq!(talk.sleep(60), [""; 0], "nothing is waited for");
+            assert_eq!(talk.receive(&first(half)), ["200 tid1"]);
+            assert_eq!(talk.sleep(30).len(), 1, "it is reported");
+            assert_eq!(talk.receive(&whole.replace("ok", "yes"))[0], "200 tid1", "{half}");
+            assert_eq!(talk.receive(&first(half)), ["200 tid1"], "nothing is refused any more");
+        }
+    }
+    // All of it once more, after a part that has come; and described by that only.
+    for (field, body) in [("Content-Type: text/plain\r\n", "abcdefgh"), ("", "ABCDEFGH")] {
+        let mut talk = Talk::bound();
+        let [first, last] = halves("m");
+        assert_eq!(talk.receive(&first), ["200 tid1"]);
+        let whole = text("m", "1-8/8", body).replace("Content-Type: text/plain\r\n", field);
+        assert_eq!(talk.receive(&whole)[1], format!("message m text/plain {body}"));
+        assert_eq!(talk.receive(&last), ["200 tid1", "REPORT m 1-8/8 000 200 $"]);
+        assert_eq!(talk.sleep(60), [""; 0]);
+    }
+}
+
 /// Its sender may say it again.
 #[test]
 fn chunks_of_a_message_that_its_owner_has_refused_are_taken_again() {
