@@ -139,12 +139,24 @@ impl Assembly {
         }
     }
 
-    /// Tells whether a complete message was complete before; whoever has sent it twice still gets the
-    /// report. It is compared with the messages before: a message sent again after a failure keeps its
-    /// Message-ID (RFC 4975 section 5.4), but there are peers that use one for all they send.
+    /// Tells whether a complete message was complete before, on a connection that was lost; whoever
+    /// has sent it twice still gets the report. On one connection nothing comes again: two messages
+    /// that are alike are two.
     pub(super) fn is_repeated(&mut self, whole: &Incoming) -> bool {
         let Incoming { message_id, content_type, body, .. } = whole;
         self.complete.is_repeated([message_id.as_bytes(), content_type.as_bytes(), body])
+    }
+
+    /// Takes notice that the connection is lost: what has come may come again.
+    pub(super) fn interrupt(&mut self) {
+        self.complete.interrupt();
+    }
+
+    /// Knows what has come in another session, before anything comes in this one.
+    pub(super) fn inherit(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.complete, &mut other.complete);
+        self.finished = std::mem::take(&mut other.finished);
+        self.complete.interrupt();
     }
 
     /// Forgets the message that was complete last: should it come again, it is one anew.
@@ -703,7 +715,13 @@ mod tests {
     #[test]
     fn m16_a_message_sent_again_is_told_from_a_message_id_used_again() {
         let mut assembly = assembly();
-        for (body, is_repeated) in [("ab", false), ("ab", true), ("xy", false)] {
+        for (body, is_repeated) in
+            [("ab", false), ("ab", false), ("-", false), ("ab", true), ("xy", false)]
+        {
+            if body == "-" {
+                assembly.interrupt();
+                continue;
+            }
             let whole = give(&mut assembly, "m", "1-2/2", body, '$').unwrap().unwrap();
             assert_eq!(whole.body, body);
             assert_eq!(assembly.is_repeated(&whole), is_repeated);

@@ -247,14 +247,15 @@ impl Session {
     }
 
     /// Takes over what another session has not got answered, before this one is opened in its place:
-    /// it is sent anew under its Message-ID, by which the peer knows what it has had. The other
-    /// session is of no use afterwards.
+    /// it is sent anew under its Message-ID, by which the peer knows what it has had, as we know
+    /// what has come there. The other session is of no use afterwards.
     pub fn inherit(&mut self, now: Instant, other: &mut Self) {
         self.now = Some(now);
         let lost = other.outbox.interrupt();
         let emptied = Outbox::new(Arc::clone(&other.limits));
         self.outbox = std::mem::replace(&mut other.outbox, emptied);
         self.reports = std::mem::take(&mut other.reports);
+        self.assembly.inherit(&mut other.assembly);
         self.settle(lost);
         other.state = State::Closed;
     }

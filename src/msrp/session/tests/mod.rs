@@ -17,7 +17,7 @@
 //! | M13 | `m13_the_queue_has_an_end`, `m13_a_peer_that_stops_reading_fails_what_waits_behind`, `m13_a_chunk_without_answer_keeps_nothing_of_those_with_one` (outbox) |
 //! | M14 | `m14_every_answer_gives_exactly_one_final_status`, `m14_after_413_nothing_more_of_the_message_is_sent`, `m14_a_message_that_fails_halfway_is_aborted`, `m14_silence_fails_a_message_after_the_response_time`, `m14_with_partial_reports_silence_is_success_and_refusal_is_told`, `m14_without_failure_reports_writing_is_success`, `m14_a_failure_report_before_the_answer_is_the_final_status` |
 //! | M15 | the handshakes are those of `net` |
-//! | M16 | `m16_a_lost_connection_fails_what_is_unanswered_once`, `m16_a_message_that_comes_again_is_reported_again_but_not_told_again`, `m16_a_message_sent_again_is_told_from_a_message_id_used_again` (assembly), `m16_a_peer_that_restarts_is_tried_again_until_the_grace_is_over`, `m16_whoever_comes_back_is_not_called` |
+//! | M16 | `m16_a_lost_connection_fails_what_is_unanswered_once`, `m16_a_message_that_comes_again_is_reported_again_but_not_told_again`, `m16_whatever_is_lost_and_replaced_a_message_that_comes_again_is_known`, `m16_a_message_sent_again_is_told_from_a_message_id_used_again` (assembly), `m16_a_peer_that_restarts_is_tried_again_until_the_grace_is_over`, `m16_whoever_comes_back_is_not_called` |
 //!
 //! The binary `msrp` shows those that begin with bytes once more from there, lets peers say anything
 //! at all, and has two sessions talk over a network that is slow, deaf and breaks.
@@ -121,6 +121,21 @@ impl Talk {
         let mut talk = Self::new();
         talk.bind();
         talk
+    }
+
+    /// A connection that is lost is replaced.
+    fn lasting() -> Self {
+        let mut talk = Self::with(Limits { grace: Duration::from_secs(3), ..Limits::default() });
+        talk.bind();
+        talk
+    }
+
+    /// Loses the connection and makes another, a while after the last one.
+    fn reconnect(&mut self) {
+        self.sleep(10);
+        self.give(Input::Closed);
+        self.give(Input::Connected);
+        self.answer(self.written.len() - 1, 200);
     }
 
     fn bind(&mut self) {

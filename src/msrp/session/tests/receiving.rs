@@ -40,11 +40,33 @@ fn a_session_at_rest_holds_no_room_and_goes_on() {
 
 #[test]
 fn m16_a_message_that_comes_again_is_reported_again_but_not_told_again() {
-    let mut talk = Talk::bound();
+    let mut talk = Talk::lasting();
     let send =
         text("m", "1-5/5", "hello").replace("Message-ID", "Success-Report: yes\r\nMessage-ID");
-    talk.receive(&send);
-    assert_eq!(talk.receive(&send), ["200 tid1", "REPORT m 1-5/5 000 200 $"]);
+    let [answer, told, report] =
+        ["200 tid1", "message m text/plain hello", "REPORT m 1-5/5 000 200 $"];
+    assert_eq!(talk.receive(&send), [answer, told, report]);
+    // Its answer may be lost more than once.
+    for _ in 0..2 {
+        talk.reconnect();
+        assert_eq!(talk.receive(&send), [answer, report]);
+    }
+    assert_eq!(talk.receive(&send), [answer, told, report], "once on a connection");
+}
+
+/// The connection that the peer has shown itself on may be lost before we know of the peer, and the
+/// session may go on in another one.
+#[test]
+fn m16_whatever_is_lost_and_replaced_a_message_that_comes_again_is_known() {
+    let send = text("m", "1-5/5", "hello");
+    let mut talk = Talk::new();
+    assert_eq!(talk.receive(&send), ["200 tid1", "message m text/plain hello"]);
+    talk.give(Input::Closed);
+    assert_eq!(talk.receive(&send), ["200 tid1"]);
+    let mut next = Talk::new();
+    next.session.inherit(talk.now, &mut talk.session);
+    assert_eq!(next.receive(&send), ["200 tid1"]);
+    assert_eq!(next.receive(&send), ["200 tid1", "message m text/plain hello"]);
 }
 
 #[test]
@@ -139,17 +161,13 @@ fn halves(id: &str) -> [String; 2] {
 #[test]
 fn m04_a_chunk_of_a_message_that_is_whole_opens_nothing() {
     for is_lost in [false, true] {
-        let mut talk = Talk::with(Limits { grace: Duration::from_secs(3), ..Limits::default() });
-        talk.bind();
+        let mut talk = Talk::lasting();
         let [first, last] = halves("m");
         let report = "REPORT m 1-8/8 000 200 $";
         assert_eq!(talk.receive(&first), ["200 tid1"]);
         assert_eq!(talk.receive(&last), ["200 tid1", "message m text/plain abcdefgh", report]);
         if is_lost {
-            talk.give(Input::Closed);
-            talk.give(Input::Connected);
-            let place = talk.written.len() - 1;
-            talk.answer(place, 200);
+            talk.reconnect();
         }
         assert_eq!(talk.receive(&last), ["200 tid1", report]);
         let ended = request("SEND", "Message-ID: m\r\nByte-Range: 9-8/8\r\n");
