@@ -305,7 +305,7 @@ fn is_bodiless(frame: &Frame) -> bool {
         && frame
             .content_type
             .as_ref()
-            .is_some_and(|given| media_type(given.as_str()) != "empty/empty");
+            .is_some_and(|given| !media_type(given.as_str()).eq_ignore_ascii_case("empty/empty"));
     !typed
 }
 
