@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Session, State};
+use super::{Named, Session, State};
 use crate::msrp::assembly::{Refused, Taken};
 use crate::msrp::event::{Broken, Event, Output};
 use crate::msrp::frame::{
@@ -49,6 +49,10 @@ impl Session {
                     self.ignored += 1;
                     self.answer(frame, 481);
                     return;
+                }
+                if self.named.is_none() {
+                    let is_ours = frame.to_path.first().equivalent(self.local());
+                    self.named = Some(if is_ours { Named::Well } else { Named::Loosely });
                 }
                 self.bind(now);
                 match method {

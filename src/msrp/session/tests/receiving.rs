@@ -64,7 +64,9 @@ fn m16_whatever_is_lost_and_replaced_a_message_that_comes_again_is_known() {
     talk.give(Input::Closed);
     assert_eq!(talk.receive(&send), ["200 tid1"]);
     let mut next = Talk::new();
+    talk.receive(&request("200 OK", ""));
     next.session.inherit(talk.now, &mut talk.session);
+    assert_eq!(next.session.ignored(), 1, "it is one session to those who count");
     assert_eq!(next.receive(&send), ["200 tid1"]);
     assert_eq!(next.receive(&send), ["200 tid1", "message m text/plain hello"]);
 }
@@ -300,6 +302,9 @@ fn m08_the_to_path_has_to_name_this_session() {
             let mut talk = Talk::bound();
             talk.session.set_matching(matching);
             assert_eq!(talk.receive(&send), [format!("{code} tid1")], "{to_path}");
+            // Only what is let in is told from what was meant.
+            let is_misnamed = (code, strict) == (200, 481);
+            assert_eq!(talk.session.is_misnamed(), is_misnamed, "{to_path}");
         }
     }
 }
