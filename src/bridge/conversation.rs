@@ -337,6 +337,12 @@ impl Conversation {
         self.line.session_id()
     }
 
+    /// Gives the MSRP session.
+    #[must_use]
+    pub fn msrp(&self) -> &msrp::Session {
+        &self.line.msrp
+    }
+
     fn new(
         kit: ConversationKit,
         (id, user): (SessionId, Address),

@@ -318,6 +318,12 @@ impl Group {
         self.line.session_id()
     }
 
+    /// Gives the MSRP session.
+    #[must_use]
+    pub fn msrp(&self) -> &msrp::Session {
+        &self.line.msrp
+    }
+
     /// Tells whether all MSRP of the session goes through relays of ours.
     #[must_use]
     pub fn is_relayed(&self) -> bool {

@@ -8,6 +8,7 @@ use super::group::{self, Group};
 use crate::address::Address;
 use crate::chat::{GroupInvitation, Invitation, Refusal, SessionKind};
 use crate::ids::SessionId;
+use crate::msrp;
 
 /// One user's side of a session.
 #[derive(Debug)]
@@ -116,6 +117,12 @@ impl Talk {
     #[must_use]
     pub fn msrp_session_id(&self) -> &str {
         of_either!(self, talk => talk.msrp_session_id())
+    }
+
+    /// Gives the MSRP session, to see how it goes.
+    #[must_use]
+    pub fn msrp(&self) -> &msrp::Session {
+        of_either!(self, talk => talk.msrp())
     }
 
     /// Tells whether all MSRP of the session goes through relays of ours.

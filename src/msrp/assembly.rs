@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::event::Incoming;
+use super::finished::Finished;
 use super::frame::{Continuation, FailureReport, Frame, Header};
 use super::limits::Limits;
 use super::marks::Marks;
@@ -26,6 +27,8 @@ pub(super) struct Assembly {
     refused: VecDeque<String>,
     /// Messages that are complete.
     complete: Marks,
+    /// Those of them that have come in chunks.
+    finished: Finished,
 }
 
 /// What a chunk has led to.
@@ -37,6 +40,8 @@ pub(super) enum Taken {
     Whole(Box<Incoming>),
     /// Its message goes on, or was given up by its sender.
     Part,
+    /// It has come again: its message of so many octets was complete before.
+    Repeated(u64),
 }
 
 impl Taken {
@@ -59,7 +64,7 @@ impl Taken {
                 })
             }
             Self::Whole(whole) => Some(*whole),
-            Self::Part => None,
+            Self::Part | Self::Repeated(_) => None,
         }
     }
 }
@@ -83,10 +88,19 @@ pub(super) struct Refused(pub(super) u16);
 impl Assembly {
     pub(super) fn new(limits: Arc<Limits>, random: &mut Random) -> Self {
         let complete = Marks::new(random);
-        Self { limits, open: BTreeMap::new(), refused: VecDeque::new(), complete }
+        let finished = Finished::default();
+        Self { limits, open: BTreeMap::new(), refused: VecDeque::new(), complete, finished }
     }
 
-    /// Takes a SEND that has a body. `message_id` stands in where the frame has none.
+    /// Tells whether chunks of a message have come.
+    pub(super) fn is_begun(&self, message_id: &str) -> bool {
+        self.open.contains_key(message_id)
+            || self.refused.iter().any(|id| id == message_id)
+            || self.finished.knows(message_id)
+    }
+
+    /// Takes a SEND that has a body, or ends a message. `message_id` stands in where the frame has
+    /// none.
     pub(super) fn take(
         &mut self,
         now: Instant,
@@ -103,7 +117,7 @@ impl Assembly {
             self.open.remove(message_id.as_str());
             return Ok(Taken::Part);
         }
-        if refused.is_some() {
+        if refused.is_some() && !is_whole(frame) {
             return Err(Refused(413));
         }
         let outcome = self.add(now, frame, message_id);
@@ -125,20 +139,35 @@ impl Assembly {
         }
     }
 
-    /// Tells whether a complete message was complete before; whoever has sent it twice still gets the
-    /// report. It is compared with the messages before: a message sent again after a failure keeps its
-    /// Message-ID (RFC 4975 section 5.4), but there are peers that use one for all they send.
+    /// Tells whether a complete message was complete before, on a connection that was lost; whoever
+    /// has sent it twice still gets the report. On one connection nothing comes again: two messages
+    /// that are alike are two.
     pub(super) fn is_repeated(&mut self, whole: &Incoming) -> bool {
         let Incoming { message_id, content_type, body, .. } = whole;
         self.complete.is_repeated([message_id.as_bytes(), content_type.as_bytes(), body])
     }
 
-    /// Forgets the message that was complete last: should it come again, it is one anew.
-    pub(super) fn forget_last(&mut self) {
-        self.complete.forget_last();
+    /// Takes notice that the connection is lost: what has come may come again.
+    pub(super) fn interrupt(&mut self) {
+        self.complete.interrupt();
     }
 
-    /// Refuses what has stood still for too long.
+    /// Knows what has come in another session, before anything comes in this one.
+    pub(super) fn inherit(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.complete, &mut other.complete);
+        self.finished = std::mem::take(&mut other.finished);
+        self.complete.interrupt();
+    }
+
+    /// Forgets the message that was complete last: should it come again, it is one anew.
+    pub(super) fn forget_last(&mut self, message_id: Option<&Text>) {
+        self.complete.forget_last();
+        if let Some(message_id) = message_id {
+            self.finished.forget(message_id.as_str());
+        }
+    }
+
+    /// Refuses what has stood still for too long, but what has come again and was complete before.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Stalled> {
         let stall = self.limits.stall;
         let stale = |half: &Half| now.saturating_duration_since(half.touched) >= stall;
@@ -149,7 +178,10 @@ impl Assembly {
             .map(|(id, half)| half.stalled(id))
             .collect();
         for Stalled { message_id, .. } in &stalled {
-            self.refuse(message_id, false);
+            match self.open.get(message_id) {
+                Some(half) if half.repeats.is_some() => drop(self.open.remove(message_id)),
+                Some(_) | None => self.refuse(message_id, false),
+            }
         }
         stalled
     }
@@ -175,13 +207,29 @@ impl Assembly {
         let complete = frame.flag == Continuation::Complete;
         // Nearly every message is one chunk, and none is under way beside it.
         let is_open = !self.open.is_empty() && self.open.contains_key(message_id.as_str());
-        if complete && start == 0 && !is_open {
+        if complete && start == 0 {
             let is_typed = frame.content_type.is_some() || body.is_empty();
-            return if is_typed { Ok(Taken::Alone) } else { Err(Refused(400)) };
+            if is_typed && is_open {
+                // Of what has come under its name no more is waited for ([`is_whole`]).
+                self.open.remove(message_id.as_str());
+                self.finished.enter(message_id.as_str(), body);
+            }
+            if is_typed {
+                return Ok(Taken::Alone);
+            }
+            // But for its type, which may stand in what has come.
+            if !is_open {
+                return Err(Refused(400));
+            }
         }
         // Without a name of its own a chunk cannot find its message.
         if frame.message_id.is_none() {
             return Err(Refused(400));
+        }
+        if !is_open
+            && let Some(size) = self.finished.part(message_id.as_str(), start..end, total, complete)
+        {
+            return Ok(Taken::Repeated(size));
         }
         if !is_open && self.open.len() >= self.limits.max_open_messages {
             return Err(Refused(413));
@@ -191,15 +239,17 @@ impl Assembly {
             return Err(Refused(413));
         }
         let place = Place { start, total, end: complete.then_some(end) };
-        let half = self.open.entry(message_id.to_string()).or_insert_with(|| Half::new(now, frame));
+        let half = self.open.entry(message_id.to_string()).or_insert_with(|| {
+            let begins = start == 0;
+            let repeats = begins.then(|| self.finished.begun(message_id.as_str(), body)).flatten();
+            Half { repeats, ..Half::new(now, frame) }
+        });
         half.add(now, frame, place, body)?;
-        match half.whole() {
-            Some(body) => match self.open.remove(message_id.as_str()) {
-                Some(half) => half.label.finish(message_id, body),
-                None => Ok(Taken::Part),
-            },
-            None => Ok(Taken::Part),
-        }
+        let Some(body) = half.whole() else { return Ok(Taken::Part) };
+        let Some(half) = self.open.remove(message_id.as_str()) else { return Ok(Taken::Part) };
+        let whole = half.label.finish(message_id, body)?;
+        self.finished.enter(message_id.as_str(), &whole.body);
+        Ok(Taken::Whole(Box::new(whole)))
     }
 }
 
@@ -224,6 +274,8 @@ struct Half {
     total: Option<u64>,
     /// The length as the last chunk has shown it.
     end: Option<u64>,
+    /// The size of the finished message that this one may be once more.
+    repeats: Option<u64>,
     touched: Instant,
 }
 
@@ -263,20 +315,20 @@ impl Label {
         }
     }
 
-    fn finish(self, message_id: &Text, body: Bytes) -> Result<Taken, Refused> {
+    fn finish(self, message_id: &Text, body: Bytes) -> Result<Incoming, Refused> {
         let content_type = match self.content_type {
             Some(content_type) => content_type,
             None if body.is_empty() => Text::default(),
             None => return Err(Refused(400)),
         };
-        Ok(Taken::Whole(Box::new(Incoming {
+        Ok(Incoming {
             message_id: message_id.clone(),
             content_type,
             headers: self.headers,
             body,
             success_report: self.success_report,
             failure_report: self.failure_report,
-        })))
+        })
     }
 }
 
@@ -288,6 +340,7 @@ impl Half {
             islands: BTreeMap::new(),
             total: None,
             end: None,
+            repeats: None,
             touched: now,
         }
     }
@@ -320,6 +373,8 @@ impl Half {
         if self.islands.len() > MOST_PIECES && self.join() > MAX_ISLANDS {
             return Err(Refused(413));
         }
+        let (reach, total) = (self.reach(), self.total);
+        self.repeats.take_if(|size| reach > *size || total.is_some_and(|total| total != *size));
         self.touched = now;
         Ok(())
     }
@@ -405,7 +460,10 @@ impl Half {
         Stalled {
             message_id: message_id.to_owned(),
             from_path: self.from_path.clone(),
-            failure_report: self.label.failure_report,
+            failure_report: match self.repeats {
+                Some(_) => FailureReport::No,
+                None => self.label.failure_report,
+            },
             received: self.received(),
             total: self.total,
         }
@@ -418,6 +476,13 @@ impl Half {
     fn reach(&self) -> u64 {
         self.islands.last_key_value().map_or(0, |(at, island)| at + island.len() as u64)
     }
+}
+
+/// Tells whether a chunk is all of its message, whatever else has come of its name
+/// (RFC 4975 section 7.3.1).
+fn is_whole(frame: &Frame) -> bool {
+    let is_first = frame.byte_range.is_none_or(|range| range.start == 1);
+    is_first && frame.flag == Continuation::Complete
 }
 
 /// Narrows a place in what is held, which fits into the memory.
@@ -504,7 +569,7 @@ mod tests {
         assert_eq!(text(give(&mut assembly, "m", "5-8/*", "efgh", '$')), Ok(None));
         assert_eq!(give(&mut assembly, "m", "9-10/*", "ij", '$'), Err(Refused(400)));
         assert_eq!(text(give(&mut assembly, "n", "5-8/*", "efgh", '+')), Ok(None));
-        assert_eq!(give(&mut assembly, "n", "1-3/*", "abc", '$'), Err(Refused(400)));
+        assert_eq!(give(&mut assembly, "n", "2-3/*", "bc", '$'), Err(Refused(400)));
     }
 
     #[test]
@@ -650,7 +715,13 @@ mod tests {
     #[test]
     fn m16_a_message_sent_again_is_told_from_a_message_id_used_again() {
         let mut assembly = assembly();
-        for (body, is_repeated) in [("ab", false), ("ab", true), ("xy", false)] {
+        for (body, is_repeated) in
+            [("ab", false), ("ab", false), ("-", false), ("ab", true), ("xy", false)]
+        {
+            if body == "-" {
+                assembly.interrupt();
+                continue;
+            }
             let whole = give(&mut assembly, "m", "1-2/2", body, '$').unwrap().unwrap();
             assert_eq!(whole.body, body);
             assert_eq!(assembly.is_repeated(&whole), is_repeated);

@@ -169,11 +169,12 @@ pub struct ByteRange {
 
 impl ByteRange {
     /// Tells whether such a part of a message can exist. `1-0/0` can: it is how bodiless requests
-    /// put it (RFC 4975 section 7.1.1).
+    /// put it (RFC 4975 section 7.1.1); and `6-5/5`, which only says that a message ends there.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        let nothing = self.start == 1 && self.end == Some(0);
-        let in_order = self.end.is_none_or(|end| self.start <= end) || nothing;
+        let is_empty = self.end.is_some() && self.end == self.start.checked_sub(1);
+        let at_end = self.start == 1 || self.total.is_none() || self.total == self.end;
+        let in_order = self.end.is_none_or(|end| self.start <= end) || (is_empty && at_end);
         let in_total = match (self.end, self.total) {
             (Some(end), Some(total)) => end <= total,
             (None, Some(_)) | (_, None) => true,
@@ -373,6 +374,10 @@ mod tests {
             (6, None, None, true),
             (1, None, Some(5), true),
             (5, Some(4), Some(10), false),
+            (5, Some(4), Some(4), true),
+            (5, Some(4), None, true),
+            (6, Some(4), None, false),
+            (u64::MAX, Some(0), None, false),
             (0, Some(0), Some(0), false),
             (1, Some(10), Some(5), false),
             (u64::MAX, Some(u64::MAX), None, true),

@@ -1,4 +1,11 @@
 //! Which messages have come already: each is known by 64 bits.
+//!
+//! A message that is sent again after its connection was lost keeps its Message-ID (RFC 4975
+//! section 5.4), but there are peers that use one for all they send, and say the same more than
+//! once. So it is compared with what came on connections before, for nothing else can be a
+//! repetition, and each of those messages is repeated once.
+
+use std::collections::VecDeque;
 
 use crate::ids::Random;
 
@@ -6,12 +13,10 @@ use crate::ids::Random;
 #[derive(Debug)]
 pub(super) struct Marks {
     key: Key,
-    /// In halves: nearly every message is none of them by its lower half alone, and more halves
-    /// than wholes are compared at a time.
-    lower: Vec<u32>,
-    upper: Vec<u32>,
-    /// The place of the oldest, once all places are taken.
-    next: usize,
+    /// Those of this connection, the oldest first.
+    latest: VecDeque<u64>,
+    /// Those of connections before that have not come again, the oldest first.
+    before: VecDeque<u64>,
 }
 
 /// Drawn for each session, so that nobody can choose messages that look the same.
@@ -26,42 +31,35 @@ impl Marks {
         let mut random = random.fork();
         let mut draw = || random.below(u64::MAX);
         let key = Key { lanes: [draw(), draw()], factor: draw() };
-        Self { key, lower: Vec::new(), upper: Vec::new(), next: 0 }
+        Self { key, latest: VecDeque::new(), before: VecDeque::new() }
     }
 
-    /// Remembers the message that is made of these parts, and tells whether it was known.
+    /// Remembers the message that is made of these parts, and tells whether it is one of before.
     pub(super) fn is_repeated(&mut self, parts: [&[u8]; 3]) -> bool {
-        let (lower, upper) = halves(self.key.mark(parts));
-        if self.is_known(lower, upper) {
-            return true;
+        let mark = self.key.mark(parts);
+        if self.latest.len() >= REMEMBERED {
+            self.latest.pop_front();
         }
-        self.put(lower, upper);
-        self.next = (self.next + 1) % REMEMBERED;
-        false
+        self.latest.push_back(mark);
+        // It may come once more if this connection is lost, too.
+        !self.before.is_empty() && self.take_out(mark)
     }
 
     /// Forgets the message that was remembered last.
     pub(super) fn forget_last(&mut self) {
-        self.next = (self.next + REMEMBERED - 1) % REMEMBERED;
-        if let Some((lower, upper)) = self.lower.get(self.next).zip(self.upper.get(self.next)) {
-            // What it is not stands there until another comes.
-            self.put(!*lower, !*upper);
-        }
+        self.latest.pop_back();
     }
 
-    fn is_known(&self, lower: u32, upper: u32) -> bool {
-        // To stop at the first that is the same would cost more than there is to gain.
-        let is_likely = self.lower.iter().fold(false, |found, seen| found | (*seen == lower));
-        is_likely && self.lower.iter().zip(&self.upper).any(|seen| seen == (&lower, &upper))
+    /// Takes notice that the connection is lost: what has come may come again.
+    pub(super) fn interrupt(&mut self) {
+        self.before.append(&mut self.latest);
+        let surplus = self.before.len().saturating_sub(REMEMBERED);
+        self.before.drain(..surplus);
     }
 
-    fn put(&mut self, lower: u32, upper: u32) {
-        for (halves, half) in [(&mut self.lower, lower), (&mut self.upper, upper)] {
-            match halves.get_mut(self.next) {
-                Some(place) => *place = half,
-                None => halves.push(half),
-            }
-        }
+    fn take_out(&mut self, mark: u64) -> bool {
+        let place = self.before.iter().position(|before| *before == mark);
+        place.and_then(|place| self.before.remove(place)).is_some()
     }
 }
 
@@ -110,10 +108,6 @@ fn pair(octets: &[u8]) -> [u128; 2] {
     }
 }
 
-fn halves(mark: u64) -> (u32, u32) {
-    (mark as u32, (mark >> 32) as u32)
-}
-
 /// Multiplies, and lays the upper half of the product over the lower one.
 fn fold(one: u64, two: u64) -> u64 {
     let product = u128::from(one) * u128::from(two);
@@ -151,8 +145,19 @@ mod tests {
             [b"", &long, b""],
         ] {
             assert!(!marks.is_repeated(parts), "{parts:?}");
+            marks.interrupt();
             assert!(marks.is_repeated(parts), "{parts:?}");
         }
+    }
+
+    #[test]
+    fn a_message_of_before_is_repeated_as_often_as_it_came() {
+        let mut marks = marks();
+        let mut comes = || marks.is_repeated([b"m", b"", b"ok"]);
+        assert_eq!([comes(), comes(), comes()], [false; 3], "on one connection");
+        marks.interrupt();
+        let mut comes = || marks.is_repeated([b"m", b"", b"ok"]);
+        assert_eq!([comes(), comes(), comes(), comes()], [true, true, true, false]);
     }
 
     #[test]
@@ -181,11 +186,17 @@ mod tests {
         for number in 0..=REMEMBERED {
             assert!(!marks.is_repeated([number.to_string().as_bytes(), b"", b""]));
         }
-        assert_eq!([marks.lower.len(), marks.upper.len()], [REMEMBERED; 2]);
-        assert!(marks.is_repeated([b"1", b"", b""]));
-        assert!(!marks.is_repeated([b"0", b"", b""]), "forgotten");
+        assert_eq!(marks.latest.len(), REMEMBERED);
+        marks.is_repeated([b"refused", b"", b""]);
         marks.forget_last();
-        assert!(!marks.is_repeated([b"0", b"", b""]), "forgotten again");
+        for _ in 0..2 {
+            marks.interrupt();
+            assert_eq!((marks.latest.len(), marks.before.len()), (0, REMEMBERED - 1));
+        }
+        assert!(!marks.is_repeated([b"1", b"", b""]), "forgotten");
+        assert!(!marks.is_repeated([b"refused", b"", b""]), "not taken in");
+        assert!(marks.is_repeated([b"2", b"", b""]));
+        assert_eq!((marks.latest.len(), marks.before.len()), (3, REMEMBERED - 2));
     }
 
     fn marks() -> Marks {

@@ -6,6 +6,7 @@
 
 mod assembly;
 mod event;
+mod finished;
 mod frame;
 mod framing;
 mod head;

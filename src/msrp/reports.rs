@@ -49,9 +49,11 @@ impl Reports {
 }
 
 impl Sent {
-    /// Takes a range in any of the shapes seen: without end or total, or with a total of zero.
+    /// Takes a range in any of the shapes seen: without end or total, with a total of zero, or
+    /// `1-0/0`, which says as little.
     fn add(&mut self, range: Option<ByteRange>) {
         let (mut start, mut end) = match range {
+            Some(ByteRange { end: Some(0), .. }) => (0, self.size),
             Some(ByteRange { start, end, .. }) => {
                 (start.saturating_sub(1), end.unwrap_or(self.size).min(self.size))
             }
@@ -96,7 +98,9 @@ mod tests {
 
     #[test]
     fn every_shape_of_a_whole_is_understood() {
-        for whole in [None, range(1, Some(10)), range(1, None), range(0, Some(99))] {
+        for whole in
+            [None, range(1, Some(10)), range(1, None), range(0, Some(99)), range(1, Some(0))]
+        {
             let mut reports = Reports::default();
             reports.expect("m".to_owned(), 10);
             assert!(reports.succeed("m", whole), "{whole:?}");

@@ -75,6 +75,7 @@ pub(super) struct Driver {
     /// Whose INVITEs have come here, the latest last.
     callers: Vec<DialogKey>,
     over: bool,
+    told: ToldOnce,
     answer: Option<Result<Answer, Refusal>>,
     /// Who waits for an answer that comes later.
     late: BTreeMap<AnswerId, AnswerReply>,
@@ -82,6 +83,15 @@ pub(super) struct Driver {
     alarm: Alarm,
     /// What the peer is to read of this turn, where notices become durable.
     turn: Option<Turn>,
+}
+
+/// What the log says once of a session, however often it happens.
+#[derive(Default)]
+struct ToldOnce {
+    /// Somebody has connected to it beside its peer.
+    intruder: bool,
+    /// The peer has named another host than ours.
+    misnamed: bool,
 }
 
 /// What follows from what came together: what is written leaves after what is told is durable.
@@ -143,6 +153,7 @@ impl Driver {
             dialogs: Vec::new(),
             callers: caller.into_iter().collect(),
             over: false,
+            told: ToldOnce::default(),
             answer: None,
             late: BTreeMap::new(),
             alarm: Alarm::default(),
@@ -168,6 +179,7 @@ impl Driver {
                 self.release(released);
             }
             self.unroute_when_over();
+            self.note_misnaming();
             if self.outbox.is_empty() && self.conversation.is_finished() {
                 break;
             }
@@ -322,7 +334,16 @@ impl Driver {
                     self.feed_link_all(msrp::Input::Frame(first));
                 }
             }
-            None => debug!(session = %self.conversation.id(), "a second MSRP connection, closed"),
+            None => {
+                // Who knows the session-id may know it from somebody; who connects again and again
+                // fills no log with it.
+                let session = self.conversation.id();
+                if std::mem::replace(&mut self.told.intruder, true) {
+                    debug!(%session, "a second MSRP connection, closed");
+                } else {
+                    warn!(%session, "a second MSRP connection, closed");
+                }
+            }
         }
     }
 
@@ -482,6 +503,14 @@ impl Driver {
         }
     }
 
+    /// Logs that the peer has another host of ours in its paths, as some middleboxes would have it.
+    fn note_misnaming(&mut self) {
+        if !self.told.misnamed && self.conversation.msrp().is_misnamed() {
+            self.told.misnamed = true;
+            info!(session = %self.conversation.id(), "the MSRP peer names us by another host");
+        }
+    }
+
     /// An ended session is no address for new connections, and its caller may call anew.
     fn unroute_when_over(&mut self) {
         if self.conversation.is_over() && !std::mem::replace(&mut self.over, true) {
@@ -517,6 +546,10 @@ impl Drop for Driver {
             sessions.forget_caller(&key, &self.inbox);
         }
         sessions.dismiss();
+        let count = self.conversation.msrp().ignored();
+        if count > 0 {
+            info!(session = %self.conversation.id(), count, "MSRP frames were of no use");
+        }
         debug!(session = %self.conversation.id(), "session forgotten");
     }
 }
@@ -599,6 +632,59 @@ mod tests {
         Bounds, MsrpConnection, MsrpWay, MsrpWire, Subscription, SubscriptionLimits, Told,
     };
 
+    /// What an operator has to hear of a session: who else connects to it, under which name the peer
+    /// knows us, and how much came that was of no use.
+    #[tokio::test]
+    async fn m11_what_is_strange_about_a_session_is_logged_once() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::INFO)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        tracing::callsite::rebuild_interest_cache();
+        let core = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let hop = Hop::new(Transport::Udp, "127.0.0.1", core.local_addr().unwrap().port());
+        let own = ConversationKit { next_hops: vec![hop.clone()], ..conversation_kit() };
+        let talk = Talk::originate(now(), own, invitation()).unwrap();
+        let (driver, inbox, _sessions, _told) = engage(hop.clone(), None, talk).await;
+        let running = tokio::spawn(driver.run(None));
+
+        let invite = receive(&core).await;
+        let path = field(&invite, "a=path:").trim_start_matches("a=path:");
+        let path = path.replace("127.0.0.1", "192.0.2.1");
+        let paths = format!("To-Path: {path}\r\nFrom-Path: {FAR_PATH}\r\n");
+        let send = format!("MSRP one SEND\r\n{paths}-------one$\r\n");
+        let stray = format!("MSRP two 200 OK\r\n{paths}-------two$\r\n");
+        let (arrival, wire) = arrival(&[send.clone(), stray.clone(), stray].concat());
+        assert!(inbox.offer(arrival).is_ok());
+        assert!(inbox.offer(answer(&invite, &hop)).is_ok());
+        while !wire.has_written("MSRP one 200") {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..3 {
+            let (second, wire) = self::arrival(&send);
+            assert!(inbox.offer(second).is_ok());
+            while !wire.has_written("MSRP one 506") {
+                tokio::task::yield_now().await;
+            }
+        }
+        running.abort();
+        drop(running.await);
+        drop(guard);
+
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        for part in [
+            "WARN chatbridge::net::driver: a second MSRP connection, closed session=sess001",
+            "INFO chatbridge::net::driver: the MSRP peer names us by another host session=sess001",
+            "INFO chatbridge::net::driver: MSRP frames were of no use session=sess001 count=2",
+        ] {
+            assert_eq!(log.matches(part).count(), 1, "{part}: {log}");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn notices_wait_until_the_answer_before_them_has_left() {
         let (inbox, mut notices) = start().await;
@@ -627,40 +713,15 @@ mod tests {
         let core = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let hop = Hop::new(Transport::Udp, "127.0.0.1", core.local_addr().unwrap().port());
         let (inbox, mut told) = start_at(hop.clone(), Some(Duration::from_secs(60))).await;
-        let mut invite = vec![0; 4096];
-        let length = core.recv(&mut invite).await.unwrap();
-        let invite = String::from_utf8(invite[..length].to_vec()).unwrap();
-        let field = |name: &str| invite.lines().find(|line| line.starts_with(name)).unwrap();
-
-        let wire = Recorder::default();
-        let path = field("a=path:").trim_start_matches("a=path:");
+        let invite = receive(&core).await;
+        let path = field(&invite, "a=path:").trim_start_matches("a=path:");
         let frame = format!(
             "MSRP early SEND\r\nTo-Path: {path}\r\nFrom-Path: {FAR_PATH}\r\nMessage-ID: m\r\n\
              Byte-Range: 1-2/2\r\nContent-Type: text/plain\r\n\r\nhi\r\n-------early$\r\n"
         );
-        let mut parser = Parser::new(Limits::default());
-        let first = parser.next(&mut BytesMut::from(frame.as_bytes())).unwrap().unwrap();
-        let connection =
-            MsrpConnection { wire: Box::new(wire.clone()), parser, incoming: BytesMut::new() };
-        let way = MsrpWay::Own(Box::new(connection));
-        let arrival = MsrpArrival { first, shown: Shown::default(), way };
-        assert!(inbox.offer(Letter::Msrp(Box::new(arrival))).is_ok());
-
-        let sdp = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-             m=message 7 TCP/MSRP *\r\na=accept-types:*\r\na=setup:active\r\na=path:{FAR_PATH}\r\n"
-        );
-        let fields = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].map(field);
-        let [via, from, to, call_id, cseq] = fields;
-        let answer = format!(
-            "SIP/2.0 200 OK\r\n{via}\r\n{from}\r\n{to};tag=far\r\n{call_id}\r\n{cseq}\r\n\
-             Contact: <sip:127.0.0.1:9>\r\nContent-Type: application/sdp\r\n\
-             Content-Length: {}\r\n\r\n{sdp}",
-            sdp.len()
-        );
-        let decoded = decode_datagram(Bytes::from(answer), &WireLimits::default());
-        let Decoded::Message(message) = decoded else { panic!("{decoded:?}") };
-        assert!(inbox.offer(Letter::Sip { message, source: hop }).is_ok());
+        let (arrival, wire) = arrival(&frame);
+        assert!(inbox.offer(arrival).is_ok());
+        assert!(inbox.offer(answer(&invite, &hop)).is_ok());
 
         let receipt = loop {
             let Told { notice, receipt } = told.recv().await.unwrap();
@@ -673,6 +734,46 @@ mod tests {
         while !wire.has_written("MSRP early 200") {
             tokio::task::yield_now().await;
         }
+    }
+
+    async fn receive(core: &UdpSocket) -> String {
+        let mut bytes = vec![0; 4096];
+        let length = core.recv(&mut bytes).await.unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    }
+
+    fn field<'a>(message: &'a str, name: &str) -> &'a str {
+        message.lines().find(|line| line.starts_with(name)).unwrap()
+    }
+
+    /// A connection on which these frames have come.
+    fn arrival(frames: &str) -> (Letter, Recorder) {
+        let wire = Recorder::default();
+        let (mut parser, mut incoming) = (Parser::new(Limits::default()), BytesMut::from(frames));
+        let first = parser.next(&mut incoming).unwrap().unwrap();
+        let connection = MsrpConnection { wire: Box::new(wire.clone()), parser, incoming };
+        let way = MsrpWay::Own(Box::new(connection));
+        let arrival = MsrpArrival { first, shown: Shown::default(), way };
+        (Letter::Msrp(Box::new(arrival)), wire)
+    }
+
+    /// The 200 to our INVITE, of one who connects.
+    fn answer(invite: &str, hop: &Hop) -> Letter {
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=message 7 TCP/MSRP *\r\na=accept-types:*\r\na=setup:active\r\na=path:{FAR_PATH}\r\n"
+        );
+        let fields = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].map(|name| field(invite, name));
+        let [via, from, to, call_id, cseq] = fields;
+        let answer = format!(
+            "SIP/2.0 200 OK\r\n{via}\r\n{from}\r\n{to};tag=far\r\n{call_id}\r\n{cseq}\r\n\
+             Contact: <sip:127.0.0.1:9>\r\nContent-Type: application/sdp\r\n\
+             Content-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        );
+        let decoded = decode_datagram(Bytes::from(answer), &WireLimits::default());
+        let Decoded::Message(message) = decoded else { panic!("{decoded:?}") };
+        Letter::Sip { message, source: hop.clone() }
     }
 
     /// The connection before is there until the relay has let the session in on the next one. Who was
@@ -784,6 +885,20 @@ mod tests {
 
     const FAR_PATH: &str = "msrp://127.0.0.1:7/far;tcp";
 
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     /// A connection that keeps what is written.
     #[derive(Debug, Clone, Default)]
     struct Recorder(Arc<Mutex<Vec<u8>>>);
@@ -839,6 +954,16 @@ mod tests {
         patience: Option<Duration>,
         talk: Talk,
     ) -> (Inbox, Arc<Sessions>, mpsc::Receiver<Told>) {
+        let (driver, inbox, sessions, told) = engage(hop, patience, talk).await;
+        tokio::spawn(driver.run(None));
+        (inbox, sessions, told)
+    }
+
+    async fn engage(
+        hop: Hop,
+        patience: Option<Duration>,
+        talk: Talk,
+    ) -> (Box<Driver>, Inbox, Arc<Sessions>, mpsc::Receiver<Told>) {
         let listen = "127.0.0.1:0".parse().unwrap();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let sockets = bind_sip(listen, SipSettings::default(), stop, tasks).await.unwrap();
@@ -861,8 +986,7 @@ mod tests {
         };
         let (inbox, letters) = Inbox::new(8);
         let driver = Driver::new(kit, talk, (inbox.clone(), letters), None);
-        tokio::spawn(driver.run(None));
-        (inbox, sessions, told)
+        (driver, inbox, sessions, told)
     }
 
     fn subscription() -> Subscription {

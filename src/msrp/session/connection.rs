@@ -36,7 +36,10 @@ impl Session {
                 let absent = self.relays.as_deref().is_some_and(Chain::is_absent);
                 self.give_up(if absent { Broken::ConnectFailed } else { Broken::Lost });
             }
-            State::Early => self.state = State::Idle,
+            State::Early => {
+                self.state = State::Idle;
+                self.assembly.interrupt();
+            }
             // Whoever connected was not our peer, or will try again.
             State::Connecting { .. } | State::Listening { .. } | State::Idle | State::Closed => {}
         }
@@ -61,6 +64,7 @@ impl Session {
             }
             Setup::Passive => self.state = State::Listening { until },
         }
+        self.assembly.interrupt();
         let settled = self.outbox.interrupt();
         self.settle(settled);
         let nickname = self.reservation.drain("the connection is lost");

@@ -90,6 +90,16 @@ pub struct Session {
     /// Whether one was written since the last rest: then more are likely, and share the room.
     is_busy: bool,
     ignored: u64,
+    /// How the first request of the peer has named us, once it is there.
+    named: Option<Named>,
+}
+
+/// How closely a request has named the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Well,
+    /// By its session-id, and a host, a port or a transport of its own.
+    Loosely,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +156,7 @@ impl Session {
             room: BytesMut::new(),
             is_busy: false,
             ignored: 0,
+            named: None,
         }
     }
 
@@ -247,14 +258,17 @@ impl Session {
     }
 
     /// Takes over what another session has not got answered, before this one is opened in its place:
-    /// it is sent anew under its Message-ID, by which the peer knows what it has had. The other
-    /// session is of no use afterwards.
+    /// it is sent anew under its Message-ID, by which the peer knows what it has had, as we know
+    /// what has come there. The other session is of no use afterwards.
     pub fn inherit(&mut self, now: Instant, other: &mut Self) {
         self.now = Some(now);
         let lost = other.outbox.interrupt();
         let emptied = Outbox::new(Arc::clone(&other.limits));
         self.outbox = std::mem::replace(&mut other.outbox, emptied);
         self.reports = std::mem::take(&mut other.reports);
+        self.assembly.inherit(&mut other.assembly);
+        self.ignored += other.ignored;
+        self.named = self.named.or(other.named);
         self.settle(lost);
         other.state = State::Closed;
     }
@@ -382,6 +396,13 @@ impl Session {
     #[must_use]
     pub fn ignored(&self) -> u64 {
         self.ignored
+    }
+
+    /// Tells whether the peer has named another host, port or transport than ours, and was let in by
+    /// [`Matching::SessionId`]: as the first of its requests has it, and those behind it will.
+    #[must_use]
+    pub fn is_misnamed(&self) -> bool {
+        self.named == Some(Named::Loosely)
     }
 
     fn handle_timeout(&mut self, now: Instant) {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Session, State};
+use super::{Named, Session, State};
 use crate::msrp::assembly::{Refused, Taken};
 use crate::msrp::event::{Broken, Event, Output};
 use crate::msrp::frame::{
@@ -49,6 +49,10 @@ impl Session {
                     self.ignored += 1;
                     self.answer(frame, 481);
                     return;
+                }
+                if self.named.is_none() {
+                    let is_ours = frame.to_path.first().equivalent(self.local());
+                    self.named = Some(if is_ours { Named::Well } else { Named::Loosely });
                 }
                 self.bind(now);
                 match method {
@@ -113,20 +117,31 @@ impl Session {
     fn handle_send(&mut self, now: Instant, frame: &mut Frame) {
         let message_id =
             frame.message_id.clone().unwrap_or_else(|| Text::new(&self.random.token()));
-        if is_bodiless(frame) && frame.flag != Continuation::Abort {
+        let is_bodiless = is_bodiless(frame);
+        if is_bodiless && frame.flag != Continuation::Abort && !self.ends(frame, &message_id) {
             self.answer(frame, 200);
             return;
         }
-        let unwanted = frame.content_type.as_ref().is_some_and(|given| !self.accepts(given));
-        if unwanted {
+        let unwanted = |given: &Text| !is_bodiless && !self.accepts(given);
+        if frame.content_type.as_ref().is_some_and(unwanted) {
             self.assembly.refuse(message_id.as_str(), frame.flag != Continuation::More);
             self.answer(frame, 415);
             return;
         }
         match self.assembly.take(now, frame, &message_id) {
+            Ok(Taken::Repeated(size)) => self.receive_again(frame, size),
             Ok(taken) => self.receive(taken, frame, message_id),
             Err(Refused(code)) => self.answer(frame, code),
         }
+    }
+
+    /// Tells whether a SEND without body is the last chunk of a message, and tells its length by
+    /// that (RFC 4975 section 7.3.1).
+    fn ends(&self, frame: &Frame, message_id: &Text) -> bool {
+        let is_behind = frame.byte_range.is_some_and(|range| range.start > 1);
+        is_behind
+            && frame.flag == Continuation::Complete
+            && self.assembly.is_begun(message_id.as_str())
     }
 
     #[inline]
@@ -159,6 +174,22 @@ impl Session {
         } else {
             self.outputs.push_back(Output::Event(Event::Message(message)));
         }
+    }
+
+    /// Answers a chunk of a message that has come before, as it was answered then.
+    fn receive_again(&mut self, chunk: &mut Frame, size: u64) {
+        self.answer(chunk, 200);
+        self.report_arrival(None);
+        self.sender.clone_from(&chunk.from_path);
+        self.arrival = Some(Arrival {
+            message_id: chunk.message_id.take(),
+            size,
+            success_report: chunk.success_report.unwrap_or(false)
+                && chunk.flag == Continuation::Complete,
+            failure_report: FailureReport::No,
+            unanswered: None,
+        });
+        self.report_arrival(None);
     }
 
     /// Takes a REPORT. It is found by Message-ID, for some peers give it the transaction
@@ -238,7 +269,7 @@ impl Session {
         let (wanted, code) = match refusal {
             None => (success_report, 200),
             Some(code) => {
-                self.assembly.forget_last();
+                self.assembly.forget_last(message_id.as_ref());
                 (unanswered.is_none() && failure_report != FailureReport::No, code)
             }
         };
@@ -278,7 +309,7 @@ fn is_bodiless(frame: &Frame) -> bool {
         && frame
             .content_type
             .as_ref()
-            .is_some_and(|given| media_type(given.as_str()) != "empty/empty");
+            .is_some_and(|given| !media_type(given.as_str()).eq_ignore_ascii_case("empty/empty"));
     !typed
 }
 

@@ -5,7 +5,7 @@
 //! | M1 | `m01_a_message_byte_by_byte_is_the_message_in_one_read` (parse) |
 //! | M2 | `m02_hyphens_that_are_not_the_end_line_belong_to_the_body` (parse), `m02_a_drawn_identifier_does_not_occur_in_the_body` (frame), `m02_our_transaction_identifiers_are_not_in_the_body` |
 //! | M3 | `m03_a_range_that_is_none_is_refused` (parse), `m03_impossible_ranges_are_refused_and_nothing_is_reserved` (assembly) |
-//! | M4 | `m04_chunks_come_in_any_order_twice_and_overlapping`, `m04_a_changed_total_drops_the_message_only`, `m04_chunks_may_come_from_the_last_to_the_first`, `m04_a_message_that_was_refused_often_does_not_hurt_the_next` (assembly), `m04_a_changed_total_is_refused_and_the_session_lives` |
+//! | M4 | `m04_chunks_come_in_any_order_twice_and_overlapping`, `m04_a_changed_total_drops_the_message_only`, `m04_chunks_may_come_from_the_last_to_the_first`, `m04_a_message_that_was_refused_often_does_not_hurt_the_next` (assembly), `m04_a_chunk_of_a_message_that_is_whole_opens_nothing`, `m04_a_message_in_chunks_may_have_the_name_of_one_before`, `m04_a_whole_message_is_taken_whatever_half_has_its_name`, `m04_a_changed_total_is_refused_and_the_session_lives` |
 //! | M5 | `m05_endless_chunks_are_cut_off_at_the_limit`, `m05_only_so_many_messages_are_open`, `m05_only_so_many_gaps_are_open`, `m05_what_stands_still_is_dropped`, `m05_small_chunks_do_not_move_large_pieces`, `m05_a_half_message_keeps_nothing_of_what_was_read` (assembly), `m05_a_stalled_message_is_dropped_counted_and_reported` |
 //! | M6 | `m06_a_head_over_its_limits_is_refused_and_skipped`, `m06_what_is_no_msrp_ends_the_stream_at_once`, `m06_a_megabyte_without_newline_is_not_held`, `m06_the_verdict_does_not_depend_on_the_cut` (parse) |
 //! | M7 | `m07_unknown_methods_and_headers_are_kept`, `m07_headers_come_in_any_order_and_case_with_any_number_of_spaces` (parse), `m07_header_fields_of_others_reach_the_owner` |
@@ -17,7 +17,7 @@
 //! | M13 | `m13_the_queue_has_an_end`, `m13_a_peer_that_stops_reading_fails_what_waits_behind`, `m13_a_chunk_without_answer_keeps_nothing_of_those_with_one` (outbox) |
 //! | M14 | `m14_every_answer_gives_exactly_one_final_status`, `m14_after_413_nothing_more_of_the_message_is_sent`, `m14_a_message_that_fails_halfway_is_aborted`, `m14_silence_fails_a_message_after_the_response_time`, `m14_with_partial_reports_silence_is_success_and_refusal_is_told`, `m14_without_failure_reports_writing_is_success`, `m14_a_failure_report_before_the_answer_is_the_final_status` |
 //! | M15 | the handshakes are those of `net` |
-//! | M16 | `m16_a_lost_connection_fails_what_is_unanswered_once`, `m16_a_message_that_comes_again_is_reported_again_but_not_told_again`, `m16_a_message_sent_again_is_told_from_a_message_id_used_again` (assembly), `m16_a_peer_that_restarts_is_tried_again_until_the_grace_is_over`, `m16_whoever_comes_back_is_not_called` |
+//! | M16 | `m16_a_lost_connection_fails_what_is_unanswered_once`, `m16_a_message_that_comes_again_is_reported_again_but_not_told_again`, `m16_whatever_is_lost_and_replaced_a_message_that_comes_again_is_known`, `m16_a_message_sent_again_is_told_from_a_message_id_used_again` (assembly), `m16_a_peer_that_restarts_is_tried_again_until_the_grace_is_over`, `m16_whoever_comes_back_is_not_called` |
 //!
 //! The binary `msrp` shows those that begin with bytes once more from there, lets peers say anything
 //! at all, and has two sessions talk over a network that is slow, deaf and breaks.
@@ -121,6 +121,21 @@ impl Talk {
         let mut talk = Self::new();
         talk.bind();
         talk
+    }
+
+    /// A connection that is lost is replaced.
+    fn lasting() -> Self {
+        let mut talk = Self::with(Limits { grace: Duration::from_secs(3), ..Limits::default() });
+        talk.bind();
+        talk
+    }
+
+    /// Loses the connection and makes another, a while after the last one.
+    fn reconnect(&mut self) {
+        self.sleep(10);
+        self.give(Input::Closed);
+        self.give(Input::Connected);
+        self.answer(self.written.len() - 1, 200);
     }
 
     fn bind(&mut self) {

@@ -237,7 +237,7 @@ fn quirk_15_mavenir_names_that_are_used_again() {
     let fields = "Message-ID: empty\r\nSuccess-Report: no\r\nFailure-Report: yes\r\n";
     let binding = request("SEND", fields).replace("tid1", "empty");
     assert_eq!(talk.receive(&binding), ["bound", "200 empty"]);
-    for body in ["hello", "again"] {
+    for body in ["hello", "again", "again", "again"] {
         let told = talk.receive(&text("messId", "1-5/5", body));
         assert_eq!(told, ["200 tid1".to_owned(), format!("message messId text/plain {body}")]);
     }

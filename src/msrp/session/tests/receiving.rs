@@ -40,11 +40,35 @@ fn a_session_at_rest_holds_no_room_and_goes_on() {
 
 #[test]
 fn m16_a_message_that_comes_again_is_reported_again_but_not_told_again() {
-    let mut talk = Talk::bound();
+    let mut talk = Talk::lasting();
     let send =
         text("m", "1-5/5", "hello").replace("Message-ID", "Success-Report: yes\r\nMessage-ID");
-    talk.receive(&send);
-    assert_eq!(talk.receive(&send), ["200 tid1", "REPORT m 1-5/5 000 200 $"]);
+    let [answer, told, report] =
+        ["200 tid1", "message m text/plain hello", "REPORT m 1-5/5 000 200 $"];
+    assert_eq!(talk.receive(&send), [answer, told, report]);
+    // Its answer may be lost more than once.
+    for _ in 0..2 {
+        talk.reconnect();
+        assert_eq!(talk.receive(&send), [answer, report]);
+    }
+    assert_eq!(talk.receive(&send), [answer, told, report], "once on a connection");
+}
+
+/// The connection that the peer has shown itself on may be lost before we know of the peer, and the
+/// session may go on in another one.
+#[test]
+fn m16_whatever_is_lost_and_replaced_a_message_that_comes_again_is_known() {
+    let send = text("m", "1-5/5", "hello");
+    let mut talk = Talk::new();
+    assert_eq!(talk.receive(&send), ["200 tid1", "message m text/plain hello"]);
+    talk.give(Input::Closed);
+    assert_eq!(talk.receive(&send), ["200 tid1"]);
+    let mut next = Talk::new();
+    talk.receive(&request("200 OK", ""));
+    next.session.inherit(talk.now, &mut talk.session);
+    assert_eq!(next.session.ignored(), 1, "it is one session to those who count");
+    assert_eq!(next.receive(&send), ["200 tid1"]);
+    assert_eq!(next.receive(&send), ["200 tid1", "message m text/plain hello"]);
 }
 
 #[test]
@@ -92,6 +116,134 @@ fn m04_a_changed_total_is_refused_and_the_session_lives() {
     assert_eq!(talk.receive(&part("n", "1-2/4", "ab")), ["200 tid1"]);
     assert_eq!(talk.receive(&part("m", "5-8/12", "efgh")), ["400 tid1"]);
     assert_eq!(talk.receive(&text("n", "3-4/4", "cd")), ["200 tid1", "message n text/plain abcd"]);
+}
+
+/// Only its last chunk tells how long a message is, and may tell nothing else (RFC 4975
+/// section 7.3.1).
+#[test]
+fn a_last_chunk_without_body_ends_its_message() {
+    let bodiless = |range: &str| request("SEND", &format!("Message-ID: m\r\n{range}"));
+    for last in [
+        bodiless("Byte-Range: 6-*/*\r\n"),
+        bodiless("Byte-Range: 6-5/5\r\n"),
+        bodiless("Byte-Range: 6-5/*\r\n"),
+        text("m", "6-*/*", ""),
+        text("m", "6-5/5", ""),
+        text("m", "6-5/5", "").replace("text/plain", "empty/empty"),
+    ] {
+        let mut talk = Talk::bound();
+        talk.session.set_accept_types(vec!["text/plain".to_owned()]);
+        let first = text("m", "1-*/*", "hello").replace("tid1$", "tid1+");
+        assert_eq!(talk.receive(&first), ["200 tid1"]);
+        // Whoever shows that it is there ends nothing by it.
+        assert_eq!(talk.receive(&bodiless("")), ["200 tid1"]);
+        assert_eq!(talk.receive(&bodiless("Byte-Range: 1-0/0\r\n")), ["200 tid1"]);
+        let told = talk.receive(&last);
+        assert_eq!(told, ["200 tid1", "message m text/plain hello"], "{last}");
+        assert_eq!(talk.sleep(60), [""; 0]);
+    }
+    let mut talk = Talk::bound();
+    assert_eq!(talk.receive(&bodiless("Byte-Range: 6-5/5\r\n")), ["200 tid1"], "of no message");
+    assert_eq!(talk.sleep(60), [""; 0]);
+    // What was refused is refused to its end, and forgotten with it.
+    talk.receive(&text("m", "1-*/9999999", "hello").replace("tid1$", "tid1+"));
+    assert_eq!(talk.receive(&bodiless("Byte-Range: 6-*/*\r\n")), ["413 tid1"]);
+    assert_eq!(talk.receive(&text("m", "1-*/*", "a").replace("tid1$", "tid1+")), ["200 tid1"]);
+}
+
+/// A message of eight octets in two chunks that want a report.
+fn halves(id: &str) -> [String; 2] {
+    let asking = |text: String| text.replace("Message-ID", "Success-Report: yes\r\nMessage-ID");
+    let first = text(id, "1-4/8", "abcd").replace("tid1$", "tid1+");
+    [asking(first), asking(text(id, "5-8/8", "efgh"))]
+}
+
+/// What has come on a connection that is lost may come again, and as little of it as was not
+/// answered.
+#[test]
+fn m04_a_chunk_of_a_message_that_is_whole_opens_nothing() {
+    for is_lost in [false, true] {
+        let mut talk = Talk::lasting();
+        let [first, last] = halves("m");
+        let report = "REPORT m 1-8/8 000 200 $";
+        assert_eq!(talk.receive(&first), ["200 tid1"]);
+        assert_eq!(talk.receive(&last), ["200 tid1", "message m text/plain abcdefgh", report]);
+        if is_lost {
+            talk.reconnect();
+        }
+        assert_eq!(talk.receive(&last), ["200 tid1", report]);
+        let ended = request("SEND", "Message-ID: m\r\nByte-Range: 9-8/8\r\n");
+        assert_eq!(talk.receive(&ended), ["200 tid1"]);
+        let within = text("m", "3-4/8", "cd").replace("tid1$", "tid1+");
+        assert_eq!(talk.receive(&within), ["200 tid1"]);
+        assert_eq!(talk.session.next_timeout(), None, "nothing is waited for");
+        // This may be the first chunk of another message, and is waited for in silence.
+        assert_eq!(talk.receive(&first), ["200 tid1"]);
+        assert_eq!(talk.sleep(60), [""; 0]);
+        assert_eq!(talk.receive(&last), ["200 tid1", report]);
+        assert_eq!(talk.receive(&first), ["200 tid1"], "and is not refused");
+        assert_eq!(talk.receive(&text("n", "1-2/2", "ok")).len(), 2);
+    }
+}
+
+/// There are peers that use one Message-ID for all they send.
+#[test]
+fn m04_a_message_in_chunks_may_have_the_name_of_one_before() {
+    let mut talk = Talk::bound();
+    for (body, total) in [("abcdefgh", 8), ("ijklmnop", 8), ("qrstuv", 6)] {
+        let (one, two) = body.split_at(4);
+        let first = text("messId", &format!("1-4/{total}"), one).replace("tid1$", "tid1+");
+        assert_eq!(talk.receive(&first), ["200 tid1"]);
+        let told = talk.receive(&text("messId", &format!("5-{total}/{total}"), two));
+        assert_eq!(told, ["200 tid1".to_owned(), format!("message messId text/plain {body}")]);
+    }
+    // Another one that stands still is told from one that has come again.
+    let first = text("messId", "1-4/6", "rest").replace("tid1$", "tid1+");
+    assert_eq!(talk.receive(&first), ["200 tid1"]);
+    assert_eq!(talk.sleep(30), ["REPORT messId 1-4/6 000 413 $"]);
+}
+
+/// What begins with the first octet and ends the message is all of it (RFC 4975 section 7.3.1).
+#[test]
+fn m04_a_whole_message_is_taken_whatever_half_has_its_name() {
+    let first = |range: &str| text("messId", range, "abcd").replace("tid1$", "tid1+");
+    let told = ["200 tid1", "message messId text/plain ok"];
+    for half in ["1-10/*", "1-4/10", "5-8/10", "1-*/*"] {
+        for whole in [text("messId", "1-2/2", "ok"), text("messId", "1-*/*", "ok")] {
+            let mut talk = Talk::bound();
+            assert_eq!(talk.receive(&first(half)), ["200 tid1"]);
+            assert_eq!(talk.receive(&whole), told, "{half}");
+            assert_eq!(talk.sleep(60), [""; 0], "nothing is waited for");
+            assert_eq!(talk.receive(&first(half)), ["200 tid1"]);
+            assert_eq!(talk.sleep(30).len(), 1, "it is reported");
+            assert_eq!(talk.receive(&whole.replace("ok", "yes"))[0], "200 tid1", "{half}");
+            assert_eq!(talk.receive(&first(half)), ["200 tid1"], "nothing is refused any more");
+        }
+    }
+    // All of it once more, after a part that has come; and described by that only.
+    for (field, body) in [("Content-Type: text/plain\r\n", "abcdefgh"), ("", "ABCDEFGH")] {
+        let mut talk = Talk::bound();
+        let [first, last] = halves("m");
+        assert_eq!(talk.receive(&first), ["200 tid1"]);
+        let whole = text("m", "1-8/8", body).replace("Content-Type: text/plain\r\n", field);
+        assert_eq!(talk.receive(&whole)[1], format!("message m text/plain {body}"));
+        assert_eq!(talk.receive(&last), ["200 tid1", "REPORT m 1-8/8 000 200 $"]);
+        assert_eq!(talk.sleep(60), [""; 0]);
+    }
+}
+
+/// Its sender may say it again.
+#[test]
+fn chunks_of_a_message_that_its_owner_has_refused_are_taken_again() {
+    let mut talk = Talk::bound();
+    for _ in 0..2 {
+        let [first, last] = halves("m");
+        assert_eq!(talk.receive(&last), ["200 tid1"]);
+        talk.session.handle(talk.now, Input::Frame(parsed(first.as_bytes())));
+        while !shown(&talk.session.poll().unwrap()).starts_with("message") {}
+        talk.session.refuse(talk.now, 415);
+        assert_eq!(talk.drain(), ["REPORT m 1-8/8 000 415 $"]);
+    }
 }
 
 #[test]
@@ -150,6 +302,9 @@ fn m08_the_to_path_has_to_name_this_session() {
             let mut talk = Talk::bound();
             talk.session.set_matching(matching);
             assert_eq!(talk.receive(&send), [format!("{code} tid1")], "{to_path}");
+            // Only what is let in is told from what was meant.
+            let is_misnamed = (code, strict) == (200, 481);
+            assert_eq!(talk.session.is_misnamed(), is_misnamed, "{to_path}");
         }
     }
 }
