@@ -12,6 +12,7 @@ use super::Face;
 use super::body::{EVENTS, events, negotiate, respond};
 use super::fault::Fault;
 use super::path::{API_VERSION, UserPath};
+use super::poller::Poller;
 use super::posted::Posted;
 use super::repeat::{Plan, Sameness, once};
 use super::router::variable;
@@ -140,12 +141,17 @@ pub(super) async fn poll(
         return Ok(respond(StatusCode::OK, &NotificationList(Vec::new()).write(), format));
     }
     let _place = Place::take(&face)?;
-    let batch = notify::poll(&channel, since.as_ref(), face.channels.settings().poll).await;
+    let poller = Poller::of(&request);
+    let batch = tokio::select! {
+        biased;
+        () = poller.in_a_hurry() => None,
+        batch = notify::poll(&channel, since.as_ref(), face.channels.settings().poll) => Some(batch),
+    };
 
-    let list = NotificationList(batch.documents()).write();
-    let mut response = respond(StatusCode::OK, &list, format);
+    let documents = batch.as_ref().map(notify::Batch::documents).unwrap_or_default();
+    let mut response = respond(StatusCode::OK, &NotificationList(documents).write(), format);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(when_written(response, || batch.written()))
+    Ok(when_written(response, || batch.into_iter().for_each(notify::Batch::written)))
 }
 
 /// Tells what happens, as it happens, until the client leaves, another comes, or the channel ends.

@@ -46,6 +46,15 @@ pub struct Doorway<T> {
     _kept: Option<Box<dyn Any>>,
 }
 
+/// What has become of a client while it waited for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meanwhile {
+    /// It has hung up.
+    Gone,
+    /// It has said as much as is held. Whether it hangs up then is not seen.
+    Full,
+}
+
 /// The moment at which something is too late.
 struct Deadline {
     what: Awaited,
@@ -230,20 +239,18 @@ impl<T: AsyncRead + Unpin> Doorway<T> {
         taken
     }
 
-    /// Waits until the client is gone. What it says meanwhile is held, but not without end.
-    pub async fn gone(&mut self) {
+    /// Listens to a client that waits for an answer. What it says meanwhile is held, but not
+    /// without end.
+    pub fn poll_meanwhile(&mut self, cx: &mut Context<'_>) -> Poll<Meanwhile> {
         // Nothing is due from who waits for an answer.
         self.awaited = None;
-        poll_fn(|cx| {
-            while self.held.len() < PORTION {
-                match ready!(self.read_once(cx)) {
-                    Ok(1..) => self.judge(),
-                    Ok(0) | Err(_) => return Poll::Ready(()),
-                }
+        while self.held.len() < PORTION {
+            match ready!(self.read_once(cx)) {
+                Ok(1..) => self.judge(),
+                Ok(0) | Err(_) => return Poll::Ready(Meanwhile::Gone),
             }
-            Poll::Pending
-        })
-        .await;
+        }
+        Poll::Ready(Meanwhile::Full)
     }
 
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {

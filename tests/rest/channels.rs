@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 
 use super::document::{Format, Node, write};
 use super::ears::{Way, open_channel, subscribe};
-use super::world::{ALICE, BOB, Pair, World, within};
+use super::world::{ALICE, BOB, LIMIT, Pair, World, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h11_the_newest_poll_is_served_and_the_older_released() {
@@ -76,6 +76,28 @@ async fn h11_what_a_client_has_lost_comes_again_with_the_same_id() {
     world.stop().await;
 }
 
+/// Behind so much, nobody would see a client hang up: its poll waits no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn h11_who_says_much_behind_a_poll_is_told_that_there_is_nothing() {
+    const MORE: usize = 300;
+    let world = World::with(|config| config.notify.poll = LIMIT * 2).await;
+    let mut pair = Pair::polling(&world).await;
+    let (authority, path) = local(pair.bob_hears.channel());
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+    let mut stream = TcpStream::connect(authority).await.unwrap();
+    let all = get(path) + &get("/livez").repeat(MORE);
+    stream.write_all(all.as_bytes()).await.unwrap();
+    let told = answer(&mut stream).await;
+    assert!(told.starts_with("HTTP/1.1 200 ") && told.contains("notificationList"), "{told}");
+    for _ in 0..MORE {
+        assert!(answer(&mut stream).await.contains("\"status\""));
+    }
+    drop(stream);
+    pair.alice.invite(BOB, "one").await;
+    assert_eq!(pair.bob_hears.next().await.text("subject"), "one");
+    world.stop().await;
+}
+
 /// Polls are served before the HTTP library has the connection: nobody may see that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_polls_and_asks_for_other_things_as_it_likes() {
@@ -120,6 +142,12 @@ async fn a_connection_polls_and_asks_for_other_things_as_it_likes() {
     stream.write_all(get(&channel).as_bytes()).await.unwrap();
     assert!(answer(&mut stream).await.contains("four"));
     world.stop().await;
+}
+
+/// Cuts a URL into its authority and its path.
+fn local(url: &str) -> (&str, &str) {
+    let rest = url.strip_prefix("http://").unwrap();
+    rest.split_at(rest.find('/').unwrap())
 }
 
 /// Reads one answer with its body.
