@@ -38,6 +38,8 @@ pub(super) struct Lobby<A, H> {
     pub(super) polls: A,
     /// What serves everything else.
     pub(super) http: H,
+    /// What stands in front of all paths.
+    pub(super) base: Rc<str>,
     /// Says when the server stops.
     pub(super) ending: GracefulShutdownSignal,
     /// How long a connection may be idle between two requests.
@@ -50,6 +52,7 @@ pub(super) struct Waiting<A, H>(Rc<Room<A, H>>);
 struct Room<A, H> {
     polls: A,
     http: H,
+    base: Rc<str>,
     config: ServiceConfig,
     ending: GracefulShutdownSignal,
     idle: Duration,
@@ -79,13 +82,13 @@ where
 
     fn new_service(&self, (): ()) -> Self::Future {
         let (polls, http) = (self.polls.new_service(()), self.http.new_service(()));
-        let (ending, idle) = (self.ending.clone(), self.idle);
+        let (base, ending, idle) = (Rc::clone(&self.base), self.ending.clone(), self.idle);
         Box::pin(async move {
             let (polls, http) = (polls.await.map_err(drop)?, http.await.map_err(drop)?);
             let keep_alive = KeepAlive::from(idle);
             let none = Duration::ZERO;
             let config = ServiceConfig::new(keep_alive, none, none, false, None);
-            Ok(Waiting(Rc::new(Room { polls, http, config, ending, idle })))
+            Ok(Waiting(Rc::new(Room { polls, http, base, config, ending, idle })))
         })
     }
 }
@@ -147,7 +150,7 @@ where
                 () = self.patience(is_first) => None,
             };
             let Some(head) = head else { return Ok(Then::Close) };
-            let Some(length) = poll_length(head) else { return Ok(Then::Serve) };
+            let Some(length) = poll_length(head, &self.base) else { return Ok(Then::Serve) };
             is_first = false;
             let mut codec = Codec::new(self.config.clone());
             let request = codec.decode(&mut doorway.take(length));
@@ -264,7 +267,7 @@ mod tests {
     use super::*;
     use crate::rest::{HeadLimits, Patience};
 
-    const POLL: &str = "GET /1/notificationchannel/u/polls/s HTTP/1.1\r\nHost: h\r\n\r\n";
+    const POLL: &str = "GET /base/1/notificationchannel/u/polls/s HTTP/1.1\r\nHost: h\r\n\r\n";
     const OTHER: &str = "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n";
 
     #[tokio::test(start_paused = true)]
@@ -325,7 +328,7 @@ mod tests {
         let (none, idle) = (Duration::ZERO, Duration::from_secs(60));
         let config = ServiceConfig::new(KeepAlive::from(idle), none, none, false, None);
         let ending = Server::build().graceful_shutdown_signal();
-        Room { polls, http: (), config, ending, idle }
+        Room { polls, http: (), base: "/base".into(), config, ending, idle }
     }
 
     fn pair() -> (DuplexStream, Doorway<DuplexStream>) {

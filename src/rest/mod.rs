@@ -155,7 +155,8 @@ pub struct Settings {
 
 impl Settings {
     /// Gives the base path as routes and URLs want it: empty, or with a leading slash only.
-    fn base(&self) -> String {
+    #[must_use]
+    pub fn base(&self) -> String {
         match self.base_path.trim_matches('/') {
             "" => String::new(),
             path => format!("/{path}"),

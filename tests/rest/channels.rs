@@ -46,8 +46,8 @@ async fn h11_what_a_client_has_lost_comes_again_with_the_same_id() {
     let mut pair = Pair::polling(&world).await;
     let channel = pair.bob_hears.channel().to_owned();
     // A client that hangs up while it waits takes nothing with it.
-    let authority = channel.strip_prefix("http://").unwrap().split('/').next().unwrap();
-    let request = format!("GET {channel} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+    let (authority, path) = local(&channel);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
     let poll = async || {
         let mut stream = TcpStream::connect(authority).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -105,8 +105,8 @@ async fn a_connection_polls_and_asks_for_other_things_as_it_likes() {
     let bob = world.user(BOB, Format::Json);
     let opened = open_channel(&bob).await;
     subscribe(&bob, &opened.callback, "bob", "").await;
-    let (alice, channel) = (world.user(ALICE, Format::Json), opened.poll);
-    let authority = channel.strip_prefix("http://").unwrap().split('/').next().unwrap();
+    let alice = world.user(ALICE, Format::Json);
+    let (authority, channel) = local(&opened.poll);
     let get_as = |accept: &str, url: &str| {
         format!(
             "GET {url} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: test\r\nAccept: {accept}\r\n\
@@ -119,7 +119,7 @@ async fn a_connection_polls_and_asks_for_other_things_as_it_likes() {
         [("one", "*/*", "<subject>"), ("two", "application/json", "\"subject\":")]
     {
         // The poll comes in pieces, and waits.
-        let request = get_as(accept, &channel);
+        let request = get_as(accept, channel);
         let (front, back) = request.split_at(20);
         stream.write_all(front.as_bytes()).await.unwrap();
         stream.write_all(back.as_bytes()).await.unwrap();
@@ -133,13 +133,13 @@ async fn a_connection_polls_and_asks_for_other_things_as_it_likes() {
     }
     // Two at once: the second is no poll, and comes out of the same bytes.
     alice.invite(BOB, "three").await;
-    let both = get(&channel) + &get(&bob.channels());
+    let both = get(channel) + &get(&bob.channels());
     stream.write_all(both.as_bytes()).await.unwrap();
     assert!(answer(&mut stream).await.contains("three"));
     assert!(answer(&mut stream).await.contains("notificationChannelList"));
     // And a poll again, which the library now serves.
     alice.invite(BOB, "four").await;
-    stream.write_all(get(&channel).as_bytes()).await.unwrap();
+    stream.write_all(get(channel).as_bytes()).await.unwrap();
     assert!(answer(&mut stream).await.contains("four"));
     world.stop().await;
 }

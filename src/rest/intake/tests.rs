@@ -255,11 +255,18 @@ fn a_long_poll_is_known_by_its_head() {
             let head = get(url, fields);
             // What lies behind it is another's.
             let both = head.clone() + "GET /more";
-            assert_eq!(poll_length(both.as_bytes()), Some(head.len()), "{head}");
+            assert_eq!(poll_length(both.as_bytes(), "/base"), Some(head.len()), "{head}");
         }
     }
     for other in [
-        get("/1/notificationchannel/u/channels/c", ""),
+        get("/base/1/notificationchannel/u/channels/c", ""),
+        get("/base/1/notificationchannel/u/channels/polls/channelLifetime", ""),
+        get("/base/1/notificationchannel/polls/", ""),
+        get("/base/1/notificationchannel/u/polls/s//", ""),
+        get("/base/1/chat/notificationchannel/polls/s", ""),
+        get("/base/polls/1/notificationchannel/u/channels", ""),
+        get("/1/notificationchannel/u/polls/s", ""),
+        get("/polls/1/notificationchannel/u/polls/s", ""),
         get("/1/chat/u/sessions?x=/notificationchannel/u/polls/s", ""),
         get(url, "").replace("GET", "POST"),
         get(url, "").replace("GET", "HEAD"),
@@ -272,6 +279,20 @@ fn a_long_poll_is_known_by_its_head() {
         get(url, "Upgrade: h2c\r\n"),
         get(url, "")[..40].to_owned(),
     ] {
-        assert_eq!(poll_length(other.as_bytes()), None, "{other}");
+        assert_eq!(poll_length(other.as_bytes(), "/base"), None, "{other}");
+    }
+}
+
+/// Where the base looks like a part of a poll, too.
+#[test]
+fn a_long_poll_is_known_by_its_place_below_the_base() {
+    let head = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    for base in ["", "/polls", "/notificationchannel/polls"] {
+        let poll = head(&format!("{base}/1/notificationchannel/u/polls/s"));
+        assert_eq!(poll_length(poll.as_bytes(), base), Some(poll.len()), "{base}");
+        for rest in ["channels", "channels/polls", "channels/polls/channelLifetime", "polls"] {
+            let other = head(&format!("{base}/1/notificationchannel/u/{rest}"));
+            assert_eq!(poll_length(other.as_bytes(), base), None, "{base} {rest}");
+        }
     }
 }
