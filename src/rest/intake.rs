@@ -374,7 +374,9 @@ impl Refused {
         let mut request =
             format!("GET {REFUSED}{} HTTP/1.1\r\nHost: -\r\nConnection: close\r\n", self.status());
         let mut wanted = vec!["accept", "content-type", "x-correlator"];
-        for line in head.split(|byte| *byte == b'\n').skip(1) {
+        let lines = head.split(|byte| *byte == b'\n').skip(1);
+        // Behind the empty line stands what is no head: a body, or what would be the next request.
+        for line in lines.take_while(|line| !matches!(*line, b"" | b"\r")) {
             let line = line.strip_suffix(b"\r").and_then(|line| str::from_utf8(line).ok());
             let Some((name, value)) = line.and_then(|line| line.split_once(':')) else { continue };
             let is_plain = value.len() <= 256 && value.bytes().all(|b| (b' '..=b'~').contains(&b));

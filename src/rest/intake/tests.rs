@@ -199,6 +199,19 @@ fn a_refused_request_is_replaced_by_one_for_its_fault() {
     assert_eq!(Refused::of("200"), None);
 }
 
+#[test]
+fn what_follows_the_head_of_a_refused_request_says_nothing_about_its_answer() {
+    let head = "POST /x HTTP/1.1\r\nHost: h\r\nHost: h\r\nContent-Length: 30\r\n";
+    let body = "X-Correlator: from-the-body\r\nAccept: application/json\r\n\r\n";
+    for empty in ["\r\n", "\n"] {
+        let substitute = Refused::Malformed.substitute((head.to_owned() + empty + body).as_bytes());
+        assert_eq!(
+            String::from_utf8(substitute).unwrap(),
+            "GET /-/refused/400 HTTP/1.1\r\nHost: -\r\nConnection: close\r\n\r\n"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_come_to_the_same_however_they_are_cut(
