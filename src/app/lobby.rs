@@ -195,12 +195,16 @@ where
         let mut answer = pin!(self.polls.call(request));
         let answer = poll_fn(|cx| {
             match doorway.poll_meanwhile(cx) {
-                Poll::Ready(Meanwhile::Gone) => return Poll::Ready(None),
+                Poll::Ready(Meanwhile::Ended) => poller.end(),
                 // An answer to somebody who may be gone must have nothing in it.
                 Poll::Ready(Meanwhile::Full) => poller.hurry(),
                 Poll::Pending => {}
             }
-            answer.as_mut().poll(cx).map(Some)
+            match answer.as_mut().poll(cx) {
+                // Who may still read is told what is there, but nobody waits for what is not.
+                Poll::Pending if poller.has_ended() => Poll::Ready(None),
+                answer => answer.map(Some),
+            }
         });
         Some(match answer.await? {
             Ok(response) => response.into_parts().1,
@@ -257,7 +261,7 @@ fn next_of(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
 
     use actix_server::Server;
     use actix_service::fn_service;
@@ -312,6 +316,35 @@ mod tests {
     /// Runs what needs a thread of its own, as the clock of the HTTP library does.
     async fn local<T>(test: impl Future<Output = T>) -> T {
         tokio::task::LocalSet::new().run_until(test).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_will_ask_nothing_more_is_told_what_is_there_at_once() {
+        local(async {
+            for (is_there, ends, wanted) in
+                [(true, false, "HTTP/1.1 200 "), (true, true, "HTTP/1.1 200 "), (false, true, "")]
+            {
+                let known = Rc::new(RefCell::new(None));
+                let seen = Rc::clone(&known);
+                let room = room(move |poller| {
+                    seen.replace(Some(poller));
+                    async move { if is_there { "told" } else { pending().await } }
+                });
+                let (mut client, mut doorway) = pair();
+                client.write_all(POLL.as_bytes()).await.unwrap();
+                if ends {
+                    client.shutdown().await.unwrap();
+                }
+                let then = room.wait(&mut doorway, peer()).await.unwrap();
+                assert!(matches!(then, Then::Close | Then::Drop));
+                drop(doorway);
+                let told = said(&mut client).await;
+                assert!(told.starts_with(wanted) && told.is_empty() != is_there, "{told}");
+                let poller = known.take().unwrap();
+                assert_eq!(poller.has_ended(), ends, "whether it may be counted as read");
+            }
+        })
+        .await;
     }
 
     /// Makes a room where polls are answered with a text.

@@ -49,8 +49,8 @@ pub struct Doorway<T> {
 /// What has become of a client while it waited for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meanwhile {
-    /// It has hung up.
-    Gone,
+    /// It has hung up, or will at least say nothing more.
+    Ended,
     /// It has said as much as is held, or thrown away. Whether it hangs up then is not seen.
     Full,
 }
@@ -253,7 +253,7 @@ impl<T: AsyncRead + Unpin> Doorway<T> {
                 return Poll::Ready(Meanwhile::Full);
             }
             match (ready!(self.read_once(cx)), &mut self.refused) {
-                (Ok(0) | Err(_), _) => return Poll::Ready(Meanwhile::Gone),
+                (Ok(0) | Err(_), _) => return Poll::Ready(Meanwhile::Ended),
                 (Ok(count), Some(thrown)) => *thrown += count,
                 (Ok(_), None) => self.judge(),
             }
@@ -459,14 +459,14 @@ mod tests {
             }
         };
         let heard = poll_fn(|cx| doorway.poll_meanwhile(cx));
-        let seen = tokio::select! { seen = heard => seen, () = flood => Meanwhile::Gone };
+        let seen = tokio::select! { seen = heard => seen, () = flood => Meanwhile::Ended };
         assert_eq!(seen, Meanwhile::Full);
         assert!(written >= MOST_THROWN_AWAY - 2 * PIECE, "{written}");
 
         let (mut client, mut doorway) = pair();
         client.write_all(b"bad\r\n\r\nmore").await.unwrap();
         drop(client);
-        assert_eq!(poll_fn(|cx| doorway.poll_meanwhile(cx)).await, Meanwhile::Gone);
+        assert_eq!(poll_fn(|cx| doorway.poll_meanwhile(cx)).await, Meanwhile::Ended);
     }
 
     #[tokio::test(start_paused = true)]

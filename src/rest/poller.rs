@@ -1,5 +1,6 @@
-//! What a poll that waits is told of its client.
+//! What a poll is told of its client.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use actix_web::HttpMessage;
@@ -7,7 +8,13 @@ use tokio::sync::Notify;
 
 /// The client of a poll. Whoever serves its connection lays it into the request.
 #[derive(Debug, Clone, Default)]
-pub struct Poller(Rc<Notify>);
+pub struct Poller(Rc<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    hurry: Notify,
+    has_ended: Cell<bool>,
+}
 
 impl Poller {
     /// Finds the client of a request; one of whom nothing will be told, where none was laid in.
@@ -17,11 +24,22 @@ impl Poller {
 
     /// Ends the poll.
     pub fn hurry(&self) {
-        self.0.notify_one();
+        self.0.hurry.notify_one();
     }
 
     /// Waits until the poll must end, with nothing in its answer.
     pub async fn in_a_hurry(&self) {
-        self.0.notified().await;
+        self.0.hurry.notified().await;
+    }
+
+    /// Notes that the client says nothing more. Whether it still reads nobody knows.
+    pub fn end(&self) {
+        self.0.has_ended.set(true);
+    }
+
+    /// Tells whether the client says nothing more: what is written to it may never be read.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.0.has_ended.get()
     }
 }

@@ -98,6 +98,32 @@ async fn h11_who_says_much_behind_a_poll_is_told_that_there_is_nothing() {
     world.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn h11_who_hangs_up_half_is_told_what_is_there() {
+    let world = World::start().await;
+    let pair = Pair::polling(&world).await;
+    let (authority, path) = local(pair.bob_hears.channel());
+    let ask = async |path: &str| {
+        let mut stream = TcpStream::connect(authority).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut told = String::new();
+        within("an answer", stream.read_to_string(&mut told)).await.unwrap();
+        told
+    };
+    let unknown = ask(&format!("{path}x")).await;
+    assert!(unknown.starts_with("HTTP/1.1 404 "), "{unknown}");
+    pair.alice.invite(BOB, "one").await;
+    // Nobody waits with it until the invitation has arrived.
+    let mut told = String::new();
+    while told.is_empty() {
+        told = ask(path).await;
+    }
+    assert!(told.starts_with("HTTP/1.1 200 ") && told.contains("one"), "{told}");
+    world.stop().await;
+}
+
 /// Polls are served before the HTTP library has the connection: nobody may see that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_polls_and_asks_for_other_things_as_it_likes() {
