@@ -75,6 +75,7 @@ pub(super) fn serve(
         patience: settings::patience(config),
     };
     let idle = config.rest.idle_timeout;
+    let base = face.settings.base();
     let builder = Server::build()
         // The entrance counts; the server need not.
         .max_concurrent_connections(limits.rest_connections.saturating_add(1))
@@ -101,7 +102,7 @@ pub(super) fn serve(
                 async move { ending.notified().await }
             });
         let http = http.h1(app().map_err(|error: actix_web::Error| error.error_response()));
-        let lobby = Lobby { polls: app(), http, ending, idle };
+        let lobby = Lobby { polls: app(), http, base: base.as_str().into(), ending, idle };
         fn_service(move |stream| entrance.clone().admit(stream)).and_then(lobby)
     };
     run(builder.listen("rest", socket, serve_one)?, tasks)

@@ -12,6 +12,7 @@ use super::Face;
 use super::body::{EVENTS, events, negotiate, respond};
 use super::fault::Fault;
 use super::path::{API_VERSION, UserPath};
+use super::poller::Poller;
 use super::posted::Posted;
 use super::repeat::{Plan, Sameness, once};
 use super::router::variable;
@@ -140,12 +141,21 @@ pub(super) async fn poll(
         return Ok(respond(StatusCode::OK, &NotificationList(Vec::new()).write(), format));
     }
     let _place = Place::take(&face)?;
-    let batch = notify::poll(&channel, since.as_ref(), face.channels.settings().poll).await;
+    let poller = Poller::of(&request);
+    let batch = tokio::select! {
+        biased;
+        () = poller.in_a_hurry() => None,
+        batch = notify::poll(&channel, since.as_ref(), face.channels.settings().poll) => Some(batch),
+    };
 
-    let list = NotificationList(batch.documents()).write();
-    let mut response = respond(StatusCode::OK, &list, format);
+    let documents = batch.as_ref().map(notify::Batch::documents).unwrap_or_default();
+    let mut response = respond(StatusCode::OK, &NotificationList(documents).write(), format);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(when_written(response, || batch.written()))
+    Ok(when_written(response, move || match batch {
+        // What may not have been read comes again.
+        Some(batch) if !poller.has_ended() => batch.written(),
+        Some(_) | None => {}
+    }))
 }
 
 /// Tells what happens, as it happens, until the client leaves, another comes, or the channel ends.
@@ -430,6 +440,33 @@ mod tests {
         assert!(xml.body.contains("<nc:notificationList xmlns:nc="), "{}", xml.body);
         assert!(xml.body.ends_with("/>"), "{}", xml.body);
         stage.get(&format!("{path}x")).await.shows(404, &["SVC0004"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_not_have_been_read_comes_again() {
+        let stage = Stage::new();
+        let channel = open(&stage).await;
+        push(&channel, "n1");
+        for (ended, hurries, shown, left) in
+            [(false, true, false, 1), (true, false, true, 1), (false, false, true, 0)]
+        {
+            let poller = Poller::default();
+            if ended {
+                poller.end();
+            }
+            if hurries {
+                poller.hurry();
+            }
+            let get = TestRequest::get().uri(local(&channel.channel_url));
+            let seen = stage.send_from(poller, get).await;
+            assert_eq!(
+                (seen.status, seen.body.contains("SIP 200 OK")),
+                (200, shown),
+                "{}",
+                seen.body
+            );
+            assert_eq!(channel.waiting(), left, "{ended} {hurries}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -46,6 +46,15 @@ pub struct Doorway<T> {
     _kept: Option<Box<dyn Any>>,
 }
 
+/// What has become of a client while it waited for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meanwhile {
+    /// It has hung up, or will at least say nothing more.
+    Ended,
+    /// It has said as much as is held, or thrown away. Whether it hangs up then is not seen.
+    Full,
+}
+
 /// The moment at which something is too late.
 struct Deadline {
     what: Awaited,
@@ -230,20 +239,25 @@ impl<T: AsyncRead + Unpin> Doorway<T> {
         taken
     }
 
-    /// Waits until the client is gone. What it says meanwhile is held, but not without end.
-    pub async fn gone(&mut self) {
+    /// Listens to a client that waits for an answer. What it says meanwhile is held, but not
+    /// without end.
+    pub fn poll_meanwhile(&mut self, cx: &mut Context<'_>) -> Poll<Meanwhile> {
         // Nothing is due from who waits for an answer.
         self.awaited = None;
-        poll_fn(|cx| {
-            while self.held.len() < PORTION {
-                match ready!(self.read_once(cx)) {
-                    Ok(1..) => self.judge(),
-                    Ok(0) | Err(_) => return Poll::Ready(()),
-                }
+        loop {
+            let is_full = match self.refused {
+                Some(thrown) => thrown >= MOST_THROWN_AWAY,
+                None => self.held.len() >= PORTION,
+            };
+            if is_full {
+                return Poll::Ready(Meanwhile::Full);
             }
-            Poll::Pending
-        })
-        .await;
+            match (ready!(self.read_once(cx)), &mut self.refused) {
+                (Ok(0) | Err(_), _) => return Poll::Ready(Meanwhile::Ended),
+                (Ok(count), Some(thrown)) => *thrown += count,
+                (Ok(_), None) => self.judge(),
+            }
+        }
     }
 
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
@@ -429,6 +443,30 @@ mod tests {
         assert!(timeout(100 * SECOND, doorway.read(&mut seen)).await.is_err());
         doorway.write_all(b"answer").await.unwrap();
         assert_eq!(client.read(&mut seen).await.unwrap(), 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn behind_a_refused_request_a_client_that_waits_is_not_heard_without_end() {
+        const PIECE: usize = 4000;
+        let (mut client, mut doorway) = pair();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbad\r\n\r\n").await.unwrap();
+        assert!(doorway.peek().await.unwrap().is_some());
+        let mut written = 0;
+        let flood = async {
+            while client.write_all(&[b'x'; PIECE]).await.is_ok() {
+                written += PIECE;
+                assert!(written < 2 * MOST_THROWN_AWAY, "read without end");
+            }
+        };
+        let heard = poll_fn(|cx| doorway.poll_meanwhile(cx));
+        let seen = tokio::select! { seen = heard => seen, () = flood => Meanwhile::Ended };
+        assert_eq!(seen, Meanwhile::Full);
+        assert!(written >= MOST_THROWN_AWAY - 2 * PIECE, "{written}");
+
+        let (mut client, mut doorway) = pair();
+        client.write_all(b"bad\r\n\r\nmore").await.unwrap();
+        drop(client);
+        assert_eq!(poll_fn(|cx| doorway.poll_meanwhile(cx)).await, Meanwhile::Ended);
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,6 +12,9 @@ use std::mem::MaybeUninit;
 use actix_web::http::Uri;
 use httparse::{Header, Request, Status};
 
+use super::router::leads_to;
+use super::routes::POLLS;
+
 /// The path under which the fault of a refused request is found, with the status behind it.
 pub(super) const REFUSED: &str = "/-/refused/";
 
@@ -310,17 +313,17 @@ fn framing(fields: &[Header<'_>], is_1_1: bool) -> Result<Part, Refused> {
     }
 }
 
-/// Tells how long the first head in `bytes` is, where it is that of a long poll and of nothing else:
-/// a plain GET of a channel, without a body and without wishes for the connection.
+/// Tells how long the first head in `bytes` is, where it is that of a long poll below `base` and of
+/// nothing else: a plain GET of a channel, without a body and without wishes for the connection.
 #[must_use]
-pub fn poll_length(bytes: &[u8]) -> Option<usize> {
+pub fn poll_length(bytes: &[u8], base: &str) -> Option<usize> {
     let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut request = Request::new(&mut []);
     let parsed = request.parse_with_uninit_headers(bytes, &mut fields);
     let Ok(Status::Complete(length)) = parsed else { return None };
     let path = request.path?.split('?').next()?;
-    let is_channel = path.contains("/notificationchannel/") && path.contains("/polls/");
-    if request.method != Some("GET") || request.version != Some(1) || !is_channel {
+    let is_get = request.method == Some("GET") && request.version == Some(1);
+    if !is_get || !leads_to(path, base, POLLS) {
         return None;
     }
     let is_plain = |Header { name, value }: &Header<'_>| {
@@ -371,7 +374,9 @@ impl Refused {
         let mut request =
             format!("GET {REFUSED}{} HTTP/1.1\r\nHost: -\r\nConnection: close\r\n", self.status());
         let mut wanted = vec!["accept", "content-type", "x-correlator"];
-        for line in head.split(|byte| *byte == b'\n').skip(1) {
+        let lines = head.split(|byte| *byte == b'\n').skip(1);
+        // Behind the empty line stands what is no head: a body, or what would be the next request.
+        for line in lines.take_while(|line| !matches!(*line, b"" | b"\r")) {
             let line = line.strip_suffix(b"\r").and_then(|line| str::from_utf8(line).ok());
             let Some((name, value)) = line.and_then(|line| line.split_once(':')) else { continue };
             let is_plain = value.len() <= 256 && value.bytes().all(|b| (b' '..=b'~').contains(&b));

@@ -22,6 +22,7 @@ mod openapi;
 mod participant_status;
 mod participants;
 mod path;
+mod poller;
 mod posted;
 mod repeat;
 mod resource;
@@ -46,11 +47,12 @@ use crate::store::durable::{Change, Created, StoreError};
 use crate::store::{Channels, Correlators, Keeper, Sessions, Subscriptions};
 
 pub use door::{Door, DoorSettings};
-pub use doorway::{Doorway, Patience};
+pub use doorway::{Doorway, Meanwhile, Patience};
 pub use fault::Fault;
 pub use health::{Readiness, Reason};
 pub use intake::{HeadLimits, Refused, is_read_by_polls, poll_length};
 pub use notify_url::{AnyCallback, CallbackDenied, CallbackPolicy, NotifyUrl, NotifyUrlError};
+pub use poller::Poller;
 pub use routes::configure;
 
 /// What all resources share: the directories behind them and how they are set.
@@ -153,7 +155,8 @@ pub struct Settings {
 
 impl Settings {
     /// Gives the base path as routes and URLs want it: empty, or with a leading slash only.
-    fn base(&self) -> String {
+    #[must_use]
+    pub fn base(&self) -> String {
         match self.base_path.trim_matches('/') {
             "" => String::new(),
             path => format!("/{path}"),

@@ -81,6 +81,13 @@ pub(super) fn variable<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a s
     request.match_info().as_str().get(from..to)
 }
 
+/// Tells whether a path is one of those below `base` that a template, with its variables in braces,
+/// stands for.
+pub(super) fn leads_to(path: &str, base: &str, template: &'static str) -> bool {
+    let cut = path.starts_with(base).then(|| Cut::new(path, base.len())).flatten();
+    cut.is_some_and(|cut| cut.variables(&Path(template).pattern()).is_some())
+}
+
 impl Router {
     pub(super) fn new(base: String, resources: Vec<Resource>) -> Self {
         let resources = resources.into_iter().map(|resource| {

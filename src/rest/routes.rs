@@ -342,7 +342,7 @@ fn channels() -> Vec<Resource> {
             ],
         ),
         at(
-            "/1/notificationchannel/{userId}/polls/{secret}",
+            POLLS,
             heading,
             [
                 on(
@@ -419,6 +419,9 @@ fn service() -> Vec<Resource> {
         .apart(),
     ]
 }
+
+/// The URL that is polled.
+pub(super) const POLLS: &str = "/1/notificationchannel/{userId}/polls/{secret}";
 
 const ECHO: Query = Query {
     name: "echo",

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
-use actix_web::{App, web};
+use actix_web::{App, HttpMessage, web};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{AnyCallback, Door, DoorSettings, Face, Readiness, Settings, configure};
+use super::{AnyCallback, Door, DoorSettings, Face, Poller, Readiness, Settings, configure};
 use crate::access::Gate;
 use crate::address::Address;
 use crate::chat::{
@@ -128,9 +128,16 @@ impl Stage {
     }
 
     pub(super) async fn send(&self, request: TestRequest) -> Seen {
+        self.send_from(Poller::default(), request).await
+    }
+
+    /// Sends a request of a client of which something is known.
+    pub(super) async fn send_from(&self, poller: Poller, request: TestRequest) -> Seen {
         let app = init_service(App::new().configure(configure(self.face.clone()))).await;
         let request = request.insert_header(("host", "example.com"));
-        let response = call_service(&app, request.to_request()).await;
+        let request = request.to_request();
+        request.extensions_mut().insert(poller);
+        let response = call_service(&app, request).await;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = String::from_utf8(read_body(response).await.to_vec()).unwrap();
         assert!(status != StatusCode::INTERNAL_SERVER_ERROR, "{body}");

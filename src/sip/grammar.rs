@@ -131,12 +131,14 @@ pub(super) fn split_at_byte(text: &str, byte: u8) -> Option<(&str, &str)> {
 }
 
 /// Splits at a separator that stands outside quoted strings and outside `<>`.
-pub(super) fn split_outside(text: &str, separator: u8) -> SplitOutside<'_> {
+#[must_use]
+pub fn split_outside(text: &str, separator: u8) -> SplitOutside<'_> {
     SplitOutside { rest: Some(text), separator }
 }
 
 /// The iterator of [`split_outside`]: pieces with the white space around them taken off.
-pub(super) struct SplitOutside<'a> {
+#[derive(Debug)]
+pub struct SplitOutside<'a> {
     rest: Option<&'a str>,
     separator: u8,
 }

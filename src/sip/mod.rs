@@ -51,7 +51,7 @@ pub use build::{RequestBuilder, response_to, stamp_answer, stamp_source};
 pub use dialog::{Dialog, DialogError};
 pub use digest::{Asker, DigestClient, DigestServer, DigestSettings, GiveUp, Verdict, challenges};
 pub use endpoint::{ALLOW, DialogKey, Route, accept_stateless, answer_stateless, route, stray};
-pub use grammar::BadParams;
+pub use grammar::{BadParams, SplitOutside, split_outside};
 pub use headers::Headers;
 pub use hop::{Hop, Transport, UnknownTransport};
 pub use inquiry::{Inquired, Inquiry, InquiryEvent, NoEvent};

@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 
 use super::document::{Format, Node, write};
 use super::ears::{Way, open_channel, subscribe};
-use super::world::{ALICE, BOB, Pair, World, within};
+use super::world::{ALICE, BOB, LIMIT, Pair, World, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h11_the_newest_poll_is_served_and_the_older_released() {
@@ -46,8 +46,8 @@ async fn h11_what_a_client_has_lost_comes_again_with_the_same_id() {
     let mut pair = Pair::polling(&world).await;
     let channel = pair.bob_hears.channel().to_owned();
     // A client that hangs up while it waits takes nothing with it.
-    let authority = channel.strip_prefix("http://").unwrap().split('/').next().unwrap();
-    let request = format!("GET {channel} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+    let (authority, path) = local(&channel);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
     let poll = async || {
         let mut stream = TcpStream::connect(authority).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -76,6 +76,54 @@ async fn h11_what_a_client_has_lost_comes_again_with_the_same_id() {
     world.stop().await;
 }
 
+/// Behind so much, nobody would see a client hang up: its poll waits no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn h11_who_says_much_behind_a_poll_is_told_that_there_is_nothing() {
+    const MORE: usize = 300;
+    let world = World::with(|config| config.notify.poll = LIMIT * 2).await;
+    let mut pair = Pair::polling(&world).await;
+    let (authority, path) = local(pair.bob_hears.channel());
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+    let mut stream = TcpStream::connect(authority).await.unwrap();
+    let all = get(path) + &get("/livez").repeat(MORE);
+    stream.write_all(all.as_bytes()).await.unwrap();
+    let told = answer(&mut stream).await;
+    assert!(told.starts_with("HTTP/1.1 200 ") && told.contains("notificationList"), "{told}");
+    for _ in 0..MORE {
+        assert!(answer(&mut stream).await.contains("\"status\""));
+    }
+    drop(stream);
+    pair.alice.invite(BOB, "one").await;
+    assert_eq!(pair.bob_hears.next().await.text("subject"), "one");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h11_who_hangs_up_half_is_told_what_is_there() {
+    let world = World::start().await;
+    let pair = Pair::polling(&world).await;
+    let (authority, path) = local(pair.bob_hears.channel());
+    let ask = async |path: &str| {
+        let mut stream = TcpStream::connect(authority).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut told = String::new();
+        within("an answer", stream.read_to_string(&mut told)).await.unwrap();
+        told
+    };
+    let unknown = ask(&format!("{path}x")).await;
+    assert!(unknown.starts_with("HTTP/1.1 404 "), "{unknown}");
+    pair.alice.invite(BOB, "one").await;
+    // Nobody waits with it until the invitation has arrived.
+    let mut told = String::new();
+    while told.is_empty() {
+        told = ask(path).await;
+    }
+    assert!(told.starts_with("HTTP/1.1 200 ") && told.contains("one"), "{told}");
+    world.stop().await;
+}
+
 /// Polls are served before the HTTP library has the connection: nobody may see that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_polls_and_asks_for_other_things_as_it_likes() {
@@ -83,8 +131,8 @@ async fn a_connection_polls_and_asks_for_other_things_as_it_likes() {
     let bob = world.user(BOB, Format::Json);
     let opened = open_channel(&bob).await;
     subscribe(&bob, &opened.callback, "bob", "").await;
-    let (alice, channel) = (world.user(ALICE, Format::Json), opened.poll);
-    let authority = channel.strip_prefix("http://").unwrap().split('/').next().unwrap();
+    let alice = world.user(ALICE, Format::Json);
+    let (authority, channel) = local(&opened.poll);
     let get_as = |accept: &str, url: &str| {
         format!(
             "GET {url} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: test\r\nAccept: {accept}\r\n\
@@ -97,7 +145,7 @@ async fn a_connection_polls_and_asks_for_other_things_as_it_likes() {
         [("one", "*/*", "<subject>"), ("two", "application/json", "\"subject\":")]
     {
         // The poll comes in pieces, and waits.
-        let request = get_as(accept, &channel);
+        let request = get_as(accept, channel);
         let (front, back) = request.split_at(20);
         stream.write_all(front.as_bytes()).await.unwrap();
         stream.write_all(back.as_bytes()).await.unwrap();
@@ -111,15 +159,21 @@ async fn a_connection_polls_and_asks_for_other_things_as_it_likes() {
     }
     // Two at once: the second is no poll, and comes out of the same bytes.
     alice.invite(BOB, "three").await;
-    let both = get(&channel) + &get(&bob.channels());
+    let both = get(channel) + &get(&bob.channels());
     stream.write_all(both.as_bytes()).await.unwrap();
     assert!(answer(&mut stream).await.contains("three"));
     assert!(answer(&mut stream).await.contains("notificationChannelList"));
     // And a poll again, which the library now serves.
     alice.invite(BOB, "four").await;
-    stream.write_all(get(&channel).as_bytes()).await.unwrap();
+    stream.write_all(get(channel).as_bytes()).await.unwrap();
     assert!(answer(&mut stream).await.contains("four"));
     world.stop().await;
+}
+
+/// Cuts a URL into its authority and its path.
+fn local(url: &str) -> (&str, &str) {
+    let rest = url.strip_prefix("http://").unwrap();
+    rest.split_at(rest.find('/').unwrap())
 }
 
 /// Reads one answer with its body.

@@ -55,6 +55,24 @@ async fn a_token_opens_for_its_user_and_the_channel_url_for_who_knows_it() {
     world.stop().await;
 }
 
+/// Only polls are served without what their credentials say, not what is called like them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_opens_what_lies_under_a_path_of_polls() {
+    let folder = Folder::new();
+    let issuer = Issuer::new();
+    let world = World::with(|config| {
+        issuer.guard(config, &folder);
+        config.rest.base_path = "/polls".to_owned();
+    })
+    .await;
+    let alice = world.user(ALICE, Format::Json);
+    let token = issuer.token(&format!("\"{ALICE}\""), 600);
+    bear(&alice, &token, &alice.channels()).await.shows(200);
+    let lifetime = format!("{}/polls/channelLifetime", alice.channels());
+    bear(&alice, &token, &lifetime).await.shows(404);
+    world.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn h10_keys_that_change_hold_and_bad_ones_do_not() {
     let folder = Folder::new();

@@ -199,6 +199,19 @@ fn a_refused_request_is_replaced_by_one_for_its_fault() {
     assert_eq!(Refused::of("200"), None);
 }
 
+#[test]
+fn what_follows_the_head_of_a_refused_request_says_nothing_about_its_answer() {
+    let head = "POST /x HTTP/1.1\r\nHost: h\r\nHost: h\r\nContent-Length: 30\r\n";
+    let body = "X-Correlator: from-the-body\r\nAccept: application/json\r\n\r\n";
+    for empty in ["\r\n", "\n"] {
+        let substitute = Refused::Malformed.substitute((head.to_owned() + empty + body).as_bytes());
+        assert_eq!(
+            String::from_utf8(substitute).unwrap(),
+            "GET /-/refused/400 HTTP/1.1\r\nHost: -\r\nConnection: close\r\n\r\n"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_come_to_the_same_however_they_are_cut(
@@ -255,11 +268,18 @@ fn a_long_poll_is_known_by_its_head() {
             let head = get(url, fields);
             // What lies behind it is another's.
             let both = head.clone() + "GET /more";
-            assert_eq!(poll_length(both.as_bytes()), Some(head.len()), "{head}");
+            assert_eq!(poll_length(both.as_bytes(), "/base"), Some(head.len()), "{head}");
         }
     }
     for other in [
-        get("/1/notificationchannel/u/channels/c", ""),
+        get("/base/1/notificationchannel/u/channels/c", ""),
+        get("/base/1/notificationchannel/u/channels/polls/channelLifetime", ""),
+        get("/base/1/notificationchannel/polls/", ""),
+        get("/base/1/notificationchannel/u/polls/s//", ""),
+        get("/base/1/chat/notificationchannel/polls/s", ""),
+        get("/base/polls/1/notificationchannel/u/channels", ""),
+        get("/1/notificationchannel/u/polls/s", ""),
+        get("/polls/1/notificationchannel/u/polls/s", ""),
         get("/1/chat/u/sessions?x=/notificationchannel/u/polls/s", ""),
         get(url, "").replace("GET", "POST"),
         get(url, "").replace("GET", "HEAD"),
@@ -272,6 +292,20 @@ fn a_long_poll_is_known_by_its_head() {
         get(url, "Upgrade: h2c\r\n"),
         get(url, "")[..40].to_owned(),
     ] {
-        assert_eq!(poll_length(other.as_bytes()), None, "{other}");
+        assert_eq!(poll_length(other.as_bytes(), "/base"), None, "{other}");
+    }
+}
+
+/// Where the base looks like a part of a poll, too.
+#[test]
+fn a_long_poll_is_known_by_its_place_below_the_base() {
+    let head = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    for base in ["", "/polls", "/notificationchannel/polls"] {
+        let poll = head(&format!("{base}/1/notificationchannel/u/polls/s"));
+        assert_eq!(poll_length(poll.as_bytes(), base), Some(poll.len()), "{base}");
+        for rest in ["channels", "channels/polls", "channels/polls/channelLifetime", "polls"] {
+            let other = head(&format!("{base}/1/notificationchannel/u/{rest}"));
+            assert_eq!(poll_length(other.as_bytes(), base), None, "{base} {rest}");
+        }
     }
 }

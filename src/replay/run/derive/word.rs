@@ -9,7 +9,7 @@ use crate::address::MAX_ADDRESS;
 use crate::bridge::description;
 use crate::payload::{MediaType, multipart};
 use crate::sdp::{self, Sdp, Unusable};
-use crate::sip::{NameAddr, Reason};
+use crate::sip::{NameAddr, Reason, split_outside};
 use crate::trace::Moment;
 
 /// A SIP message of a script.
@@ -174,18 +174,9 @@ const MOST_NAMED: usize = 8;
 
 /// Reads the users of a list: a comma within a name or an address parts nothing.
 fn listed(value: &str) -> Vec<String> {
-    let (mut is_quoted, mut is_address) = (false, false);
-    let parts = value.split(|c: char| {
-        match c {
-            '"' => is_quoted = !is_quoted,
-            '<' | '>' if !is_quoted => is_address = c == '<',
-            _ => {}
-        }
-        c == ',' && !is_quoted && !is_address
-    });
-    let named = |one: &str| match NameAddr::parse(one.trim()) {
+    let named = |one: &str| match NameAddr::parse(one) {
         Ok(named) => user(&named.uri.to_string()),
-        Err(_) => user(address(one.trim())),
+        Err(_) => user(address(one)),
     };
-    parts.map(named).collect()
+    split_outside(value, b',').filter(|one| !one.is_empty()).map(named).collect()
 }

@@ -125,6 +125,11 @@ fn an_invitation_that_comes_in_is_told_and_so_is_how_it_ends() {
          Subject: Trip\n",
     );
     assert_eq!(lines_of(&[spelled], 0), [ONE]);
+    let escaped = invite(
+        "P-Asserted-Identity: \"B \\\", <tel:+19585550109>, \" <sip:+19585550101@example.com>\n\
+         Subject: Trip\n",
+    );
+    assert_eq!(lines_of(&[escaped], 0), [ONE]);
     for (reason, words, event) in [
         ("", "SIP CANCEL", "SessionCancelled"),
         ("Reason: SIP;cause=487", "SIP CANCEL", "SessionCancelled"),
