@@ -62,7 +62,7 @@ impl Batch {
     /// Takes the notifications off the queue: they were written to the client.
     pub fn written(mut self) {
         if let Some(last) = self.notifications.pop() {
-            self.channel.written(&last.id);
+            self.channel.written(now(), self.turn, &last.id);
         }
         self.notifications.clear();
     }
@@ -183,7 +183,7 @@ mod tests {
         let stuck = poll(&channel, None, WAIT).await;
         let begin = Instant::now();
         let next = poll(&channel, None, WAIT).await;
-        assert_eq!((texts(&next), begin.elapsed()), (texts(&stuck), Duration::from_secs(1)));
+        assert_eq!((texts(&next), begin.elapsed()), (texts(&stuck), Duration::from_millis(100)));
         world.close().await;
     }
 
@@ -207,6 +207,62 @@ mod tests {
         batch.written();
         let again = poll(&channel, Some(&has), WAIT).await;
         assert_eq!(texts(&again), ["2", "3"]);
+        world.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h11_what_is_asked_for_again_is_not_taken_by_the_answer_before() {
+        for (since, expected) in [(true, &["1", "2"][..]), (false, &["0", "1", "2"])] {
+            let (world, channel) = open();
+            world.tell(["0"]).await;
+            let batch = poll(&channel, None, WAIT).await;
+            let has = NotificationId::new(ids(&batch)[0].as_str());
+            batch.written();
+            world.tell(["1", "2"]).await;
+            let slow = poll(&channel, Some(&has), WAIT).await;
+            assert_eq!(texts(&slow), ["1", "2"]);
+            let since = if since { has } else { NotificationId::new("unknown") };
+            let again = tokio::spawn({
+                let channel = Arc::clone(&channel);
+                async move { poll(&channel, Some(&since), WAIT).await }
+            });
+            sleep(Duration::from_millis(10)).await;
+            // Something on the way has read the answer for a client that is gone.
+            slow.written();
+            world.tell(["3"]).await;
+            assert_eq!(texts(&again.await.expect("no panic")), expected);
+            world.close().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h11_an_answer_that_is_written_too_late_takes_nothing_from_the_next_poll() {
+        let (world, channel) = open();
+        world.tell(["1", "2"]).await;
+        let slow = poll(&channel, None, WAIT).await;
+        let next = tokio::spawn(held(&channel));
+        sleep(Duration::from_millis(200)).await;
+        slow.written();
+        world.tell(["3"]).await;
+        let next = next.await.expect("no panic");
+        assert_eq!(texts(&next), ["1", "2"]);
+        // Nor after that one has failed.
+        drop(next);
+        assert_eq!(texts(&poll(&channel, None, WAIT).await), ["1", "2", "3"]);
+        world.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h11_an_answer_is_not_taken_as_read_long_after_a_poll_that_has_gone_too() {
+        let (world, channel) = open();
+        world.tell(["1"]).await;
+        let slow = poll(&channel, None, WAIT).await;
+        let next = tokio::spawn(held(&channel));
+        sleep(Duration::from_millis(10)).await;
+        next.abort();
+        sleep(Duration::from_millis(500)).await;
+        slow.written();
+        assert_eq!(texts(&poll(&channel, None, WAIT).await), ["1"]);
         world.close().await;
     }
 

@@ -222,6 +222,35 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn h11_who_comes_back_without_an_id_is_told_how_many_are_gone() {
+        for is_stream in [true, false] {
+            let settings = ChannelSettings { reread: 2, ..ChannelSettings::default() };
+            let (world, channel) = open_with(settings);
+            world.tell(["1", "2", "3", "4", "5"]).await;
+            all(&channel, None).await;
+            let told = if is_stream {
+                texts(&all(&channel, None).await)
+            } else {
+                let batch = poll(&channel, None, PAUSE).await;
+                let documents = batch.documents();
+                batch.written();
+                let documents = documents.iter().map(|document| document.render(Format::Json));
+                let documents = documents.map(|json| String::from_utf8(json).expect("text"));
+                documents.map(|json| member(&json, "eventDescription").to_owned()).collect()
+            };
+            let [lost, four, five] = &told[..] else { panic!("{told:?}") };
+            assert!(lost.starts_with("3 notifications were lost"), "{lost}");
+            assert_eq!([four, five], ["4", "5"]);
+            if !is_stream {
+                // Who polls again has read it.
+                world.tell(["6"]).await;
+                assert_eq!(texts(&all(&channel, None).await), ["6"]);
+            }
+            world.close().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn h11_a_newer_reader_releases_the_stream_and_a_stream_the_poll() {
         let (world, channel) = open();
         let mut older = stream(&channel, None);

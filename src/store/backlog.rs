@@ -12,9 +12,9 @@
 //! What that means for the store is noted as changes, for the owner to take and write behind: what
 //! has left the queue ends, and a [`Loss`] is put in the place of the first that it stands for.
 //! Written notifications end once the reader has acknowledged them; a restart hands out the others
-//! again.
+//! again, and tells of those that had no room.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -153,18 +153,22 @@ impl Backlog {
         self.unacknowledged += place + 1;
         let acknowledged = self.history.len().saturating_sub(self.unacknowledged);
         let surplus = self.history.len().saturating_sub(self.reread);
+        let mut grown = BTreeSet::new();
         for (place, queued) in self.history.drain(..surplus).enumerate() {
-            self.changes.extend(queued.end());
             if self.reread > 0 && place >= acknowledged {
-                slip(&mut self.slipped, queued);
+                grown.insert(slip((&mut self.slipped, &mut self.changes), queued));
+            } else {
+                self.changes.extend(queued.end());
             }
         }
+        let grown = grown.into_iter().filter_map(|place| self.slipped.get(place));
+        self.changes.extend(grown.filter_map(Queued::put));
         self.unacknowledged = self.unacknowledged.min(self.history.len());
     }
 
     /// Takes what was written as read.
     pub fn acknowledge(&mut self) {
-        self.slipped.clear();
+        self.changes.extend(self.slipped.drain(..).filter_map(|loss| loss.end()));
         for queued in self.history.iter_mut().rev().take(self.unacknowledged) {
             self.changes.extend(queued.end());
             queued.sequence = None;
@@ -196,16 +200,22 @@ impl Backlog {
         let known = self.history.iter().position(|queued| queued.id == *since);
         self.rewind_to(known.map_or(0, |place| place + 1));
         if known.is_none() {
-            for loss in std::mem::take(&mut self.slipped).into_iter().rev() {
-                self.pending.push_front(loss);
-            }
-            self.release();
+            self.tell_slipped();
         }
     }
 
-    /// Goes back to what was written and not acknowledged.
+    /// Goes back to what was written and not acknowledged, and before that to a [`Loss`] of what of
+    /// it has left the history.
     pub fn take_back(&mut self) {
         self.rewind_to(self.history.len().saturating_sub(self.unacknowledged));
+        self.tell_slipped();
+    }
+
+    fn tell_slipped(&mut self) {
+        for loss in std::mem::take(&mut self.slipped).into_iter().rev() {
+            self.pending.push_front(loss);
+        }
+        self.release();
     }
 
     /// Has all written ones from that place on wait again.
@@ -339,19 +349,29 @@ impl Backlog {
     }
 }
 
-/// Counts one more that has left the history unacknowledged.
-fn slip(slipped: &mut Vec<Queued>, Queued { id, subscription, since, content, .. }: Queued) {
-    let Loss { count, oldest } = match content {
-        Content::Notice(oldest) => Loss { count: 1, oldest },
-        Content::Lost(loss) => loss,
+/// Counts one more that has left the history unacknowledged, and tells the place of its loss, which
+/// has the number of the first that it stands for.
+fn slip((slipped, changes): (&mut Vec<Queued>, &mut Vec<Change>), gone: Queued) -> usize {
+    let Loss { count, oldest } = match &gone.content {
+        Content::Notice(oldest) => Loss { count: 1, oldest: Arc::clone(oldest) },
+        Content::Lost(loss) => loss.clone(),
     };
-    if let Some(earlier) = slipped.iter_mut().find_map(|queued| queued.loss_of(&subscription)) {
+    let earlier = slipped.iter_mut().enumerate().find_map(|(place, queued)| {
+        let number = queued.sequence;
+        queued.loss_of(&gone.subscription).map(|loss| (place, number, loss))
+    });
+    if let Some((place, number, earlier)) = earlier {
         earlier.count += count;
-        return;
+        if number.is_some() {
+            changes.extend(gone.end());
+        } else if let Some(loss) = slipped.get_mut(place) {
+            loss.sequence = gone.sequence;
+        }
+        return place;
     }
-    let id = NotificationId::new(format!("{id}-slipped"));
-    let content = Content::Lost(Loss { count, oldest });
-    slipped.push(Queued { id, sequence: None, subscription, since, content });
+    let id = NotificationId::new(format!("{}-slipped", gone.id));
+    slipped.push(Queued { id, content: Content::Lost(Loss { count, oldest }), ..gone });
+    slipped.len() - 1
 }
 
 #[cfg(test)]
@@ -561,7 +581,11 @@ mod tests {
         }
         backlog.written(&NotificationId::new("3"));
         kept.apply(backlog.take_changes());
-        assert_eq!(kept.ids(), ["2", "3", "4"], "what cannot be read again has ended");
+        assert_eq!(
+            kept.ids(),
+            ["1-slipped", "2", "3", "4"],
+            "what cannot be read again is counted"
+        );
         backlog.rewind(&NotificationId::new("2"));
         backlog.acknowledge();
         kept.apply(backlog.take_changes());
@@ -572,6 +596,34 @@ mod tests {
         assert_eq!(kept.ids(), [""; 0]);
         backlog.acknowledge();
         assert!(backlog.take_changes().is_empty());
+    }
+
+    #[test]
+    fn what_has_slipped_is_counted_in_the_store_until_it_is_acknowledged() {
+        let mut backlog = Backlog::new(10, 1);
+        let mut kept = Kept::default();
+        for (id, to) in [("1", "a"), ("2", "b"), ("3", "a"), ("4", "a"), ("5", "a"), ("6", "a")] {
+            let queued = notice(id, to);
+            kept.apply(queued.put());
+            backlog.push(queued);
+        }
+        for (last, ids) in [
+            ("4", &["1-slipped", "2-slipped", "4", "5", "6"][..]),
+            ("5", &["1-slipped", "2-slipped", "5", "6"]),
+        ] {
+            backlog.written(&NotificationId::new(last));
+            kept.apply(backlog.take_changes());
+            assert_eq!(kept.ids(), ids);
+        }
+        backlog.take_back();
+        assert_eq!(show(&backlog), ["1-slipped: 3", "2-slipped: 1", "5", "6"]);
+        assert!(backlog.take_changes().is_empty());
+        backlog.written(&NotificationId::new("6"));
+        kept.apply(backlog.take_changes());
+        assert_eq!(kept.ids(), ["1-slipped-slipped", "2-slipped-slipped", "6"]);
+        backlog.acknowledge();
+        kept.apply(backlog.take_changes());
+        assert_eq!(kept.ids(), [""; 0]);
     }
 
     #[test]

@@ -355,13 +355,21 @@ struct State {
     turn: u64,
     /// How many polls are under way, the writing of their answers included.
     polls: usize,
-    /// The poll whose answer is being written, and since when.
-    writing: Option<(u64, Instant)>,
+    /// The answer that is being written.
+    writing: Option<Writing>,
     /// When the last poll was over.
     last_poll: Option<Instant>,
     /// Whether what was written last went to a stream.
     is_streamed: bool,
     is_closed: bool,
+}
+
+/// An answer on its way.
+#[derive(Debug, Clone, Copy)]
+struct Writing {
+    turn: u64,
+    /// Until when it still counts as written, once a later poll has come.
+    until: Option<Instant>,
 }
 
 /// Whether somebody is about to fetch what waits in a channel.
@@ -388,9 +396,9 @@ pub enum Hand {
     Released,
 }
 
-/// How long a poll waits to learn what became of the answer before. A client that is gone leaves one
-/// that is never decided.
-const WRITING: Duration = Duration::from_secs(1);
+/// How long a poll waits to learn what became of the answer before. A client that has read all of it
+/// is told apart so from one that has given it up, whose bytes may be read by something on the way.
+const WRITING: Duration = Duration::from_millis(100);
 
 impl Channel {
     /// Queues a notification and tells how many others it cost.
@@ -409,7 +417,11 @@ impl Channel {
         state.turn += 1;
         state.polls += 1;
         match since {
-            Some(since) => state.backlog.rewind(since),
+            // Where the reader is does not change with what becomes of an answer before.
+            Some(since) => {
+                state.writing = None;
+                state.backlog.rewind(since);
+            }
             // Nobody has said what arrived of the stream before.
             None if state.is_streamed => state.backlog.take_back(),
             None => {}
@@ -431,16 +443,17 @@ impl Channel {
         if state.turn != turn {
             return Hand::Released;
         }
-        if let Some((_, since)) = state.writing.filter(|(writing, _)| *writing != turn)
-            && now < since + WRITING
-        {
-            return Hand::Undecided(since + WRITING);
+        if let Some(before) = state.writing.as_mut().filter(|before| before.turn != turn) {
+            let until = *before.until.get_or_insert(now + WRITING);
+            if now < until {
+                return Hand::Undecided(until);
+            }
         }
         let max = usize::try_from(self.max_notifications).unwrap_or(usize::MAX);
         let notifications = state.backlog.hand_out(max);
         match (notifications.is_empty(), state.is_closed) {
             (false, _) => {
-                state.writing = Some((turn, now));
+                state.writing = Some(Writing { turn, until: None });
                 Hand::Notifications(notifications)
             }
             (true, false) => Hand::Nothing,
@@ -448,9 +461,14 @@ impl Channel {
         }
     }
 
-    /// Takes everything up to and including `last` as written.
-    pub fn written(&self, last: &NotificationId) {
+    /// Takes everything up to and including `last` as written by the poll of this `turn`; not where
+    /// a later one has said what its reader has, or has been handed the same.
+    pub fn written(&self, now: Instant, turn: u64, last: &NotificationId) {
         let mut state = self.state();
+        let Some(writing) = state.writing.filter(|writing| writing.turn == turn) else { return };
+        if writing.until.is_some_and(|until| until <= now) {
+            return;
+        }
         state.backlog.written(last);
         self.write_behind(state);
     }
@@ -482,7 +500,7 @@ impl Channel {
         let mut state = self.state();
         state.polls = state.polls.saturating_sub(1);
         state.last_poll = Some(now);
-        state.writing = state.writing.filter(|(writing, _)| *writing != turn);
+        state.writing = state.writing.filter(|writing| writing.turn != turn);
         if state.turn == turn {
             state.backlog.release();
         }
@@ -574,7 +592,12 @@ impl Channel {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use time::OffsetDateTime;
+
+    use super::super::backlog::Content;
     use super::*;
+    use crate::chat::{EventType, Notice, NoticeKind, NotificationFormat, SessionKind};
+    use crate::ids::{SessionId, SubscriptionId};
 
     #[test]
     fn a_channel_is_found_by_its_owner_its_callback_url_and_its_secret() {
@@ -635,6 +658,72 @@ mod tests {
         assert_eq!(channels.renew(at(50), kept, Some(80)).await, Ok(80));
         assert_eq!(channels.expire(at(129)).len(), 2);
         assert_eq!(channels.expire(at(130)).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_an_overtaken_answer_holds_stays_in_the_store() {
+        for since in [Some("1"), Some("unknown"), None] {
+            let now = Instant::now();
+            let keeper = Keeper::in_memory(now);
+            let settings = ChannelSettings { reread: 1, ..ChannelSettings::default() };
+            let channels = Channels::new(settings, Random::seeded(1), keeper.clone());
+            let channel = channels.create(now, wish("sip:a@b")).unwrap();
+            for number in 1..=4 {
+                let queued = notice(number, now);
+                keeper.keep(queued.put().into_iter().collect()).await.unwrap();
+                channel.push(queued);
+            }
+            let first = channel.begin_poll(None);
+            let Hand::Notifications(handed) = channel.hand_out(now, first) else { panic!() };
+            channel.written(now, first, &handed[0].id);
+            channel.end_poll(now, first);
+
+            let slow = channel.begin_poll(since.map(NotificationId::new).as_ref());
+            let Hand::Notifications(handed) = channel.hand_out(now, slow) else { panic!() };
+            let last = &handed.last().unwrap().id;
+            let later = now + WRITING;
+            let newer = channel.begin_poll(since.map(NotificationId::new).as_ref());
+            let _ = channel.hand_out(now, newer);
+            channel.written(later, slow, last);
+            let kept = keeper.load().await.unwrap().notifications;
+            let kept: Vec<u64> = kept.iter().map(|record| record.sequence).collect();
+            let unread = if since == Some("unknown") { 1..=4 } else { 2..=4 };
+            assert_eq!(kept, unread.collect::<Vec<_>>(), "{since:?}");
+        }
+    }
+
+    fn notice(sequence: u64, since: Instant) -> Queued {
+        let notice = Notice {
+            user: address("sip:a@b"),
+            session: SessionId::new("s"),
+            of: SessionKind::Pair,
+            at: OffsetDateTime::UNIX_EPOCH,
+            kind: NoticeKind::Event {
+                event: EventType::Accepted,
+                description: None,
+                message: None,
+            },
+        };
+        let subscription = Subscription {
+            id: SubscriptionId::new("sub"),
+            user: address("sip:a@b"),
+            user_base: String::new(),
+            resource_url: String::new(),
+            notify_url: String::new(),
+            callback_data: None,
+            format: NotificationFormat::Json,
+            client_correlator: None,
+            duration: None,
+            expires: None,
+            echo: true,
+        };
+        Queued {
+            id: NotificationId::new(sequence.to_string()),
+            sequence: Some(sequence),
+            subscription: Arc::new(subscription),
+            since,
+            content: Content::Notice(Arc::new(notice)),
+        }
     }
 
     fn open(settings: ChannelSettings) -> Channels {
