@@ -9,6 +9,7 @@ use std::fmt;
 
 use super::sip_outcomes::{self, Codes, LegEnd, Retry};
 use super::{description, table};
+use crate::chat::EventType;
 use Codes::{Class, Each};
 
 /// What our INVITE asks the focus for.
@@ -138,6 +139,24 @@ pub enum GroupEnd {
     EndedByOriginator,
     /// The user may come back no more: the time is over.
     WindowClosed,
+}
+
+impl GroupEnd {
+    /// Gives the event that tells of it. Nobody declines a group (TS Chat 5.2.3.2).
+    #[must_use]
+    pub fn event(self) -> EventType {
+        match self {
+            Self::Leg(end) => match sip_outcomes::on(end).outcome.event() {
+                Some(EventType::SessionCancelled) => EventType::SessionCancelled,
+                Some(_) | None => EventType::SessionEnded,
+            },
+            Self::Dissolved
+            | Self::Inactive
+            | Self::LeftForNow
+            | Self::EndedByOriginator
+            | Self::WindowClosed => EventType::SessionEnded,
+        }
+    }
 }
 
 /// What an end leaves of the session.

@@ -13,7 +13,7 @@ use crate::bridge::dealings::Output;
 use crate::bridge::description::{self, described};
 use crate::bridge::group_outcomes::{self, Asking, GroupEnd, Left};
 use crate::bridge::renewal::{Held, Renewable};
-use crate::bridge::sip_outcomes::{self, LegEnd};
+use crate::bridge::sip_outcomes::LegEnd;
 use crate::chat::{
     Answer, Ending, EventType, Extension, GroupState, ParticipantStatus, Parting, Refusal, Standing,
 };
@@ -226,19 +226,7 @@ impl Group {
             GroupState::Apart | GroupState::Ended => return,
             GroupState::Invited | GroupState::Connecting | GroupState::Connected => {}
         }
-        let event = match end {
-            GroupEnd::Leg(end) => sip_outcomes::on(end).outcome.event(),
-            GroupEnd::Dissolved
-            | GroupEnd::Inactive
-            | GroupEnd::LeftForNow
-            | GroupEnd::EndedByOriginator
-            | GroupEnd::WindowClosed => None,
-        };
-        // Nobody declines a group (TS Chat 5.2.3.2).
-        let event = match event {
-            Some(EventType::SessionCancelled) => EventType::SessionCancelled,
-            Some(_) | None => EventType::SessionEnded,
-        };
+        let event = end.event();
         let left = group_outcomes::on(end).left;
         let own_parting = match (left, end) {
             (Left::TheWayBackQuietly, _) | (_, GroupEnd::EndedByOriginator) => Parting::ForGood,

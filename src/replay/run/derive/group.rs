@@ -387,18 +387,7 @@ impl Group {
     fn end(&mut self, end: GroupEnd, word: &Word<'_>) -> Vec<News> {
         let row = group_outcomes::on(end);
         let was_in = self.stage == Stage::In;
-        let event = match end {
-            GroupEnd::Leg(end) => sip_outcomes::on(end).outcome.event(),
-            GroupEnd::Dissolved
-            | GroupEnd::Inactive
-            | GroupEnd::LeftForNow
-            | GroupEnd::EndedByOriginator
-            | GroupEnd::WindowClosed => None,
-        };
-        // Nobody declines a group (TS Chat 5.2.3.2).
-        let event = event.filter(|event| *event == EventType::SessionCancelled);
-        let event = event.unwrap_or(EventType::SessionEnded);
-        let event = News::event(event, &row.describe(&described(&word.reasons())));
+        let event = News::event(end.event(), &row.describe(&described(&word.reasons())));
         // The BYE of a group that is over may overtake the word of who has gone.
         let awaits = end == GroupEnd::Dissolved && was_in && self.watch.is_some();
         self.inactive = None;
