@@ -74,6 +74,12 @@ impl Random {
         [&hex[0..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-")
     }
 
+    /// Draws a session-id of RFC 4975: as long as peers want it, who take nothing shorter than a
+    /// UUID, and with more than the 122 bits of chance that one has.
+    pub fn msrp_session_id(&mut self) -> String {
+        format!("{}{:06x}", self.uuid(), self.below(1 << 24))
+    }
+
     /// Draws a number from `0` up to but not including `bound`; `0` where `bound` is `0`.
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.once().random_range(0..bound) }

@@ -44,8 +44,7 @@ pub(super) struct Line {
 impl Line {
     /// Draws a session-id, and describes nothing yet.
     pub(super) fn new(now: Instant, kit: &mut ConversationKit, bearer: Bearer) -> Self {
-        // As long as peers want it, and with more than the 122 bits of chance that a UUID has.
-        let session_id = format!("{}{:06x}", kit.random.uuid(), kit.random.below(1 << 24));
+        let session_id = kit.random.msrp_session_id();
         let local = media::local_uri(&kit.settings, bearer, &session_id);
         let limits = Arc::clone(&kit.settings.msrp_limits);
         let mut msrp = msrp::Session::new(local, limits, kit.random.fork());

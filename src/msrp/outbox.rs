@@ -488,6 +488,8 @@ const SPARE: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -498,14 +500,7 @@ mod tests {
         let Some(path) = &peer else { panic!("this is a path") };
         let route = Route { peer: path, us: path };
         for number in 0..10_000 {
-            let message = Outgoing {
-                message_id: number.to_string(),
-                content_type: "text/plain".to_owned(),
-                body: "x".into(),
-                success_report: false,
-                failure_report: FailureReport::Yes,
-            };
-            outbox.push(now, message);
+            outbox.push(now, outgoing(&number.to_string(), "x"));
             let Some(chunk) = outbox.next_chunk(now, route, &mut random) else {
                 panic!("there is room")
             };
@@ -516,6 +511,130 @@ mod tests {
         }
         assert!(outbox.expiries.len() <= SPARE + 4, "{} are left", outbox.expiries.len());
         assert_eq!(outbox.transactions.len(), 1);
+    }
+
+    /// Those at the front have failed before their turn came, and hold up nobody.
+    #[test]
+    fn who_was_given_up_at_the_front_of_a_row_holds_up_nobody() {
+        let mut stage = Stage::new(Limits { window: 1, chunk_bytes: 4, ..Limits::default() });
+        stage.outbox.bound(stage.now);
+        for (id, body) in [("silent", "x"), ("a", "x"), ("b", "long long"), ("c", "x")] {
+            stage.push(id, body);
+        }
+        let silent = stage.next().map(|(said, _)| said);
+        assert_eq!(silent.as_deref(), Some("silent 1-1/1"));
+        stage.now += Duration::from_secs(20);
+        for (id, body) in [("d", "x"), ("e", "long long"), ("f", "x"), ("g", "x")] {
+            stage.push(id, body);
+        }
+        assert_eq!(stage.next(), None, "the window is full");
+        stage.now += Duration::from_secs(10);
+        let failed: Vec<String> =
+            stage.outbox.expire(stage.now).into_iter().map(|settled| settled.message_id).collect();
+        assert_eq!(failed, ["silent", "a", "b", "c"]);
+        let said = ["d 1-1/1", "e 1-4/9", "f 1-1/1", "e 5-8/9", "g 1-1/1", "e 9-9/9"];
+        assert_eq!(stage.say_all(), said);
+        assert!(stage.outbox.is_idle() && stage.outbox.jobs.is_empty());
+    }
+
+    /// What was begun begins anew in its place, but for what was begun anew before.
+    #[test]
+    fn after_an_interruption_all_is_sent_in_the_order_of_before() {
+        let mut stage = Stage::new(Limits { chunk_bytes: 4, ..Limits::default() });
+        stage.push("twice", "x");
+        stage.push("twice too", "long long");
+        assert_eq!([stage.next().is_some(), stage.next().is_some()], [true; 2]);
+        assert_eq!(stage.outbox.interrupt(), [], "once is no reason");
+        assert_eq!([stage.next().is_some(), stage.next().is_some()], [true; 2]);
+        for (id, body) in [("a", "x"), ("b", "long long"), ("c", "x"), ("d", "x"), ("e", "x")] {
+            stage.push(id, body);
+        }
+        let begun: Vec<String> = (0..5).filter_map(|_| Some(stage.next()?.0)).collect();
+        let said = ["a 1-1/1", "twice too 5-8/9", "c 1-1/1", "twice too 9-9/9", "b 1-4/9"];
+        assert_eq!(begun, said);
+        let lost = stage.outbox.interrupt();
+        assert!(lost.iter().all(|settled| settled.abort.is_none()));
+        let lost: Vec<&str> = lost.iter().map(|settled| settled.message_id.as_str()).collect();
+        assert_eq!(lost, ["twice", "twice too"]);
+        let said = ["a 1-1/1", "b 1-4/9", "c 1-1/1", "b 5-8/9", "d 1-1/1", "b 9-9/9", "e 1-1/1"];
+        assert_eq!(stage.say_all(), said);
+        assert!(stage.outbox.jobs.is_empty());
+    }
+
+    /// A message that is never at an end keeps its place, and those behind it that are given up
+    /// keep none.
+    #[test]
+    fn m13_the_rows_are_no_longer_than_what_waits() {
+        let limits = Limits { window: 1, chunk_bytes: 1, ..Limits::default() };
+        let mut stage = Stage::new(limits);
+        stage.outbox.bound(stage.now);
+        let endless = Outgoing {
+            failure_report: FailureReport::No,
+            ..outgoing("endless", &"x".repeat(100_000))
+        };
+        stage.outbox.push(stage.now, endless);
+        assert!(stage.next().is_some(), "it is begun");
+        let mut longest = 0;
+        for number in 0..10_000 {
+            stage.push(&number.to_string(), if number % 3 == 0 { "x" } else { "long" });
+            let row = stage.outbox.unsent.short.len() + stage.outbox.unsent.long.len();
+            assert!(row <= 2 * stage.outbox.jobs.len() + SPARE, "{row} after {number}");
+            longest = longest.max(row);
+            if number % 10 == 9 {
+                while stage.outbox.in_flight == 0 && stage.next().is_some() {}
+                stage.now += Duration::from_secs(31);
+                assert!(stage.outbox.expire(stage.now).len() > 1);
+                assert_eq!(stage.outbox.jobs.len(), 1, "but for the endless one");
+            }
+        }
+        assert!(longest > SPARE, "some were given up behind it");
+    }
+
+    struct Stage {
+        outbox: Outbox,
+        now: Instant,
+        random: Random,
+    }
+
+    impl Stage {
+        fn new(limits: Limits) -> Self {
+            let outbox = Outbox::new(limits.into());
+            Self { outbox, now: Instant::now(), random: Random::seeded(1) }
+        }
+
+        fn push(&mut self, id: &str, body: &str) {
+            self.outbox.push(self.now, outgoing(id, body));
+        }
+
+        /// Gives the next chunk by its message and range.
+        fn next(&mut self) -> Option<(String, TransactionId)> {
+            let path = Path::parse("msrp://b:2/y;tcp").ok()?;
+            let route = Route { peer: &path, us: &path };
+            let Frame { message_id, byte_range, tid, .. } =
+                self.outbox.next_chunk(self.now, route, &mut self.random)?.frame;
+            Some((format!("{} {}", message_id?, byte_range?), tid))
+        }
+
+        /// Sends what there is, each chunk answered before the next.
+        fn say_all(&mut self) -> Vec<String> {
+            std::iter::from_fn(|| {
+                let (said, tid) = self.next()?;
+                let answered = self.outbox.answered(self.now, &tid, Outcome::Sent);
+                assert!(matches!(answered, Answered::Known(_)));
+                Some(said)
+            })
+            .collect()
+        }
+    }
+
+    fn outgoing(id: &str, body: &str) -> Outgoing {
+        Outgoing {
+            message_id: id.to_owned(),
+            content_type: "text/plain".to_owned(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            success_report: false,
+            failure_report: FailureReport::Yes,
+        }
     }
 
     #[test]

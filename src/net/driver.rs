@@ -632,6 +632,35 @@ mod tests {
         Bounds, MsrpConnection, MsrpWay, MsrpWire, Subscription, SubscriptionLimits, Told,
     };
 
+    /// To answer each message of a read by itself would cost a system call for each.
+    #[tokio::test]
+    async fn the_answers_to_what_was_read_together_leave_together() {
+        let core = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let hop = Hop::new(Transport::Udp, "127.0.0.1", core.local_addr().unwrap().port());
+        let (inbox, _told) = start_at(hop.clone(), None).await;
+        let invite = receive(&core).await;
+        let path = field(&invite, "a=path:").trim_start_matches("a=path:");
+        let send = |number: usize| {
+            format!(
+                "MSRP tid{number} SEND\r\nTo-Path: {path}\r\nFrom-Path: {FAR_PATH}\r\n\
+                 Message-ID: m{number}\r\nContent-Type: text/plain\r\n\r\nhi\r\n-------tid{number}$\r\n"
+            )
+        };
+        // The first one shows who it is, and what is behind it waits for nothing.
+        assert!(inbox.offer(answer(&invite, &hop)).is_ok());
+        let frames: Vec<String> = (100..200).map(send).collect();
+        let (arrival, wire) = arrival(&frames.concat());
+        assert!(inbox.offer(arrival).is_ok());
+        while !wire.has_written("MSRP tid199 200") {
+            tokio::task::yield_now().await;
+        }
+        tokio::task::yield_now().await;
+        let counted = wire.0.lock().unwrap();
+        assert!(counted.writes <= 2, "{} writes", counted.writes);
+        let answers = memchr::memmem::find_iter(&counted.bytes, " 200 OK").count();
+        assert_eq!(answers, 100);
+    }
+
     /// What an operator has to hear of a session: who else connects to it, under which name the peer
     /// knows us, and how much came that was of no use.
     #[tokio::test]
@@ -901,11 +930,19 @@ mod tests {
 
     /// A connection that keeps what is written.
     #[derive(Debug, Clone, Default)]
-    struct Recorder(Arc<Mutex<Vec<u8>>>);
+    struct Recorder(Arc<Mutex<Recorded>>);
+
+    #[derive(Debug, Default)]
+    struct Recorded {
+        bytes: Vec<u8>,
+        flushed: usize,
+        /// How often something has left.
+        writes: usize,
+    }
 
     impl Recorder {
         fn has_written(&self, text: &str) -> bool {
-            memchr::memmem::find(&self.0.lock().unwrap(), text.as_bytes()).is_some()
+            memchr::memmem::find(&self.0.lock().unwrap().bytes, text.as_bytes()).is_some()
         }
     }
 
@@ -915,7 +952,7 @@ mod tests {
         }
 
         fn push(&mut self, frame: Bytes) {
-            self.0.lock().unwrap().extend_from_slice(&frame);
+            self.0.lock().unwrap().bytes.extend_from_slice(&frame);
         }
 
         fn waiting(&self) -> usize {
@@ -923,6 +960,11 @@ mod tests {
         }
 
         fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let mut recorded = self.0.lock().unwrap();
+            let all = recorded.bytes.len();
+            if std::mem::replace(&mut recorded.flushed, all) < all {
+                recorded.writes += 1;
+            }
             Poll::Ready(Ok(()))
         }
     }

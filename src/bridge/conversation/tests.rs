@@ -85,6 +85,17 @@ fn a_session_is_begun_anew_without_an_offer() {
     assert!(offer.contains(own) && offer.contains("a=setup:actpass"), "{offer}");
 }
 
+/// `FreeSWITCH` takes no session-id of less than the 36 characters of a UUID, and takes `%` for a
+/// format (quirk 5).
+#[test]
+fn the_session_id_of_an_offer_is_as_long_as_peers_want_it() {
+    let stage = Stage::accepted();
+    let offer = String::from_utf8_lossy(stage.body("200 INVITE")).into_owned();
+    let path = offer.lines().find_map(|line| line.strip_prefix("a=path:")).unwrap();
+    let session_id = msrp::Uri::parse(path).unwrap().session_id().unwrap().to_owned();
+    assert!(session_id.len() >= 36 && !path.contains('%'), "{path}");
+}
+
 fn connect(host: &str) -> Output {
     let (host, port) = (host.to_owned(), 2855);
     Output::MsrpConnect { host, port, secure: false, fingerprints: Vec::new() }

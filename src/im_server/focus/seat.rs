@@ -63,7 +63,7 @@ pub(super) struct Draft {
 impl Draft {
     /// Prepares a session; `None` where the address that we tell makes no URI.
     pub(super) fn new(settings: &FocusSettings, random: &mut Random) -> Option<Self> {
-        let uri = local_uri(settings, &random.token())?;
+        let uri = local_uri(settings, &random.msrp_session_id())?;
         let own = Own::new(random.below(1 << 31));
         let mut media = msrp::Session::new(uri, Arc::clone(&settings.msrp), random.fork());
         media.set_accept_types(vec![crate::payload::cpim::CONTENT_TYPE.to_owned()]);

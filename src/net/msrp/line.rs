@@ -157,6 +157,13 @@ const HIGH_WATER: usize = 256 * 1024;
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::io::IoSlice;
+    use std::pin::Pin;
+    use std::sync::{Arc, Mutex};
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::super::wire::ByteWire;
     use super::*;
     use crate::msrp::Limits;
 
@@ -184,6 +191,70 @@ mod tests {
 
         fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
+        }
+    }
+
+    /// A stream that counts the system calls it would be.
+    #[derive(Debug, Clone, Default)]
+    struct Counted(Arc<Mutex<(usize, Vec<u8>)>>);
+
+    impl AsyncRead for Counted {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            _into: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Counted {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let mut seen = self.0.lock().unwrap();
+            seen.0 += 1;
+            slices.iter().for_each(|slice| seen.1.extend_from_slice(slice));
+            Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// However many they are, and with a large chunk of ours between them.
+    #[test]
+    fn what_is_queued_together_leaves_in_one_system_call() {
+        let stream = Counted::default();
+        let wire = Box::new(ByteWire::new(stream.clone()));
+        let mut line = Line::new(wire, &Limits::default().into(), Shown::default());
+        for burst in 1..=3 {
+            for number in 0..200 {
+                let length = if number == 100 { 50_000 } else { 170 };
+                line.push(vec![b'x'; length].into());
+            }
+            assert!(line.try_flush().unwrap());
+            let (calls, bytes) = &*stream.0.lock().unwrap();
+            assert_eq!((*calls, bytes.len()), (burst, burst * (199 * 170 + 50_000)));
         }
     }
 

@@ -47,6 +47,17 @@ fn a_list_at_the_factory_makes_a_room_of_those_who_accept() {
     assert_eq!(stage.told(3), ["invited"]);
 }
 
+/// `FreeSWITCH` takes no session-id of less than the 36 characters of a UUID.
+#[test]
+fn the_session_ids_of_a_room_are_as_long_as_peers_want_them() {
+    let mut stage = Stage::new(3);
+    stage.call(1, FACTORY, &[&user(2), &user(3)]);
+    for number in 1..=3 {
+        let session_id = &stage.phone(number).peer;
+        assert!(session_id.len() >= 36, "{session_id}");
+    }
+}
+
 #[test]
 fn a_room_without_a_list_grows_by_calls_to_its_name() {
     let mut stage = Stage::new(3);

@@ -12,9 +12,9 @@
 //! | M8 | `m08_paths_that_are_missing_repeated_or_endless_are_refused` (parse), `m08_the_to_path_has_to_name_this_session` |
 //! | M9 | `m09_strange_methods_are_refused_and_strange_responses_ignored`, `m09_late_responses_are_counted_only` |
 //! | M10 | `m10_an_answer_may_come_before_the_write_returns` |
-//! | M11 | `m11_a_second_connection_is_refused_and_the_first_is_kept`; the sockets are those of `net` |
+//! | M11 | `m11_a_second_connection_is_refused_and_the_first_is_kept`; the sockets and the alarm are those of `net` |
 //! | M12 | the sockets are those of `net` |
-//! | M13 | `m13_the_queue_has_an_end`, `m13_a_peer_that_stops_reading_fails_what_waits_behind`, `m13_a_chunk_without_answer_keeps_nothing_of_those_with_one` (outbox) |
+//! | M13 | `m13_the_queue_has_an_end`, `m13_a_peer_that_stops_reading_fails_what_waits_behind`, `m13_a_chunk_without_answer_keeps_nothing_of_those_with_one`, `m13_the_rows_are_no_longer_than_what_waits` (outbox) |
 //! | M14 | `m14_every_answer_gives_exactly_one_final_status`, `m14_after_413_nothing_more_of_the_message_is_sent`, `m14_a_message_that_fails_halfway_is_aborted`, `m14_silence_fails_a_message_after_the_response_time`, `m14_with_partial_reports_silence_is_success_and_refusal_is_told`, `m14_without_failure_reports_writing_is_success`, `m14_a_failure_report_before_the_answer_is_the_final_status` |
 //! | M15 | the handshakes are those of `net` |
 //! | M16 | `m16_a_lost_connection_fails_what_is_unanswered_once`, `m16_a_message_that_comes_again_is_reported_again_but_not_told_again`, `m16_whatever_is_lost_and_replaced_a_message_that_comes_again_is_known`, `m16_a_message_sent_again_is_told_from_a_message_id_used_again` (assembly), `m16_a_peer_that_restarts_is_tried_again_until_the_grace_is_over`, `m16_whoever_comes_back_is_not_called` |
@@ -30,7 +30,7 @@
 //! | 2 | `quirk_02_answers_to_our_reports_are_ignored` |
 //! | 3 | `quirk_03_a_report_may_have_the_tid_of_its_send`, `quirk_03_a_request_may_have_the_tid_of_one_of_ours` |
 //! | 4 | `quirk_04_success_is_reported_to_those_only_who_ask` |
-//! | 5 | `quirk_05_to_11_every_frame_keeps_to_the_profile_that_all_peers_read` |
+//! | 5 | `quirk_05_to_11_every_frame_keeps_to_the_profile_that_all_peers_read`; the session-ids are those of `ids` |
 //! | 6 | the same, `quirk_06_no_chunk_has_what_looks_like_an_end_line` (outbox) and `quirk_06_opensips_binding_send_that_wants_no_answer` |
 //! | 7 | the same |
 //! | 8 | the same, `quirk_08_msrp_java_status_lines_without_comment` (parse), `quirk_08_msrp_java_success_after_481_is_too_late` |
