@@ -122,6 +122,11 @@ pub struct MessageBook {
     capacity: usize,
     /// The latest last: news mostly come of one that was sent a moment ago.
     sent: VecDeque<Sent>,
+    /// How many were sent before the first in `sent`.
+    forgotten: u64,
+    /// Those in `sent` that are not among the latest, for news that come late, or of nothing: the
+    /// hash of each id, and how many messages were sent before it.
+    older: BTreeSet<(u64, u64)>,
     received: BTreeMap<MessageId, IncomingMessage>,
     /// The senders' ids of the messages in `received`, with a hash of the text: some senders use
     /// an id twice.
@@ -148,6 +153,8 @@ impl MessageBook {
         Self {
             capacity: capacity.max(1),
             sent: VecDeque::new(),
+            forgotten: 0,
+            older: BTreeSet::new(),
             received: BTreeMap::new(),
             wire_ids: BTreeSet::new(),
             received_in_order: VecDeque::new(),
@@ -156,11 +163,17 @@ impl MessageBook {
 
     /// Enters a message that was sent.
     pub fn note_sent(&mut self, id: MessageId, asked: ReportRequest) {
-        if self.sent.len() >= self.capacity {
-            self.sent.pop_front();
+        if self.sent.len() >= self.capacity
+            && let Some(Sent { hash, .. }) = self.sent.pop_front()
+        {
+            self.older.remove(&(hash, self.forgotten));
+            self.forgotten += 1;
         }
         let hash = hash(id.as_str());
         self.sent.push_back(Sent { id, hash, asked, taken: false, status: None });
+        if let Some(place) = self.sent.len().checked_sub(LATEST + 1) {
+            self.older.insert((self.sent[place].hash, self.forgotten + place as u64));
+        }
     }
 
     /// Enters a message that was received with `text`.
@@ -238,13 +251,27 @@ impl MessageBook {
     }
 
     fn sent(&self, id: &MessageId) -> Option<&Sent> {
-        let hash = hash(id.as_str());
-        self.sent.iter().rev().find(|sent| sent.hash == hash && sent.id == *id)
+        self.sent.get(self.place_of(id)?)
     }
 
     fn sent_mut(&mut self, id: &MessageId) -> Option<&mut Sent> {
+        let place = self.place_of(id)?;
+        self.sent.get_mut(place)
+    }
+
+    /// Finds where in `sent` a message stands: the last of those that are called so.
+    fn place_of(&self, id: &MessageId) -> Option<usize> {
         let hash = hash(id.as_str());
-        self.sent.iter_mut().rev().find(|sent| sent.hash == hash && sent.id == *id)
+        let is_it = |place: &usize| {
+            self.sent.get(*place).is_some_and(|sent| sent.hash == hash && sent.id == *id)
+        };
+        let latest = self.sent.len().saturating_sub(LATEST)..self.sent.len();
+        latest.rev().find(is_it).or_else(|| {
+            let alike = self.older.range((hash, 0)..=(hash, u64::MAX)).rev();
+            let mut places = alike
+                .filter_map(|(_, sent)| usize::try_from(sent.checked_sub(self.forgotten)?).ok());
+            places.find(is_it)
+        })
     }
 
     /// Takes the recipient's report on a received message, and gives the message where the report
@@ -273,6 +300,9 @@ impl MessageBook {
         }
     }
 }
+
+/// So many of the messages that were sent last are looked through one by one.
+const LATEST: usize = 64;
 
 /// Hashes a text the same way in every run.
 fn hash(text: &str) -> u64 {
@@ -343,6 +373,47 @@ mod tests {
         book.reported(&id("in"), displayed);
         assert_eq!(book.wanted(&id("in"), displayed), Ok(None));
         assert_eq!(book.wanted(&id("x"), displayed), Err(UnknownMessage));
+    }
+
+    #[test]
+    fn all_that_a_book_remembers_is_found_and_nothing_else() {
+        for (capacity, sent) in [(10, 10), (10, 100), (LATEST, 1000), (300, 300), (300, 1000)] {
+            let mut book = MessageBook::new(capacity);
+            for number in 0..sent {
+                book.note_sent(id(&number.to_string()), ReportRequest::default());
+            }
+            for number in 0..sent {
+                let id = id(&number.to_string());
+                assert_eq!(book.knows(&id), number + capacity >= sent, "{number} of {sent}");
+                book.taken(&id);
+            }
+            assert_eq!(book.untaken(), []);
+            assert_eq!(book.older.len(), capacity.saturating_sub(LATEST), "{capacity}");
+        }
+        // Of two that are called alike the later one is meant, wherever they stand.
+        let mut book = MessageBook::new(3 * LATEST);
+        let all = ReportRequest { delivered: true, displayed: true, failed: true };
+        for asked in [ReportRequest::default(), all] {
+            book.note_sent(id("twice"), asked);
+        }
+        for number in 0..2 * LATEST {
+            assert_eq!(book.asked(&id("twice")), all, "{number}");
+            book.note_sent(id(&number.to_string()), ReportRequest::default());
+        }
+    }
+
+    /// Whoever looks through the whole book for each of them takes minutes.
+    #[test]
+    fn news_of_unknown_messages_cost_little_however_many_are_remembered() {
+        const MANY: usize = 100_000;
+        let mut book = MessageBook::new(MANY);
+        for number in 0..MANY {
+            book.note_sent(id(&number.to_string()), ReportRequest::default());
+        }
+        for number in MANY..2 * MANY {
+            let news = book.report(&id(&number.to_string()), &DeliveryReport::Delivered);
+            assert_eq!(news, [], "{number}");
+        }
     }
 
     #[test]
