@@ -274,9 +274,10 @@ impl MessageBook {
         })
     }
 
-    /// Takes the recipient's report on a received message, and gives the message where the report
-    /// must travel to its sender; nothing where the sender did not ask for this one or has been
-    /// told already. Once it is on its way, [`MessageBook::reported`] takes note.
+    /// Takes the recipient's report on a received message, and gives the message and what must travel
+    /// to its sender: a message that was displayed was delivered, and a sender who has asked for no
+    /// more than that is told so. Nothing, where the sender did not ask, or has been told already.
+    /// Once the report is on its way, [`MessageBook::reported`] takes note.
     ///
     /// # Errors
     /// The message is unknown.
@@ -284,13 +285,17 @@ impl MessageBook {
         &self,
         id: &MessageId,
         status: ReceivedStatus,
-    ) -> Result<Option<&IncomingMessage>, UnknownMessage> {
+    ) -> Result<Option<(&IncomingMessage, ReceivedStatus)>, UnknownMessage> {
         let message = self.received.get(id).ok_or(UnknownMessage)?;
-        let asked = match status {
-            ReceivedStatus::Delivered => message.reports.delivered,
-            ReceivedStatus::Displayed => message.reports.displayed,
+        let asked = message.reports;
+        let told = match status {
+            ReceivedStatus::Displayed if asked.displayed => ReceivedStatus::Displayed,
+            ReceivedStatus::Displayed | ReceivedStatus::Delivered if asked.delivered => {
+                ReceivedStatus::Delivered
+            }
+            ReceivedStatus::Displayed | ReceivedStatus::Delivered => return Ok(None),
         };
-        Ok((asked && message.reported < Some(status)).then_some(message))
+        Ok((message.reported < Some(told)).then_some((message, told)))
     }
 
     /// Notes that the recipient's report on a received message is on its way, or not wanted.
@@ -368,7 +373,8 @@ mod tests {
         for _ in 0..2 {
             // Nothing is noted until the report is on its way.
             let told = book.wanted(&id("in"), displayed);
-            assert_eq!(told.map(|m| m.and_then(|m| m.wire_id.clone())), Ok(Some("w".into())));
+            let told = told.map(|told| told.map(|(m, status)| (m.wire_id.as_deref(), status)));
+            assert_eq!(told, Ok(Some((Some("w"), displayed))));
         }
         book.reported(&id("in"), displayed);
         assert_eq!(book.wanted(&id("in"), displayed), Ok(None));
