@@ -203,7 +203,7 @@ where
             match answer.as_mut().poll(cx) {
                 // Who may still read is told what is there, but nobody waits for what is not.
                 Poll::Pending if poller.has_ended() => Poll::Ready(None),
-                answer => answer.map(Some),
+                answer @ (Poll::Ready(_) | Poll::Pending) => answer.map(Some),
             }
         });
         Some(match answer.await? {

@@ -122,6 +122,11 @@ pub struct MessageBook {
     capacity: usize,
     /// The latest last: news mostly come of one that was sent a moment ago.
     sent: VecDeque<Sent>,
+    /// How many were sent before the first in `sent`.
+    forgotten: u64,
+    /// Those in `sent` that are not among the latest, for news that come late, or of nothing: the
+    /// hash of each id, and how many messages were sent before it.
+    older: BTreeSet<(u64, u64)>,
     received: BTreeMap<MessageId, IncomingMessage>,
     /// The senders' ids of the messages in `received`, with a hash of the text: some senders use
     /// an id twice.
@@ -148,6 +153,8 @@ impl MessageBook {
         Self {
             capacity: capacity.max(1),
             sent: VecDeque::new(),
+            forgotten: 0,
+            older: BTreeSet::new(),
             received: BTreeMap::new(),
             wire_ids: BTreeSet::new(),
             received_in_order: VecDeque::new(),
@@ -156,11 +163,17 @@ impl MessageBook {
 
     /// Enters a message that was sent.
     pub fn note_sent(&mut self, id: MessageId, asked: ReportRequest) {
-        if self.sent.len() >= self.capacity {
-            self.sent.pop_front();
+        if self.sent.len() >= self.capacity
+            && let Some(Sent { hash, .. }) = self.sent.pop_front()
+        {
+            self.older.remove(&(hash, self.forgotten));
+            self.forgotten += 1;
         }
         let hash = hash(id.as_str());
         self.sent.push_back(Sent { id, hash, asked, taken: false, status: None });
+        if let Some(place) = self.sent.len().checked_sub(LATEST + 1) {
+            self.older.insert((self.sent[place].hash, self.forgotten + place as u64));
+        }
     }
 
     /// Enters a message that was received with `text`.
@@ -238,18 +251,33 @@ impl MessageBook {
     }
 
     fn sent(&self, id: &MessageId) -> Option<&Sent> {
-        let hash = hash(id.as_str());
-        self.sent.iter().rev().find(|sent| sent.hash == hash && sent.id == *id)
+        self.sent.get(self.place_of(id)?)
     }
 
     fn sent_mut(&mut self, id: &MessageId) -> Option<&mut Sent> {
-        let hash = hash(id.as_str());
-        self.sent.iter_mut().rev().find(|sent| sent.hash == hash && sent.id == *id)
+        let place = self.place_of(id)?;
+        self.sent.get_mut(place)
     }
 
-    /// Takes the recipient's report on a received message, and gives the message where the report
-    /// must travel to its sender; nothing where the sender did not ask for this one or has been
-    /// told already. Once it is on its way, [`MessageBook::reported`] takes note.
+    /// Finds where in `sent` a message stands: the last of those that are called so.
+    fn place_of(&self, id: &MessageId) -> Option<usize> {
+        let hash = hash(id.as_str());
+        let is_it = |place: &usize| {
+            self.sent.get(*place).is_some_and(|sent| sent.hash == hash && sent.id == *id)
+        };
+        let latest = self.sent.len().saturating_sub(LATEST)..self.sent.len();
+        latest.rev().find(is_it).or_else(|| {
+            let alike = self.older.range((hash, 0)..=(hash, u64::MAX)).rev();
+            let mut places = alike
+                .filter_map(|(_, sent)| usize::try_from(sent.checked_sub(self.forgotten)?).ok());
+            places.find(is_it)
+        })
+    }
+
+    /// Takes the recipient's report on a received message, and gives the message and what must travel
+    /// to its sender: a message that was displayed was delivered, and a sender who has asked for no
+    /// more than that is told so. Nothing, where the sender did not ask, or has been told already.
+    /// Once the report is on its way, [`MessageBook::reported`] takes note.
     ///
     /// # Errors
     /// The message is unknown.
@@ -257,13 +285,17 @@ impl MessageBook {
         &self,
         id: &MessageId,
         status: ReceivedStatus,
-    ) -> Result<Option<&IncomingMessage>, UnknownMessage> {
+    ) -> Result<Option<(&IncomingMessage, ReceivedStatus)>, UnknownMessage> {
         let message = self.received.get(id).ok_or(UnknownMessage)?;
-        let asked = match status {
-            ReceivedStatus::Delivered => message.reports.delivered,
-            ReceivedStatus::Displayed => message.reports.displayed,
+        let asked = message.reports;
+        let told = match status {
+            ReceivedStatus::Displayed if asked.displayed => ReceivedStatus::Displayed,
+            ReceivedStatus::Displayed | ReceivedStatus::Delivered if asked.delivered => {
+                ReceivedStatus::Delivered
+            }
+            ReceivedStatus::Displayed | ReceivedStatus::Delivered => return Ok(None),
         };
-        Ok((asked && message.reported < Some(status)).then_some(message))
+        Ok((message.reported < Some(told)).then_some((message, told)))
     }
 
     /// Notes that the recipient's report on a received message is on its way, or not wanted.
@@ -273,6 +305,9 @@ impl MessageBook {
         }
     }
 }
+
+/// So many of the messages that were sent last are looked through one by one.
+const LATEST: usize = 64;
 
 /// Hashes a text the same way in every run.
 fn hash(text: &str) -> u64 {
@@ -338,11 +373,53 @@ mod tests {
         for _ in 0..2 {
             // Nothing is noted until the report is on its way.
             let told = book.wanted(&id("in"), displayed);
-            assert_eq!(told.map(|m| m.and_then(|m| m.wire_id.clone())), Ok(Some("w".into())));
+            let told = told.map(|told| told.map(|(m, status)| (m.wire_id.as_deref(), status)));
+            assert_eq!(told, Ok(Some((Some("w"), displayed))));
         }
         book.reported(&id("in"), displayed);
         assert_eq!(book.wanted(&id("in"), displayed), Ok(None));
         assert_eq!(book.wanted(&id("x"), displayed), Err(UnknownMessage));
+    }
+
+    #[test]
+    fn all_that_a_book_remembers_is_found_and_nothing_else() {
+        for (capacity, sent) in [(10, 10), (10, 100), (LATEST, 1000), (300, 300), (300, 1000)] {
+            let mut book = MessageBook::new(capacity);
+            for number in 0..sent {
+                book.note_sent(id(&number.to_string()), ReportRequest::default());
+            }
+            for number in 0..sent {
+                let id = id(&number.to_string());
+                assert_eq!(book.knows(&id), number + capacity >= sent, "{number} of {sent}");
+                book.taken(&id);
+            }
+            assert_eq!(book.untaken(), []);
+            assert_eq!(book.older.len(), capacity.saturating_sub(LATEST), "{capacity}");
+        }
+        // Of two that are called alike the later one is meant, wherever they stand.
+        let mut book = MessageBook::new(3 * LATEST);
+        let all = ReportRequest { delivered: true, displayed: true, failed: true };
+        for asked in [ReportRequest::default(), all] {
+            book.note_sent(id("twice"), asked);
+        }
+        for number in 0..2 * LATEST {
+            assert_eq!(book.asked(&id("twice")), all, "{number}");
+            book.note_sent(id(&number.to_string()), ReportRequest::default());
+        }
+    }
+
+    /// Whoever looks through the whole book for each of them takes minutes.
+    #[test]
+    fn news_of_unknown_messages_cost_little_however_many_are_remembered() {
+        const MANY: usize = 100_000;
+        let mut book = MessageBook::new(MANY);
+        for number in 0..MANY {
+            book.note_sent(id(&number.to_string()), ReportRequest::default());
+        }
+        for number in MANY..2 * MANY {
+            let news = book.report(&id(&number.to_string()), &DeliveryReport::Delivered);
+            assert_eq!(news, [], "{number}");
+        }
     }
 
     #[test]

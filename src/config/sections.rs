@@ -382,7 +382,7 @@ impl Session {
             max_sessions: keys.count("max_sessions", 10_000, 1..=10_000_000),
             success_on: keys.choice("success_on"),
             echo: keys.flag("echo", true),
-            tracked_messages: keys.count("tracked_messages", 1000, 1..=100_000),
+            tracked_messages: keys.count("tracked_messages", 1000, 1..=1_000_000),
             redirects: u8::try_from(keys.number("redirects", 5, 0..=20)).unwrap_or(0),
             msrp_grace: keys.seconds("msrp_grace_s", 3, 0..=60),
             leave_wait: keys.seconds("leave_wait_s", 2, 0..=60),

@@ -2,33 +2,38 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::Face;
 use super::answer::holding;
 use super::fault::Fault;
 use super::path::SessionPath;
 use super::posted::Posted;
-use super::repeat::{Made, Plan, once};
+use super::repeat::{Made, Plan, Sameness, once};
 use super::sessions::{demand_room, see_other};
 use crate::chat::{
     Answer, Command, Extended, Extension, GroupInvitation, Newcomer, Refusal, SessionKind,
 };
 use crate::ids::SessionId;
-use crate::oma::{Extension as Wanted, ParticipantInformation, ResourceReference};
+use crate::oma::{Extension as Wanted, ParticipantInformation, ParticipantList, ResourceReference};
 use crate::store::durable::{Change, Created, SessionRecord};
 use crate::store::{Flushed, Sessions};
 
 /// Opens a group session of both sides and those who are named (TS Chat 6.6.5): 303 to it.
 pub(super) async fn create(
+    request: HttpRequest,
     path: SessionPath,
     posted: Posted,
     face: web::Data<Face>,
 ) -> Result<HttpResponse, Fault> {
-    let wanted = posted.read(Wanted::read)?;
-    let newcomers = wanted.0.iter().map(ParticipantInformation::newcomer).collect();
+    let Wanted(participants) = posted.read(Wanted::read)?;
+    let newcomers = participants.iter().map(ParticipantInformation::newcomer).collect();
+    let collection = [path.collection(), "/", path.id.as_str(), "/extend"].concat();
+    let same = Sameness::of(&request, (&path.of.user, &collection), None, || {
+        ParticipantList { participants, resource_url: None }.write()
+    })?;
 
-    let made = once(&face, None, |_| true, |face| extend(face, path, newcomers)).await?;
+    let made = once(&face, same, |_| true, |face| extend(face, path, newcomers)).await?;
 
     let Made { created, flushed } = made;
     let response = see_other(&created.location, posted.formats.response);
@@ -103,6 +108,8 @@ fn nobody_new(extends: &Extended) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::super::stage::{ALICE, Stage};
 
     #[tokio::test]
@@ -122,6 +129,29 @@ mod tests {
         assert!(heard.iter().any(|it| it.starts_with("Extend to tel:+19585550107")), "{heard:?}");
         let path = url.trim_start_matches("http://example.com").to_owned();
         stage.get(&path).await.shows(200, &["tel:+19585550107"]);
+    }
+
+    #[tokio::test]
+    async fn an_idempotency_key_extends_a_session_once() {
+        let stage = Stage::new();
+        stage.invite_alice("s1");
+        let status = format!("{ALICE}/sessions/s1/status");
+        let accept = r#"{"participantSessionStatus":{"status":"Connected"}}"#;
+        assert_eq!(stage.post(&status, ("json", accept)).await.status, 200);
+        let extend = async |number: &str| {
+            let list =
+                format!(r#"{{"participantList":{{"participant":[{{"address":"{number}"}}]}}}}"#);
+            let request = TestRequest::post().uri(&format!("{ALICE}/sessions/s1/extend"));
+            let request = request.insert_header(("content-type", "application/json"));
+            stage.send(request.insert_header(("idempotency-key", "k1")).set_payload(list)).await
+        };
+        let (one, two) = (extend("tel:+19585550107").await, extend("tel:+19585550107").await);
+        one.shows(303, &["resourceReference"]);
+        two.shows(303, &[one.header("location")]);
+        assert_eq!((two.header("location"), &two.body), (one.header("location"), &one.body));
+        let heard = stage.heard();
+        assert_eq!(heard.iter().filter(|it| it.starts_with("Extend to")).count(), 1, "{heard:?}");
+        extend("tel:+19585550108").await.shows(409, &["SVC0005", "k1", "Idempotency-Key"]);
     }
 
     #[tokio::test]

@@ -89,6 +89,8 @@ pub enum Fault {
     CorrelatorReused {
         /// The correlator.
         correlator: String,
+        /// Where in the request it stands.
+        part: &'static str,
     },
     /// The body is too large.
     #[error("the body is too large")]
@@ -197,9 +199,7 @@ impl Fault {
             Self::TooManyAddresses { part, limit } => policy(POL0003, &[part, &limit.to_string()]),
             Self::NotFound => service(SVC0004, &["Request-URI"]),
             Self::Conflict { state } => policy(POL3001, &[state]),
-            Self::CorrelatorReused { correlator } => {
-                service(SVC0005, &[correlator, "clientCorrelator"])
-            }
+            Self::CorrelatorReused { correlator, part } => service(SVC0005, &[correlator, part]),
             Self::TooManyRequests { what, .. } => policy(POL3002, &[what]),
             Self::Unavailable { why, .. } => service(SVC2001, &[why]),
             Self::Internal { code } => service(SVC0001, &[code]),
@@ -626,7 +626,7 @@ mod tests {
     }
 
     fn reused(correlator: &str) -> Fault {
-        Fault::CorrelatorReused { correlator: correlator.into() }
+        Fault::CorrelatorReused { correlator: correlator.into(), part: "clientCorrelator" }
     }
 
     fn busy(retry_after: Duration) -> Fault {

@@ -176,7 +176,7 @@ fn parameters(operation: &Operation, method: &str) -> Vec<Value> {
     if operation.negotiates() {
         all.push(json!({"$ref": "#/components/parameters/resFormat"}));
     }
-    if method == "POST" && operation.gives.iter().any(|gives| gives.status == 201) {
+    if method == "POST" && operation.gives.iter().any(|gives| matches!(gives.status, 201 | 303)) {
         all.push(json!({"$ref": "#/components/parameters/Idempotency-Key"}));
     }
     if operation.gives.iter().any(|gives| matches!(gives.body, Body::Events)) {

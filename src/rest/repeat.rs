@@ -75,7 +75,7 @@ impl Sameness {
         let (collection, correlator) = match correlator {
             Some(correlator) => (collection.to_owned(), correlator),
             None => match idempotency_key(request)? {
-                Some(key) => (format!("{collection} by key"), key),
+                Some(key) => ([collection, BY_KEY].concat(), key),
                 None => return Ok(None),
             },
         };
@@ -99,7 +99,7 @@ pub(super) async fn once(
         None => None,
         Some(Sameness { correlation, content }) => {
             let claim = face.correlators.claim(now(), (&correlation, &content), still_stands).await;
-            match claim.map_err(|_| reused(correlation.correlator))? {
+            match claim.map_err(|_| reused(correlation))? {
                 Claim::Repeat(created) => return Ok(Made { created, flushed: None }),
                 Claim::First(pending) => Some(pending),
             }
@@ -150,8 +150,10 @@ fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
-fn reused(correlator: Box<str>) -> Fault {
-    Fault::CorrelatorReused { correlator: correlator.into() }
+fn reused(Correlation { collection, correlator, .. }: Correlation) -> Fault {
+    let is_key = collection.ends_with(BY_KEY);
+    let part = if is_key { "Idempotency-Key" } else { "clientCorrelator" };
+    Fault::CorrelatorReused { correlator: correlator.into(), part }
 }
 
 /// Reads the `Idempotency-Key` header.
@@ -165,6 +167,9 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<&str>, Fault> {
         }
     }
 }
+
+/// What tells the keys of a collection from its correlators.
+const BY_KEY: &str = " by key";
 
 /// The header that makes any POST safe to repeat.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";

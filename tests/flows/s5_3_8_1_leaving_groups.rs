@@ -366,9 +366,7 @@ fn a_lost_connection_waits_for_its_explanation_and_leaves_the_way_back() {
 
 #[test]
 fn a_message_sent_last_is_answered_before_the_bye() {
-    let mut room = Room::open();
-    room.world.far_msrp_code = None;
-    room.send("Bye then").expect("a running session");
+    let mut room = unanswered();
     let own = room.id_of(ALICE);
     assert_eq!(room.ask(Command::Part(own.clone())), Ok(Answer::Done));
     assert_eq!(room.ask(Command::Part(own)), Err(Refusal::NoSession));
@@ -376,6 +374,27 @@ fn a_message_sent_last_is_answered_before_the_bye() {
     let frame = room.world.far_end_read();
     room.world.far_end_takes(&frame);
     assert_eq!(room.got_all(&Method::Bye).len(), 1);
+}
+
+/// A room in which Alice has sent a message that has no answer.
+fn unanswered() -> Room {
+    let mut room = Room::open();
+    room.world.far_msrp_code = None;
+    room.send("Bye then").expect("a running session");
+    room
+}
+
+/// Shows that nothing happens until the answer is there, or does not come.
+fn wait_for_the_answer(room: &mut Room, is_answered: bool) {
+    assert!(room.got_all(&Method::Bye).is_empty());
+    assert_eq!(room.told(), NOTHING);
+    match is_answered {
+        true => {
+            let frame = room.world.far_end_read();
+            room.world.far_end_takes(&frame);
+        }
+        false => room.world.wait(2 * SECOND),
+    }
 }
 
 #[test]
@@ -390,22 +409,12 @@ fn a_stopping_server_leaves_nobody_waiting() {
 #[test]
 fn who_leaves_while_the_server_stops_leaves_all_the_same() {
     for is_answered in [true, false] {
-        let mut room = Room::open();
-        room.world.far_msrp_code = None;
-        room.send("Bye then").expect("a running session");
+        let mut room = unanswered();
         let own = room.id_of(ALICE);
         assert_eq!(room.ask(Command::Part(own)), Ok(Answer::Done));
         room.told();
         room.world.stop();
-        assert!(room.got_all(&Method::Bye).is_empty());
-        assert_eq!(room.told(), NOTHING);
-        match is_answered {
-            true => {
-                let frame = room.world.far_end_read();
-                room.world.far_end_takes(&frame);
-            }
-            false => room.world.wait(2 * SECOND),
-        }
+        wait_for_the_answer(&mut room, is_answered);
         assert_eq!(room.told(), ["alice: alice Disconnected (own)"]);
         let bye = room.got(&Method::Bye);
         assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=200;text=\"Call completed\""));
@@ -419,9 +428,7 @@ fn who_leaves_while_the_server_stops_leaves_all_the_same() {
 #[test]
 fn while_the_server_stops_a_user_may_leave_and_do_nothing_else() {
     for ends in [false, true] {
-        let mut room = Room::open();
-        room.world.far_msrp_code = None;
-        room.send("Bye then").expect("a running session");
+        let mut room = unanswered();
         room.told();
         room.world.stop();
         let own = room.id_of(ALICE);
@@ -456,20 +463,10 @@ fn while_the_server_stops_a_user_may_leave_and_do_nothing_else() {
 #[test]
 fn a_stopping_server_hears_the_last_answers_of_the_focus() {
     for is_answered in [true, false] {
-        let mut room = Room::open();
-        room.world.far_msrp_code = None;
-        room.send("Bye then").expect("a running session");
+        let mut room = unanswered();
         room.told();
         room.world.stop();
-        assert!(room.got_all(&Method::Bye).is_empty());
-        assert_eq!(room.told(), NOTHING);
-        match is_answered {
-            true => {
-                let frame = room.world.far_end_read();
-                room.world.far_end_takes(&frame);
-            }
-            false => room.world.wait(2 * SECOND),
-        }
+        wait_for_the_answer(&mut room, is_answered);
         assert_eq!(room.told(), ["alice: SessionEnded (bridge shutting down)"]);
         let bye = room.got(&Method::Bye);
         assert!(bye.headers.get("Reason").is_some_and(|reason| reason.contains("cause=480")));

@@ -32,6 +32,24 @@ async fn a_status_only_moves_forward() {
     world.stop().await;
 }
 
+/// Whoever was shown a message has it, and who asked for no more is told that once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_displayed_was_delivered() {
+    let world = World::start().await;
+    let mut pair = Pair::polling(&world).await;
+    let ends = pair.connected("Hello").await;
+    let sent = pair.alice.say(&ends.alice, "Hi", &["Delivered"]).await;
+    let message = sent.shows(201).header("location").to_owned();
+    pair.alice_hears.message("Hi").await;
+    let told = pair.bob_hears.message("Hi").await;
+    for say in ["Displayed", "Delivered", "Displayed"] {
+        pair.bob.report(told.link("MessageDeliveryStatus"), say).await.shows(204);
+    }
+    pair.alice_hears.delivered(&message).await;
+    pair.hear_nothing_else(&world).await;
+    world.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_wrong_field_is_named() {
     let world = World::start().await;

@@ -68,7 +68,9 @@ async fn a_key_sends_a_message_once() {
     let (one, two) = tokio::join!(say("k1", "Hi"), say("k1", "Hi"));
     assert_eq!(one.shows(201).header("location"), two.shows(201).header("location"));
     assert_eq!(one.body, two.body);
-    say("k1", "Ho").await.fails(409, "SVC0005", "k1");
+    let reused = say("k1", "Ho").await;
+    reused.fails(409, "SVC0005", "k1");
+    reused.fails(409, "SVC0005", "Idempotency-Key");
     let other = say("k2", "Hi").await;
     assert_ne!(other.shows(201).header("location"), one.header("location"));
     for ears in [&mut pair.alice_hears, &mut pair.bob_hears] {

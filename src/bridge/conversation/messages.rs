@@ -96,14 +96,13 @@ impl Conversation {
             self.chat.demand_connected(ACT)?;
             self.demand_staying(ACT)?;
         }
-        let wanted = self.book.wanted(message, status).map_err(|_| Refusal::NoMessage)?.cloned();
-        if let Some(received) = wanted
-            && let Some(wire_id) = received.wire_id
-        {
-            let about = (wire_id.as_str(), received.date_time);
+        let wanted = self.book.wanted(message, status).map_err(|_| Refusal::NoMessage)?;
+        let wanted = wanted.map(|(received, told)| (received.clone(), told));
+        if let Some((IncomingMessage { wire_id: Some(wire_id), date_time, .. }, told)) = wanted {
+            let about = (wire_id.as_str(), date_time);
             match is_over {
-                true => self.send_late_report(about, (now, status))?,
-                false => self.send_report(now, about, status)?,
+                true => self.send_late_report(about, (now, told))?,
+                false => self.send_report(now, about, told)?,
             }
         }
         self.book.reported(message, status);

@@ -160,8 +160,11 @@ impl Group {
         const ACT: &str = "reporting on a message";
         self.chat.demand_connected(ACT)?;
         self.demand_staying(ACT)?;
-        let wanted = self.book.wanted(message, status).map_err(|_| Refusal::NoMessage)?.cloned();
-        if let Some(IncomingMessage { wire_id: Some(wire_id), date_time, sender, .. }) = wanted {
+        let wanted = self.book.wanted(message, status).map_err(|_| Refusal::NoMessage)?;
+        let wanted = wanted.map(|(received, told)| (received.clone(), told));
+        if let Some((received, told)) = wanted
+            && let IncomingMessage { wire_id: Some(wire_id), date_time, sender, .. } = received
+        {
             let to = sender.and_then(|sender| self.settings.realm.home_uri(&sender).ok());
             let to = to.unwrap_or_else(|| self.audience());
             let now_there = self.anchor.wall(now);
@@ -169,7 +172,7 @@ impl Group {
             let out = media::ReportOut {
                 wire_id: &wire_id,
                 sent: date_time,
-                status,
+                status: told,
                 date_time: now_there,
                 id: &id,
             };
