@@ -56,6 +56,8 @@ pub enum Claim<A> {
     First(Pending<A>),
     /// The answer that the first request got.
     Repeat(A),
+    /// A restart came while the first request was at work: nobody knows what became of it.
+    Unknown,
 }
 
 /// The answers of requests that may be repeated; `A` is what the face makes of an answer.
@@ -74,8 +76,21 @@ impl<A: Clone> Correlators<A> {
 
     /// Takes an answer back in that was given before the restart; the oldest comes first.
     pub fn restore(&self, at: Instant, same: (Correlation, String), (answer, weight): (A, usize)) {
-        let (correlation, content) = same;
-        let (_settled, answer) = watch::channel(Some(answer));
+        self.put_back(at, same, (Outcome::Known(answer), weight));
+    }
+
+    /// Takes a request back in that was at work when the restart came.
+    pub fn restore_begun(&self, at: Instant, same: (Correlation, String)) {
+        self.put_back(at, same, (Outcome::Unknown, 0));
+    }
+
+    fn put_back(
+        &self,
+        at: Instant,
+        (correlation, content): (Correlation, String),
+        (outcome, weight): (Outcome<A>, usize),
+    ) {
+        let (_settled, answer) = watch::channel(Some(outcome));
         let mut book = lock(&self.book);
         let number = book.enter(at, correlation.clone(), (content, answer));
         book.weigh(&correlation, number, weight);
@@ -103,12 +118,13 @@ impl<A: Clone> Correlators<A> {
                 Place::Taken(record) => {
                     let settled = record.answer.borrow().clone();
                     match settled {
-                        Some(answer) if !still_stands(&answer) => {
+                        Some(Outcome::Known(answer)) if !still_stands(&answer) => {
                             lock(&self.book).forget(correlation, record.number);
                             continue;
                         }
                         _ if *record.content != *content => return Err(OtherContent),
-                        Some(answer) => return Ok(Claim::Repeat(answer)),
+                        Some(Outcome::Known(answer)) => return Ok(Claim::Repeat(answer)),
+                        Some(Outcome::Unknown) => return Ok(Claim::Unknown),
                         None => record.answer,
                     }
                 }
@@ -137,7 +153,7 @@ impl<A: Clone> Correlators<A> {
 /// The right, and the duty, to do the work of a request; dropping it unsettled forgets the request.
 #[derive(Debug)]
 pub struct Pending<A> {
-    settle: watch::Sender<Option<A>>,
+    settle: watch::Sender<Option<Outcome<A>>>,
     settled: bool,
     /// Whether the store may have the answer.
     kept: bool,
@@ -151,7 +167,7 @@ impl<A> Pending<A> {
     /// Gives the answer, of `weight` bytes, to all who wait, and to repeats to come.
     pub fn settle(mut self, answer: A, weight: usize) {
         self.settled = true;
-        self.settle.send_replace(Some(answer));
+        self.settle.send_replace(Some(Outcome::Known(answer)));
         let is_known = lock(&self.book).weigh(&self.same.0, self.number, weight);
         // So many requests came in the meantime that this one was forgotten.
         self.kept &= !is_known;
@@ -181,6 +197,15 @@ impl<A> Drop for Pending<A> {
     }
 }
 
+/// What is known of a request that is not at work.
+#[derive(Debug, Clone)]
+enum Outcome<A> {
+    /// Its answer.
+    Known(A),
+    /// Nothing: see [`Claim::Unknown`].
+    Unknown,
+}
+
 /// Where a request stands in the book.
 enum Place<A> {
     First(Pending<A>),
@@ -195,7 +220,7 @@ struct Record<A> {
     /// The hash of what was asked for.
     content: Arc<str>,
     weight: usize,
-    answer: watch::Receiver<Option<A>>,
+    answer: watch::Receiver<Option<Outcome<A>>>,
 }
 
 impl<A> Clone for Record<A> {
@@ -237,7 +262,7 @@ impl<A> Book<A> {
         &mut self,
         now: Instant,
         correlation: Correlation,
-        (content, answer): (String, watch::Receiver<Option<A>>),
+        (content, answer): (String, watch::Receiver<Option<Outcome<A>>>),
     ) -> u64 {
         let number = self.next;
         self.next = self.next.wrapping_add(1);
@@ -330,6 +355,7 @@ mod tests {
                 name
             }
             Claim::Repeat(answer) => answer,
+            Claim::Unknown => panic!("there was no restart"),
         };
         let ((), one, two) = tokio::join!(fail_then_work, repeat("second"), repeat("third"));
         assert_eq!(one, two);
@@ -377,6 +403,7 @@ mod tests {
         match claim.unwrap() {
             Claim::First(pending) => pending,
             Claim::Repeat(answer) => panic!("already answered: {answer}"),
+            Claim::Unknown => panic!("there was no restart"),
         }
     }
 
