@@ -351,6 +351,7 @@ pub(super) fn channels(config: &Config) -> ChannelSettings {
 pub(super) fn correlators(config: &Config) -> CorrelatorLimits {
     CorrelatorLimits {
         capacity: config.rest.correlators,
+        per_user: config.rest.correlators_per_user,
         age: config.rest.correlator_age,
         ..CorrelatorLimits::default()
     }

@@ -51,6 +51,8 @@ pub struct Rest {
     pub write_timeout: Duration,
     /// How many clientCorrelators are remembered.
     pub correlators: usize,
+    /// How many of them may be those of one user.
+    pub correlators_per_user: usize,
     /// How long a clientCorrelator is remembered.
     pub correlator_age: Duration,
 }
@@ -78,6 +80,7 @@ impl Rest {
             idle_timeout: keys.seconds("idle_timeout_s", 75, 1..=86_400),
             write_timeout: keys.seconds("write_timeout_s", 30, 1..=600),
             correlators: keys.count("correlators", 10_000, 1..=10_000_000),
+            correlators_per_user: keys.count("correlators_per_user", 1000, 1..=10_000_000),
             correlator_age: keys.seconds("correlator_age_s", 86_400, 1..=2_592_000),
         }
     }

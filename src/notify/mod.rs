@@ -33,8 +33,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::chat::{EventType, Notice, NoticeKind, ParticipantStatus};
-use crate::ids::{NotificationId, Random, SubscriptionId};
+use crate::chat::{EventType, MessageStatus, Notice, NoticeKind, ParticipantStatus};
+use crate::ids::{MessageId, NotificationId, Random, SubscriptionId};
 use crate::store::durable::{Change, SessionRecord};
 use crate::store::{Channels, Content, Keeper, Queued, Remembered, Subscriptions, Told};
 
@@ -248,14 +248,16 @@ impl Desk {
     /// Takes up what is left from before a restart: what waits goes on waiting, and what was up has
     /// ended.
     fn remember(&mut self) {
-        let Remembered { waiting, ended, .. } = std::mem::take(&mut self.outlets.remembered);
+        let Remembered { waiting, unsettled, ended, .. } =
+            std::mem::take(&mut self.outlets.remembered);
         if !(waiting.is_empty() && ended.is_empty()) {
             let (waiting, sessions) = (waiting.len(), ended.len());
             tracing::info!(waiting, sessions, "notifications and sessions from before the restart");
         }
         waiting.into_iter().for_each(|queued| self.queue(queued));
         let at = self.outlets.keeper.wall(now());
-        let told = ended.into_iter().map(|session| end_of(session, at));
+        let failed = unsettled.into_iter().flat_map(|message| failure_of(message, at));
+        let told = failed.chain(ended.into_iter().map(|session| end_of(session, at)));
         self.enter(now(), told.map(|notice| Told { notice, receipt: None }));
     }
 
@@ -447,16 +449,38 @@ fn is_kept(kind: &NoticeKind) -> bool {
     }
 }
 
+/// Tells the failure of a message that a restart has met on its way into its session.
+fn failure_of((session, id): (SessionRecord, MessageId), at: OffsetDateTime) -> [Notice; 2] {
+    let SessionRecord { id: session, user, kind: of } = session;
+    let description = Some(RESTARTED.to_owned());
+    let status = NoticeKind::Delivery {
+        message: id.clone(),
+        status: MessageStatus::Failed,
+        error_code: Some("481".to_owned()),
+        description: description.clone(),
+        participant: None,
+    };
+    let event = EventType::MessageFailure;
+    let event = NoticeKind::Event { event, description, message: Some(id) };
+    [status, event].map(|kind| {
+        let (user, session) = (user.clone(), session.clone());
+        Notice { user, session, of, at, kind }
+    })
+}
+
 /// Tells the end of a session that a restart has ended.
 fn end_of(record: SessionRecord, at: OffsetDateTime) -> Notice {
     let SessionRecord { id, user, kind: of } = record;
     let kind = NoticeKind::Event {
         event: EventType::SessionEnded,
-        description: Some("bridge restarted".to_owned()),
+        description: Some(RESTARTED.to_owned()),
         message: None,
     };
     Notice { user, session: id, of, at, kind }
 }
+
+/// What is said of all that a restart has ended.
+const RESTARTED: &str = "bridge restarted";
 
 /// Reads the clock that tests can pause.
 fn now() -> Instant {

@@ -102,6 +102,11 @@ pub(super) async fn once(
             match claim.map_err(|_| reused(correlation))? {
                 Claim::Repeat(created) => return Ok(Made { created, flushed: None }),
                 Claim::First(pending) => Some(pending),
+                Claim::Unknown => {
+                    let state = "the bridge was restarted while this was under way: whether it was \
+                                 done is not known";
+                    return Err(Fault::Conflict { state: state.into() });
+                }
             }
         }
     };
@@ -120,10 +125,15 @@ async fn carry_out(
     Plan { created, mut changes, act, undo }: Plan,
     mut pending: Option<Pending<Created>>,
 ) -> Result<Made, Fault> {
+    let mut begun = None;
     if let Some(pending) = &mut pending {
         let (correlation, content) = pending.keep();
         let (at, created) = (face.keeper.wall(now()), created.clone());
-        changes.push(Change::PutAnswer(AnswerRecord { correlation, content, at, created }));
+        // Where nothing else is kept of it, a restart could not tell what was done from what was not.
+        let is_begun = changes.is_empty();
+        begun = is_begun.then(|| correlation.clone());
+        let answer = AnswerRecord { correlation, content, at, created, is_begun };
+        changes.push(Change::PutAnswer(answer));
     }
     let done = match face.keep(changes).await {
         Ok(()) => act.await,
@@ -131,6 +141,8 @@ async fn carry_out(
     };
     match done {
         Ok(flushed) => {
+            // What follows from it is told, and kept, behind this.
+            face.keeper.write_behind(begun.map(Change::FinishAnswer).into_iter().collect());
             if let Some(pending) = pending {
                 let weight = created.weight();
                 pending.settle(created.clone(), weight);

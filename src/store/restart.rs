@@ -8,7 +8,9 @@ use super::correlators::Correlators;
 use super::durable::{AnswerRecord, Change, Contents, Created, SessionRecord};
 use super::keeper::Keeper;
 use super::subscriptions::{Subscription, Subscriptions};
-use crate::chat::Notice;
+use crate::address::Address;
+use crate::chat::{Notice, SessionKind};
+use crate::ids::MessageId;
 
 /// The directories that are filled.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +28,9 @@ pub struct Directories<'a> {
 pub struct Remembered {
     /// The notifications that wait, in their order.
     pub waiting: Vec<Queued>,
+    /// The messages that were being handed to sessions that were up: nobody knows whether they were
+    /// sent.
+    pub unsettled: Vec<(SessionRecord, MessageId)>,
     /// The sessions that were up: nobody has told their end.
     pub ended: Vec<SessionRecord>,
     /// The next free sequence number.
@@ -46,10 +51,16 @@ pub fn restore(contents: Contents, keeper: &Keeper, into: Directories<'_>) -> Re
         known.insert(subscription.id.clone(), subscription);
     }
     contents.channels.into_iter().for_each(|record| into.channels.restore(record));
-    for AnswerRecord { correlation, content, at, created } in contents.answers {
-        let weight = created.weight();
+    let mut unsettled = Vec::new();
+    for AnswerRecord { correlation, content, at, created, is_begun } in contents.answers {
         let at = keeper.instant(at);
-        into.correlators.restore(at, (correlation, content), (created, weight));
+        if is_begun {
+            unsettled.extend(message_of(&created, &correlation.user, &contents.sessions));
+            into.correlators.restore_begun(at, (correlation, content));
+        } else {
+            let weight = created.weight();
+            into.correlators.restore(at, (correlation, content), (created, weight));
+        }
     }
     let next_sequence = contents.notifications.last().map_or(0, |last| last.sequence + 1);
     let (mut waiting, mut orphans) = (Vec::new(), Vec::new());
@@ -67,7 +78,20 @@ pub fn restore(contents: Contents, keeper: &Keeper, into: Directories<'_>) -> Re
         });
     }
     keeper.write_behind(orphans);
-    Remembered { waiting, ended: contents.sessions, next_sequence }
+    Remembered { waiting, unsettled, ended: contents.sessions, next_sequence }
+}
+
+/// Gives the message that was being handed to a 1-1 session that was up, by its URL, and the session.
+fn message_of(
+    created: &Created,
+    user: &Address,
+    up: &[SessionRecord],
+) -> Option<(SessionRecord, MessageId)> {
+    let (session, id) = created.location.split_once("/sessions/")?.1.split_once("/messages/")?;
+    let is_its = |record: &&SessionRecord| {
+        record.id.as_str() == session && record.user == *user && record.kind == SessionKind::Pair
+    };
+    up.iter().find(is_its).map(|record| (record.clone(), MessageId::new(id)))
 }
 
 /// Gives the notice whose age is that of the notification.

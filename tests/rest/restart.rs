@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chatbridge::bridge::delivery::SuccessOn;
+use chatbridge::chat::SessionKind;
 use chatbridge::config::{Config, StoreKind};
+use chatbridge::ids::SessionId;
+use chatbridge::store::durable::{Change, SessionRecord, Sqlite, SqliteSettings, Store};
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -115,6 +118,54 @@ async fn h07_a_repeated_request_is_answered_as_before_the_restart() {
     let again = keyed("a").await;
     assert_eq!(again.shows(201).header("location"), subscribed.header("location"));
     keyed("b").await.fails(409, "SVC0005", "k1");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h07_what_a_kill_left_half_done_is_not_answered_as_done() {
+    let place = Place::new();
+    let world = place.world(|_| {}).await;
+    let port = world.running().rest().port();
+    let mut pair = Pair::polling(&world).await;
+    let ends = pair.connected("Hello").await;
+    let keyed = async |user: &User, text: &str| {
+        let body = write(Format::Json, "chatMessage", &[("text", text)]);
+        let request = user.request(Method::POST, &format!("{}/messages", ends.alice));
+        let request = request.header("content-type", "application/json");
+        user.send(request.header("idempotency-key", "k1").body(body)).await
+    };
+    let sent = keyed(&pair.alice, "one").await;
+    let message = sent.shows(201).header("location").to_owned();
+    pair.alice_hears.message("one").await;
+    pair.bob_hears.message("one").await;
+    world.stop().await;
+
+    // The same, had it been killed between the two.
+    let settings = SqliteSettings { path: place.file(), queue: 16, max_size: 1 << 30 };
+    let store = Sqlite::open(&settings).unwrap();
+    let contents = store.load().await.unwrap();
+    let mut answer = contents.answers[0].clone();
+    answer.is_begun = true;
+    let id = SessionId::new(ends.alice.rsplit('/').next().unwrap());
+    let user = answer.correlation.user.clone();
+    let session = SessionRecord { id, user, kind: SessionKind::Pair };
+    store
+        .commit(vec![Change::PutAnswer(answer), Change::PutSession(session)].into())
+        .await
+        .unwrap();
+    drop(store);
+
+    let world = place.world(|config| config.rest.listen.set_port(port)).await;
+    keyed(&pair.alice, "one").await.fails(409, "POL3001", "restarted");
+    keyed(&pair.alice, "two").await.fails(409, "SVC0005", "k1");
+    // What was told before comes again first.
+    let mut told = pair.alice_hears.next().await;
+    while told.name != "messageDeliveryStatusNotification" {
+        told = pair.alice_hears.next().await;
+    }
+    assert_eq!((told.text("status"), told.link("ChatMessage")), ("Failed", &*message));
+    pair.alice_hears.event("MessageFailure").await;
+    pair.alice_hears.event("SessionEnded").await;
     world.stop().await;
 }
 

@@ -39,6 +39,7 @@ macro_rules! suite {
             super::suite!(@cases $bench:
                 an_empty_store_holds_nothing
                 everything_comes_back_as_it_was_put
+                what_was_begun_is_done_once_that_is_said
                 to_put_is_to_replace
                 what_has_ended_is_gone
                 what_waits_for_an_ended_subscription_goes_with_it
@@ -91,6 +92,26 @@ async fn everything_comes_back_as_it_was_put(mut bench: impl Bench) {
     assert_eq!(store.load().await.unwrap(), everything);
     drop(store);
     assert_eq!(bench.open().load().await.unwrap(), everything);
+}
+
+async fn what_was_begun_is_done_once_that_is_said(mut bench: impl Bench) {
+    let store = bench.open();
+    let mut everything = everything();
+    store.commit(puts(&everything)).await.unwrap();
+    let begun = &mut everything.answers[1];
+    assert!(begun.is_begun);
+    store.write_behind(Change::FinishAnswer(begun.correlation.clone()).into());
+    begun.is_begun = false;
+    store.commit(Change::EndSession(SessionId::new("x")).into()).await.unwrap();
+    assert_eq!(store.load().await.unwrap(), everything);
+    // What is forgotten and asked anew is another one.
+    let again = &mut everything.answers[2];
+    again.is_begun = true;
+    store.commit(Change::PutAnswer(again.clone()).into()).await.unwrap();
+    store.commit(Change::ForgetAnswer(again.correlation.clone()).into()).await.unwrap();
+    again.is_begun = false;
+    store.commit(Change::PutAnswer(again.clone()).into()).await.unwrap();
+    assert_eq!(store.load().await.unwrap(), everything);
 }
 
 async fn to_put_is_to_replace(mut bench: impl Bench) {
@@ -238,7 +259,7 @@ fn everything() -> Contents {
                 content,
             })
             .collect(),
-        answers: vec![answer("first"), answer("second")],
+        answers: vec![answer("first"), answer("second, begun"), answer("third")],
         sessions: vec![session("s"), session("g")],
     }
 }
@@ -367,6 +388,7 @@ fn answer(correlator: &str) -> AnswerRecord {
         content: crate::digest::sha256(correlator.as_bytes()),
         at: at(3),
         created: Created { location: "http://here/x".into(), document },
+        is_begun: correlator.ends_with("begun"),
     }
 }
 

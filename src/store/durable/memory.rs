@@ -91,6 +91,9 @@ impl Tables {
             Change::PutAnswer(record) => {
                 self.answers.put(record.correlation.clone(), record.clone());
             }
+            Change::FinishAnswer(correlation) => {
+                self.answers.change(correlation, |record| record.is_begun = false);
+            }
             Change::ForgetAnswer(correlation) => self.answers.remove(correlation),
             Change::PutSession(record) => self.sessions.put(record.id.clone(), record.clone()),
             Change::EndSession(id) => self.sessions.remove(id),

@@ -147,6 +147,8 @@ pub enum Change {
     EndNotification(u64),
     /// A request that may be repeated has its answer.
     PutAnswer(AnswerRecord),
+    /// What an answer speaks of has been done.
+    FinishAnswer(Correlation),
     /// An answer is forgotten.
     ForgetAnswer(Correlation),
     /// A session is up.
@@ -213,6 +215,8 @@ pub struct AnswerRecord {
     pub at: OffsetDateTime,
     /// The answer.
     pub created: Created,
+    /// Whether nothing else that is kept says that it has been done.
+    pub is_begun: bool,
 }
 
 /// A resource as the answer to its creation shows it, also to those who repeat the request.

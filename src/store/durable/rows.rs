@@ -1,5 +1,6 @@
 //! Records as rows of SQLite tables.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rusqlite::types::ToSql;
@@ -49,6 +50,15 @@ CREATE TABLE sessions (id TEXT NOT NULL PRIMARY KEY, user TEXT NOT NULL,
 CREATE TABLE probe (room BLOB NOT NULL) STRICT;
 ";
 
+/// Which answers speak of what was begun and perhaps not done. A program that does not know the table
+/// reads the others all the same, so that it is no version of its own.
+pub(super) const BEGUN: &str = "
+CREATE TABLE IF NOT EXISTS begun (
+    user_key TEXT NOT NULL, collection TEXT NOT NULL, correlator TEXT NOT NULL,
+    PRIMARY KEY (user_key, collection, correlator)
+) STRICT;
+";
+
 /// Makes one change, within a transaction.
 pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
     let run = |sql: &str, values: &[&dyn ToSql]| {
@@ -75,10 +85,15 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
             run("DELETE FROM notifications WHERE sequence = ?1", params![key(*sequence)])
         }
         Change::PutAnswer(record) => put_answer(connection, record),
-        Change::ForgetAnswer(Correlation { user, collection, correlator }) => run(
-            "DELETE FROM answers WHERE user_key = ?1 AND collection = ?2 AND correlator = ?3",
-            params![user.key(), collection, correlator],
-        ),
+        Change::FinishAnswer(correlation) => finish_answer(connection, correlation),
+        Change::ForgetAnswer(correlation) => {
+            finish_answer(connection, correlation)?;
+            let Correlation { user, collection, correlator } = correlation;
+            run(
+                "DELETE FROM answers WHERE user_key = ?1 AND collection = ?2 AND correlator = ?3",
+                params![user.key(), collection, correlator],
+            )
+        }
         Change::PutSession(SessionRecord { id, user, kind }) => {
             let is_group = *kind == SessionKind::Group;
             let values = params![id.as_str(), user.spelling(), is_group];
@@ -141,7 +156,17 @@ fn put_channel(connection: &Connection, record: &ChannelRecord) -> rusqlite::Res
 }
 
 fn put_answer(connection: &Connection, record: &AnswerRecord) -> rusqlite::Result<()> {
-    let AnswerRecord { correlation, content, at, created } = record;
+    let AnswerRecord { correlation, content, at, created, is_begun } = record;
+    if *is_begun {
+        let Correlation { user, collection, correlator } = correlation;
+        connection.prepare_cached("REPLACE INTO begun VALUES (?1, ?2, ?3)")?.execute(params![
+            user.key(),
+            collection,
+            correlator
+        ])?;
+    } else {
+        finish_answer(connection, correlation)?;
+    }
     let sql = "REPLACE INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     connection
         .prepare_cached(sql)?
@@ -158,6 +183,15 @@ fn put_answer(connection: &Connection, record: &AnswerRecord) -> rusqlite::Resul
         .map(|_count| ())
 }
 
+fn finish_answer(
+    connection: &Connection,
+    Correlation { user, collection, correlator }: &Correlation,
+) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM begun WHERE user_key = ?1 AND collection = ?2 AND correlator = ?3";
+    let values = params![user.key(), collection, correlator];
+    connection.prepare_cached(sql)?.execute(values).map(|_count| ())
+}
+
 /// Reads everything; rows that cannot be read are set aside.
 ///
 /// # Errors
@@ -167,7 +201,7 @@ pub(super) fn load(connection: &Connection) -> Result<Contents, Fault> {
         subscriptions: all(connection, "subscriptions", "rowid", subscription)?,
         channels: all(connection, "channels", "rowid", channel)?,
         notifications: all(connection, "notifications", "sequence", notification)?,
-        answers: all(connection, "answers", "at, rowid", answer)?,
+        answers: answers(connection)?,
         sessions: all(connection, "sessions", "rowid", session)?,
     })
 }
@@ -270,6 +304,23 @@ fn notification(row: &Row<'_>) -> Result<NotificationRecord, Bad> {
     })
 }
 
+fn answers(connection: &Connection) -> Result<Vec<AnswerRecord>, Fault> {
+    let mut begun: HashSet<(String, String, String)> = HashSet::new();
+    let mut statement = connection.prepare("SELECT user_key, collection, correlator FROM begun")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        begun.insert((row.get(0)?, row.get(1)?, row.get(2)?));
+    }
+    drop(rows);
+    let mut answers = all(connection, "answers", "at, rowid", answer)?;
+    for AnswerRecord { correlation, is_begun, .. } in &mut answers {
+        let Correlation { user, collection, correlator } = correlation;
+        let key = (user.key().to_owned(), collection.to_string(), correlator.to_string());
+        *is_begun = begun.contains(&key);
+    }
+    Ok(answers)
+}
+
 fn answer(row: &Row<'_>) -> Result<AnswerRecord, Bad> {
     let document: Vec<u8> = row.get("document")?;
     Ok(AnswerRecord {
@@ -284,6 +335,7 @@ fn answer(row: &Row<'_>) -> Result<AnswerRecord, Bad> {
             location: row.get("location")?,
             document: Element::unpack(&document).ok_or_else(|| bad("document"))?,
         },
+        is_begun: false,
     })
 }
 

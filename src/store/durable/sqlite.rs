@@ -216,6 +216,7 @@ fn prepare(connection: &Connection, max_size: u64) -> Result<(), Fault> {
     if check != "ok" {
         return Err(Fault::Other(damaged(&check)));
     }
+    connection.execute_batch(rows::BEGUN)?;
     // A file that can be read alone would be found out at the first subscription.
     connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM probe; COMMIT;")?;
     Ok(())

@@ -291,6 +291,7 @@ mod tests {
     fn writer() -> (Writer, SyncSender<Order>) {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(rows::SCHEMA).unwrap();
+        connection.execute_batch(rows::BEGUN).unwrap();
         let (sender, orders) = sync_channel(2 * GROUP);
         let (behind, health) = (Behind::default(), Health::good());
         let describe = |error: &rusqlite::Error| error.to_string();
