@@ -138,6 +138,12 @@ async fn groups_in_forms() {
         let bob = world.user("tel:+19585550152", format);
         let mut alice_hears = alice.listen(Way::Poll, "Alice").await;
         let mut bob_hears = bob.listen(Way::Poll, "Bob").await;
+        let (john, peter) =
+            (world.user("tel:+19585550154", format), world.user("tel:+19585550155", format));
+        let ted = world.user("tel:+19585550153", format);
+        let mut ted_hears = ted.listen(Way::Poll, "Ted").await;
+        let mut john_hears = john.listen(Way::Poll, "John").await;
+        let mut peter_hears = peter.listen(Way::Poll, "Peter").await;
 
         // C.4
         let body = form("51-form-1to1-create");
@@ -152,10 +158,7 @@ async fn groups_in_forms() {
         let group = seen.header("location").to_owned();
         assert!(group.contains("/groupSessions/"), "{group}");
         assert_eq!(shown.text("resourceURL"), group);
-        is_connected(&mut alice_hears).await;
-        let all = alice.get(&format!("{group}/participants")).await.shows(200).document();
-        let ted = all.all("participant").into_iter().find(|it| it.text("name") == "Ted");
-        assert_eq!(ted.unwrap().text("address"), "tel:+19585550153");
+        assert_eq!(ted_hears.next().await.name, "groupSessionInvitationNotification");
 
         // C.5
         let group = begun(&alice, &mut alice_hears, "one").await;
@@ -173,15 +176,14 @@ async fn groups_in_forms() {
         ] {
             assert_eq!(shown.text(part), value);
         }
+        assert_eq!(john_hears.next().await.name, "groupSessionInvitationNotification");
         let group = begun(&alice, &mut alice_hears, "two").await;
         let participants = format!("{group}/participants");
         let seen = alice.post_raw(&participants, FORM, form("56-form-add-many")).await;
-        // Several are under way; that they were asked is told.
+        // Several are under way.
         assert_eq!(seen.shows(202).body, "");
-        for address in ["tel:+19585550154", "tel:+19585550155"] {
-            let all = alice.get(&participants).await.shows(200).document();
-            let all = all.all("participant").into_iter();
-            assert!(all.map(|it| it.text("address")).any(|it| it == address), "{address}");
+        for hears in [&mut john_hears, &mut peter_hears] {
+            assert_eq!(hears.next().await.name, "groupSessionInvitationNotification");
         }
         world.stop().await;
     }
@@ -199,18 +201,16 @@ async fn begun(alice: &User, hears: &mut Ears, correlator: &str) -> String {
     assert_eq!(all, ["tel:+19585550151", "tel:+19585550152", "tel:+19585550153"]);
     let group = seen.header("location").to_owned();
     assert_eq!(shown.text("resourceURL"), group);
-    is_connected(hears).await;
-    group
-}
-
-/// Waits until the user who has begun a group is in it.
-async fn is_connected(hears: &mut Ears) {
+    // It can be added to as soon as it stands.
     let is_in = |told: &Node| {
-        let all = told.all("participant").into_iter();
-        let mut own = all.filter(|entry| entry.text("address") == "tel:+19585550151");
-        own.any(|entry| entry.text("status") == "Connected")
+        let is_of = told.all("link").iter().any(|link| link.text("href") == group);
+        let mut own = told.all("participant").into_iter();
+        is_of
+            && own
+                .any(|it| (it.text("address"), it.text("status")) == (&alice.address, "Connected"))
     };
     while !is_in(&hears.next().await) {}
+    group
 }
 
 #[tokio::test(flavor = "multi_thread")]
