@@ -57,6 +57,15 @@ async fn h04_line_breaks_reach_no_header() {
     world.stop().await;
 }
 
+/// Puts together what comes in two chunks, because it has what looks like an end-line: takes out what
+/// stands between their bodies.
+fn join_chunks(wire: &str) -> String {
+    let (first, rest) = wire.split_once("+\r\n").expect("the end of a first chunk");
+    let (body, _end_line) = first.rsplit_once("\r\n-------").expect("an end-line");
+    let (_head, last) = rest.split_once("\r\n\r\n").expect("the head of another chunk");
+    [body, last].concat()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn h04_a_text_stays_within_its_message() {
     let mut peer = Peer::start().await;
@@ -71,7 +80,7 @@ async fn h04_a_text_stays_within_its_message() {
     hears.event("Accepted").await;
     let text = "first\r\n\r\n-------fake$\r\nMSRP fake SEND\r\nTo-Path: msrp://evil\r\n\r\nthe end";
     alice.say(&session, text, &["Delivered"]).await.shows(201);
-    let wire = read_until(&mut stream, "the end").await;
+    let wire = join_chunks(&read_until(&mut stream, "the end").await);
     let start = wire.find("Content-Type: message/cpim").expect("a CPIM message");
     let mut blocks = wire[start..].splitn(4, "\r\n\r\n");
     let (_, cpim, mime) = (blocks.next(), blocks.next().unwrap(), blocks.next().unwrap());
@@ -84,10 +93,10 @@ async fn h04_a_text_stays_within_its_message() {
     assert_eq!((from.matches('<').count(), from.matches("19585550100").count()), (1, 1), "{from}");
     assert!(mime.contains("text/plain"), "{mime}");
     // The end-line of the frame is the one that its first line announced.
-    let frame = &wire[wire[..start].rfind("MSRP ").unwrap()..];
-    let transaction = frame.split(' ').nth(1).unwrap();
+    let (said, end_line) = body.rsplit_once("\r\n-------").unwrap();
+    let transaction = end_line.strip_suffix("$\r\n").unwrap();
     assert!(!text.contains(transaction));
-    assert_eq!(body, format!("{text}\r\n-------{transaction}$\r\n"));
+    assert_eq!(said, text);
     // The peer is gone: the session ends, and its user is told.
     hears.message(text).await;
     drop(stream);
