@@ -14,9 +14,9 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::imdn::{self, Imdn, Requested};
-use super::mime::{self, Entity, MediaType, MimeError};
+use super::mime::{self, Entity, Field, MediaType, MimeError};
 pub use letterhead::{Letter, Letterhead};
-use read::{Names, blocks};
+use read::{Names, blocks, declares_imdn};
 use value::{escape, is_name, is_word, mailbox, parameters, unescape, uri_of, uri_text};
 
 /// The media type of the messages.
@@ -306,7 +306,22 @@ impl Cpim {
                 message.take(&names, name, value);
             }
         }
+        // What peers need not say, we do: who is passed the message on must be able to read it.
+        if message.most_fields(&envelope) > mime::MAX_HEADERS {
+            return Err(MimeError::TooManyHeaders.into());
+        }
         Ok(message)
+    }
+
+    /// Tells how many fields the larger of the two blocks has when it is written, at most: a prefix
+    /// that was not declared is, and the content gets its type and its length.
+    fn most_fields(&self, envelope: &[Field]) -> usize {
+        let is_imdn = |namespace: &str| namespace == imdn::HEADER_NAMESPACE;
+        let uses_imdn = self.headers.iter().any(|header| is_imdn(&header.namespace))
+            || self.required.iter().any(|(namespace, _)| is_imdn(namespace));
+        let is_declared = || envelope.iter().any(|(name, value)| declares_imdn(name, value));
+        let undeclared = usize::from(uses_imdn && !is_declared());
+        (envelope.len() + undeclared).max(self.content_headers.len() + 2)
     }
 
     fn own_text(&self) -> Option<String> {
@@ -685,6 +700,23 @@ mod tests {
         assert_eq!(Cpim::parse(Bytes::new()), Err(CpimError::NoHeaders));
         let huge = Cpim::parse(vec![b'a'; MAX_BYTES + 1].into());
         assert_eq!(huge, Err(CpimError::TooLong));
+    }
+
+    #[test]
+    fn s20_what_has_no_room_for_what_we_add_is_refused() {
+        for declared in ["", "NS: imdn <urn:ietf:params:imdn>\r\n"] {
+            for (count, is_taken) in [(62, true), (63, true), (64, !declared.is_empty())] {
+                let others = count - 1 - declared.lines().count();
+                let others: String = (0..others).map(|n| format!("To: <sip:{n}@h>\r\n")).collect();
+                let text = format!("{declared}{others}Require: imdn.Message-ID\r\n\r\n\r\nhello");
+                let message = Cpim::parse(text.into());
+                assert_eq!(message.is_ok(), is_taken, "{count} {declared}");
+                assert!(message.is_ok_and(|it| Cpim::parse(it.write()).is_ok()) == is_taken);
+            }
+        }
+        let content: String = (0..63).map(|n| format!("Content-X{n}: y\r\n")).collect();
+        let refused = Cpim::parse(format!("From: <sip:a@h>\r\n\r\n{content}\r\nhello").into());
+        assert_eq!(refused, Err(CpimError::Mime(MimeError::TooManyHeaders)));
     }
 
     proptest! {

@@ -101,6 +101,12 @@ impl Names {
     }
 }
 
+/// Tells whether a field declares the namespace of IMDN.
+pub(super) fn declares_imdn(name: &str, value: &str) -> bool {
+    is_declaration(name)
+        && declaration(value).is_some_and(|(_, namespace)| namespace == imdn::HEADER_NAMESPACE)
+}
+
 fn is_declaration(name: &str) -> bool {
     name.eq_ignore_ascii_case("NS")
 }
