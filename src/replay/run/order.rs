@@ -44,12 +44,12 @@ fn out_of_order(player: &Player<'_>) -> Vec<Apart> {
 /// Finds requests of the bridge that came before the message of ours without which there must be
 /// none: what follows an answer by the rules of SIP, and not by the wish of an application.
 fn too_early(player: &Player<'_>) -> Vec<Apart> {
-    let mut apart = Vec::new();
+    let (mut apart, steps) = (Vec::new(), &player.recorded.steps);
     for (place, cue) in player.script.cues.iter().enumerate().filter(|(_, cue)| !cue.ours) {
         let before = player.script.cues[..place].iter().rev();
         let cause = before
             .filter(|other| other.ours && other.dialog == cue.dialog)
-            .find(|other| follows(&cue.kind, &other.kind));
+            .find(|other| follows(&cue.kind, (&other.kind, steps[other.step].again)));
         let Some(cause) = cause else { continue };
         let came = player.claims.get(&cue.step).map(|heard| &player.heard[*heard]);
         if let (Some(heard), Some(sent)) = (came, player.sent.get(&cause.step))
@@ -75,8 +75,12 @@ fn early(player: &Player<'_>, cue: &Cue, (kind, cause): (&str, &str), heard: &He
     }
 }
 
-/// Tells whether a request of the bridge has to follow a message of ours.
-fn follows(kind: &str, ours: &str) -> bool {
+/// Tells whether a request of the bridge has to follow a message of ours. One that comes again may
+/// cross it: it follows the first.
+fn follows(kind: &str, (ours, is_again): (&str, bool)) -> bool {
+    if is_again {
+        return false;
+    }
     let answers = |classes: &[char]| {
         ours.ends_with(" (INVITE)")
             && ours.strip_prefix("SIP ").is_some_and(|code| code.starts_with(classes))
@@ -203,7 +207,8 @@ mod tests {
             ("SIP BYE", "SIP 200 (INVITE)", true),
             ("SIP INVITE", "SIP 200 (INVITE)", false),
         ] {
-            assert_eq!(follows(kind, ours), is_so, "{kind} {ours}");
+            assert_eq!(follows(kind, (ours, false)), is_so, "{kind} {ours}");
+            assert!(!follows(kind, (ours, true)), "{kind} {ours}");
         }
     }
 }
