@@ -349,6 +349,9 @@ impl Backlog {
     }
 }
 
+/// What the id of a loss of what has slipped has behind that of the first.
+const SLIPPED: &str = "-slipped";
+
 /// Counts one more that has left the history unacknowledged, and tells the place of its loss, which
 /// has the number of the first that it stands for.
 fn slip((slipped, changes): (&mut Vec<Queued>, &mut Vec<Change>), gone: Queued) -> usize {
@@ -369,13 +372,21 @@ fn slip((slipped, changes): (&mut Vec<Queued>, &mut Vec<Change>), gone: Queued) 
         }
         return place;
     }
-    let id = NotificationId::new(format!("{}-slipped", gone.id));
+    // Readers skip ids they know: a loss that was read has another when it grows, as often as that is.
+    let id = match (&gone.content, gone.id.as_str().split_once(SLIPPED)) {
+        (Content::Lost(_), Some((first, times))) => {
+            let times: u64 = times.trim_start_matches('-').parse().unwrap_or(1);
+            format!("{first}{SLIPPED}-{}", times.saturating_add(1))
+        }
+        (Content::Lost(_) | Content::Notice(_), _) => format!("{}{SLIPPED}", gone.id),
+    };
+    let id = NotificationId::new(id);
     slipped.push(Queued { id, content: Content::Lost(Loss { count, oldest }), ..gone });
     slipped.len() - 1
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::wildcard_enum_match_arm)]
 
     use std::cell::RefCell;
@@ -599,6 +610,18 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_that_slips_again_has_another_id_and_no_longer_one() {
+        let (mut gone, mut seen) = (notice("1", "a"), BTreeSet::new());
+        for _ in 0..1000 {
+            let mut slipped = Vec::new();
+            slip((&mut slipped, &mut Vec::new()), gone);
+            gone = slipped.pop().expect("it is counted");
+            assert!(seen.insert(gone.id.clone()), "{}", gone.id);
+        }
+        assert_eq!(gone.id.as_str(), "1-slipped-1000");
+    }
+
+    #[test]
     fn what_has_slipped_is_counted_in_the_store_until_it_is_acknowledged() {
         let mut backlog = Backlog::new(10, 1);
         let mut kept = Kept::default();
@@ -620,7 +643,7 @@ mod tests {
         assert!(backlog.take_changes().is_empty());
         backlog.written(&NotificationId::new("6"));
         kept.apply(backlog.take_changes());
-        assert_eq!(kept.ids(), ["1-slipped-slipped", "2-slipped-slipped", "6"]);
+        assert_eq!(kept.ids(), ["1-slipped-2", "2-slipped-2", "6"]);
         backlog.acknowledge();
         kept.apply(backlog.take_changes());
         assert_eq!(kept.ids(), [""; 0]);
@@ -691,7 +714,7 @@ mod tests {
         backlog
     }
 
-    fn notice(id: &str, to: &str) -> Queued {
+    pub(in crate::store) fn notice(id: &str, to: &str) -> Queued {
         let event = EventType::Accepted;
         let kind = NoticeKind::Event { event, description: None, message: None };
         let user = subscription(to).user;

@@ -592,12 +592,8 @@ impl Channel {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use time::OffsetDateTime;
-
-    use super::super::backlog::Content;
+    use super::super::backlog::tests::notice;
     use super::*;
-    use crate::chat::{EventType, Notice, NoticeKind, NotificationFormat, SessionKind};
-    use crate::ids::{SessionId, SubscriptionId};
 
     #[test]
     fn a_channel_is_found_by_its_owner_its_callback_url_and_its_secret() {
@@ -669,7 +665,7 @@ mod tests {
             let channels = Channels::new(settings, Random::seeded(1), keeper.clone());
             let channel = channels.create(now, wish("sip:a@b")).unwrap();
             for number in 1..=4 {
-                let queued = notice(number, now);
+                let queued = notice(&number.to_string(), "sub");
                 keeper.keep(queued.put().into_iter().collect()).await.unwrap();
                 channel.push(queued);
             }
@@ -689,40 +685,6 @@ mod tests {
             let kept: Vec<u64> = kept.iter().map(|record| record.sequence).collect();
             let unread = if since == Some("unknown") { 1..=4 } else { 2..=4 };
             assert_eq!(kept, unread.collect::<Vec<_>>(), "{since:?}");
-        }
-    }
-
-    fn notice(sequence: u64, since: Instant) -> Queued {
-        let notice = Notice {
-            user: address("sip:a@b"),
-            session: SessionId::new("s"),
-            of: SessionKind::Pair,
-            at: OffsetDateTime::UNIX_EPOCH,
-            kind: NoticeKind::Event {
-                event: EventType::Accepted,
-                description: None,
-                message: None,
-            },
-        };
-        let subscription = Subscription {
-            id: SubscriptionId::new("sub"),
-            user: address("sip:a@b"),
-            user_base: String::new(),
-            resource_url: String::new(),
-            notify_url: String::new(),
-            callback_data: None,
-            format: NotificationFormat::Json,
-            client_correlator: None,
-            duration: None,
-            expires: None,
-            echo: true,
-        };
-        Queued {
-            id: NotificationId::new(sequence.to_string()),
-            sequence: Some(sequence),
-            subscription: Arc::new(subscription),
-            since,
-            content: Content::Notice(Arc::new(notice)),
         }
     }
 
