@@ -487,7 +487,7 @@ const HEAD: usize = 512;
 const SPARE: usize = 64;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
@@ -627,7 +627,7 @@ mod tests {
         }
     }
 
-    fn outgoing(id: &str, body: &str) -> Outgoing {
+    pub(in crate::msrp) fn outgoing(id: &str, body: &str) -> Outgoing {
         Outgoing {
             message_id: id.to_owned(),
             content_type: "text/plain".to_owned(),

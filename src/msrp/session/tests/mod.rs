@@ -60,6 +60,7 @@ use bytes::Bytes;
 
 use super::super::event::Incoming;
 use super::super::frame::{Header, Kind};
+use super::super::outbox::tests::outgoing;
 use super::super::parse::Parser;
 use super::*;
 
@@ -281,16 +282,6 @@ fn text(id: &str, range: &str, body: &str) -> String {
             "Message-ID: {id}\r\nByte-Range: {range}\r\nContent-Type: text/plain\r\n\r\n{body}\r\n"
         ),
     )
-}
-
-fn outgoing(id: &str, body: &str) -> Outgoing {
-    Outgoing {
-        message_id: id.to_owned(),
-        content_type: "text/plain".to_owned(),
-        body: Bytes::copy_from_slice(body.as_bytes()),
-        success_report: false,
-        failure_report: FailureReport::Yes,
-    }
 }
 
 fn parsed(bytes: &[u8]) -> Frame {
